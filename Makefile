@@ -1,0 +1,34 @@
+# Two commands for a fresh machine with Python 3.11 or newer:
+#   make demo   its own virtual environment, install, watch a recurrent language model learn
+#   make test   likewise, then lint, types and tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint types tests clean
+
+demo: $(VENV)/.installed-plot
+	$(BIN)/elman demo
+
+test: lint types tests
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+tests: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=5
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("elman needs Python 3.11 or newer; try: make PYTHON=python3.12 " "$(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,115 @@
+"""The only file that knows which array library is in use: NumPy, or torch tensors.
+
+A layer asks ``namespace(W)`` for the library of its weights and from then on writes
+``xp.matmul(a, b, out=c)``: the functions it may use are those that NumPy and torch share
+(`matmul`, `tanh`, `exp`, `log`, `add`, `subtract`, `multiply`, `divide`, `amax`, ``.sum(axis=...)``,
+in-place operators, slices). What the two do not share is here.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray or torch.Tensor: the layers treat them alike
+
+
+def is_torch(array: Array) -> bool:
+    """Tell whether ``array`` is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def namespace(array: Array) -> Any:
+    """Return the module (numpy or torch) whose functions take ``array``."""
+    return sys.modules["torch"] if is_torch(array) else np
+
+
+def empty(shape: tuple[int, ...], like: Array) -> Array:
+    """Return an uninitialised array of this shape, of the dtype and on the device of ``like``."""
+    if is_torch(like):
+        return like.new_empty(shape)
+    return np.empty(shape, dtype=like.dtype)
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return an array of zeros of this shape, of the dtype and on the device of ``like``."""
+    if is_torch(like):
+        return like.new_zeros(shape)
+    return np.zeros(shape, dtype=like.dtype)
+
+
+def asarray(values: Any, like: Array) -> Array:
+    """Return floating ``values`` as an array of the library, dtype and device of ``like``."""
+    if is_torch(like):
+        torch = sys.modules["torch"]
+        return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    return np.asarray(values, dtype=like.dtype)
+
+
+def as_ids(ids: Any, like: Array) -> Array:
+    """Return integer ``ids`` in the form in which ``like`` can be indexed by them."""
+    if is_torch(like):
+        torch = sys.modules["torch"]
+        if isinstance(ids, np.ndarray):
+            ids = np.asarray(ids, dtype=np.int64)
+        return torch.as_tensor(ids, dtype=torch.int64, device=like.device)
+    return np.asarray(ids, dtype=np.intp)
+
+
+def to_numpy(array: Array) -> Array:
+    """Return ``array`` as a NumPy array; a torch tensor on the CPU shares its memory."""
+    return array.detach().cpu().numpy() if is_torch(array) else np.asarray(array)
+
+
+def time_major(xs: Array) -> Array:
+    """Return xs (N, T, ...) as a contiguous (T, N, ...); what a layer returned costs no copy."""
+    swapped = xs.swapaxes(0, 1)
+    return swapped.contiguous() if is_torch(xs) else np.ascontiguousarray(swapped)
+
+
+def batch_major(xs: Array) -> Array:
+    """Return xs (T, N, ...) as its (N, T, ...) view."""
+    return xs.swapaxes(0, 1)
+
+
+def contiguous(array: Array) -> Array:
+    """Return ``array`` in row-major order; a copy only where it is not so already."""
+    return array.contiguous() if is_torch(array) else np.ascontiguousarray(array)
+
+
+def take_rows(W: Array, ids: Array, out: Array) -> None:
+    """Write out[k] = W[ids[k]]; ids is one-dimensional, from ``as_ids``."""
+    if is_torch(W):
+        sys.modules["torch"].index_select(W, 0, ids, out=out)
+    else:
+        np.take(W, ids, axis=0, out=out, mode="clip")  # the default mode copies `out` first
+
+
+def sum_rows_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
+    """Return the distinct ids and, for each, the sum of its rows: (U,), (U, D).
+
+    ids (K,) name the rows (K, D). Sorting and `reduceat` are many times faster than ``np.add.at``.
+    """
+    if is_torch(rows):
+        torch = sys.modules["torch"]
+        distinct, place = torch.unique(ids, return_inverse=True)
+        return distinct, rows.new_zeros((len(distinct), rows.shape[1])).index_add_(0, place, rows)
+    order = np.argsort(ids, kind="stable")
+    in_order = ids[order]
+    first = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
+    return in_order[first], np.add.reduceat(rows[order], first, axis=0)
+
+
+class Buffers:
+    """Named work arrays that live as long as their layer and are made anew only when a shape changes."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def get(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
+        """Return the array ``name``: contents undefined, dtype and device those of ``like``."""
+        held = self._arrays.get(name)
+        if held is None or tuple(held.shape) != shape or held.dtype != like.dtype:
+            held = self._arrays[name] = empty(shape, like)
+        return held

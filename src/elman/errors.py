@@ -1,0 +1,44 @@
+"""Errors that elman raises: each says what was wrong, where, and what to do next."""
+
+
+class ElmanError(Exception):
+    """Base of every error a user can cause; the command line prints it in one line and exits with 1."""
+
+
+class ShapeError(ElmanError, ValueError):
+    """An array has the wrong shape: the message holds both shapes."""
+
+
+class TextError(ElmanError):
+    """A text cannot be read: missing, empty, too short or not in the encoding."""
+
+
+class VocabularyError(ElmanError):
+    """Tokens and ids do not fit together."""
+
+
+class DatasetError(ElmanError):
+    """A named corpus is unknown, cannot be fetched, or does not match its checksum."""
+
+
+class ModelFileError(ElmanError):
+    """A model file is missing, truncated, foreign, or of a kind that does not fit the request."""
+
+
+class ConfigError(ElmanError):
+    """An option or a recipe value is unknown, out of range, or contradicts another one."""
+
+
+class TrainingDiverged(ElmanError):
+    """The loss became NaN or exploded: names the iteration, the gradient norm and what to try."""
+
+
+class RunError(ElmanError):
+    """A run folder exists already, cannot be written, or cannot be resumed."""
+
+
+class MissingExtra(ElmanError):
+    """An optional library is not installed: names the extra that brings it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed; type: pip install 'elman[{extra}]'")

@@ -1,0 +1,26 @@
+"""Layers: forward and backward passes side by side, written once for NumPy and torch tensors."""
+
+from elman.layers.affine import TimeAffine
+from elman.layers.base import Layer
+from elman.layers.dropout import TimeDropout
+from elman.layers.embedding import TimeEmbedding
+from elman.layers.gru import GRU, TimeGRU
+from elman.layers.lstm import LSTM, TimeLSTM
+from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.rnn import RNN, TimeRNN
+from elman.layers.softmax import TimeSoftmaxWithLoss
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Layer",
+    "TimeAffine",
+    "TimeAffineSoftmaxWithLoss",
+    "TimeDropout",
+    "TimeEmbedding",
+    "TimeGRU",
+    "TimeLSTM",
+    "TimeRNN",
+    "TimeSoftmaxWithLoss",
+]

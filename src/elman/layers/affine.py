@@ -1,0 +1,41 @@
+"""The affine layer: scores of every word at every step."""
+
+from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
+from elman.layers.base import check_sequence, check_weights
+
+
+class TimeAffine:
+    """(N, T, H) -> (N, T, V) by one product over N·T rows; W (H, V), b (V,)."""
+
+    def __init__(self, W: Array, b: Array) -> None:
+        check_weights("TimeAffine", b=(b, (W.shape[1],)))
+        self.params = [W, b]
+        self.grads = [zeros(tuple(p.shape), p) for p in self.params]
+        self._buffers = Buffers()
+
+    def forward(self, xs: Array) -> Array:
+        """Return xs·W + b, (N, T, V)."""
+        W, b = self.params
+        H, V = W.shape
+        check_sequence("xs", xs, H)
+        N, T, _ = xs.shape
+        xp = namespace(W)
+        self._rows = time_major(xs).reshape(T * N, H)
+        scores = self._buffers.get("scores", (T, N, V), W)
+        xp.matmul(self._rows, W, out=scores.reshape(T * N, V))
+        xp.add(scores, b, out=scores)
+        return batch_major(scores)
+
+    def backward(self, dout: Array) -> Array:
+        """Return dxs (N, T, H) for dout (N, T, V)."""
+        W, _ = self.params
+        dW, db = self.grads
+        H, V = W.shape
+        N, T, _ = dout.shape
+        xp = namespace(W)
+        rows = time_major(dout).reshape(T * N, V)
+        xp.matmul(self._rows.T, rows, out=dW)
+        db[...] = rows.sum(axis=0)
+        dxs = self._buffers.get("dxs", (T, N, H), W)
+        xp.matmul(rows, contiguous(W.T), out=dxs.reshape(T * N, H))
+        return batch_major(dxs)

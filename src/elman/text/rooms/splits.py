@@ -1,0 +1,42 @@
+"""Training, validation and test text of the rooms world, the same on every machine."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from elman.errors import ConfigError
+from elman.text.rooms.world import World
+
+VERSION = 1  # goes up whenever any split's text changes
+
+_SPLITS = {"train": 100_000, "valid": 10_000, "test": 10_000}  # tokens, to the end of the last line
+
+
+def write_split(
+    path: Path, split: Literal["train", "valid", "test"], language: Literal["en", "ko"] = "en"
+) -> None:
+    """Write one split as UTF-8 text with a line feed after each line.
+
+    Raises ConfigError for an unknown split or language.
+    """
+    if split not in _SPLITS:
+        raise ConfigError(f"rooms has no split {split!r}; choose one of: {', '.join(_SPLITS)}")
+    seed = [VERSION, list(_SPLITS).index(split)]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    _write_whole(path, World(language).text(_SPLITS[split], rng).encode())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,194 @@
+"""An endless little world whose next word is often decided by a word far back, and always known exactly."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, TextError
+from elman.text.rooms.english import ENGLISH
+from elman.text.rooms.grammar import EOS, Sentence, Weighted
+from elman.text.rooms.korean import KOREAN
+from elman.text.rooms.length import length_of
+from elman.text.rooms.trie import Trie
+
+_GRAMMARS = {"en": ENGLISH, "ko": KOREAN}
+
+
+@dataclass(frozen=True)
+class Place:
+    """All of the text so far that matters to what comes next; ``Place()`` is the start of a line."""
+
+    person: str | None = None  # who is in the room
+    visitor: str | None = None  # who came in
+    asides: int = 0  # distracting sentences said since
+    prefix: Sentence = ()  # the tokens of the unfinished sentence
+
+
+class World:
+    """Lines of the kind "Tom was watching TV in his room . Mary came in . ... Mary said hi to Tom ."
+
+    Between the entry and the greeting stand distracting sentences that mention other people.
+    ``distractors`` is their mean number (geometric) or a pair (least, most), all numbers equally likely.
+    Raises ConfigError for an unknown language or an impossible number.
+    """
+
+    def __init__(self, language: str = "en", distractors: float | tuple[int, int] = 2.0) -> None:
+        if language not in _GRAMMARS:
+            raise ConfigError(f"rooms speaks no {language!r}; choose one of: {', '.join(_GRAMMARS)}")
+        self.language = language
+        self._grammar = _GRAMMARS[language]
+        self._length = length_of(distractors)
+        self._tries: dict[Place, Trie] = {}
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """Every token that can occur, `<eos>` among them, sorted."""
+        return sorted(self._grammar.tokens())
+
+    def next_tokens(self, place: Place) -> Mapping[str, float]:
+        """Return the probability of every token that can come next, in a place this world has led to."""
+        return self._trie(place).next_tokens(place.prefix)
+
+    def read(self, place: Place, token: str) -> Place:
+        """Return the place after a token that ``next_tokens(place)`` holds."""
+        prefix = (*place.prefix, token)
+        if self._trie(place).next_tokens(prefix):
+            return replace(place, prefix=prefix)
+        if token == EOS:
+            return Place()
+        if place.person is None:
+            return Place(person=prefix[0])
+        if place.visitor is None:
+            return Place(place.person, visitor=prefix[0])
+        return replace(place, asides=place.asides + 1, prefix=())
+
+    def tokens(self, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
+        """Yield tokens without end, each with its probability given all before it."""
+        place = Place()
+        while True:
+            token, probability = _draw(self.next_tokens(place), rng)
+            yield token, probability
+            place = self.read(place, token)
+
+    def text(self, n_tokens: int, rng: np.random.Generator) -> str:
+        """Return whole lines of n_tokens tokens or slightly more, `<eos>` written as the end of a line."""
+        if n_tokens < 1:
+            raise ConfigError(f"n_tokens must be 1 or more, got {n_tokens}")
+        lines: list[str] = []
+        words: list[str] = []
+        left = n_tokens
+        for token, _ in self.tokens(rng):
+            left -= 1
+            if token != EOS:
+                words.append(token)
+                continue
+            lines.append(" ".join(words) + "\n")
+            if left <= 0:
+                break
+            words = []
+        return "".join(lines)
+
+    def token_probabilities(self, tokens: Sequence[str]) -> NDArray[np.float64]:
+        """Return P(token | all tokens before it), shape (T,), of a text that begins at the start of a line.
+
+        Raises TextError, naming the position, if this world cannot say it.
+        """
+        return np.array([probability for _, probability in self._walk(tokens)], np.float64)
+
+    def distance(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        """Return, for each token that answers a question, how many words back its line's first name stands.
+
+        Shape (T,), 0 for every other token: in "Tom was ... Mary said hi to Tom" the last Tom has the
+        number of words from the first. The first name decides the answer even where an aside repeats it.
+        Raises TextError, naming the position, if this world cannot say it.
+        """
+        distances = np.zeros(len(tokens), np.int64)
+        start_of_line = 0
+        for position, (place, _) in enumerate(self._walk(tokens)):
+            if place == Place():
+                start_of_line = position
+            elif self._is_asking(place):
+                distances[position] = position - start_of_line
+        return distances
+
+    @property
+    def entropy_rate(self) -> float:
+        """The entropy in nats per token, `<eos>` counted: no model's mean -ln P stays below it for long."""
+        return self._entropy_per_line / self._tokens_per_line
+
+    @property
+    def perplexity(self) -> float:
+        """The lowest possible perplexity per token, `<eos>` counted, in the limit of an endless text."""
+        return math.exp(self.entropy_rate)
+
+    @property
+    def _entropy_per_line(self) -> float:
+        grammar = self._grammar
+        openings, entries = grammar.opening_sentences(), grammar.entry_sentences(grammar.names[0])
+        asides = self._length.mean * _entropy(grammar.aside_sentences())
+        return _entropy(openings) + _entropy(entries) + self._length.entropy + asides
+
+    @property
+    def _tokens_per_line(self) -> float:
+        grammar = self._grammar
+        openings, entries = grammar.opening_sentences(), grammar.entry_sentences(grammar.names[0])
+        asides = self._length.mean * _mean_length(grammar.aside_sentences())
+        question = grammar.question_sentence(*grammar.names[:2])
+        return _mean_length(openings) + _mean_length(entries) + asides + len(question)
+
+    def _is_asking(self, place: Place) -> bool:
+        if place.person is None or place.visitor is None:
+            return False
+        question = self._grammar.question_sentence(place.visitor, place.person)
+        return place.prefix == question[: question.index(place.person)]
+
+    def _trie(self, place: Place) -> Trie:
+        sentence_start = replace(place, prefix=())
+        if sentence_start not in self._tries:
+            self._tries[sentence_start] = Trie(self._sentences(place))
+        return self._tries[sentence_start]
+
+    def _sentences(self, place: Place) -> Weighted:
+        if place.person is None:
+            return self._grammar.opening_sentences()
+        if place.visitor is None:
+            return self._grammar.entry_sentences(place.person)
+        stop = self._length.stop_probability(place.asides)
+        question = self._grammar.question_sentence(place.visitor, place.person)
+        asides = [(sentence, weight * (1 - stop)) for sentence, weight in self._grammar.aside_sentences()]
+        return [(sentence, weight) for sentence, weight in [*asides, (question, stop)] if weight > 0]
+
+    def _walk(self, tokens: Sequence[str]) -> Iterator[tuple[Place, float]]:
+        """Yield the place before each token, and the token's probability there."""
+        place = Place()
+        for position, token in enumerate(tokens):
+            possible = self.next_tokens(place)
+            if token not in possible:
+                raise TextError(
+                    f"token {position} is {token!r}, which the {self.language!r} rooms world cannot say"
+                    f" after {' '.join(tokens[max(position - 4, 0) : position])!r};"
+                    f" it goes on with one of: {' '.join(sorted(possible))}"
+                )
+            yield place, possible[token]
+            place = self.read(place, token)
+
+
+def _draw(probabilities: Mapping[str, float], rng: np.random.Generator) -> tuple[str, float]:
+    if len(probabilities) > 1:
+        left = rng.random()
+        for token, probability in probabilities.items():
+            left -= probability
+            if left < 0:
+                return token, probability
+    return next(reversed(probabilities.items()))
+
+
+def _entropy(weighted: Weighted) -> float:
+    return -math.fsum(weight * math.log(weight) for _, weight in weighted)
+
+
+def _mean_length(weighted: Weighted) -> float:
+    return math.fsum(weight * len(sentence) for sentence, weight in weighted)
