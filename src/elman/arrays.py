@@ -52,9 +52,14 @@ def as_ids(ids: Any, like: Array) -> Array:
     if is_torch(like):
         torch = sys.modules["torch"]
         if isinstance(ids, np.ndarray):
-            ids = np.asarray(ids, dtype=np.int64)
+            ids = ids.astype(np.int64)  # a copy: torch takes no unsigned ids and warns of read-only ones
         return torch.as_tensor(ids, dtype=torch.int64, device=like.device)
     return np.asarray(ids, dtype=np.intp)
+
+
+def same_kind(a: Array, b: Array) -> bool:
+    """Tell whether two arrays are of one dtype and, for torch tensors, on one device."""
+    return bool(a.dtype == b.dtype) and (not is_torch(a) or a.device == b.device)
 
 
 def to_numpy(array: Array) -> Array:
@@ -110,6 +115,6 @@ class Buffers:
     def get(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
         """Return the array ``name``: contents undefined, dtype and device those of ``like``."""
         held = self._arrays.get(name)
-        if held is None or tuple(held.shape) != shape or held.dtype != like.dtype:
+        if held is None or tuple(held.shape) != shape or not same_kind(held, like):
             held = self._arrays[name] = empty(shape, like)
         return held

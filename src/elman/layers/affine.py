@@ -1,7 +1,7 @@
 """The affine layer: scores of every word at every step."""
 
 from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_sequence, check_weights
+from elman.layers.base import check_gradient, check_sequence, check_weights
 
 
 class TimeAffine:
@@ -20,7 +20,7 @@ class TimeAffine:
         check_sequence("xs", xs, H)
         N, T, _ = xs.shape
         xp = namespace(W)
-        self._rows = time_major(xs).reshape(T * N, H)
+        self._rows, self._shape = time_major(xs).reshape(T * N, H), (N, T, V)
         scores = self._buffers.get("scores", (T, N, V), W)
         xp.matmul(self._rows, W, out=scores.reshape(T * N, V))
         xp.add(scores, b, out=scores)
@@ -31,7 +31,8 @@ class TimeAffine:
         W, _ = self.params
         dW, db = self.grads
         H, V = W.shape
-        N, T, _ = dout.shape
+        check_gradient(dout, self._shape)
+        N, T, _ = self._shape
         xp = namespace(W)
         rows = time_major(dout).reshape(T * N, V)
         xp.matmul(self._rows.T, rows, out=dW)

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from elman.arrays import Array
+from elman.arrays import Array, asarray
 from elman.errors import ShapeError
 
 
@@ -31,6 +31,17 @@ def check_sequence(name: str, xs: Array, width: int) -> None:
     """Raise ShapeError unless xs is (N, T, width)."""
     if xs.ndim != 3 or xs.shape[2] != width:
         raise ShapeError(f"{name} must be (N, T, {width}), got {tuple(xs.shape)}")
+
+
+def check_gradient(dout: Array, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless the gradient handed to `backward` has the shape of what `forward` returned."""
+    if tuple(dout.shape) != shape:
+        raise ShapeError(f"backward needs the gradient of an output {shape}, got {tuple(dout.shape)}")
+
+
+def copied_state(state: Array | None, like: Array) -> Array | None:
+    """Return a copy of a state in the library and dtype of ``like``; None, which means zeros, stays None."""
+    return None if state is None else asarray(state, like) + 0
 
 
 def check_state(name: str, state: Array, lanes: int, width: int) -> None:

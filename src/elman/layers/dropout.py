@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from elman.arrays import Array, asarray, batch_major, time_major
-from elman.errors import ConfigError
+from elman.errors import ConfigError, ShapeError
+from elman.layers.base import check_gradient
 
 
 class TimeDropout:
@@ -32,6 +33,8 @@ class TimeDropout:
         if not self.train_flg or self.ratio == 0:
             self._mask = None
             return xs
+        if xs.ndim != 3:
+            raise ShapeError(f"xs must be (N, T, D), got {tuple(xs.shape)}")
         N, T, D = xs.shape
         kept = self.rng.random((T, N, D), dtype=np.float32) >= self.ratio
         self._mask = asarray(kept / (1 - self.ratio), like=xs)  # (T, N, D)
@@ -41,4 +44,6 @@ class TimeDropout:
         """Return the gradient (N, T, D), zero where the unit was dropped."""
         if self._mask is None:
             return dout
+        T, N, D = self._mask.shape
+        check_gradient(dout, (N, T, D))
         return batch_major(time_major(dout) * self._mask)

@@ -11,6 +11,7 @@ from elman.arrays import (
     zeros,
 )
 from elman.errors import ShapeError, VocabularyError
+from elman.layers.base import check_gradient
 
 
 class TimeEmbedding:
@@ -43,7 +44,7 @@ class TimeEmbedding:
         N, T = ids.shape
         if N * T and not 0 <= int(ids.min()) <= int(ids.max()) < V:
             raise VocabularyError(f"ids must be in [0, {V}), got {int(ids.min())} to {int(ids.max())}")
-        self._ids = time_major(as_ids(ids, W)).reshape(-1)  # (T·N,)
+        self._ids, self._shape = time_major(as_ids(ids, W)).reshape(-1), (N, T, D)  # ids (T·N,)
         vectors = self._buffers.get("vectors", (T, N, D), W)
         take_rows(W, self._ids, out=vectors.reshape(T * N, D))
         return batch_major(vectors)
@@ -52,6 +53,7 @@ class TimeEmbedding:
         """Write the gradient of W for dout (N, T, D): repeated ids add up. Ids have no gradient: None."""
         (dW,) = self.grads
         D = dW.shape[1]
+        check_gradient(dout, self._shape)
         rows, sums = sum_rows_by_id(self._ids, time_major(dout).reshape(-1, D))
         if self.tied:
             dW[rows] += sums

@@ -13,7 +13,7 @@ Source: K. Cho et al., "Learning phrase representations using RNN encoder-decode
 """
 
 from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_sequence, check_state, check_weights
+from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
 from elman.layers.lstm import sigmoid
 from elman.layers.projection import InputProjection
 
@@ -24,6 +24,8 @@ class GRU:
     def __init__(self, Wx: Array, Wh: Array, b: Array, b_h: Array | None = None) -> None:
         H = Wh.shape[0]
         check_weights("GRU", Wx=(Wx, (Wx.shape[0], 3 * H)), Wh=(Wh, (H, 3 * H)), b=(b, (3 * H,)))
+        if b_h is not None:
+            check_weights("GRU", b_h=(b_h, (H,)))
         self.params = [Wx, Wh, b] if b_h is None else [Wx, Wh, b, b_h]
         self.grads = [zeros(tuple(p.shape), p) for p in self.params]
 
@@ -127,12 +129,11 @@ class TimeGRU:
         """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
         hs = self._hs
         T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
+        check_gradient(dhs, (N, T, H))
         xp, buffers = namespace(self.Wh), self._buffers
         dhs = time_major(dhs)
         r, z, a = (self._products[:, :, k * H : (k + 1) * H] for k in range(3))
-        n_slope = (1 - z) * (1 - self._ns * self._ns)  # (T, N, H), ∂z_n/∂h
-        z_slope = (hs[:T] - self._ns) * z * (1 - z)  # (T, N, H), ∂z_z/∂h
-        r_slope = a * r * (1 - r)  # (T, N, H), ∂z_r/∂z_n
+        n_slope, z_slope, r_slope = self._local_slopes(r, z, a)
         towards_x = buffers.get("towards_x", (T, N, 3 * H), self.Wh)
         towards_h = buffers.get("towards_h", (T, N, 3 * H), self.Wh)
         dh = buffers.get("dh", (N, H), self.Wh)  # what flows back from step t+1
@@ -156,9 +157,30 @@ class TimeGRU:
         self.db_h[...] = rows[:, 2 * H :].sum(axis=0)
         return batch_major(self.projection.backward(towards_x))
 
+    def _local_slopes(self, r: Array, z: Array, a: Array) -> tuple[Array, Array, Array]:
+        """Return ∂h/∂z_n, ∂h/∂z_z and ∂z_n/∂z_r as (T, N, H), for all steps at once."""
+        ns, h_prev = self._ns, self._hs[:-1]
+        xp, buffers = namespace(self.Wh), self._buffers
+        minus = buffers.get("minus", tuple(ns.shape), self.Wh)
+        n_slope = buffers.get("n_slope", tuple(ns.shape), self.Wh)  # (1 - z)(1 - n²)
+        z_slope = buffers.get("z_slope", tuple(ns.shape), self.Wh)  # (h_{t-1} - n)·z(1 - z)
+        r_slope = buffers.get("r_slope", tuple(ns.shape), self.Wh)  # a·r(1 - r)
+        xp.subtract(z, 1, out=minus)
+        xp.multiply(ns, ns, out=n_slope)
+        xp.subtract(n_slope, 1, out=n_slope)
+        xp.multiply(n_slope, minus, out=n_slope)
+        xp.subtract(ns, h_prev, out=z_slope)
+        xp.multiply(z_slope, z, out=z_slope)
+        xp.multiply(z_slope, minus, out=z_slope)
+        xp.subtract(r, 1, out=minus)
+        xp.multiply(minus, -1, out=minus)
+        xp.multiply(a, r, out=r_slope)
+        xp.multiply(r_slope, minus, out=r_slope)
+        return n_slope, z_slope, r_slope
+
     def set_state(self, h: Array) -> None:
         """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = h
+        self.h = copied_state(h, self.Wh)
 
     def reset_state(self) -> None:
         """Forget the carried state: the next block starts from zeros."""

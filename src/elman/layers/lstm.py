@@ -13,7 +13,7 @@ F. Cummins, Neural Computation 12 (2000), for the forget gate.
 import numpy as np
 
 from elman.arrays import Array, Buffers, asarray, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_sequence, check_state, check_weights
+from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
 from elman.layers.projection import InputProjection
 
 
@@ -136,6 +136,7 @@ class TimeLSTM:
         """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
         hs, gates = self._hs, self._gates
         T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
+        check_gradient(dhs, (N, T, H))
         xp, buffers = namespace(self.Wh), self._buffers
         dhs = time_major(dhs)
         dz_dc, dz_dh, dc_dh = self._local_slopes()
@@ -191,7 +192,7 @@ class TimeLSTM:
 
     def set_state(self, h: Array, c: Array | None = None) -> None:
         """Set the incoming h and c (N, H) of the next block; c=None means zeros."""
-        self.h, self.c = h, c
+        self.h, self.c = copied_state(h, self.Wh), copied_state(c, self.Wh)
 
     def reset_state(self) -> None:
         """Forget the carried state: the next block starts from zeros."""

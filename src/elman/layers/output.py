@@ -5,12 +5,14 @@ bound by memory. Here the scores exist for one chunk of rows at a time: they are
 probabilities, into the loss and, while they are at hand, into their gradients.
 """
 
-from elman.arrays import Array, Buffers, as_ids, batch_major, namespace, time_major, zeros
+from elman.arrays import Array, Buffers, as_ids, asarray, batch_major, namespace, time_major, zeros
 from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights
 from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
 
-CHUNK_SCORES = 1 << 21  # scores held at once: 8 MB in float32, enough rows for the product to run at full speed
+CHUNK_SCORES = (
+    1 << 21
+)  # scores held at once: 8 MB in float32, enough rows for the product to run at full speed
 
 
 def rows_per_chunk(vocab_size: int) -> int:
@@ -70,34 +72,37 @@ class TimeAffineSoftmaxWithLoss:
 
         drows = self._buffers.get("drows", (T * N, H), W)
         self._dxs = batch_major(drows.reshape(T, N, H))
-        nll = 0.0
-        step = rows_per_chunk(V)
+        weights = asarray(counted, like=W) / count  # (T·N,), of each position in the mean
+        step = min(rows_per_chunk(V), T * N)
+        probs = self._buffers.get("probs", (step, V), W)
+        loss = 0.0
         for k in range(0, T * N, step):
             chunk = slice(k, min(k + step, T * N))
-            nll += self._chunk(rows[chunk], targets[chunk], counted[chunk], count, drows[chunk], first=k == 0)
-        return nll / count
+            K = chunk.stop - k
+            loss += self._chunk(
+                rows[chunk], targets[chunk], weights[chunk], probs[:K], drows[chunk], first=k == 0
+            )
+        return loss
 
     def _chunk(
-        self, rows: Array, targets: Array, counted: Array, count: int, drows: Array, first: bool
+        self, rows: Array, targets: Array, weights: Array, probs: Array, drows: Array, first: bool
     ) -> float:
-        """Add this chunk's part of dW and db, write its drows, and return its loss, summed."""
+        """Add this chunk's part of dW and db, write its drows, and return its part of the loss."""
         W, b = self.params
         dW, db = self.grads
         xp = namespace(W)
-        K, V = len(rows), W.shape[1]
-        probs = self._buffers.get("probs", (K, V), W)
         xp.matmul(rows, W, out=probs)
         xp.add(probs, b, out=probs)
         xp.subtract(probs, xp.amax(probs, axis=1, keepdims=True), out=probs)
-        every = as_ids(range(K), W)
+        every = as_ids(range(len(rows)), W)
         chosen = probs[every, targets]  # (K,), before the exponential
         xp.exp(probs, out=probs)
         sums = probs.sum(axis=1)  # (K,)
-        nll = -float((chosen - xp.log(sums))[counted].sum())
+        loss = float(((xp.log(sums) - chosen) * weights).sum())
 
-        dscores = probs  # (softmax - one-hot) / count, and 0 where the position does not count
-        xp.multiply(dscores, (counted / (sums * count))[:, None], out=dscores)
-        dscores[every, targets] -= counted * (1.0 / count)
+        dscores = probs  # (softmax - one-hot)·weight
+        xp.multiply(dscores, (weights / sums)[:, None], out=dscores)
+        dscores[every, targets] -= weights
         xp.matmul(dscores, W.T, out=drows)
         if first:
             xp.matmul(rows.T, dscores, out=dW)
@@ -107,7 +112,7 @@ class TimeAffineSoftmaxWithLoss:
             xp.matmul(rows.T, dscores, out=part)
             dW += part
             db += dscores.sum(axis=0)
-        return nll
+        return loss
 
     def backward(self, dout: float = 1.0) -> Array:
         """Return dxs (N, T, H), with it and the gradients of W and b scaled by dout."""

@@ -7,7 +7,7 @@ N lanes, T steps, D input width, H hidden width.
 """
 
 from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_sequence, check_state, check_weights
+from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
 from elman.layers.projection import InputProjection
 
 
@@ -91,6 +91,7 @@ class TimeRNN:
         """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
         hs = self._hs
         T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
+        check_gradient(dhs, (N, T, H))
         xp, buffers = namespace(self.Wh), self._buffers
         dhs = time_major(dhs)
         slope = buffers.get("slope", (T, N, H), self.Wh)  # tanh' = 1 - h²
@@ -113,7 +114,7 @@ class TimeRNN:
 
     def set_state(self, h: Array) -> None:
         """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = h
+        self.h = copied_state(h, self.Wh)
 
     def reset_state(self) -> None:
         """Forget the carried state: the next block starts from zeros."""

@@ -7,7 +7,7 @@ IGNORE_LABEL = -1
 
 
 def log_softmax_rows(scores: Array) -> Array:
-    """Turn scores (K, V) into ln P, in place; return the array. Subtracting the row's maximum prevents overflow."""
+    """Turn scores (K, V) into ln P, in place; subtracting the row's maximum prevents overflow."""
     xp = namespace(scores)
     scores -= xp.amax(scores, axis=1, keepdims=True)
     scores -= xp.log(xp.exp(scores).sum(axis=1, keepdims=True))
@@ -56,10 +56,10 @@ class TimeSoftmaxWithLoss:
         if xs.ndim != 3:
             raise ShapeError(f"xs must be (N, T, V), got {tuple(xs.shape)}")
         N, T, V = xs.shape
+        if tuple(ts.shape) not in ((N, T), (N, T, V)):
+            raise ShapeError(f"ts must be ({N}, {T}) or ({N}, {T}, {V}), got {tuple(ts.shape)}")
         if ts.ndim == 3:
             ts = ts.argmax(axis=2)
-        if tuple(ts.shape) != (N, T):
-            raise ShapeError(f"ts must be ({N}, {T}) or ({N}, {T}, {V}), got {tuple(ts.shape)}")
         ids = time_major(as_ids(ts, xs)).reshape(-1)  # (T·N,)
         self._targets, self._counted, self._count = check_targets(ids, self.ignore_label, V)
         log_probs = self._buffers.get("log_probs", (T * N, V), xs)

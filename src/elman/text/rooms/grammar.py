@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-EOS = "<eos>"
+from elman.text.tokenizers import EOS
 
 Sentence = tuple[str, ...]
 Weighted = list[tuple[Sentence, float]]

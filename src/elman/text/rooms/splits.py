@@ -1,13 +1,12 @@
 """Training, validation and test text of the rooms world, the same on every machine."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from elman.errors import ConfigError
+from elman.files import atomic_write
 from elman.text.rooms.world import World
 
 VERSION = 1  # goes up whenever any split's text changes
@@ -26,17 +25,5 @@ def write_split(
         raise ConfigError(f"rooms has no split {split!r}; choose one of: {', '.join(_SPLITS)}")
     seed = [VERSION, list(_SPLITS).index(split)]
     rng = np.random.Generator(np.random.PCG64(seed))
-    _write_whole(path, World(language).text(_SPLITS[split], rng).encode())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        file.write(World(language).text(_SPLITS[split], rng).encode())

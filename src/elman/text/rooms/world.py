@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError
 from elman.text.rooms.english import ENGLISH
-from elman.text.rooms.grammar import EOS, Sentence, Weighted
+from elman.text.rooms.grammar import Sentence, Weighted
 from elman.text.rooms.korean import KOREAN
 from elman.text.rooms.length import length_of
 from elman.text.rooms.trie import Trie
+from elman.text.tokenizers import EOS
 
 _GRAMMARS = {"en": ENGLISH, "ko": KOREAN}
 
@@ -40,8 +41,9 @@ class World:
             raise ConfigError(f"rooms speaks no {language!r}; choose one of: {', '.join(_GRAMMARS)}")
         self.language = language
         self._grammar = _GRAMMARS[language]
+        self._asides = self._grammar.aside_sentences()
         self._length = length_of(distractors)
-        self._tries: dict[Place, Trie] = {}
+        self._tries: dict[tuple[str | None, str | None, float], Trie] = {}
 
     @property
     def vocabulary(self) -> list[str]:
@@ -56,14 +58,14 @@ class World:
         """Return the place after a token that ``next_tokens(place)`` holds."""
         prefix = (*place.prefix, token)
         if self._trie(place).next_tokens(prefix):
-            return replace(place, prefix=prefix)
+            return Place(place.person, place.visitor, place.asides, prefix)
         if token == EOS:
             return Place()
         if place.person is None:
             return Place(person=prefix[0])
         if place.visitor is None:
             return Place(place.person, visitor=prefix[0])
-        return replace(place, asides=place.asides + 1, prefix=())
+        return Place(place.person, place.visitor, place.asides + 1)
 
     def tokens(self, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
         """Yield tokens without end, each with its probability given all before it."""
@@ -128,14 +130,14 @@ class World:
     def _entropy_per_line(self) -> float:
         grammar = self._grammar
         openings, entries = grammar.opening_sentences(), grammar.entry_sentences(grammar.names[0])
-        asides = self._length.mean * _entropy(grammar.aside_sentences())
+        asides = self._length.mean * _entropy(self._asides)
         return _entropy(openings) + _entropy(entries) + self._length.entropy + asides
 
     @property
     def _tokens_per_line(self) -> float:
         grammar = self._grammar
         openings, entries = grammar.opening_sentences(), grammar.entry_sentences(grammar.names[0])
-        asides = self._length.mean * _mean_length(grammar.aside_sentences())
+        asides = self._length.mean * _mean_length(self._asides)
         question = grammar.question_sentence(*grammar.names[:2])
         return _mean_length(openings) + _mean_length(entries) + asides + len(question)
 
@@ -146,19 +148,19 @@ class World:
         return place.prefix == question[: question.index(place.person)]
 
     def _trie(self, place: Place) -> Trie:
-        sentence_start = replace(place, prefix=())
-        if sentence_start not in self._tries:
-            self._tries[sentence_start] = Trie(self._sentences(place))
-        return self._tries[sentence_start]
+        stop = 0.0 if place.visitor is None else self._length.stop_probability(place.asides)
+        key = (place.person, place.visitor, stop)
+        if key not in self._tries:
+            self._tries[key] = Trie(self._sentences(place, stop))
+        return self._tries[key]
 
-    def _sentences(self, place: Place) -> Weighted:
+    def _sentences(self, place: Place, stop: float) -> Weighted:
         if place.person is None:
             return self._grammar.opening_sentences()
         if place.visitor is None:
             return self._grammar.entry_sentences(place.person)
-        stop = self._length.stop_probability(place.asides)
         question = self._grammar.question_sentence(place.visitor, place.person)
-        asides = [(sentence, weight * (1 - stop)) for sentence, weight in self._grammar.aside_sentences()]
+        asides = [(sentence, weight * (1 - stop)) for sentence, weight in self._asides]
         return [(sentence, weight) for sentence, weight in [*asides, (question, stop)] if weight > 0]
 
     def _walk(self, tokens: Sequence[str]) -> Iterator[tuple[Place, float]]:
@@ -177,13 +179,13 @@ class World:
 
 
 def _draw(probabilities: Mapping[str, float], rng: np.random.Generator) -> tuple[str, float]:
-    if len(probabilities) > 1:
-        left = rng.random()
-        for token, probability in probabilities.items():
-            left -= probability
-            if left < 0:
-                return token, probability
-    return next(reversed(probabilities.items()))
+    *others, last = probabilities  # whatever rounding leaves over belongs to the last
+    left = rng.random()
+    for token in others:
+        left -= probabilities[token]
+        if left < 0:
+            return token, probabilities[token]
+    return last, probabilities[last]
 
 
 def _entropy(weighted: Weighted) -> float:

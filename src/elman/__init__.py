@@ -1,0 +1,104 @@
+"""elman: recurrent neural network language models, every forward and backward pass written by hand.
+
+Everything public is importable from here (``from elman import TimeRNN, SimpleRnnlm, SGD, RnnlmTrainer, ptb``);
+a name is loaded when it is first used, so that ``import elman`` and the command line start at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elman.errors import ElmanError as ElmanError
+    from elman.evaluation.perplexity import Evaluation as Evaluation
+    from elman.evaluation.perplexity import evaluate as evaluate
+    from elman.generation import Sampler as Sampler
+    from elman.generation import generate as generate
+    from elman.gradcheck import check_gradients as check_gradients
+    from elman.layers import GRU as GRU
+    from elman.layers import LSTM as LSTM
+    from elman.layers import RNN as RNN
+    from elman.layers import TimeAffine as TimeAffine
+    from elman.layers import TimeAffineSoftmaxWithLoss as TimeAffineSoftmaxWithLoss
+    from elman.layers import TimeDropout as TimeDropout
+    from elman.layers import TimeEmbedding as TimeEmbedding
+    from elman.layers import TimeGRU as TimeGRU
+    from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeRNN as TimeRNN
+    from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
+    from elman.models.base import LanguageModel as LanguageModel
+    from elman.models.base import State as State
+    from elman.models.file import load as load
+    from elman.models.file import save_model as save_model
+    from elman.models.ngram import NgramModel as NgramModel
+    from elman.models.rnnlm import RecurrentLM as RecurrentLM
+    from elman.models.rnnlm import SimpleRnnlm as SimpleRnnlm
+    from elman.models.rooms_truth import RoomsTruth as RoomsTruth
+    from elman.models.text_model import TextModel as TextModel
+    from elman.text import ptb as ptb
+    from elman.text.corpus import Corpus as Corpus
+    from elman.text.corpus import encode_corpus as encode_corpus
+    from elman.text.rooms import World as World
+    from elman.text.tokenizers import make_tokenizer as make_tokenizer
+    from elman.text.vocabulary import Vocabulary as Vocabulary
+    from elman.training.optimizers import SGD as SGD
+    from elman.training.optimizers import AdaGrad as AdaGrad
+    from elman.training.optimizers import Adam as Adam
+    from elman.training.optimizers import Momentum as Momentum
+    from elman.training.optimizers import RMSProp as RMSProp
+    from elman.training.run import TrainingRun as TrainingRun
+    from elman.training.trainer import RnnlmTrainer as RnnlmTrainer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "elman.errors": ("ElmanError",),
+    "elman.evaluation.perplexity": ("Evaluation", "evaluate"),
+    "elman.generation": ("Sampler", "generate"),
+    "elman.gradcheck": ("check_gradients",),
+    "elman.layers": (
+        "GRU",
+        "LSTM",
+        "RNN",
+        "TimeAffine",
+        "TimeAffineSoftmaxWithLoss",
+        "TimeDropout",
+        "TimeEmbedding",
+        "TimeGRU",
+        "TimeLSTM",
+        "TimeRNN",
+        "TimeSoftmaxWithLoss",
+    ),
+    "elman.models.base": ("LanguageModel", "State"),
+    "elman.models.file": ("load", "save_model"),
+    "elman.models.ngram": ("NgramModel",),
+    "elman.models.rnnlm": ("RecurrentLM", "SimpleRnnlm"),
+    "elman.models.rooms_truth": ("RoomsTruth",),
+    "elman.models.text_model": ("TextModel",),
+    "elman.text": ("ptb",),
+    "elman.text.corpus": ("Corpus", "encode_corpus"),
+    "elman.text.rooms": ("World",),
+    "elman.text.tokenizers": ("make_tokenizer",),
+    "elman.text.vocabulary": ("Vocabulary",),
+    "elman.training.optimizers": ("SGD", "AdaGrad", "Adam", "Momentum", "RMSProp"),
+    "elman.training.run": ("TrainingRun",),
+    "elman.training.trainer": ("RnnlmTrainer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'elman' has no attribute {name!r}")
+    if name == "ptb":
+        value: Any = importlib.import_module("elman.text.ptb")
+    else:
+        value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

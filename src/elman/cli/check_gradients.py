@@ -1,0 +1,71 @@
+"""`elman check-gradients`: the proof of the backward passes, as a table."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from elman.errors import ConfigError
+from elman.gradcheck import GradientReport, check_gradients
+from elman.layers import TimeAffine, TimeAffineSoftmaxWithLoss, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN
+from elman.layers import TimeSoftmaxWithLoss
+from elman.models.rnnlm import RecurrentLM
+
+N, T, D, H, V = 2, 5, 3, 4, 6
+
+
+@click.command("check-gradients")
+@click.argument("factory", required=False)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="seed of weights and inputs")
+def command(factory: str | None, seed: int) -> None:
+    """Compare every layer's backward pass with central differences, in float64, on a second block.
+
+    FACTORY, as in `my_module:make`, checks your own layer instead: a function without arguments in a module
+    of the current folder that returns (layer, x), or (layer, x, further arguments of forward).
+    """
+    rng = np.random.default_rng(seed)
+    checks = _built_in(rng) if factory is None else _own(factory)
+    passed = True
+    click.echo(f"{'layer':<28}{'gradient of':<14}{'shape':<12}{'entries':>8}{'worst error':>13}  verdict")
+    for name, report in checks:
+        passed &= report.passed
+        for row in report.rows:
+            shape = "×".join(map(str, row.shape))
+            verdict = "ok" if row.passed else "WRONG"
+            click.echo(f"{name:<28}{row.name:<14}{shape:<12}{row.checked:>8}{row.max_rel_error:>13.1e}  {verdict}")
+    if not passed:
+        raise ConfigError("a gradient is wrong: see the rows marked WRONG")
+
+
+def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
+    def randn(*shape: int) -> Any:
+        return rng.standard_normal(shape)
+
+    xs, before, ids, ts = randn(N, T, D), randn(N, T, D), rng.integers(0, V, (N, T)), rng.integers(0, V, (N, T))
+    for cell, gates in ((TimeRNN, 1), (TimeLSTM, 4), (TimeGRU, 3)):
+        extra = [randn(H)] if cell is TimeGRU else []
+        layer: Any = cell(randn(D, gates * H), randn(H, gates * H), randn(gates * H), *extra, stateful=True)
+        yield cell.__name__, check_gradients(layer, xs, before=before)
+    yield "TimeEmbedding", check_gradients(TimeEmbedding(randn(V, D)), ids)
+    yield "TimeAffine", check_gradients(TimeAffine(randn(D, V), randn(V)), xs)
+    yield "TimeSoftmaxWithLoss", check_gradients(TimeSoftmaxWithLoss(), randn(N, T, V), ts)
+    output = TimeAffineSoftmaxWithLoss(randn(D, V), randn(V))
+    yield "TimeAffineSoftmaxWithLoss", check_gradients(output, xs, ts)
+    for name in ("rnn", "lstm", "gru"):
+        model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
+        yield f"RecurrentLM {name}, 2 layers", check_gradients(model, ids, ts, before=ids[:, ::-1])
+
+
+def _own(factory: str) -> Iterator[tuple[str, GradientReport]]:
+    module_name, _, function_name = factory.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        make = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"cannot find {factory!r} ({error}); write MODULE:FUNCTION, as in my_layer:make") from error
+    layer, x, *args = make()
+    yield type(layer).__name__, check_gradients(layer, x, *args)

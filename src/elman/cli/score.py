@@ -1,0 +1,93 @@
+"""`elman score`: the probability of every line."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from elman.cli.lines import read_lines
+from elman.evaluation.scoring import LineScore, score_line
+from elman.evaluation.surprisal import token_scores
+from elman.models.file import load
+from elman.models.text_model import TextModel
+
+
+@click.command("score", no_args_is_help=True)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", default="-")
+@click.option("--per-token", is_flag=True, help="a TSV of all tokens: surprisal in bits, rank, unknown flag")
+@click.option("--json", "as_json", is_flag=True, help="a JSON object a line")
+@click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+def command(run: Path, file: str, per_token: bool, as_json: bool, encoding: str) -> None:
+    """Score every line of FILE (default: standard input) with the model in RUN.
+
+    Each line is read afresh: its first token is predicted from the end of a line (`<eos>`), and its own end
+    is scored too. An unknown token is scored as `<unk>`; where the vocabulary has none, the line has
+    probability 0 (-inf).
+    """
+    text_model = load(run)
+    show = _show_tokens if per_token else _show_line
+    if not as_json:
+        click.echo("\t".join(TOKEN_COLUMNS if per_token else LINE_COLUMNS))
+    impossible = 0
+    for number, line in enumerate(read_lines(file, encoding), 1):
+        impossible += show(text_model, number, line, as_json)
+    if impossible:
+        click.echo(
+            f"elman: {impossible} lines hold tokens that the vocabulary lacks, and it has no <unk>: probability 0; "
+            "train with --min-count 2 or --max-vocab to give unknown words a probability",
+            err=True,
+        )
+
+
+LINE_COLUMNS = ("ln_prob", "log10_prob", "perplexity", "tokens", "unknown", "text")
+TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown")
+
+
+def _show_line(text_model: TextModel, number: int, line: str, as_json: bool) -> bool:
+    """Print one line's score; return whether it is impossible."""
+    score = score_line(text_model, line)
+    impossible = math.isinf(score.nll_nats)
+    if as_json:
+        click.echo(json.dumps(_finite(_as_dict(score) | {"text": line}), ensure_ascii=False))
+    else:
+        numbers = f"{score.ln_prob:.4f}\t{score.log10_prob:.4f}\t{score.perplexity:.4f}"
+        click.echo(f"{numbers}\t{score.tokens}\t{score.unknown}\t{line}")
+    return impossible
+
+
+def _show_tokens(text_model: TextModel, number: int, line: str, as_json: bool) -> bool:
+    """Print a line's tokens; return whether one is impossible."""
+    impossible = False
+    for score in token_scores(text_model, line):
+        impossible |= math.isinf(score.surprisal_bits)
+        if as_json:
+            values = {
+                "line": number,
+                "token": score.token,
+                "surprisal_bits": score.surprisal_bits,
+                "rank": score.rank,
+                "unknown": score.unknown,
+            }
+            click.echo(json.dumps(_finite(values), ensure_ascii=False))
+        else:
+            shown = score.token.encode("unicode_escape").decode() if not score.token.isprintable() else score.token
+            click.echo(f"{number}\t{shown}\t{score.surprisal_bits:.4f}\t{score.rank}\t{int(score.unknown)}")
+    return impossible
+
+
+def _as_dict(score: LineScore) -> dict[str, Any]:
+    return {
+        "ln_prob": score.ln_prob,
+        "log10_prob": score.log10_prob,
+        "perplexity": score.perplexity,
+        "tokens": score.tokens,
+        "unknown": score.unknown,
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with None for what JSON cannot hold."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

@@ -1,0 +1,209 @@
+"""`elman train`: a corpus in, a run folder out."""
+
+import math
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from elman.cli.options import config_options
+from elman.errors import ConfigError
+from elman.training.progress import BlockDone, EpochDone, Event
+from elman.training.recipes import configure, recipe_names, recipe_text
+from elman.training.run import TrainingRun
+
+
+def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        for name in recipe_names():
+            click.echo(f"# {name}\n{recipe_text(name)}")
+        ctx.exit()
+
+
+@click.command("train", no_args_is_help=True)
+@click.argument("corpus", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to make")
+@click.option("--valid", help="validation text: a file, a folder, a named corpus, or `none`")
+@click.option("--recipe", help="a named set of options, or a TOML file")
+@click.option(
+    "--list-recipes", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="print them all"
+)
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with an interrupted run")
+@click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
+@click.option("-q", "--quiet", is_flag=True, help="no progress bar, no samples")
+@config_options
+def command(
+    corpus: str | None,
+    output: Path | None,
+    valid: str | None,
+    recipe: str | None,
+    resume: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train a language model on CORPUS and keep it in the folder RUN (-o).
+
+    CORPUS is a text file, a folder of text files, a named corpus (see `elman data`), or - for standard
+    input. Ctrl-C saves everything; `elman train --resume RUN` goes on as if nothing had happened.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume is not None:
+        if corpus or output or recipe or valid or overwrite:
+            raise ConfigError("--resume takes the corpus, the recipe and the folder from the run; leave them out")
+        run = TrainingRun.resume(resume, given, _encoding_bar(quiet))
+    else:
+        if corpus is None:
+            raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
+        if output is None:
+            raise ConfigError("name the run folder to make: -o RUN")
+        config = configure(recipe, given)
+        run = TrainingRun.create(
+            output, corpus, config, valid=valid, overwrite=overwrite, on_encoding=_encoding_bar(quiet)
+        )
+    _announce(run, resumed=resume is not None)
+    if run.finished:
+        raise ConfigError(
+            f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "
+            "iterations; raise --epochs or --iterations to train on"
+        )
+    finished = _train(run, quiet)
+    _report(run, finished)
+
+
+def _train(run: TrainingRun, quiet: bool) -> bool:
+    """Train behind a progress bar; return False where Ctrl-C ended it."""
+    interrupted = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        run.stop()
+
+    with _Watcher(run, quiet) as watcher:
+        kept = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            run.train(watcher)
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+    return not interrupted
+
+
+def _announce(run: TrainingRun, resumed: bool) -> None:
+    about, progress = run.describe(), run.trainer.progress
+    click.echo(
+        f"{about['corpus']}: {about['tokens']:,} tokens ({about['unit']}s), vocabulary {about['vocab_size']:,}, "
+        f"{about['parameters']:,} parameters",
+        err=True,
+    )
+    for name, perplexity in about["references"].items():
+        click.echo(f"  {name} perplexity on the validation text: {perplexity:.4f}", err=True)
+    if resumed:
+        click.echo(f"going on after iteration {progress.iteration} (epoch {progress.epoch + 1})", err=True)
+
+
+def _report(run: TrainingRun, finished: bool) -> None:
+    best = run.text_model.info.get("best")
+    if not finished:
+        click.echo(
+            f"stopped and saved after iteration {run.trainer.progress.iteration}; go on with:\n"
+            f"  elman train --resume {run.folder}",
+            err=True,
+        )
+        sys.exit(130)
+    if best is None:
+        click.echo(f"{run.folder}: nothing better than before")
+        return
+    which = "validation" if run.corpora.valid is not None else "training"
+    click.echo(
+        f"{run.folder}: best {which} perplexity {best['perplexity']:.4f} per {run.text_model.unit} "
+        f"(epoch {best['epoch']}), {run.trainer.progress.seconds:.1f} s of training"
+    )
+
+
+def _encoding_bar(quiet: bool) -> Callable[[int, int], None] | None:
+    """Return what draws a bar while a text is encoded; short texts are over before it shows."""
+    if quiet:
+        return None
+    from tqdm import tqdm
+
+    bar: Any = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, unit="B", unit_scale=True, desc="encoding", delay=1, leave=False)
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+            bar = None
+
+    return show
+
+
+class _Watcher:
+    """Draws the progress bar, a line an epoch, and a sample now and then, on standard error."""
+
+    def __init__(self, run: TrainingRun, quiet: bool) -> None:
+        self.run, self.quiet = run, quiet
+
+    def __enter__(self) -> "_Watcher":
+        from tqdm import tqdm
+
+        config, progress = self.run.config, self.run.trainer.progress
+        lanes = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
+        total = min(config.epochs * lanes, config.iterations or math.inf)
+        self.bar = tqdm(
+            total=int(total), initial=progress.iteration, unit="block", disable=self.quiet or None, dynamic_ncols=True
+        )
+        self._began = progress.seconds
+        self._tokens = 0
+        if progress.iteration == 0:
+            self._sample()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.close()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, BlockDone):
+            self._block(event)
+        elif isinstance(event, EpochDone):
+            self._epoch(event)
+
+    def _block(self, event: BlockDone) -> None:
+        self._tokens += event.tokens
+        self.bar.update(1)
+        if event.iteration % 20 == 0:
+            recent = self.run.trainer.progress.recent_nll or 0.0
+            speed = self._tokens / max(event.seconds - self._began, 1e-9)
+            self.bar.set_postfix_str(f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False)
+        if self.run.config.sample_every and event.iteration % self.run.config.sample_every == 0:
+            self._sample()
+
+    def _epoch(self, event: EpochDone) -> None:
+        if self.quiet:
+            return
+        valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
+        self.bar.write(
+            f"epoch {event.epoch}: perplexity {event.perplexity:.3f}{valid}{' *' if event.improved else ''} "
+            f"(learning rate {event.lr:.3g}, {event.seconds:.1f} s)",
+            file=sys.stderr,
+        )
+
+    def _sample(self) -> None:
+        config, progress = self.run.config, self.run.trainer.progress
+        if self.quiet or not config.sample_every:
+            return
+        smooth = progress.smooth_loss
+        loss = "" if smooth is None else f", smooth loss {smooth:.4f}"
+        text = self.run.sample(config.sample_length)
+        self.bar.write(f"---- iteration {progress.iteration}{loss} ----\n{text}\n----", file=sys.stderr)

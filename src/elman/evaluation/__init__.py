@@ -1,0 +1,1 @@
+"""Evaluation: perplexity, and scores of texts, for any LanguageModel."""

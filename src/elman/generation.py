@@ -1,0 +1,82 @@
+"""Generation: draw the next token, feed it, draw again; an iterator of ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError
+from elman.models.base import LanguageModel
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How a token is chosen from a distribution.
+
+    Args:
+        temperature: divides the log probabilities: below 1 bolder, above 1 wilder; 0 is greedy.
+        top_k: only the k most probable tokens (0: all).
+        top_p: only the most probable tokens that together reach this probability, the "nucleus"
+            (A. Holtzman et al., ICLR 2020); 1: all.
+        exclude: ids that are never drawn.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    exclude: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise ConfigError(f"the temperature must be 0 (greedy) or more, and finite; got {self.temperature}")
+        if self.top_k < 0:
+            raise ConfigError(f"top-k must be 1 or more, or 0 for all tokens; got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top-p must be in (0, 1], got {self.top_p}")
+
+    def distribution(self, log_probs: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities (V,) that are drawn from, for ln P (V,): temperature, then top-k, then top-p.
+
+        Of equally probable tokens those with the smaller ids are kept.
+        """
+        scores = log_probs.astype(np.float64)
+        scores[list(self.exclude)] = -np.inf
+        if self.temperature == 0:
+            chosen = np.zeros_like(scores)
+            chosen[np.argmax(scores)] = 1
+            return chosen
+        scores /= self.temperature
+        probs = np.exp(scores - scores.max())
+        if self.top_k or self.top_p < 1:
+            best_first = np.argsort(-probs, kind="stable")
+            if self.top_k:
+                probs[best_first[self.top_k :]] = 0
+            if self.top_p < 1:
+                sums = np.cumsum(probs[best_first]) / probs.sum()
+                # the token that reaches top_p is the last one kept
+                probs[best_first[np.searchsorted(sums, self.top_p) + 1 :]] = 0
+        return np.asarray(probs / probs.sum())
+
+    def draw(self, log_probs: NDArray[Any], rng: np.random.Generator) -> int:
+        """Return one id, drawn from `distribution`."""
+        probs = self.distribution(log_probs)
+        # the inverse of the cumulative sum; the last token that has any probability takes the rounding
+        drawn = int(np.searchsorted(np.cumsum(probs), rng.random(), side="right"))
+        return min(drawn, int(np.flatnonzero(probs)[-1]))
+
+
+def generate(
+    model: LanguageModel, state: Any, sampler: Sampler, rng: np.random.Generator, length: int | None = None
+) -> Iterator[int]:
+    """Yield ids drawn one after the other from a one-lane ``state`` on; for ever where length is None."""
+    count = 0
+    while length is None or count < length:
+        token = sampler.draw(model.next_log_probs(state)[0], rng)
+        yield token
+        count += 1
+        state = model.feed(np.array([[token]]), state)

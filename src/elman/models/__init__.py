@@ -1,0 +1,1 @@
+"""Models: everything that can give P(next token | past) answers one protocol, LanguageModel."""

@@ -1,0 +1,137 @@
+"""One-file models: safetensors with one JSON string that says what the arrays are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ElmanError, ModelFileError
+from elman.files import atomic_write
+from elman.models.ngram import NgramModel
+from elman.models.rnnlm import RecurrentLM
+from elman.models.text_model import TextModel
+from elman.models.weights import plan_weights
+from elman.text.tokenizers import make_tokenizer
+from elman.text.vocabulary import Vocabulary
+
+FORMAT = 1
+KEY = "elman"
+MODEL_NAME = "model.safetensors"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON description to ``path``, wholly or not at all.
+
+    Raises:
+        ModelFileError: the folder cannot be written or the disk is full.
+    """
+    from safetensors.numpy import save
+
+    # the format's writer corrupts arrays that are not in row-major order, in silence
+    ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = save(ordered, metadata={KEY: json.dumps(about, ensure_ascii=False)})
+    try:
+        with atomic_write(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise ModelFileError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
+
+
+def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Return the arrays and the description that `write_arrays` wrote.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, or not one of elman's.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelFileError(f"there is no model at {path}; `elman train CORPUS -o RUN` makes one")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = (file.metadata() or {}).get(KEY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path} is truncated or is not a model file ({error})") from error
+    if about is None:
+        raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
+    try:
+        description = json.loads(about)
+        version = description["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelFileError(f"{path}: its description cannot be read ({error})") from error
+    if version != FORMAT:
+        raise ModelFileError(f"{path} has format {version}, this elman reads format {FORMAT}; use a newer elman")
+    return arrays, description
+
+
+def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
+    """Return a model's arrays and its description, from which `build_model` makes it again."""
+    if isinstance(model, NgramModel):
+        return model.to_arrays(), {"kind": "ngram", "model": {}}
+    return dict(model.weights), {"kind": "recurrent", "model": model.hyperparameters}
+
+
+def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path) -> Any:
+    """Return the model that `describe_model` described.
+
+    Raises:
+        ModelFileError: the kind is unknown, or an array is missing or of another shape than described.
+    """
+    kind = about.get("kind")
+    if kind == "ngram":
+        return NgramModel.from_arrays(arrays)
+    if kind != "recurrent":
+        raise ModelFileError(f"{where} holds a model of kind {kind!r}, which this elman does not know")
+    shape = dict(about["model"])
+    dropout = shape.pop("dropout")
+    weights: Arrays = {}
+    for name, like in plan_weights(**shape).items():
+        found = arrays.get(name)
+        if found is None or found.shape != like.shape:
+            what = "missing" if found is None else f"of shape {found.shape}"
+            raise ModelFileError(f"{where}: the array {name!r} must be of shape {like.shape}, but is {what}")
+        weights[name] = np.array(found)
+    return RecurrentLM(**shape, dropout=dropout, weights=weights)
+
+
+def save_model(path: Path, text_model: TextModel) -> None:
+    """Write a model with its tokenizer and vocabulary to one file."""
+    arrays, about = describe_model(text_model.model)
+    about |= {
+        "format": FORMAT,
+        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
+        "vocabulary": text_model.vocabulary.to_json(),
+        "info": text_model.info,
+    }
+    write_arrays(path, arrays, about)
+
+
+def load(path: str | Path) -> TextModel:
+    """Load a model from its file, or from a run folder (its best model).
+
+    Raises:
+        ModelFileError: there is none, it is truncated, foreign, or of an unknown kind.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_NAME
+    arrays, about = read_arrays(path)
+    try:
+        model = build_model(arrays, about, path)
+        vocabulary = Vocabulary.from_json(about["vocabulary"])
+        tokenizer = make_tokenizer(**about["tokenizer"])
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, ElmanError) as error:
+        raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
+    if len(vocabulary) != model.vocab_size:
+        raise ModelFileError(
+            f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; they do not belong together"
+        )
+    return TextModel(model, tokenizer, vocabulary, about.get("info", {}))

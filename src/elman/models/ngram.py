@@ -1,0 +1,143 @@
+"""The Markov model: the next token given the last order - 1, by interpolated n-gram counts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, ShapeError, TextError
+from elman.models.base import Ids
+from elman.models.ids import checked_ids
+from elman.models.ngram_arrays import from_arrays, to_arrays
+from elman.models.ngram_counts import count_ngrams
+from elman.models.ngram_level import UNSEEN, Level
+from elman.models.ngram_smoothing import Smoothing, witten_bell
+
+_BEFORE_TEXT = -1
+
+
+@dataclass(frozen=True)
+class NgramState:
+    """The last order - 1 ids of each lane, the oldest first, -1 where the text had not begun."""
+
+    past: tuple[tuple[int, ...], ...]
+
+    @property
+    def lanes(self) -> int:
+        """The number N of lanes."""
+        return len(self.past)
+
+    def select(self, lanes: Sequence[int] | Ids) -> "NgramState":
+        """Return the state of these lanes, in this order."""
+        return NgramState(tuple(self.past[lane] for lane in lanes))
+
+    def join(self, *others: "NgramState") -> "NgramState":
+        """Return the lanes of this state followed by those of the others."""
+        return NgramState(sum((other.past for other in others), self.past))
+
+
+class NgramModel:
+    """P(w | h) = weight(h, w) + backoff(h) · P(w | h without its oldest token), down to 1/V.
+
+    Made by ``train`` or ``from_arrays``. A context that reaches before the start of the text counts as
+    unseen: it leaves the probability to the shorter ones. An n-gram of one token has the empty context.
+    """
+
+    def __init__(self, levels: Sequence[Level], vocab_size: int) -> None:
+        self._levels = tuple(levels)
+        self._vocab_size = vocab_size
+
+    @classmethod
+    def train(
+        cls,
+        ids: Ids | NDArray[Any],
+        vocab_size: int,
+        order: int = 3,
+        smoothing: Smoothing = witten_bell,
+    ) -> "NgramModel":
+        """Return the model of ids (T,), whose contexts are up to order - 1 tokens long.
+
+        Raises ConfigError for an order below 1, TextError for no ids, ShapeError, VocabularyError.
+        """
+        if order < 1:
+            raise ConfigError(f"the order of an n-gram model must be 1 or more, got {order}")
+        ids = np.asarray(ids)
+        if ids.ndim != 1:
+            raise ShapeError(f"ids to train on must be (T,), got {ids.shape}")
+        if len(ids) == 0:
+            raise TextError("an n-gram model needs at least one token to train on, got none")
+        counts = count_ngrams(checked_ids(ids[None], 1, vocab_size)[0], vocab_size, order)
+        tables = zip(counts, smoothing(counts), strict=True)
+        return cls([Level(c.keys, w.weights, w.backoffs, vocab_size) for c, w in tables], vocab_size)
+
+    @property
+    def order(self) -> int:
+        """The length of the longest n-gram; contexts are one token shorter."""
+        return len(self._levels)
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return self._vocab_size
+
+    def start(self, lanes: int = 1) -> NgramState:
+        """Return the state of having read nothing, for N lanes."""
+        return NgramState(((_BEFORE_TEXT,) * (self.order - 1),) * lanes)
+
+    def feed(self, ids: Ids, state: NgramState) -> NgramState:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        return self._state_after(self._text_with_past(ids, state))
+
+    def next_log_probs(self, state: NgramState) -> NDArray[np.float64]:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        past = self._text_with_past(np.zeros((state.lanes, 0), np.int64), state)
+        probs: NDArray[np.float64] = np.full((state.lanes, self.vocab_size), 1 / self.vocab_size)  # (N, V)
+        for level, contexts, _ in self._look_up(past):
+            probs *= level.backoffs[contexts[:, -1:]]
+            for lane, context in enumerate(contexts[:, -1]):
+                tokens, weights = level.followers(int(context))
+                probs[lane, tokens] += weights
+        return np.log(probs, out=probs)
+
+    def target_log_probs(self, ids: Ids, state: NgramState) -> tuple[NDArray[np.float64], NgramState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
+        text = self._text_with_past(ids, state)
+        P = self.order - 1
+        probs: NDArray[np.float64] = np.full((state.lanes, text.shape[1] - P), 1 / self.vocab_size)  # (N, T)
+        for level, contexts, ngrams in self._look_up(text):
+            probs = level.weights[ngrams[:, P:]] + level.backoffs[contexts[:, P:-1]] * probs
+        return np.log(probs, out=probs), self._state_after(text)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that the model is, as arrays with names: the input of ``from_arrays``."""
+        return to_arrays(self._levels, self.vocab_size)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "NgramModel":
+        """Return the model that ``to_arrays`` described; raises ModelFileError if they do not fit."""
+        return cls(*from_arrays(arrays))
+
+    def _text_with_past(self, ids: Ids, state: NgramState) -> NDArray[np.int64]:
+        """Return the order - 1 tokens of the state and then ids: (N, order - 1 + T)."""
+        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        past = np.array(state.past, np.int64).reshape(state.lanes, self.order - 1)
+        return np.concatenate([past, ids], axis=1)
+
+    def _state_after(self, text: NDArray[np.int64]) -> NgramState:
+        last = text[:, text.shape[1] - (self.order - 1) :]
+        return NgramState(tuple(map(tuple, last.tolist())))
+
+    def _look_up(
+        self, text: NDArray[np.int64]
+    ) -> Iterator[tuple[Level, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield each level with the contexts (N, L + 1) before and behind every token of text (N, L), and
+        the n-grams (N, L) that end in each: what ends in one token is the next level's context of the next.
+        """
+        N, L = text.shape
+        contexts = np.zeros((N, L + 1), np.int64)
+        for level in self._levels:
+            ngrams = level.find(contexts[:, :-1], text)
+            yield level, contexts, ngrams
+            contexts = np.concatenate([np.full((N, 1), UNSEEN), ngrams], axis=1)

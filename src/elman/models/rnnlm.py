@@ -1,0 +1,244 @@
+"""The recurrent language model: embedding, recurrent layers, softmax over the vocabulary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from elman.arrays import Array, as_ids, namespace, time_major, to_numpy, zeros
+from elman.layers import (
+    TimeAffine,
+    TimeAffineSoftmaxWithLoss,
+    TimeDropout,
+    TimeEmbedding,
+    TimeGRU,
+    TimeLSTM,
+    TimeRNN,
+    TimeSoftmaxWithLoss,
+)
+from elman.layers.output import log_probs, target_log_probs
+from elman.models.base import Ids, LogProbs
+from elman.models.state import RecurrentState
+from elman.models.weights import draw_weights, plan_weights
+
+TimeCell = TimeRNN | TimeLSTM | TimeGRU
+
+
+class RecurrentLM:
+    """P(next word | past) by a stack of recurrent layers; trained by ``forward`` and ``backward``.
+
+    Args:
+        vocab_size: V.
+        wordvec_size: D; 0 for one-hot input.
+        hidden_size: H of every layer.
+        cell: "rnn" (Elman), "lstm" or "gru".
+        layers: how many recurrent layers.
+        dropout: the share dropped after the embedding, between layers and before the output.
+        tie_weights: use the word vectors as the output matrix too (needs D = H).
+        rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
+        weight_scale: see `draw_weights`.
+        dtype: float32, or float64 for proofs.
+        weights: named weights to use (not copied) instead of drawn ones.
+
+    Within training, the layers carry the hidden state from block to block; the LanguageModel calls
+    (`start`, `feed`, `next_log_probs`, `target_log_probs`) read with layers of their own on the same
+    weights, without dropout, and leave that state alone.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        cell: str = "rnn",
+        layers: int = 1,
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+        rng: np.random.Generator | None = None,
+        *,
+        weight_scale: float | None = None,
+        dtype: DTypeLike = np.float32,
+        weights: Mapping[str, Array] | None = None,
+    ) -> None:
+        if weights is None:
+            plan = plan_weights(vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights)
+            weights = draw_weights(plan, weight_scale, rng, dtype)
+        self.weights = dict(weights)
+        self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
+        self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
+        self.dropout_rng = rng if rng is not None else np.random.default_rng()
+
+        self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
+        self.rnn_layers: list[TimeCell] = [self._cell(k) for k in range(layers)]
+        drop = [TimeDropout(dropout, self.dropout_rng) for _ in range(layers + 1)] if dropout else []
+        self.layers: list[Any] = [self.embedding]
+        for k, rnn in enumerate(self.rnn_layers):
+            if drop and (k or wordvec_size):  # a one-hot input is not dropped
+                self.layers.append(drop[k])
+            self.layers.append(rnn)
+        self.layers += drop[-1:]
+        self.loss_layer: Any = self._output()
+        self._reader: list[Any] = [TimeEmbedding(self.weights["embedding"])]
+        self._reader += [self._cell(k) for k in range(layers)]
+
+        self.params: list[Array] = []
+        self.grads: list[Array] = []
+        for layer in (*self.layers, self.loss_layer):
+            for param, grad in zip(layer.params, layer.grads, strict=True):
+                if not (tie_weights and layer is self.loss_layer and param.ndim == 2):
+                    self.params.append(param)
+                    self.grads.append(grad)
+
+    def _cell(self, k: int) -> TimeCell:
+        Wx, Wh, b = (self.weights.get(f"{k}.{name}") for name in ("Wx", "Wh", "b"))
+        if self.cell == "lstm":
+            return TimeLSTM(Wx, Wh, b, stateful=True)
+        if self.cell == "gru":
+            return TimeGRU(Wx, Wh, b, self.weights[f"{k}.b_h"], stateful=True)
+        return TimeRNN(Wx, Wh, b, stateful=True)
+
+    def _output(self) -> Any:
+        """Append what comes before the loss to ``layers`` and return the loss layer."""
+        if self.tie_weights:
+            (dW,) = self.embedding.grads
+            return TimeAffineSoftmaxWithLoss(self.weights["embedding"].T, self.weights["output.b"], dW.T)
+        return TimeAffineSoftmaxWithLoss(self.weights["output.W"], self.weights["output.b"])
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return int(self.weights["embedding"].shape[0])
+
+    @property
+    def rnn_layer(self) -> TimeCell:
+        """The first recurrent layer."""
+        return self.rnn_layers[0]
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What the constructor needs to build a model of the same shape."""
+        return {
+            "vocab_size": self.vocab_size,
+            "wordvec_size": self.wordvec_size,
+            "hidden_size": self.hidden_size,
+            "cell": self.cell,
+            "layers": len(self.rnn_layers),
+            "dropout": self.dropout,
+            "tie_weights": self.tie_weights,
+        }
+
+    # Training
+
+    def forward(self, xs: Array, ts: Array) -> float:
+        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T), going on from the carried state."""
+        for layer in self.layers:
+            xs = layer.forward(xs)
+        return float(self.loss_layer.forward(xs, ts))
+
+    def backward(self, dout: float = 1.0) -> None:
+        """Write the gradients of dout·loss, by backpropagation through the T steps of the block."""
+        dxs = self.loss_layer.backward(dout)
+        for layer in reversed(self.layers):
+            dxs = layer.backward(dxs)
+
+    @property
+    def grad_rows(self) -> list[Array | None]:
+        """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
+        return [self.embedding.rows, *[None] * (len(self.grads) - 1)]
+
+    def train_mode(self, train_flg: bool = True) -> None:
+        """Switch dropout, and the gradients made in `forward`, on or off."""
+        for layer in (*self.layers, self.loss_layer):
+            if hasattr(layer, "train_flg"):
+                layer.train_flg = train_flg
+
+    def reset_state(self) -> None:
+        """Forget the carried state: the next block starts from zeros."""
+        for rnn in self.rnn_layers:
+            rnn.reset_state()
+
+    def carried_state(self) -> RecurrentState | None:
+        """Return a copy of the state that the next training block starts from; None for zeros."""
+        return None if self.rnn_layer.h is None else _state_of(self.rnn_layers)
+
+    def carry(self, state: RecurrentState | None) -> None:
+        """Let the next training block start from ``state``; None for zeros."""
+        if state is None:
+            self.reset_state()
+        else:
+            _set_states(self.rnn_layers, state)
+
+    # LanguageModel
+
+    def start(self, lanes: int = 1) -> RecurrentState:
+        """Return the state of having read nothing: zeros, for N lanes."""
+        like = self.weights["output.b"]
+        layers = range(len(self.rnn_layers))
+        cells = layers if self.cell == "lstm" else ()
+        shape = (lanes, self.hidden_size)
+        return RecurrentState([zeros(shape, like) for _ in layers], [zeros(shape, like) for _ in cells])
+
+    def feed(self, ids: Ids, state: RecurrentState) -> RecurrentState:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        return self._read(ids, state)[1]
+
+    def next_log_probs(self, state: RecurrentState) -> LogProbs:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        return np.array(to_numpy(log_probs(state.h[-1], *self.loss_weights)))
+
+    def target_log_probs(self, ids: Ids, state: RecurrentState) -> tuple[LogProbs, RecurrentState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
+        hs, after = self._read(ids, state)
+        N, T, H = hs.shape
+        past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)[:-1]))  # (T, N, H)
+        targets = time_major(as_ids(ids, hs)).reshape(-1)
+        chosen = target_log_probs(past.reshape(T * N, H), targets, *self.loss_weights)
+        return np.array(to_numpy(chosen.reshape(T, N).T)), after
+
+    @property
+    def loss_weights(self) -> tuple[Array, Array]:
+        """W (H, V) and b (V,) of the output."""
+        W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
+        return W, self.weights["output.b"]
+
+    def _read(self, ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
+        """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
+        embedding, *cells = self._reader
+        _set_states(cells, state)
+        hs = embedding.forward(ids)
+        for cell in cells:
+            hs = cell.forward(hs)
+        return hs, _state_of(cells)
+
+
+def _state_of(cells: list[Any]) -> RecurrentState:
+    return RecurrentState([cell.h + 0 for cell in cells], [cell.c + 0 for cell in cells if hasattr(cell, "c")])
+
+
+def _set_states(cells: list[Any], state: RecurrentState) -> None:
+    for k, cell in enumerate(cells):
+        cell.set_state(state.h[k], *(c[k] for c in (state.c,) if c))
+
+
+class SimpleRnnlm(RecurrentLM):
+    """The textbook model: TimeEmbedding → TimeRNN → TimeAffine → TimeSoftmaxWithLoss, float32.
+
+    ``rng=None`` draws from NumPy's global stream in the order embedding, Wx, Wh, affine W, so that
+    ``np.random.seed(0)`` gives the numbers of the textbook form.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        rng: np.random.Generator | None = None,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(vocab_size, wordvec_size, hidden_size, rng=rng, dtype=dtype)
+
+    def _output(self) -> TimeSoftmaxWithLoss:
+        self.layers.append(TimeAffine(self.weights["output.W"], self.weights["output.b"]))
+        return TimeSoftmaxWithLoss()

@@ -1,0 +1,50 @@
+"""The state of a recurrent language model, as a value."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from elman.arrays import Array, namespace, to_numpy
+from elman.models.base import Ids
+
+
+class RecurrentState:
+    """h (N, H) of every layer, and c (N, H) where the cell has one, after some past.
+
+    Immutable: what made it keeps no reference to its arrays. Equal states have equal numbers.
+    """
+
+    __slots__ = ("c", "h")
+
+    def __init__(self, h: Sequence[Array], c: Sequence[Array] = ()) -> None:
+        self.h, self.c = tuple(h), tuple(c)
+        for array in (*self.h, *self.c):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+
+    @property
+    def lanes(self) -> int:
+        """The number N of lanes."""
+        return len(self.h[0])
+
+    def select(self, lanes: Sequence[int] | Ids) -> "RecurrentState":
+        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
+        index = np.asarray(lanes, dtype=np.intp)
+        return RecurrentState([a[index] for a in self.h], [a[index] for a in self.c])
+
+    def join(self, *others: "RecurrentState") -> "RecurrentState":
+        """Return one state with this state's lanes followed by those of the others."""
+        concatenate = namespace(self.h[0]).concatenate
+        return RecurrentState(
+            [concatenate(parts) for parts in zip(self.h, *(o.h for o in others), strict=True)],
+            [concatenate(parts) for parts in zip(self.c, *(o.c for o in others), strict=True)],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecurrentState) or len(self.h) != len(other.h) or len(self.c) != len(other.c):
+            return NotImplemented if not isinstance(other, RecurrentState) else False
+        pairs = zip((*self.h, *self.c), (*other.h, *other.c), strict=True)
+        return all(np.array_equal(to_numpy(a), to_numpy(b)) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash(tuple(to_numpy(a).tobytes() for a in (*self.h, *self.c)))

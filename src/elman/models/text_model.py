@@ -1,0 +1,43 @@
+"""A language model together with the tokenizer and the vocabulary that give its ids a meaning."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.models.base import LanguageModel
+from elman.text.tokenizers import Tokenizer
+from elman.text.vocabulary import Vocabulary
+
+
+@dataclass
+class TextModel:
+    """What a model file holds: text goes in, ids are an inner matter.
+
+    ``info`` is free data about the model's making (corpus, recipe, seed), shown to people.
+    """
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What a token is, in words: the "per what" of a perplexity."""
+        return {"word": "word", "char": "character", "byte": "byte"}[self.tokenizer.level]
+
+    def encode(self, text: str, end: bool = False) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the tokens of ``text`` and their ids (-1 for an unknown one of a closed vocabulary)."""
+        tokens = self.tokenizer.tokens(text, end)
+        return tokens, self.vocabulary.encode(tokens)
+
+    def encode_line(self, line: str) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the tokens and ids of one line and its end, where the vocabulary has a token for that."""
+        return self.encode(line + "\n" if self.vocabulary.eos_id is not None else line)
+
+    def is_unknown(self, tokens: list[str]) -> NDArray[np.bool_]:
+        """Tell for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""
+        ids = self.vocabulary.encode(tokens)
+        return (ids < 0) | (ids == (-1 if self.vocabulary.unk_id is None else self.vocabulary.unk_id))

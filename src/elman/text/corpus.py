@@ -1,0 +1,189 @@
+"""A corpus: files as one array of ids, memory-mapped and kept for the next time."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from elman.errors import ConfigError, TextError, VocabularyError
+from elman.text.id_cache import Dtype, IdCache, Record, Stamp
+from elman.text.reading import check_file, normalise, read_bytes
+from elman.text.stream import Ids, Piece, Size, Tally, as_piece, count_tokens, encode_piece, read_pieces
+from elman.text.tokenizers import Tokenizer
+from elman.text.vocabulary import Vocabulary
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    r"""A text as ids, with its size in every unit.
+
+    ``ids`` (T,) is read-only: the smallest unsigned integers that hold V, or int32 where the vocabulary was
+    given and is closed, because tokens outside it are -1 then. ``unknown`` counts these, or every ``<unk>``
+    of an open vocabulary, those that stand in the text itself included. ``characters`` (code points) and
+    ``bytes`` (UTF-8) are those of the text as read: in NFC, in small letters if so asked, with ``\n`` for
+    newlines and one after the last line at word level. At byte level the files' bytes count as they are.
+    ``sha256`` is that of the files' bytes, one file after the other.
+    """
+
+    ids: Ids
+    vocabulary: Vocabulary
+    tokens: int
+    unknown: int
+    characters: int
+    bytes: int
+    lines: int
+    sha256: str
+    sources: tuple[Path, ...]
+
+
+def encode_corpus(
+    sources: Sequence[Path],
+    tokenizer: Tokenizer,
+    *,
+    cache: Path | None,
+    vocabulary: Vocabulary | None = None,
+    encoding: str = "utf-8",
+    order: str = "appearance",
+    max_vocab: int | None = None,
+    min_count: int = 1,
+    max_tokens: int | None = None,
+    open_vocabulary: bool = False,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Encode files as one sequence of ids, in memory that does not grow with their size.
+
+    Without ``vocabulary`` the files are read twice: their tokens are counted (``order``, ``max_vocab``,
+    ``min_count`` and ``open_vocabulary`` as in ``Vocabulary.build``), then encoded. With ``max_tokens`` only
+    the first tokens are. ``cache`` is a folder that keeps the ids: they are used again for the same files,
+    unchanged in size and time, and the same settings. ``progress`` is called with the bytes done and the
+    bytes there are to do. Raises TextError for files that cannot be read, are empty or change while they
+    are read, and for a full disk; ConfigError and VocabularyError for settings that make no sense.
+    """
+    if not sources:
+        raise TextError("no file to read; name at least one")
+    if max_tokens is not None and max_tokens < 1:
+        raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
+    given = _of_bytes(vocabulary) if tokenizer.level == "byte" else vocabulary
+    stamps = _stamps(sources)
+    store = None
+    if cache is not None:
+        text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
+        choice = given.digest if given else (order, max_vocab, min_count, open_vocabulary)
+        store = IdCache(cache, sources, [*text, choice])
+        if kept := store.load(stamps):
+            ids, known, record = kept
+            return _corpus(ids, known, record.size, record.sha256, sources)
+
+    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, _meter(progress, stamps, given))
+    known = given or Vocabulary.build(
+        reading.counts(), order, max_vocab, min_count, eos=tokenizer.eos, open_vocabulary=open_vocabulary
+    )
+    may_miss = vocabulary is not None and known.unk is None and tokenizer.level != "byte"
+    dtype: Dtype = "int32" if may_miss else _narrowest(len(known))
+    tally = Tally(known, tokenizer.level)
+    parts = (part.astype(dtype) for part in reading.ids(known, tally))
+    if store is None:
+        ids = np.concatenate(list(parts))
+        return _corpus(ids, known, tally.size(), _sha256(sources), sources)
+    store.write_ids(parts)
+    record = Record(stamps, dtype, tally.size(), _sha256(sources), known.to_json())
+    return _corpus(store.write_record(record), known, record.size, record.sha256, sources)
+
+
+def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bool = True) -> Corpus:
+    """Encode a text in memory as ``encode_corpus`` encodes a file; ids are int32.
+
+    ``end`` closes a last line of words that has no newline. Raises TextError for an empty text.
+    """
+    whole = text if tokenizer.level == "byte" else normalise(text)
+    pieces = [as_piece(block, tokenizer) for block in tokenizer.blocks([whole], end) if block]
+    if not pieces:
+        raise TextError("the text is empty")
+    tally = Tally(vocabulary, tokenizer.level)
+    ids = np.concatenate(list(_encoded(pieces, vocabulary, tokenizer.level, tally)))
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return _corpus(ids, vocabulary, tally.size(), digest, ())
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Files, and how they are to be read."""
+
+    sources: Sequence[Path]
+    tokenizer: Tokenizer
+    encoding: str
+    max_tokens: int | None
+    stamps: list[Stamp]
+    on_read: Callable[[int], None]
+
+    def _pieces(self) -> Iterator[Piece]:
+        return read_pieces(self.sources, self.tokenizer, self.encoding, self.max_tokens, self.on_read)
+
+    def counts(self) -> Mapping[str, int]:
+        counts = count_tokens(self._pieces(), self.tokenizer.level)
+        self._check(len(counts))
+        return counts
+
+    def ids(self, vocabulary: Vocabulary, tally: Tally) -> Iterator[Ids]:
+        yield from _encoded(self._pieces(), vocabulary, self.tokenizer.level, tally)
+        self._check(tally.size().tokens)
+
+    def _check(self, tokens: int) -> None:
+        names = " and ".join(map(str, self.sources[:2])) + (" and others" if len(self.sources) > 2 else "")
+        if _stamps(self.sources) != self.stamps:
+            raise TextError(f"{names} changed while being read; try again")
+        if tokens == 0:
+            raise TextError(f"{names} {'is' if len(self.sources) == 1 else 'are'} empty")
+
+
+def _encoded(pieces: Iterable[Piece], vocabulary: Vocabulary, level: str, tally: Tally) -> Iterator[Ids]:
+    for piece in pieces:
+        ids = encode_piece(piece, vocabulary, level)
+        tally.add(piece.text, ids)
+        yield ids
+
+
+def _corpus(ids: Ids, vocabulary: Vocabulary, size: Size, sha256: str, sources: Sequence[Path]) -> Corpus:
+    ids.flags.writeable = False
+    return Corpus(ids, vocabulary, **asdict(size), sha256=sha256, sources=tuple(sources))
+
+
+def _narrowest(vocab_size: int) -> Dtype:
+    return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
+
+
+def _of_bytes(vocabulary: Vocabulary | None) -> Vocabulary:
+    every = Vocabulary.of_bytes()
+    if vocabulary is not None and vocabulary.tokens != every.tokens:
+        raise VocabularyError("the vocabulary of the byte level is the 256 bytes; this one is another")
+    return every
+
+
+def _stamps(sources: Iterable[Path]) -> list[Stamp]:
+    return [(str(path.absolute()), *check_file(path)) for path in sources]
+
+
+def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | None) -> Callable[[int], None]:
+    total = sum(size for _, size, _ in stamps) * (1 if given else 2)
+    done = 0
+
+    def on_read(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    return on_read
+
+
+def _sha256(sources: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sources:
+        for chunk in read_bytes(path):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,144 @@
+"""Files as a stream of token pieces, and what is counted along the way."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.text.reading import decode, read_bytes
+from elman.text.tokenizers import ByteTokenizer, Tokenizer
+from elman.text.vocabulary import Vocabulary, code_points
+
+Ids = NDArray[np.integer[Any]]
+
+
+class Piece(NamedTuple):
+    """Some of the text, and its tokens; characters and bytes are tokens as they stand in the text."""
+
+    text: str
+    tokens: Sequence[str]
+
+
+def read_pieces(
+    sources: Iterable[Path],
+    tokenizer: Tokenizer,
+    encoding: str,
+    limit: int | None,
+    on_read: Callable[[int], None],
+) -> Iterator[Piece]:
+    """Yield the tokens of files, one file after the other, up to ``limit`` tokens.
+
+    The last line of each file is closed if its tokens are words. ``on_read`` hears of every chunk's bytes.
+    """
+    every = (
+        as_piece(block, tokenizer)
+        for path in sources
+        for block in _blocks(_reported(read_bytes(path), on_read), str(path), tokenizer, encoding)
+        if block
+    )
+    return every if limit is None else _first(every, limit, tokenizer)
+
+
+def as_piece(block: str, tokenizer: Tokenizer) -> Piece:
+    """Return a block of the tokenizer with its tokens."""
+    return Piece(block, tokenizer.split(block) if tokenizer.level == "word" else block)
+
+
+def _reported(chunks: Iterable[bytes], on_read: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        on_read(len(chunk))
+
+
+def _blocks(chunks: Iterable[bytes], name: str, tokenizer: Tokenizer, encoding: str) -> Iterator[str]:
+    if isinstance(tokenizer, ByteTokenizer):
+        return map(tokenizer.from_bytes, chunks)
+    return tokenizer.blocks(decode(chunks, name, encoding), end=True)
+
+
+def _first(pieces: Iterable[Piece], limit: int, tokenizer: Tokenizer) -> Iterator[Piece]:
+    for piece in pieces:
+        if len(piece.tokens) >= limit:
+            yield as_piece(_cut(piece.text, limit, tokenizer), tokenizer)
+            return
+        limit -= len(piece.tokens)
+        yield piece
+
+
+def _cut(block: str, count: int, tokenizer: Tokenizer) -> str:
+    """Return the longest beginning of a block that holds ``count`` tokens."""
+    lengths = range(len(block) + 1)
+    return block[: bisect_right(lengths, count, key=lambda n: len(tokenizer.split(block[:n]))) - 1]
+
+
+def count_tokens(pieces: Iterable[Piece], level: str) -> Mapping[str, int]:
+    """Return how often each token occurs, in order of first appearance."""
+    if level != "word":
+        return _count_characters(piece.text for piece in pieces)
+    counts: Counter[str] = Counter()
+    for piece in pieces:
+        counts.update(piece.tokens)
+    return counts
+
+
+def _count_characters(texts: Iterable[str]) -> dict[str, int]:
+    totals = np.zeros(0x110000, np.int64)  # one for each code point
+    order: list[str] = []
+    for text in texts:
+        here = np.bincount(code_points(text))
+        new = np.flatnonzero((here > 0) & (totals[: len(here)] == 0))
+        order += sorted(map(chr, new.tolist()), key=text.find)
+        totals[: len(here)] += here
+    return {character: int(totals[ord(character)]) for character in order}
+
+
+def encode_piece(piece: Piece, vocabulary: Vocabulary, level: str) -> NDArray[np.int32]:
+    """Return the ids of a piece's tokens, -1 for those that a closed vocabulary does not know."""
+    return vocabulary.encode(piece.tokens) if level == "word" else vocabulary.encode_characters(piece.text)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long an encoded text is, in every unit; ``Corpus`` says what is counted."""
+
+    tokens: int = 0
+    unknown: int = 0
+    characters: int = 0
+    bytes: int = 0
+    lines: int = 0
+
+
+class Tally:
+    """Adds up the size of a text, piece by piece."""
+
+    def __init__(self, vocabulary: Vocabulary, level: str) -> None:
+        self._unknown = -1 if vocabulary.unk_id is None else vocabulary.unk_id
+        self._level = level
+        self._done = Size()
+        self._line_is_open = False
+
+    def add(self, text: str, ids: Ids) -> None:
+        """Count one piece, not empty."""
+        raw = text.encode("latin-1" if self._level == "byte" else "utf-8", "surrogatepass")
+        self._done = Size(
+            tokens=self._done.tokens + len(ids),
+            unknown=self._done.unknown + int(np.count_nonzero(ids == self._unknown)),
+            characters=self._done.characters + (_code_points_in(raw) if self._level == "byte" else len(text)),
+            bytes=self._done.bytes + len(raw),
+            lines=self._done.lines + text.count("\n"),
+        )
+        self._line_is_open = not text.endswith("\n")
+
+    def size(self) -> Size:
+        """Return the size of all pieces; a last line without newline is a line."""
+        return replace(self._done, lines=self._done.lines + self._line_is_open)
+
+
+def _code_points_in(raw: bytes) -> int:
+    # In UTF-8 every byte but those of the form 10xxxxxx begins a character.
+    return int(np.count_nonzero(np.frombuffer(raw, np.uint8) & 0xC0 != 0x80))

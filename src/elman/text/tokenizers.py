@@ -1,0 +1,178 @@
+r"""Text to tokens and back: words, characters or bytes.
+
+A word token is what stands between blanks; a newline is the token ``<eos>``. A character token is one code
+point. A byte token is one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from elman.errors import ConfigError
+from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, WordDecoder
+from elman.text.reading import nfc
+
+LEVELS = ("word", "char", "byte")
+
+
+class Tokenizer(Protocol):
+    """Cuts text into tokens, whole or as a stream, and puts tokens together again."""
+
+    @property
+    def level(self) -> str:
+        """The kind of token: word, char or byte."""
+        ...
+
+    @property
+    def lower(self) -> bool:
+        """Whether capitals become small letters."""
+        ...
+
+    @property
+    def eos(self) -> str | None:
+        """The token that ends a line."""
+        ...
+
+    def tokens(self, text: str, end: bool = False) -> list[str]:
+        """Return the tokens of a text; ``end`` closes a last line of words that has no newline."""
+        ...
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text of a stream, cut where tokens end: each block can be given to ``split``."""
+        ...
+
+    def split(self, block: str) -> list[str]:
+        """Return the tokens of one block."""
+        ...
+
+    def pieces(self, chunks: Iterable[str], end: bool = False) -> Iterator[list[str]]:
+        """Yield the tokens of a stream: joined, they are the tokens of the whole text, however it is cut."""
+        ...
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """Return tokens as text for people to read."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that has seen no token."""
+        ...
+
+
+class _Streams:
+    """What the three levels share: everything follows from ``blocks``, ``split`` and ``decoder``."""
+
+    def tokens(self: Tokenizer, text: str, end: bool = False) -> list[str]:
+        return [token for piece in self.pieces([text], end) for token in piece]
+
+    def pieces(self: Tokenizer, chunks: Iterable[str], end: bool = False) -> Iterator[list[str]]:
+        return map(self.split, self.blocks(chunks, end))
+
+    def join(self: Tokenizer, tokens: Iterable[str]) -> str:
+        decoder = self.decoder()
+        return "".join(map(decoder.push, tokens)) + decoder.finish()
+
+
+@dataclass(frozen=True)
+class WordTokenizer(_Streams):
+    """Words: what stands between blanks of any kind, and ``<eos>`` for each newline."""
+
+    lower: bool = False
+    level: ClassVar[str] = "word"
+    eos: ClassVar[str | None] = EOS
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text, cut after blanks; ``end`` adds the newline that a last line lacks."""
+        held: list[str] = []
+        last = "\n"
+        for chunk in filter(None, chunks):
+            last = chunk[-1]
+            cut = _after_last_blank(chunk)
+            if cut == 0:
+                held.append(chunk)
+                continue
+            yield self._fold("".join((*held, chunk[:cut])))
+            held = [chunk[cut:]]
+        if end and last != "\n":
+            held.append("\n")
+        yield self._fold("".join(held))
+
+    def _fold(self, block: str) -> str:
+        # Small letters may compose where capitals did not: J and caron are two characters, j with caron one.
+        return unicodedata.normalize("NFC", block.lower()) if self.lower else block
+
+    def split(self, block: str) -> list[str]:
+        """Return the words of a block."""
+        return block.replace("\n", f" {EOS} ").split()
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that puts a blank between words and starts a line after each ``<eos>``."""
+        return WordDecoder()
+
+
+def _after_last_blank(text: str) -> int:
+    if text[-1].isspace():
+        return len(text)
+    return len(text) - len(text.rsplit(maxsplit=1)[-1])
+
+
+@dataclass(frozen=True)
+class CharTokenizer(_Streams):
+    """Characters: Unicode code points, the newline among them."""
+
+    lower: bool = False
+    level: ClassVar[str] = "char"
+    eos: ClassVar[str | None] = "\n"
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text; ``end`` adds nothing."""
+        return filter(None, nfc(map(_small, chunks)) if self.lower else chunks)
+
+    def split(self, block: str) -> list[str]:
+        """Return the characters of a block."""
+        return list(block)
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that hands on every character."""
+        return CharDecoder()
+
+
+def _small(text: str) -> str:
+    # str.lower() looks at a whole word to choose between two small sigmas; a stream may be cut within it.
+    return text.replace("Σ", "σ").lower()
+
+
+@dataclass(frozen=True)
+class ByteTokenizer(_Streams):
+    """Bytes of the UTF-8 form; ``lower`` changes the letters A to Z only."""
+
+    lower: bool = False
+    level: ClassVar[str] = "byte"
+    eos: ClassVar[str | None] = "\n"
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the bytes, one character each; ``end`` adds nothing."""
+        return (self.from_bytes(chunk.encode("utf-8", "replace")) for chunk in chunks if chunk)
+
+    def from_bytes(self, chunk: bytes) -> str:
+        """Return raw bytes as a block: any file can be read so, whatever its encoding."""
+        return (chunk.lower() if self.lower else chunk).decode("latin-1")
+
+    def split(self, block: str) -> list[str]:
+        """Return the bytes of a block."""
+        return list(block)
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that never gives half a character; what is not UTF-8 becomes U+FFFD."""
+        return ByteDecoder()
+
+
+def make_tokenizer(level: str, lower: bool = False) -> Tokenizer:
+    """Return the tokenizer of a level: word, char or byte. Raises ConfigError for another level."""
+    if level == "word":
+        return WordTokenizer(lower)
+    if level == "char":
+        return CharTokenizer(lower)
+    if level == "byte":
+        return ByteTokenizer(lower)
+    raise ConfigError(f"unknown kind of token {level!r}; choose word, char or byte")

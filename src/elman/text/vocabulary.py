@@ -1,0 +1,158 @@
+"""The vocabulary: tokens and ids, one to one."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import repeat
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, VocabularyError
+
+UNK = "<unk>"
+ORDERS = ("appearance", "frequency")
+
+
+class Vocabulary:
+    """V distinct tokens; the id of a token is its position.
+
+    A vocabulary with an unknown token (``unk``; by default ``<unk>`` where that is among the tokens) is open:
+    every token has an id. Without one it is closed, and tokens outside have none (-1). ``eos`` is the token
+    that ends a line. Raises VocabularyError for no tokens, a repeated one, or an ``unk`` that is not there.
+    """
+
+    def __init__(self, tokens: Sequence[str], unk: str | None = None, eos: str | None = None) -> None:
+        self.tokens = tuple(tokens)
+        self._ids = {token: i for i, token in enumerate(self.tokens)}
+        if not self.tokens:
+            raise VocabularyError("a vocabulary needs at least one token")
+        if len(self._ids) < len(self.tokens):
+            twice = next(token for i, token in enumerate(self.tokens) if self._ids[token] != i)
+            raise VocabularyError(f"the token {twice!r} stands in the vocabulary more than once")
+        if unk is not None and unk not in self._ids:
+            raise VocabularyError(f"the unknown token {unk!r} is not in the vocabulary")
+        self.unk = UNK if unk is None and UNK in self._ids else unk
+        self.eos = eos
+        self.unk_id = None if self.unk is None else self._ids[self.unk]
+        self.eos_id = None if eos is None else self._ids.get(eos)
+        self._missing = -1 if self.unk_id is None else self.unk_id
+
+    @classmethod
+    def of_bytes(cls) -> Self:
+        """Return the vocabulary of the byte level: always the 256 bytes, in order."""
+        return cls([chr(byte) for byte in range(256)], eos="\n")
+
+    @classmethod
+    def build(
+        cls,
+        counts: Mapping[str, int],
+        order: str = "appearance",
+        max_size: int | None = None,
+        min_count: int = 1,
+        unk: str = UNK,
+        eos: str | None = None,
+        open_vocabulary: bool = False,
+    ) -> Self:
+        """Choose and order the tokens of a text, given their counts in order of first appearance.
+
+        Tokens seen fewer than ``min_count`` times are left out; of the others the most frequent are kept, up
+        to ``max_size`` tokens, ``unk`` and ``eos`` included, which are never left out. Equally frequent
+        tokens go by first appearance. ``unk`` is in the vocabulary if the text has it, if a token was left
+        out, or if ``open_vocabulary`` asks for it; where the text does not have it, its id is the last.
+        Raises ConfigError for an unknown order and for sizes that leave no room.
+        """
+        if order not in ORDERS:
+            raise ConfigError(f"unknown vocabulary order {order!r}; choose {' or '.join(ORDERS)}")
+        if min_count < 1:
+            raise ConfigError(f"min_count must be at least 1, got {min_count}")
+        special = {token for token in (unk, eos) if token is not None and token in counts}
+        by_count = sorted(counts, key=lambda token: -counts[token])
+        kept = [token for token in by_count if counts[token] >= min_count or token in special]
+        opened = open_vocabulary or unk in counts or len(kept) < len(counts)
+        if max_size is not None and len(kept) + (opened and unk not in counts) > max_size:
+            opened = True
+            room = max_size - len(special | {unk})
+            if room < 1:
+                raise ConfigError(f"max_vocab must be at least {1 + len(special | {unk})}, got {max_size}")
+            kept = [token for token in kept if token not in special][:room] + list(special)
+        chosen = set(kept)
+        tokens = [token for token in (counts if order == "appearance" else by_count) if token in chosen]
+        if opened and unk not in counts:
+            tokens.append(unk)
+        return cls(tokens, unk if opened else None, eos)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return (self.tokens, self.unk, self.eos) == (other.tokens, other.unk, other.eos)
+
+    def __hash__(self) -> int:
+        return hash((self.tokens, self.unk, self.eos))
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens, unk={self.unk!r}, eos={self.eos!r})"
+
+    def id(self, token: str) -> int:
+        """Return the id of a token; for one outside, the id of ``unk``, or -1 if there is no ``unk``."""
+        return self._ids.get(token, self._missing)
+
+    def token(self, id: int) -> str:
+        """Return the token of an id. Raises VocabularyError for an id outside [0, V)."""
+        return self.decode([id])[0]
+
+    def encode(self, tokens: Sequence[str]) -> NDArray[np.int32]:
+        """Return the ids of T tokens, (T,), as ``id`` gives them."""
+        return np.fromiter(map(self._ids.get, tokens, repeat(self._missing)), np.int32, len(tokens))
+
+    def encode_characters(self, text: str) -> NDArray[np.int32]:
+        """Return ``encode(list(text))``, many times faster."""
+        return self._by_code_point.take(code_points(text), mode="clip")
+
+    @cached_property
+    def _by_code_point(self) -> NDArray[np.int32]:
+        codes = {ord(token): i for token, i in self._ids.items() if len(token) == 1}
+        table = np.full(max(codes, default=0) + 2, self._missing, np.int32)  # the last: every code beyond
+        table[list(codes)] = list(codes.values())
+        return table
+
+    def decode(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> list[str]:
+        """Return the tokens of T ids. Raises VocabularyError for an id outside [0, V)."""
+        whole = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), np.int64)
+        outside = whole[(whole < 0) | (whole >= len(self))]
+        if outside.size:
+            raise VocabularyError(f"the id {outside[0]} is outside the vocabulary: 0 to {len(self) - 1}")
+        return [self.tokens[i] for i in whole.tolist()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the vocabulary as plain data."""
+        return {"tokens": list(self.tokens), "unk": self.unk, "eos": self.eos}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the vocabulary that ``to_json`` gave. Raises VocabularyError for anything else."""
+        try:
+            tokens, unk, eos = data["tokens"], data["unk"], data["eos"]
+        except (KeyError, TypeError) as error:
+            raise VocabularyError("this is no vocabulary: it needs tokens, unk and eos") from error
+        if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) for token in tokens):
+            raise VocabularyError("this is no vocabulary: its tokens are no list of strings")
+        return cls(tokens, unk, eos)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the vocabulary, by which caches and models recognise it."""
+        return hashlib.sha256(json.dumps(self.to_json()).encode()).hexdigest()
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the Unicode code points of a text, one number a character."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

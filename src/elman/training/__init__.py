@@ -1,0 +1,1 @@
+"""Training: minibatches, optimizers, schedules, the trainer, checkpoints, recipes and runs."""

@@ -1,0 +1,58 @@
+"""Minibatches for truncated BPTT: N lanes read one long sequence in order, T steps at a time."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, TextError
+
+Wrap = Literal["circle", "restart"]
+
+
+class Lanes:
+    """Blocks (N, T) of inputs and targets, in reading order.
+
+    Lane i starts at offset i·(len(xs) // N). At the end of the text there are two ways on:
+
+    - "circle": every lane goes on at the front, in the middle of a block if need be, and the hidden state
+      goes with it (the textbook's way). An epoch is len(xs) // (N·T) blocks.
+    - "restart": one lane; when no whole block is left, reading starts again at the front with the hidden
+      state set to zero (min-char-rnn's way). An epoch is one reading.
+
+    The time index advances once a step, for all lanes together: a published copy that advances it once a
+    lane skips over most of the text.
+    """
+
+    def __init__(
+        self, xs: NDArray[Any], ts: NDArray[Any], batch_size: int, time_size: int, wrap: Wrap = "circle"
+    ) -> None:
+        if len(xs) != len(ts):
+            raise ConfigError(f"xs and ts must be of one length, got {len(xs)} and {len(ts)}")
+        if batch_size < 1 or time_size < 1:
+            raise ConfigError(f"batch size and time size must be at least 1, got {batch_size} and {time_size}")
+        if wrap == "restart" and batch_size != 1:
+            raise ConfigError(f"wrap 'restart' reads with one lane, got batch size {batch_size}")
+        block = batch_size * time_size
+        needed = block + (wrap == "restart")
+        if len(xs) < needed:
+            raise TextError(
+                f"the text is too short: {len(xs) + 1} tokens, but one block of {batch_size} lanes of {time_size} "
+                f"steps needs {needed + 1}; give more text, or a smaller batch size or time size"
+            )
+        self.xs, self.ts = xs, ts
+        self.wrap, self.batch_size, self.time_size = wrap, batch_size, time_size
+        self.blocks_per_epoch = (len(xs) - (wrap == "restart")) // block
+        self.position = 0  # steps read by every lane
+        self._offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
+        self._steps = np.arange(time_size)  # (T,)
+
+    def next(self) -> tuple[NDArray[Any], NDArray[Any], bool]:
+        """Return inputs and targets (N, T), and whether reading has just started again at the front."""
+        T, length = len(self._steps), len(self.xs)
+        restarted = self.wrap == "restart" and self.position + T >= length
+        if restarted:
+            self.position = 0
+        where = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
+        self.position += T
+        return self.xs[where], self.ts[where], restarted

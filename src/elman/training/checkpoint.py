@@ -1,0 +1,98 @@
+"""Checkpoints: a model file with all that going on bit for bit needs beside the weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ModelFileError
+from elman.models.file import FORMAT, Arrays, describe_model, read_arrays, write_arrays
+from elman.models.rnnlm import RecurrentLM
+from elman.models.state import RecurrentState
+from elman.models.text_model import TextModel
+from elman.training.progress import Progress
+from elman.training.trainer import RnnlmTrainer
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint as read from its file."""
+
+    arrays: Arrays
+    about: dict[str, Any]
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What was saved of the training."""
+        return dict(self.about["training"])
+
+
+def weights_are_finite(model: RecurrentLM) -> bool:
+    """Tell whether every weight is a finite number: only then may a checkpoint replace an older one."""
+    return all(bool(np.isfinite(weight).all()) for weight in model.weights.values())
+
+
+def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **more: Any) -> None:
+    """Write the model, the optimizer, the carried state, the random state and the progress to one file.
+
+    The file is a model file too: `elman.load` reads it. ``more`` is plain data kept beside the progress.
+    """
+    model: RecurrentLM = trainer.model
+    arrays, about = describe_model(model)
+    for slot, held in trainer.optimizer.state.items():
+        arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(held)}
+    carried = model.carried_state()
+    if carried is not None:
+        arrays |= {f"carried.h.{k}": array for k, array in enumerate(carried.h)}
+        arrays |= {f"carried.c.{k}": array for k, array in enumerate(carried.c)}
+    about |= {
+        "format": FORMAT,
+        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
+        "vocabulary": text_model.vocabulary.to_json(),
+        "info": text_model.info,
+        "training": {
+            "progress": trainer.progress.to_json(),
+            "schedule": trainer.schedule.state(),
+            "optimizer_step": trainer.optimizer.step,
+            "random_state": model.dropout_rng.bit_generator.state,
+            **more,
+        },
+    }
+    write_arrays(path, arrays, about)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, or a model without its training.
+    """
+    arrays, about = read_arrays(path)
+    if "training" not in about:
+        raise ModelFileError(f"{path} is a model, but not a checkpoint that training can go on from")
+    return Checkpoint(arrays, about)
+
+
+def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
+    """Put a trainer, made with the same options, where the checkpoint's stood; its weights are loaded already."""
+    model: RecurrentLM = trainer.model
+    training = checkpoint.training
+    trainer.progress = Progress.from_json(training["progress"])
+    trainer.schedule.restore(training["schedule"])
+    optimizer = trainer.optimizer
+    optimizer.step = training["optimizer_step"]
+    if optimizer.step:
+        count = range(len(model.params))
+        optimizer.state = {
+            slot: [np.array(checkpoint.arrays[f"optimizer.{slot}.{k}"]) for k in count] for slot in optimizer.slots
+        }
+    model.dropout_rng.bit_generator.state = training["random_state"]
+    h, c = (_numbered(checkpoint.arrays, f"carried.{name}.") for name in ("h", "c"))
+    model.carry(RecurrentState(h, c) if h else None)
+
+
+def _numbered(arrays: Arrays, prefix: str) -> list[NDArray[Any]]:
+    found = [name for name in arrays if name.startswith(prefix)]
+    return [np.array(arrays[f"{prefix}{k}"]) for k in range(len(found))]

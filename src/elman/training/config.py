@@ -1,0 +1,112 @@
+"""What a training is made of: every option, its default and its meaning, checked once."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from elman.errors import ConfigError
+
+
+def count(description: str) -> Meta:
+    """Describe a whole number from 1 up."""
+    return Meta(ge=1, description=description)
+
+
+def limit(description: str) -> Meta:
+    """Describe a number from 0 up, where 0 means no limit, or none at all."""
+    return Meta(ge=0, description=description)
+
+
+def choice(description: str) -> Meta:
+    """Describe a word or a switch."""
+    return Meta(description=description)
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The options of `elman train`. Command line wins over recipe, recipe over these defaults."""
+
+    about: Annotated[str, choice("what the recipe is for")] = ""
+
+    level: Annotated[Literal["word", "char", "byte"], choice("what a token is")] = "word"
+    lower: Annotated[bool, choice("make all letters small")] = False
+    encoding: Annotated[str, choice("the text's encoding")] = "utf-8"
+    order: Annotated[
+        Literal["appearance", "frequency"], choice("number the vocabulary by first appearance or by frequency")
+    ] = "appearance"
+    max_vocab: Annotated[int, limit("keep only so many tokens, the rest becomes <unk>; 0: all")] = 0
+    min_count: Annotated[int, count("tokens seen less often become <unk>")] = 1
+    max_tokens: Annotated[int, limit("learn from the first so many tokens only; 0: all")] = 0
+
+    cell: Annotated[Literal["rnn", "lstm", "gru"], choice("the recurrent layer; rnn is Elman's")] = "rnn"
+    wordvec: Annotated[int, limit("width of the word vectors; 0: one-hot input")] = 100
+    hidden: Annotated[int, count("width of the hidden state")] = 100
+    layers: Annotated[int, count("recurrent layers, one on another")] = 1
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="share of units dropped between layers")] = 0.0
+    tie_weights: Annotated[bool, choice("use the word vectors as output matrix too")] = False
+    weight_scale: Annotated[
+        float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs), and the vectors N(0,1)/100")
+    ] = 0.0
+
+    batch_size: Annotated[int, count("lanes read side by side")] = 20
+    time_size: Annotated[int, count("steps that the gradient flows back (truncated BPTT)")] = 35
+    wrap: Annotated[
+        Literal["circle", "restart"],
+        choice("at the end of the text: go on at its front, or start again there with the state at zero (one lane)"),
+    ] = "circle"
+    reduction: Annotated[
+        Literal["mean", "sum"], choice("the gradient is of the mean loss over a block, or of the sum")
+    ] = "mean"
+    optimizer: Annotated[
+        Literal["sgd", "momentum", "adagrad", "rmsprop", "adam"], choice("how gradients change weights")
+    ] = "adam"
+    lr: Annotated[float, Meta(gt=0, description="learning rate")] = 0.002
+    schedule: Annotated[
+        Literal["constant", "plateau", "cosine"],
+        choice("learning rate over time: constant, divided by 4 after an epoch without gain, or half a cosine"),
+    ] = "constant"
+    clip_norm: Annotated[float, limit("clip the gradient to this global norm; 0: no clipping")] = 1.0
+    clip_value: Annotated[float, limit("clip every gradient entry to ± this; 0: no clipping")] = 0.0
+    epochs: Annotated[int, count("passes over the text")] = 10
+    iterations: Annotated[int, limit("end after so many blocks; 0: no limit")] = 0
+    time_budget: Annotated[float, limit("end after so much training time, such as 90s, 10m, 2h; 0: no limit")] = 0.0
+    patience: Annotated[int, limit("end after so many epochs without a better perplexity; 0: never")] = 0
+    seed: Annotated[int, Meta(ge=0, description="seed of weights, dropout and samples")] = 0
+
+    report_every: Annotated[int, limit("blocks between two points of the training curve; 0: 100")] = 0
+    sample_every: Annotated[int, limit("blocks between two samples of the model's writing; 0: none")] = 0
+    sample_length: Annotated[int, count("tokens of such a sample")] = 100
+    checkpoint_every: Annotated[float, Meta(gt=0, description="seconds between two checkpoints")] = 30.0
+
+    @classmethod
+    def of(cls, values: dict[str, Any], where: str) -> "Config":
+        """Return the checked configuration of plain ``values``.
+
+        Raises:
+            ConfigError: an option is unknown, of the wrong type or out of range; names it and ``where``.
+        """
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options as plain data, in their order here."""
+        return msgspec.structs.asdict(self)
+
+
+def write_toml(values: dict[str, Any]) -> str:
+    """Return plain data as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps(values)
+
+
+def read_toml(text: str, where: str) -> dict[str, Any]:
+    """Return the plain data of a TOML text. Raises ConfigError where it is none."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from error

@@ -1,0 +1,246 @@
+"""A run: a folder that holds a training's options, its best model, its last checkpoint and its metrics."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.errors import ConfigError, RunError
+from elman.files import atomic_write
+from elman.generation import Sampler, generate
+from elman.models.file import MODEL_NAME, build_model, save_model
+from elman.models.rnnlm import RecurrentLM
+from elman.models.text_model import TextModel
+from elman.text.corpus import Corpus
+from elman.text.tokenizers import make_tokenizer
+from elman.text.vocabulary import Vocabulary
+from elman.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, weights_are_finite
+from elman.training.config import Config, read_toml, write_toml
+from elman.training.corpora import Progress as EncodingProgress
+from elman.training.corpora import RunCorpora, load_corpora
+from elman.training.metrics import Metrics
+from elman.training.optimizers import OPTIMIZERS
+from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone
+from elman.training.schedules import SCHEDULES
+from elman.training.trainer import RnnlmTrainer
+
+CONFIG_NAME, LAST_NAME, METRICS_NAME = "config.toml", "last.safetensors", "metrics.jsonl"
+MAY_CHANGE = {"about", "epochs", "iterations", "time_budget", "patience", "sample_every", "sample_length", "checkpoint_every"}
+
+
+class TrainingRun:
+    """A training tied to its folder. Make one with `create` or `resume`, then call `train`.
+
+    `train` writes ``model.safetensors`` whenever the perplexity is the best yet, ``last.safetensors`` from
+    time to time (from it `resume` goes on bit for bit), and ``metrics.jsonl`` all along.
+    """
+
+    def __init__(self, folder: Path, config: Config, corpora: RunCorpora, model: RecurrentLM) -> None:
+        self.folder, self.config, self.corpora = folder, config, corpora
+        vocabulary = corpora.train.vocabulary
+        info = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256, "seed": config.seed}
+        self.text_model = TextModel(model, make_tokenizer(config.level, config.lower), vocabulary, info)
+        self.trainer = RnnlmTrainer(model, OPTIMIZERS[config.optimizer](lr=config.lr))
+        self.trainer.schedule = SCHEDULES[config.schedule]()
+        self.metrics = Metrics(folder / METRICS_NAME)
+        self._saved_at = 0.0
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        corpus: str,
+        config: Config,
+        *,
+        valid: str | None = None,
+        overwrite: bool = False,
+        on_encoding: EncodingProgress | None = None,
+    ) -> "TrainingRun":
+        """Begin a run in ``folder``: read the corpus, draw the weights, write the options down.
+
+        Raises:
+            RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
+            ElmanError: the corpus cannot be read, or the options make no model of it.
+        """
+        made = [name for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME) if (folder / name).exists()]
+        if made and not overwrite:
+            raise RunError(
+                f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
+                "by --overwrite, or choose another folder"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / CONFIG_NAME
+            with atomic_write(probe.with_name(f"{probe.name}.new"), "w", encoding="utf-8") as file:
+                file.write(write_toml({"corpus": corpus, "valid": valid or "", "options": config.to_dict()}))
+        except OSError as error:
+            raise RunError(f"cannot write the run folder {folder}: {error.strerror or error}") from error
+        new = folder / f"{CONFIG_NAME}.new"
+        try:
+            corpora = load_corpora(corpus, valid, config, folder, on_encoding)
+            rng = np.random.default_rng(config.seed)
+            model = RecurrentLM(
+                len(corpora.train.vocabulary),
+                config.wordvec,
+                config.hidden,
+                config.cell,
+                config.layers,
+                config.dropout,
+                config.tie_weights,
+                rng,
+                weight_scale=config.weight_scale or None,
+            )
+            run = cls(folder, config, corpora, model)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        for name in made:
+            (folder / name).unlink()
+        new.replace(folder / CONFIG_NAME)
+        run.metrics.write("start", **run.describe())
+        run.save()
+        return run
+
+    @classmethod
+    def resume(
+        cls, folder: Path, changes: dict[str, Any] | None = None, on_encoding: EncodingProgress | None = None
+    ) -> "TrainingRun":
+        """Go on with the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
+
+        Raises:
+            RunError: there is no run, or its corpus has changed.
+            ConfigError: a change would make it another training.
+        """
+        path = folder / CONFIG_NAME
+        if not path.is_file() or not (folder / LAST_NAME).is_file():
+            raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
+        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
+        options = stored["options"]
+        for name, value in (changes or {}).items():
+            if options.get(name) != value and name not in MAY_CHANGE:
+                raise ConfigError(
+                    f"{folder} was begun with {name} = {options.get(name)!r} and cannot go on with {value!r}; "
+                    "leave the option out, or begin a new run"
+                )
+        config = Config.of(options | (changes or {}), str(path))
+        checkpoint = load_checkpoint(folder / LAST_NAME)
+        vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
+        corpora = load_corpora(stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary)
+        if corpora.train.sha256 != checkpoint.about["info"]["corpus_sha256"]:
+            raise RunError(
+                f"the training text {stored['corpus']!r} has changed since {folder} was begun; "
+                "restore it, or begin a new run"
+            )
+        run = cls(folder, config, corpora, build_model(checkpoint.arrays, checkpoint.about, folder / LAST_NAME))
+        restore(checkpoint, run.trainer)
+        run.metrics.cut(checkpoint.training["metrics_bytes"])
+        if changes:
+            values = {**stored, "options": config.to_dict()}
+            with atomic_write(path, "w", encoding="utf-8") as file:
+                file.write(write_toml(values))
+        return run
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the run is about, as plain data: the first line of its metrics."""
+        train, model = self.corpora.train, self.trainer.model
+        return {
+            "corpus": self.corpora.name,
+            "tokens": train.tokens,
+            "vocab_size": len(train.vocabulary),
+            "unit": self.text_model.unit,
+            "parameters": int(sum(p.size for p in model.params)),
+            "references": self.corpora.references,
+            "options": self.config.to_dict(),
+        }
+
+    @property
+    def finished(self) -> bool:
+        """True where the epochs or iterations asked for are done."""
+        config, progress = self.config, self.trainer.progress
+        return progress.epoch >= config.epochs or 0 < config.iterations <= progress.iteration
+
+    def train(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
+        """Train to the end, or until `stop`; the last checkpoint is written in either case.
+
+        Raises:
+            TrainingDiverged: the last good checkpoint stays.
+        """
+        config, ids = self.config, self.corpora.train.ids
+        valid = self.corpora.valid
+
+        def watch(event: Event) -> None:
+            self._record(event)
+            on_event(event)
+
+        self._saved_at = time.monotonic()
+        self.trainer.fit(
+            ids[:-1],
+            ids[1:],
+            config.epochs,
+            config.batch_size,
+            config.time_size,
+            config.clip_norm or None,
+            config.report_every or 100,
+            max_value=config.clip_value or None,
+            reduction=config.reduction,
+            wrap=config.wrap,
+            max_iterations=config.iterations or None,
+            time_budget=config.time_budget or None,
+            valid=None if valid is None else valid.ids,
+            eos=self.text_model.vocabulary.eos_id,
+            patience=config.patience or None,
+            on_event=watch,
+        )
+        self.save()
+
+    def stop(self) -> None:
+        """Let `train` return after the block in hand, with everything saved."""
+        self.trainer.stop()
+
+    def save(self) -> None:
+        """Write the checkpoint, unless a weight is no finite number: then the older one stays."""
+        if weights_are_finite(self.trainer.model):
+            save_checkpoint(
+                self.folder / LAST_NAME, self.text_model, self.trainer, metrics_bytes=self.metrics.size
+            )
+        self._saved_at = time.monotonic()
+
+    def sample(self, length: int) -> str:
+        """Return text drawn from the model as it stands, after what lane 0 has read and the token it reads next.
+
+        The draw depends on the seed and the iteration only, and leaves the training as it is.
+        """
+        model, progress = self.trainer.model, self.trainer.progress
+        carried = model.carried_state()
+        state = model.start() if carried is None else carried.select([0])
+        ids = self.corpora.train.ids
+        first = int(ids[progress.position % (len(ids) - 1)])
+        state = model.feed(np.array([[first]]), state)
+        rng = np.random.default_rng([self.config.seed, progress.iteration])
+        drawn = generate(model, state, Sampler(), rng, length)
+        return self.text_model.tokenizer.join(self.text_model.vocabulary.decode(list(drawn)))
+
+    def _record(self, event: Event) -> None:
+        """Write metrics; keep the best model; save a checkpoint when it is time."""
+        if isinstance(event, IntervalDone):
+            self.metrics.write("interval", **asdict(event))
+        elif isinstance(event, EpochDone):
+            self.metrics.write("epoch", **asdict(event))
+            if event.improved:
+                self._keep_best(event)
+        elif time.monotonic() - self._saved_at >= self.config.checkpoint_every or self._epoch_just_over(event):
+            self.save()
+
+    def _epoch_just_over(self, event: BlockDone) -> bool:
+        return self.trainer.progress.block_in_epoch == 0
+
+    def _keep_best(self, event: EpochDone) -> None:
+        measured = event.perplexity if event.valid_perplexity is None else event.valid_perplexity
+        if math.isfinite(measured):
+            best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
+            self.text_model.info["best"] = best
+            save_model(self.folder / MODEL_NAME, self.text_model)

@@ -1,0 +1,233 @@
+"""Truncated BPTT: read blocks in order, forward, backward, clip, update."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, TrainingDiverged
+from elman.evaluation.perplexity import evaluate
+from elman.models.base import LanguageModel
+from elman.training.batches import Lanes, Wrap
+from elman.training.clipping import clip_by_norm, clip_by_value, global_norm, merge_shared
+from elman.training.optimizers import Optimizer
+from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
+from elman.training.schedules import Constant, Schedule
+
+
+class RnnlmTrainer:
+    """Trains a model that has ``forward(xs, ts)``, ``backward(dout)``, ``params``, ``grads``, ``reset_state``.
+
+    ``ppl_list`` holds the training perplexities; `stop` ends `fit` after the block in hand, and another
+    `fit` with the same arguments goes on from there.
+    """
+
+    def __init__(self, model: Any, optimizer: Optimizer) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.progress = Progress()
+        self.schedule: Schedule = Constant()
+        self.base_lr = optimizer.lr
+        self.stopped = False
+
+    @property
+    def ppl_list(self) -> list[float]:
+        """The training perplexities, one every ``eval_interval`` iterations (None: one an epoch)."""
+        return self.progress.ppl_list
+
+    def stop(self) -> None:
+        """Let `fit` return after the block in hand."""
+        self.stopped = True
+
+    def fit(
+        self,
+        xs: NDArray[Any],
+        ts: NDArray[Any],
+        max_epoch: int = 10,
+        batch_size: int = 20,
+        time_size: int = 35,
+        max_grad: float | None = None,
+        eval_interval: int | None = 20,
+        *,
+        max_value: float | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+        wrap: Wrap = "circle",
+        schedule: Schedule | None = None,
+        max_iterations: int | None = None,
+        time_budget: float | None = None,
+        valid: NDArray[Any] | None = None,
+        eos: int | None = None,
+        patience: int | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """Train on xs -> ts (n,), epoch by epoch, carrying the hidden state from block to block.
+
+        Args:
+            xs: input ids, one long sequence.
+            ts: the right next ids.
+            max_epoch: epochs in all, those of an earlier, interrupted `fit` counted in.
+            batch_size: N lanes.
+            time_size: T steps that the gradient flows back.
+            max_grad: clip the gradients to this global norm.
+            eval_interval: note a training perplexity every so many blocks; None: one an epoch.
+            max_value: clip every gradient entry to [-max_value, max_value].
+            reduction: the gradient is of the mean loss over a block's tokens, or of the sum.
+            wrap: what happens at the end of the text; see `Lanes`.
+            schedule: factor on the optimizer's learning rate; constant unless given.
+            max_iterations: end after so many blocks in all.
+            time_budget: end after so many seconds of training in all.
+            valid: ids of a validation text, evaluated after each epoch, N lanes side by side.
+            eos: the end-of-line id from which the validation text's first token is predicted.
+            patience: end after so many epochs in a row without a better perplexity.
+            on_event: is told of every interval, epoch and, last, the block that completed them; what it
+                finds in the trainer at a `BlockDone` is all that going on from there needs.
+
+        Raises:
+            TextError: the text is shorter than one block.
+            TrainingDiverged: the loss is NaN or has exploded; the weights are as before that block's update.
+        """
+        if reduction not in ("mean", "sum"):
+            raise ConfigError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        if valid is not None and not isinstance(self.model, LanguageModel):
+            raise ConfigError("a validation text needs a model that answers the LanguageModel calls")
+        lanes = Lanes(xs, ts, batch_size, time_size, wrap)
+        lanes.position = self.progress.position
+        self.schedule = schedule if schedule is not None else self.schedule
+        self.stopped = False
+        self._uniform_nll = math.log(getattr(self.model, "vocab_size", None) or int(np.max(ts)) + 1)
+        progress = self.progress
+        if progress.smooth_loss is None:
+            progress.smooth_loss = time_size * self._uniform_nll
+        blocks = max_epoch * lanes.blocks_per_epoch
+        blocks = blocks if max_iterations is None else min(blocks, max_iterations)
+        before, began = progress.seconds, time.perf_counter()
+
+        while progress.iteration < blocks and not self.stopped:
+            done = max(progress.iteration / blocks, progress.seconds / time_budget if time_budget else 0.0)
+            self.optimizer.lr = self.base_lr * self.schedule.factor(done)
+            loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
+            progress.seconds = before + time.perf_counter() - began
+            interval = self._count(loss, lanes, eval_interval)
+            events: list[Event] = [] if interval is None else [interval]
+            block = self._block_done(loss, norm, batch_size * time_size)
+            whole = progress.block_in_epoch == lanes.blocks_per_epoch
+            in_time = time_budget is None or progress.seconds < time_budget
+            if whole or progress.iteration == blocks or not in_time:
+                events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
+                progress.seconds = before + time.perf_counter() - began
+            for event in (*events, block):
+                on_event(event)
+            if not in_time or (patience is not None and progress.epochs_without_gain >= patience):
+                break
+
+    def _train_on_block(
+        self, lanes: Lanes, reduction: str, max_grad: float | None, max_value: float | None
+    ) -> tuple[float, float]:
+        """Return the block's mean loss in nats and the gradient's global norm before clipping."""
+        model = self.model
+        xs, ts, restarted = lanes.next()
+        if restarted:
+            model.reset_state()
+        loss = float(model.forward(xs, ts))
+        model.backward(float(ts.size) if reduction == "sum" else 1.0)
+        rows = getattr(model, "grad_rows", None) or [None] * len(model.grads)
+        params, grads, rows = merge_shared(model.params, model.grads, rows)
+        norm = global_norm(grads, rows)
+        self._check(loss, norm)
+        if max_grad is not None:
+            clip_by_norm(grads, rows, norm, max_grad)
+        if max_value is not None:
+            clip_by_value(grads, rows, max_value)
+        self.optimizer.update(params, grads, rows)
+        return loss, norm
+
+    def _check(self, loss: float, norm: float) -> None:
+        """Raise TrainingDiverged where the loss is no number any more, or far above that of guessing."""
+        progress = self.progress
+        recent = loss if progress.recent_nll is None else 0.9 * progress.recent_nll + 0.1 * loss
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what = "is not a number"
+        elif recent > 2 * self._uniform_nll + 2:
+            what = f"has exploded, to a perplexity of {math.exp(min(recent, 700)):.3g} over the last blocks"
+        else:
+            progress.recent_nll = recent
+            return
+        raise TrainingDiverged(
+            f"iteration {progress.iteration + 1}: the loss {what} (loss {loss:.4g} nats, gradient norm {norm:.4g}, "
+            f"learning rate {self.optimizer.lr:.4g}); try a smaller learning rate, or clip the gradient's norm"
+        )
+
+    def _count(self, loss: float, lanes: Lanes, eval_interval: int | None) -> IntervalDone | None:
+        """Enter one block into the books; return the interval that it completes."""
+        progress = self.progress
+        progress.smooth_loss = 0.999 * (progress.smooth_loss or 0.0) + 0.001 * loss * lanes.time_size
+        progress.iteration += 1
+        progress.block_in_epoch += 1
+        progress.position = lanes.position
+        progress.epoch_nll += loss
+        progress.interval_nll += loss
+        progress.interval_blocks += 1
+        if eval_interval is None or progress.interval_blocks < eval_interval:
+            return None
+        perplexity = math.exp(progress.interval_nll / progress.interval_blocks)
+        progress.interval_nll, progress.interval_blocks = 0.0, 0
+        progress.ppl_list.append(perplexity)
+        return IntervalDone(
+            progress.iteration, progress.epoch + 1, perplexity, progress.smooth_loss, progress.seconds
+        )
+
+    def _block_done(self, loss: float, norm: float, tokens: int) -> BlockDone:
+        progress = self.progress
+        return BlockDone(
+            progress.iteration,
+            progress.epoch + 1,
+            loss,
+            progress.smooth_loss or 0.0,
+            norm,
+            self.optimizer.lr,
+            tokens,
+            progress.seconds,
+        )
+
+    def _finish_epoch(
+        self,
+        whole: bool,
+        batch_size: int,
+        eval_interval: int | None,
+        valid: NDArray[Any] | None,
+        eos: int | None,
+    ) -> EpochDone:
+        """Validate; note whether this is the best yet; where the epoch is whole, begin the next one's books."""
+        progress = self.progress
+        epoch = progress.epoch + 1
+        perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
+        measured, valid_perplexity = perplexity, None
+        if valid is not None:
+            measured = valid_perplexity = evaluate(self.model, valid, eos=eos, lanes=batch_size).perplexity_known
+        improved = measured < progress.best_perplexity
+        if improved:
+            progress.best_perplexity = measured
+        if whole:
+            progress.epochs_without_gain = 0 if improved else progress.epochs_without_gain + 1
+            self.schedule.epoch_end(measured)
+            if eval_interval is None:
+                progress.ppl_list.append(perplexity)
+            progress.epoch, progress.block_in_epoch, progress.epoch_nll = epoch, 0, 0.0
+        return EpochDone(
+            epoch,
+            progress.iteration,
+            perplexity,
+            valid_perplexity,
+            improved,
+            self.optimizer.lr,
+            progress.seconds,
+        )
+
+    def plot(self, path: str | None = None) -> Any:
+        """Draw ``ppl_list`` with matplotlib and return the figure; save it where a path is given."""
+        from elman.plots import plot_perplexities
+
+        return plot_perplexities(self.ppl_list, path)

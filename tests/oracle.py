@@ -1,0 +1,195 @@
+"""The slow obvious form of every layer, in float64: one lane and one step at a time, as the equations read.
+
+Nothing here is shared with src/elman: a mistake would have to be made twice to go unseen.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def sigmoid(z: Floats) -> Floats:
+    return 1 / (1 + np.exp(-z))
+
+
+def one_hot(ids: NDArray[Any], V: int) -> Floats:
+    return np.eye(V)[ids]
+
+
+def rnn(xs: Floats, Wx: Floats, Wh: Floats, b: Floats, h0: Floats | None = None) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H)."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(Wh)))
+    for n in range(N):
+        h = np.zeros(len(Wh)) if h0 is None else h0[n]
+        for t in range(T):
+            h = np.tanh(h @ Wh + xs[n, t] @ Wx + b)
+            hs[n, t] = h
+    return hs
+
+
+def lstm(
+    xs: Floats, Wx: Floats, Wh: Floats, b: Floats, h0: Floats | None = None, c0: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """xs (N, T, D) -> hs, cs (N, T, H); gates in the order i, f, g, o."""
+    N, T, _ = xs.shape
+    hs, cs = np.zeros((N, T, len(Wh))), np.zeros((N, T, len(Wh)))
+    for n in range(N):
+        h = np.zeros(len(Wh)) if h0 is None else h0[n]
+        c = np.zeros(len(Wh)) if c0 is None else c0[n]
+        for t in range(T):
+            i, f, g, o = np.split(h @ Wh + xs[n, t] @ Wx + b, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            hs[n, t], cs[n, t] = h, c
+    return hs, cs
+
+
+def gru(
+    xs: Floats, Wx: Floats, Wh: Floats, b: Floats, b_h: Floats | None = None, h0: Floats | None = None
+) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H); gates in the order r, z, n; b_h (H,) stands inside the reset."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(Wh)))
+    for n in range(N):
+        h = np.zeros(len(Wh)) if h0 is None else h0[n]
+        for t in range(T):
+            xr, xz, xn = np.split(xs[n, t] @ Wx + b, 3)
+            hr, hz, hn = np.split(h @ Wh, 3)
+            r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+            new = np.tanh(xn + r * (hn if b_h is None else hn + b_h))
+            h = (1 - z) * new + z * h
+            hs[n, t] = h
+    return hs
+
+
+class RnnStep:
+    """One lane, one step: x (D,), h (H,)."""
+
+    def __init__(self, Wx: Floats, Wh: Floats, b: Floats) -> None:
+        self.Wx, self.Wh, self.b = Wx, Wh, b
+
+    def forward(self, x: Floats, h: Floats) -> tuple[Floats, ...]:
+        self.x, self.h = x, h
+        self.h_next = np.tanh(h @ self.Wh + x @ self.Wx + self.b)
+        return (self.h_next,)
+
+    def backward(self, dh_next: Floats) -> tuple[Floats, tuple[Floats, ...], tuple[Floats, ...]]:
+        dz = dh_next * (1 - self.h_next**2)
+        return self.Wx @ dz, (self.Wh @ dz,), (np.outer(self.x, dz), np.outer(self.h, dz), dz)
+
+
+class LstmStep(RnnStep):
+    def forward(self, x: Floats, h: Floats, c: Floats) -> tuple[Floats, ...]:
+        zi, zf, zg, zo = np.split(h @ self.Wh + x @ self.Wx + self.b, 4)
+        self.x, self.h, self.c = x, h, c
+        self.i, self.f, self.g, self.o = sigmoid(zi), sigmoid(zf), np.tanh(zg), sigmoid(zo)
+        self.c_next = self.f * c + self.i * self.g
+        return self.o * np.tanh(self.c_next), self.c_next
+
+    def backward(
+        self, dh_next: Floats, dc_next: Floats
+    ) -> tuple[Floats, tuple[Floats, ...], tuple[Floats, ...]]:
+        i, f, g, o = self.i, self.f, self.g, self.o
+        do = dh_next * np.tanh(self.c_next)
+        dc = dc_next + dh_next * o * (1 - np.tanh(self.c_next) ** 2)
+        di, df, dg = dc * g, dc * self.c, dc * i
+        dz = np.concatenate([di * i * (1 - i), df * f * (1 - f), dg * (1 - g**2), do * o * (1 - o)])
+        return self.Wx @ dz, (self.Wh @ dz, dc * f), (np.outer(self.x, dz), np.outer(self.h, dz), dz)
+
+
+class GruStep:
+    def __init__(self, Wx: Floats, Wh: Floats, b: Floats, b_h: Floats | None = None) -> None:
+        self.Wx, self.Wh, self.b, self.b_h = Wx, Wh, b, b_h
+
+    def forward(self, x: Floats, h: Floats) -> tuple[Floats, ...]:
+        xr, xz, xn = np.split(x @ self.Wx + self.b, 3)
+        hr, hz, hn = np.split(h @ self.Wh, 3)
+        self.x, self.h = x, h
+        self.r, self.z = sigmoid(xr + hr), sigmoid(xz + hz)
+        self.inside = hn if self.b_h is None else hn + self.b_h
+        self.new = np.tanh(xn + self.r * self.inside)
+        return ((1 - self.z) * self.new + self.z * h,)
+
+    def backward(self, dh_next: Floats) -> tuple[Floats, tuple[Floats, ...], tuple[Floats, ...]]:
+        r, z, new = self.r, self.z, self.new
+        dnew, dz, dh = dh_next * (1 - z), dh_next * (self.h - new), dh_next * z
+        dxn = dnew * (1 - new**2)
+        dr, dinside = dxn * self.inside, dxn * r
+        dxr, dxz = dr * r * (1 - r), dz * z * (1 - z)
+        dx_side, dh_side = np.concatenate([dxr, dxz, dxn]), np.concatenate([dxr, dxz, dinside])
+        grads = (np.outer(self.x, dx_side), np.outer(self.h, dh_side), dx_side)
+        if self.b_h is not None:
+            grads += (dinside,)
+        return self.Wx @ dx_side, (dh + self.Wh @ dh_side,), grads
+
+
+def backward_through_time(
+    Step: Any, weights: list[Floats], xs: Floats, dhs: Floats, *states: Floats
+) -> tuple[Floats, list[Floats], list[Floats]]:
+    """Return dxs, the gradient of every weight, and that of every incoming state (h, then c; (N, H) each)."""
+    N, T, _ = xs.shape
+    dxs = np.zeros_like(xs)
+    grads = [np.zeros_like(w) for w in weights]
+    dstates = [np.zeros_like(s) for s in states]
+    for n in range(N):
+        steps, state = [], tuple(s[n] for s in states)
+        for t in range(T):
+            steps.append(Step(*weights))
+            state = steps[t].forward(xs[n, t], *state)
+        dstate = [np.zeros_like(s) for s in state]
+        for t in reversed(range(T)):
+            dstate[0] = dstate[0] + dhs[n, t]
+            dxs[n, t], dstate_before, step_grads = steps[t].backward(*dstate)
+            dstate = list(dstate_before)
+            for total, grad in zip(grads, step_grads, strict=True):
+                total += grad
+        for whole, lane in zip(dstates, dstate, strict=True):
+            whole[n] = lane
+    return dxs, grads, dstates
+
+
+def embedding(ids: NDArray[Any], W: Floats) -> Floats:
+    """ids (N, T) -> (N, T, D)."""
+    return np.array([[W[k] for k in lane] for lane in ids])
+
+
+def embedding_backward(ids: NDArray[Any], dout: Floats, W: Floats) -> Floats:
+    """Return dW (V, D) for dout (N, T, D)."""
+    dW = np.zeros_like(W)
+    for n, lane in enumerate(ids):
+        for t, k in enumerate(lane):
+            dW[k] += dout[n, t]
+    return dW
+
+
+def affine(xs: Floats, W: Floats, b: Floats) -> Floats:
+    """xs (N, T, H) -> (N, T, V)."""
+    return np.array([[x @ W + b for x in lane] for lane in xs])
+
+
+def affine_backward(xs: Floats, dout: Floats, W: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return dxs (N, T, H), dW (H, V), db (V,) for dout (N, T, V)."""
+    dxs, dW, db = np.zeros_like(xs), np.zeros_like(W), np.zeros(W.shape[1])
+    for n, t in np.ndindex(*xs.shape[:2]):
+        dxs[n, t] = W @ dout[n, t]
+        dW += np.outer(xs[n, t], dout[n, t])
+        db += dout[n, t]
+    return dxs, dW, db
+
+
+def softmax_cross_entropy(xs: Floats, ts: NDArray[Any], ignore_label: int = -1) -> tuple[float, Floats]:
+    """Return the mean -ln P(target) of the counted positions, and its gradient (N, T, V)."""
+    losses, dxs = [], np.zeros_like(xs)
+    for n, t in np.ndindex(*ts.shape):
+        if ts[n, t] == ignore_label:
+            continue
+        powers = np.exp(xs[n, t] - xs[n, t].max())
+        probs = powers / powers.sum()
+        losses.append(-np.log(probs[ts[n, t]]))
+        dxs[n, t] = probs
+        dxs[n, t, ts[n, t]] -= 1
+    return float(np.mean(losses)), dxs / len(losses)
