@@ -203,7 +203,5 @@ class _Watcher:
         config, progress = self.run.config, self.run.trainer.progress
         if self.quiet or not config.sample_every:
             return
-        smooth = progress.smooth_loss
-        loss = "" if smooth is None else f", smooth loss {smooth:.4f}"
-        text = self.run.sample(config.sample_length)
-        self.bar.write(f"---- iteration {progress.iteration}{loss} ----\n{text}\n----", file=sys.stderr)
+        title = f"---- iteration {progress.iteration}, smooth loss {progress.smooth_loss:.4f} ----"
+        self.bar.write(f"{title}\n{self.run.sample(config.sample_length)}\n----", file=sys.stderr)

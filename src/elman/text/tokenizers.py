@@ -13,6 +13,17 @@ from elman.errors import ConfigError
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, WordDecoder
 from elman.text.reading import nfc
 
+__all__ = [
+    "EOS",
+    "LEVELS",
+    "ByteTokenizer",
+    "CharTokenizer",
+    "Decoder",
+    "Tokenizer",
+    "WordTokenizer",
+    "make_tokenizer",
+]
+
 LEVELS = ("word", "char", "byte")
 
 

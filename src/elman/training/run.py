@@ -95,6 +95,7 @@ class TrainingRun:
                 weight_scale=config.weight_scale or None,
             )
             run = cls(folder, config, corpora, model)
+            run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
