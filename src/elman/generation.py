@@ -33,7 +33,9 @@ class Sampler:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
-            raise ConfigError(f"the temperature must be 0 (greedy) or more, and finite; got {self.temperature}")
+            raise ConfigError(
+                f"the temperature must be 0 (greedy) or more, and finite; got {self.temperature}"
+            )
         if self.top_k < 0:
             raise ConfigError(f"top-k must be 1 or more, or 0 for all tokens; got {self.top_k}")
         if not 0 < self.top_p <= 1:

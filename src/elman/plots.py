@@ -31,7 +31,7 @@ def _figure() -> tuple[Any, Any]:
     return figure, axes
 
 
-def _label_minor(value: float, position: int | None = None) -> str:
+def _label_minor(value: float, position: float) -> str:
     """Label 2 and 5 between the powers of ten: a curve often spans less than one of them."""
     return f"{value:g}" if f"{value:.0e}"[0] in "25" else ""
 
@@ -78,7 +78,9 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
             raise RunError(f"{folder} has no point to draw yet: let it train for at least one epoch")
     for k, (name, perplexity) in enumerate(references.items()):
         style = REFERENCE_STYLES[k % len(REFERENCE_STYLES)]
-        axes.axhline(perplexity, color="#555555", linestyle=style, linewidth=1.2, label=f"{name}: {perplexity:.3f}")
+        axes.axhline(
+            perplexity, color="#555555", linestyle=style, linewidth=1.2, label=f"{name}: {perplexity:.3f}"
+        )
     axes.set_xlabel("blocks of training (truncated BPTT)")
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
     axes.legend(frameon=False)
@@ -94,7 +96,9 @@ def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) ->
         intervals = [(line["iteration"], line["perplexity"]) for line in epochs]
     valid = [(e["iteration"], e["valid_perplexity"]) for e in epochs if e["valid_perplexity"] is not None]
     if intervals:
-        axes.plot(*zip(*intervals, strict=True), color=colour, alpha=0.55, linewidth=1, label=f"{name}: training")
+        axes.plot(
+            *zip(*intervals, strict=True), color=colour, alpha=0.55, linewidth=1, label=f"{name}: training"
+        )
     if valid:
         marker = "o" if len(valid) < 40 else None
         axes.plot(

@@ -11,8 +11,15 @@ import numpy as np
 
 from elman.errors import ConfigError
 from elman.gradcheck import GradientReport, check_gradients
-from elman.layers import TimeAffine, TimeAffineSoftmaxWithLoss, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN
-from elman.layers import TimeSoftmaxWithLoss
+from elman.layers import (
+    TimeAffine,
+    TimeAffineSoftmaxWithLoss,
+    TimeEmbedding,
+    TimeGRU,
+    TimeLSTM,
+    TimeRNN,
+    TimeSoftmaxWithLoss,
+)
 from elman.models.rnnlm import RecurrentLM
 
 N, T, D, H, V = 2, 5, 3, 4, 6
@@ -20,7 +27,9 @@ N, T, D, H, V = 2, 5, 3, 4, 6
 
 @click.command("check-gradients")
 @click.argument("factory", required=False)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="seed of weights and inputs")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="seed of weights and inputs"
+)
 def command(factory: str | None, seed: int) -> None:
     """Compare every layer's backward pass with central differences, in float64, on a second block.
 
@@ -36,7 +45,9 @@ def command(factory: str | None, seed: int) -> None:
         for row in report.rows:
             shape = "×".join(map(str, row.shape))
             verdict = "ok" if row.passed else "WRONG"
-            click.echo(f"{name:<28}{row.name:<14}{shape:<12}{row.checked:>8}{row.max_rel_error:>13.1e}  {verdict}")
+            click.echo(
+                f"{name:<28}{row.name:<14}{shape:<12}{row.checked:>8}{row.max_rel_error:>13.1e}  {verdict}"
+            )
     if not passed:
         raise ConfigError("a gradient is wrong: see the rows marked WRONG")
 
@@ -45,11 +56,22 @@ def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
     def randn(*shape: int) -> Any:
         return rng.standard_normal(shape)
 
-    xs, before, ids, ts = randn(N, T, D), randn(N, T, D), rng.integers(0, V, (N, T)), rng.integers(0, V, (N, T))
-    for cell, gates in ((TimeRNN, 1), (TimeLSTM, 4), (TimeGRU, 3)):
-        extra = [randn(H)] if cell is TimeGRU else []
-        layer: Any = cell(randn(D, gates * H), randn(H, gates * H), randn(gates * H), *extra, stateful=True)
-        yield cell.__name__, check_gradients(layer, xs, before=before)
+    xs, before, ids, ts = (
+        randn(N, T, D),
+        randn(N, T, D),
+        rng.integers(0, V, (N, T)),
+        rng.integers(0, V, (N, T)),
+    )
+
+    def weights(gates: int) -> tuple[Any, Any, Any]:
+        return randn(D, gates * H), randn(H, gates * H), randn(gates * H)
+
+    for layer in (
+        TimeRNN(*weights(1), stateful=True),
+        TimeLSTM(*weights(4), stateful=True),
+        TimeGRU(*weights(3), randn(H), stateful=True),
+    ):
+        yield type(layer).__name__, check_gradients(layer, xs, before=before)
     yield "TimeEmbedding", check_gradients(TimeEmbedding(randn(V, D)), ids)
     yield "TimeAffine", check_gradients(TimeAffine(randn(D, V), randn(V)), xs)
     yield "TimeSoftmaxWithLoss", check_gradients(TimeSoftmaxWithLoss(), randn(N, T, V), ts)
@@ -66,6 +88,8 @@ def _own(factory: str) -> Iterator[tuple[str, GradientReport]]:
     try:
         make = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"cannot find {factory!r} ({error}); write MODULE:FUNCTION, as in my_layer:make") from error
+        raise ConfigError(
+            f"cannot find {factory!r} ({error}); write MODULE:FUNCTION, as in my_layer:make"
+        ) from error
     layer, x, *args = make()
     yield type(layer).__name__, check_gradients(layer, x, *args)

@@ -24,7 +24,11 @@ from elman.text.corpus import Corpus, encode_corpus
 @click.option("--split", default="test", show_default=True, help="which part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 @click.option(
-    "--lanes", default=1, show_default=True, type=click.IntRange(1), help="pieces read side by side, each begun afresh"
+    "--lanes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="pieces read side by side, each begun afresh",
 )
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def command(run: Path, text: str, split: str, encoding: str, lanes: int, as_json: bool) -> None:
@@ -86,7 +90,10 @@ def table(found: dict[str, Any]) -> str:
         ("bits per character", f"{found['bits_per_char']:.4f}"),
         ("bits per byte", f"{found['bits_per_byte']:.4f}"),
         (f"{unit}s", f"{found['tokens']:,} in {found['lines']:,} lines, {found['characters']:,} characters"),
-        (f"unknown {unit}s", f"{found['unknown_tokens']:,} ({found['unknown_tokens'] / found['tokens']:.2%})"),
+        (
+            f"unknown {unit}s",
+            f"{found['unknown_tokens']:,} ({found['unknown_tokens'] / found['tokens']:.2%})",
+        ),
         (f"perplexity per known {unit}", f"{found['perplexity_known_tokens']:.4f}"),
         ("vocabulary", f"{found['vocab_size']:,}"),
         ("end of line", f"{eos}; the first {unit} is predicted from it" if eos == "counted" else eos),

@@ -14,7 +14,9 @@ from elman.models.file import load
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--prompt", default="", help="text to go on from")
 @click.option("-n", "--length", default=100, show_default=True, type=click.IntRange(0), help="tokens to draw")
-@click.option("--temperature", default=1.0, show_default=True, help="below 1 bolder, above 1 wilder; 0 is greedy")
+@click.option(
+    "--temperature", default=1.0, show_default=True, help="below 1 bolder, above 1 wilder; 0 is greedy"
+)
 @click.option("--top-k", default=0, help="draw from the k most probable tokens only; 0: all")
 @click.option("--top-p", default=1.0, help="draw from the most probable tokens that together reach p")
 @click.option("--greedy", is_flag=True, help="always the most probable token")
@@ -38,7 +40,9 @@ def command(
     sampler = Sampler(0.0 if greedy else temperature, top_k, top_p, exclude)
 
     tokens, ids = text_model.encode(prompt)
-    unknown = [token for token, is_unknown in zip(tokens, text_model.is_unknown(tokens), strict=True) if is_unknown]
+    unknown = [
+        token for token, is_unknown in zip(tokens, text_model.is_unknown(tokens), strict=True) if is_unknown
+    ]
     if unknown:
         what = "left out" if vocabulary.unk_id is None else "read as <unk>"
         click.echo(f"elman: not in the vocabulary, {what}: {' '.join(dict.fromkeys(unknown))}", err=True)

@@ -12,7 +12,7 @@ from elman.training.config import Config
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time such as 90, 90s, 10m or 2h, as seconds."""
 
     name = "time"

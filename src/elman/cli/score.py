@@ -73,7 +73,11 @@ def _show_tokens(text_model: TextModel, number: int, line: str, as_json: bool) -
             }
             click.echo(json.dumps(_finite(values), ensure_ascii=False))
         else:
-            shown = score.token.encode("unicode_escape").decode() if not score.token.isprintable() else score.token
+            shown = (
+                score.token.encode("unicode_escape").decode()
+                if not score.token.isprintable()
+                else score.token
+            )
             click.echo(f"{number}\t{shown}\t{score.surprisal_bits:.4f}\t{score.rank}\t{int(score.unknown)}")
     return impossible
 

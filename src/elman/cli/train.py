@@ -30,9 +30,16 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.option("--valid", help="validation text: a file, a folder, a named corpus, or `none`")
 @click.option("--recipe", help="a named set of options, or a TOML file")
 @click.option(
-    "--list-recipes", is_flag=True, is_eager=True, expose_value=False, callback=_list_recipes, help="print them all"
+    "--list-recipes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_recipes,
+    help="print them all",
 )
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with an interrupted run")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with an interrupted run"
+)
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option("-q", "--quiet", is_flag=True, help="no progress bar, no samples")
 @config_options
@@ -54,7 +61,9 @@ def command(
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
         if corpus or output or recipe or valid or overwrite:
-            raise ConfigError("--resume takes the corpus, the recipe and the folder from the run; leave them out")
+            raise ConfigError(
+                "--resume takes the corpus, the recipe and the folder from the run; leave them out"
+            )
         run = TrainingRun.resume(resume, given, _encoding_bar(quiet))
     else:
         if corpus is None:
@@ -162,7 +171,11 @@ class _Watcher:
         lanes = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
         total = min(config.epochs * lanes, config.iterations or math.inf)
         self.bar = tqdm(
-            total=int(total), initial=progress.iteration, unit="block", disable=self.quiet or None, dynamic_ncols=True
+            total=int(total),
+            initial=progress.iteration,
+            unit="block",
+            disable=self.quiet or None,
+            dynamic_ncols=True,
         )
         self._began = progress.seconds
         self._tokens = 0
@@ -185,7 +198,9 @@ class _Watcher:
         if event.iteration % 20 == 0:
             recent = self.run.trainer.progress.recent_nll or 0.0
             speed = self._tokens / max(event.seconds - self._began, 1e-9)
-            self.bar.set_postfix_str(f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False)
+            self.bar.set_postfix_str(
+                f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
+            )
         if self.run.config.sample_every and event.iteration % self.run.config.sample_every == 0:
             self._sample()
 

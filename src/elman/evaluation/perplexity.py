@@ -1,6 +1,6 @@
 """Perplexity of a text, with everything that defines the number.
 
-    perplexity = exp(L),  L = -1/n · Σ ln P(w_t | w_1 … w_{t-1})
+perplexity = exp(L),  L = -1/n · Σ ln P(w_t | w_1 … w_{t-1})
 """
 
 import math

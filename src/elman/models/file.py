@@ -39,7 +39,9 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
         with atomic_write(path) as file:
             file.write(data)
     except OSError as error:
-        raise ModelFileError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
+        raise ModelFileError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed"
+        ) from error
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -66,7 +68,9 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     except (ValueError, TypeError, KeyError) as error:
         raise ModelFileError(f"{path}: its description cannot be read ({error})") from error
     if version != FORMAT:
-        raise ModelFileError(f"{path} has format {version}, this elman reads format {FORMAT}; use a newer elman")
+        raise ModelFileError(
+            f"{path} has format {version}, this elman reads format {FORMAT}; use a newer elman"
+        )
     return arrays, description
 
 
@@ -132,6 +136,7 @@ def load(path: str | Path) -> TextModel:
         raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
     if len(vocabulary) != model.vocab_size:
         raise ModelFileError(
-            f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; they do not belong together"
+            f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "
+            "they do not belong together"
         )
     return TextModel(model, tokenizer, vocabulary, about.get("info", {}))

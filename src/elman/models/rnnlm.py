@@ -213,7 +213,9 @@ class RecurrentLM:
 
 
 def _state_of(cells: list[Any]) -> RecurrentState:
-    return RecurrentState([cell.h + 0 for cell in cells], [cell.c + 0 for cell in cells if hasattr(cell, "c")])
+    return RecurrentState(
+        [cell.h + 0 for cell in cells], [cell.c + 0 for cell in cells if hasattr(cell, "c")]
+    )
 
 
 def _set_states(cells: list[Any], state: RecurrentState) -> None:

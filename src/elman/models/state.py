@@ -41,7 +41,11 @@ class RecurrentState:
         )
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RecurrentState) or len(self.h) != len(other.h) or len(self.c) != len(other.c):
+        if (
+            not isinstance(other, RecurrentState)
+            or len(self.h) != len(other.h)
+            or len(self.c) != len(other.c)
+        ):
             return NotImplemented if not isinstance(other, RecurrentState) else False
         pairs = zip((*self.h, *self.c), (*other.h, *other.c), strict=True)
         return all(np.array_equal(to_numpy(a), to_numpy(b)) for a, b in pairs)

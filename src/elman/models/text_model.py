@@ -39,5 +39,5 @@ class TextModel:
 
     def is_unknown(self, tokens: list[str]) -> NDArray[np.bool_]:
         """Tell for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""
-        ids = self.vocabulary.encode(tokens)
-        return (ids < 0) | (ids == (-1 if self.vocabulary.unk_id is None else self.vocabulary.unk_id))
+        unknown: NDArray[np.bool_] = self.vocabulary.encode(tokens) == self.vocabulary.unknown_id
+        return unknown

@@ -41,13 +41,11 @@ def _version(name: str) -> str:
 
 
 def make(name: str, split: str) -> Path:
-    """Write a split of a built-in corpus to the user's cache, unless it is there; return where it is.
+    """Write a split of a built-in corpus to the user's cache; return where it is.
 
     Raises TextError where the cache cannot be written.
     """
     path = path_of(name, split)
-    if path.exists():
-        return path
     if name in LANGUAGES:
         from elman.text import rooms
 

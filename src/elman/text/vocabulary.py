@@ -21,7 +21,8 @@ class Vocabulary:
 
     A vocabulary with an unknown token (``unk``; by default ``<unk>`` where that is among the tokens) is open:
     every token has an id. Without one it is closed, and tokens outside have none (-1). ``eos`` is the token
-    that ends a line. Raises VocabularyError for no tokens, a repeated one, or an ``unk`` that is not there.
+    that ends a line. ``unknown_id`` is what ``encode`` gives a token outside: the id of
+    ``unk``, or -1. Raises VocabularyError for no tokens, a repeated one, or an ``unk`` that is not there.
     """
 
     def __init__(self, tokens: Sequence[str], unk: str | None = None, eos: str | None = None) -> None:
@@ -38,7 +39,7 @@ class Vocabulary:
         self.eos = eos
         self.unk_id = None if self.unk is None else self._ids[self.unk]
         self.eos_id = None if eos is None else self._ids.get(eos)
-        self._missing = -1 if self.unk_id is None else self.unk_id
+        self.unknown_id = -1 if self.unk_id is None else self.unk_id
 
     @classmethod
     def of_bytes(cls) -> Self:
@@ -103,7 +104,7 @@ class Vocabulary:
 
     def id(self, token: str) -> int:
         """Return the id of a token; for one outside, the id of ``unk``, or -1 if there is no ``unk``."""
-        return self._ids.get(token, self._missing)
+        return self._ids.get(token, self.unknown_id)
 
     def token(self, id: int) -> str:
         """Return the token of an id. Raises VocabularyError for an id outside [0, V)."""
@@ -111,7 +112,7 @@ class Vocabulary:
 
     def encode(self, tokens: Sequence[str]) -> NDArray[np.int32]:
         """Return the ids of T tokens, (T,), as ``id`` gives them."""
-        return np.fromiter(map(self._ids.get, tokens, repeat(self._missing)), np.int32, len(tokens))
+        return np.fromiter(map(self._ids.get, tokens, repeat(self.unknown_id)), np.int32, len(tokens))
 
     def encode_characters(self, text: str) -> NDArray[np.int32]:
         """Return ``encode(list(text))``, many times faster."""
@@ -120,7 +121,7 @@ class Vocabulary:
     @cached_property
     def _by_code_point(self) -> NDArray[np.int32]:
         codes = {ord(token): i for token, i in self._ids.items() if len(token) == 1}
-        table = np.full(max(codes, default=0) + 2, self._missing, np.int32)  # the last: every code beyond
+        table = np.full(max(codes, default=0) + 2, self.unknown_id, np.int32)  # the last: every code beyond
         table[list(codes)] = list(codes.values())
         return table
 

@@ -30,7 +30,9 @@ class Lanes:
         if len(xs) != len(ts):
             raise ConfigError(f"xs and ts must be of one length, got {len(xs)} and {len(ts)}")
         if batch_size < 1 or time_size < 1:
-            raise ConfigError(f"batch size and time size must be at least 1, got {batch_size} and {time_size}")
+            raise ConfigError(
+                f"batch size and time size must be at least 1, got {batch_size} and {time_size}"
+            )
         if wrap == "restart" and batch_size != 1:
             raise ConfigError(f"wrap 'restart' reads with one lane, got batch size {batch_size}")
         block = batch_size * time_size

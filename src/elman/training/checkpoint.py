@@ -86,7 +86,8 @@ def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
     if optimizer.step:
         count = range(len(model.params))
         optimizer.state = {
-            slot: [np.array(checkpoint.arrays[f"optimizer.{slot}.{k}"]) for k in count] for slot in optimizer.slots
+            slot: [np.array(checkpoint.arrays[f"optimizer.{slot}.{k}"]) for k in count]
+            for slot in optimizer.slots
         }
     model.dropout_rng.bit_generator.state = training["random_state"]
     h, c = (_numbered(checkpoint.arrays, f"carried.{name}.") for name in ("h", "c"))

@@ -32,7 +32,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     lower: Annotated[bool, choice("make all letters small")] = False
     encoding: Annotated[str, choice("the text's encoding")] = "utf-8"
     order: Annotated[
-        Literal["appearance", "frequency"], choice("number the vocabulary by first appearance or by frequency")
+        Literal["appearance", "frequency"],
+        choice("number the vocabulary by first appearance or by frequency"),
     ] = "appearance"
     max_vocab: Annotated[int, limit("keep only so many tokens, the rest becomes <unk>; 0: all")] = 0
     min_count: Annotated[int, count("tokens seen less often become <unk>")] = 1
@@ -52,7 +53,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     time_size: Annotated[int, count("steps that the gradient flows back (truncated BPTT)")] = 35
     wrap: Annotated[
         Literal["circle", "restart"],
-        choice("at the end of the text: go on at its front, or start again there with the state at zero (one lane)"),
+        choice(
+            "at the end of the text: go on at its front, or start again there with the state at zero (one lane)"
+        ),
     ] = "circle"
     reduction: Annotated[
         Literal["mean", "sum"], choice("the gradient is of the mean loss over a block, or of the sum")
@@ -63,13 +66,17 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     lr: Annotated[float, Meta(gt=0, description="learning rate")] = 0.002
     schedule: Annotated[
         Literal["constant", "plateau", "cosine"],
-        choice("learning rate over time: constant, divided by 4 after an epoch without gain, or half a cosine"),
+        choice(
+            "learning rate over time: constant, divided by 4 after an epoch without gain, or half a cosine"
+        ),
     ] = "constant"
     clip_norm: Annotated[float, limit("clip the gradient to this global norm; 0: no clipping")] = 1.0
     clip_value: Annotated[float, limit("clip every gradient entry to ± this; 0: no clipping")] = 0.0
     epochs: Annotated[int, count("passes over the text")] = 10
     iterations: Annotated[int, limit("end after so many blocks; 0: no limit")] = 0
-    time_budget: Annotated[float, limit("end after so much training time, such as 90s, 10m, 2h; 0: no limit")] = 0.0
+    time_budget: Annotated[
+        float, limit("end after so much training time, such as 90s, 10m, 2h; 0: no limit")
+    ] = 0.0
     patience: Annotated[int, limit("end after so many epochs without a better perplexity; 0: never")] = 0
     seed: Annotated[int, Meta(ge=0, description="seed of weights, dropout and samples")] = 0
 

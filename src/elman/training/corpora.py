@@ -59,7 +59,12 @@ def load_corpora(
     if sources is None:
         return RunCorpora(corpus, train)
     held_out = encode_corpus(
-        sources, tokenizer, cache=cache, vocabulary=train.vocabulary, encoding=config.encoding, progress=progress
+        sources,
+        tokenizer,
+        cache=cache,
+        vocabulary=train.vocabulary,
+        encoding=config.encoding,
+        progress=progress,
     )
     return RunCorpora(corpus, train, held_out, _references(corpus, train, held_out))
 

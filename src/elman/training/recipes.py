@@ -13,7 +13,9 @@ _FOLDER = resources.files("elman") / "training" / "recipe_files"
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with elman."""
-    return sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
+    return sorted(
+        file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml")
+    )
 
 
 def recipe_text(name: str) -> str:

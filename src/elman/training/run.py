@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from elman.generation import Sampler, generate
 from elman.models.file import MODEL_NAME, build_model, save_model
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
-from elman.text.corpus import Corpus
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from elman.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, weights_are_finite
+from elman.training.checkpoint import (
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+    weights_are_finite,
+)
 from elman.training.config import Config, read_toml, write_toml
 from elman.training.corpora import Progress as EncodingProgress
 from elman.training.corpora import RunCorpora, load_corpora
@@ -29,7 +33,16 @@ from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
 
 CONFIG_NAME, LAST_NAME, METRICS_NAME = "config.toml", "last.safetensors", "metrics.jsonl"
-MAY_CHANGE = {"about", "epochs", "iterations", "time_budget", "patience", "sample_every", "sample_length", "checkpoint_every"}
+MAY_CHANGE = {
+    "about",
+    "epochs",
+    "iterations",
+    "time_budget",
+    "patience",
+    "sample_every",
+    "sample_length",
+    "checkpoint_every",
+}
 
 
 class TrainingRun:
@@ -66,7 +79,9 @@ class TrainingRun:
             RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options make no model of it.
         """
-        made = [name for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME) if (folder / name).exists()]
+        made = [
+            name for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME) if (folder / name).exists()
+        ]
         if made and not overwrite:
             raise RunError(
                 f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
@@ -130,13 +145,17 @@ class TrainingRun:
         config = Config.of(options | (changes or {}), str(path))
         checkpoint = load_checkpoint(folder / LAST_NAME)
         vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
-        corpora = load_corpora(stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary)
+        corpora = load_corpora(
+            stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary
+        )
         if corpora.train.sha256 != checkpoint.about["info"]["corpus_sha256"]:
             raise RunError(
                 f"the training text {stored['corpus']!r} has changed since {folder} was begun; "
                 "restore it, or begin a new run"
             )
-        run = cls(folder, config, corpora, build_model(checkpoint.arrays, checkpoint.about, folder / LAST_NAME))
+        run = cls(
+            folder, config, corpora, build_model(checkpoint.arrays, checkpoint.about, folder / LAST_NAME)
+        )
         restore(checkpoint, run.trainer)
         run.metrics.cut(checkpoint.training["metrics_bytes"])
         if changes:
@@ -233,7 +252,9 @@ class TrainingRun:
             self.metrics.write("epoch", **asdict(event))
             if event.improved:
                 self._keep_best(event)
-        elif time.monotonic() - self._saved_at >= self.config.checkpoint_every or self._epoch_just_over(event):
+        elif time.monotonic() - self._saved_at >= self.config.checkpoint_every or self._epoch_just_over(
+            event
+        ):
             self.save()
 
     def _epoch_just_over(self, event: BlockDone) -> bool:

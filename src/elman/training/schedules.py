@@ -82,7 +82,9 @@ class Cosine(Constant):
 
     def __init__(self, floor: float = 0.01, warmup: float = 0.0) -> None:
         if not 0 <= floor <= 1 or not 0 <= warmup < 1:
-            raise ConfigError(f"cosine: floor must be in [0, 1] and warmup in [0, 1), got {floor} and {warmup}")
+            raise ConfigError(
+                f"cosine: floor must be in [0, 1] and warmup in [0, 1), got {floor} and {warmup}"
+            )
         self.floor, self.warmup = floor, warmup
 
     def factor(self, progress: float) -> float:

@@ -206,7 +206,9 @@ class RnnlmTrainer:
         perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
         measured, valid_perplexity = perplexity, None
         if valid is not None:
-            measured = valid_perplexity = evaluate(self.model, valid, eos=eos, lanes=batch_size).perplexity_known
+            measured = valid_perplexity = evaluate(
+                self.model, valid, eos=eos, lanes=batch_size
+            ).perplexity_known
         improved = measured < progress.best_perplexity
         if improved:
             progress.best_perplexity = measured
