@@ -1,11 +1,14 @@
 """Files that are whole or not there: written under a temporary name, flushed, renamed."""
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+_SUFFIX = ".part"
 
 
 @contextlib.contextmanager
@@ -17,7 +20,7 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
     Raises:
         OSError: the folder cannot be written, or the disk is full; ``path`` is as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
     temporary = Path(name)
     try:
         with os.fdopen(handle, mode, **open_arguments) as file:
@@ -34,6 +37,12 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
         os.fsync(folder)  # the new name itself is on the disk
     finally:
         os.close(folder)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the unfinished files of writers of ``path`` that were killed."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+        part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

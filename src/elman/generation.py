@@ -40,20 +40,28 @@ class Sampler:
             raise ConfigError(f"top-k must be 1 or more, or 0 for all tokens; got {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top-p must be in (0, 1], got {self.top_p}")
+        if any(id_ < 0 for id_ in self.exclude):
+            raise ConfigError(f"ids to exclude must be 0 or more, got {min(self.exclude)}")
 
     def distribution(self, log_probs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (V,) that are drawn from, for ln P (V,): temperature, then top-k, then top-p.
 
         Of equally probable tokens those with the smaller ids are kept.
+        Raises ConfigError where every token that has a probability is excluded.
         """
         scores = log_probs.astype(np.float64)
         scores[list(self.exclude)] = -np.inf
+        best = int(np.argmax(scores))
+        if scores[best] == -np.inf:
+            raise ConfigError("every token that could come next is excluded; exclude fewer")
         if self.temperature == 0:
             chosen = np.zeros_like(scores)
-            chosen[np.argmax(scores)] = 1
+            chosen[best] = 1
             return chosen
-        scores /= self.temperature
-        probs = np.exp(scores - scores.max())
+        scores -= scores[best]
+        with np.errstate(over="ignore"):  # however cold, the best token keeps its score of 0
+            scores /= self.temperature
+        probs = np.exp(scores)
         if self.top_k or self.top_p < 1:
             best_first = np.argsort(-probs, kind="stable")
             if self.top_k:

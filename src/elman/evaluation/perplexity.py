@@ -4,6 +4,7 @@ perplexity = exp(L),  L = -1/n · Σ ln P(w_t | w_1 … w_{t-1})
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,12 @@ from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel
 
 BLOCK = 512  # steps read at a time: bounds the memory whatever the text's length
+_LARGEST = math.log(sys.float_info.max)
+
+
+def perplexity_of(mean_nll_nats: float) -> float:
+    """Return exp(L) for a mean negative log probability L in nats; infinite where it exceeds every float."""
+    return math.exp(mean_nll_nats) if mean_nll_nats < _LARGEST else math.inf
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Evaluation:
         """Per token, every token counted; infinite where one has probability 0."""
         if self.unknown and not self.unknown_scored:
             return math.inf
-        return math.exp(min(self.nll_nats / self.tokens, 700.0))
+        return perplexity_of(self.nll_nats / self.tokens)
 
     @property
     def perplexity_known(self) -> float:
@@ -43,7 +50,7 @@ class Evaluation:
         known = self.tokens - self.unknown
         if known == 0:
             return math.nan
-        return math.exp(min((self.nll_nats - self.unknown_nll_nats) / known, 700.0))
+        return perplexity_of((self.nll_nats - self.unknown_nll_nats) / known)
 
     def bits_per(self, units: int) -> float:
         """Return the text's negative log2 probability divided by a number of characters or bytes."""

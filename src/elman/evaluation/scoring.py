@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from elman.evaluation.perplexity import evaluate
+from elman.evaluation.perplexity import evaluate, perplexity_of
 from elman.models.text_model import TextModel
 
 
@@ -28,9 +28,7 @@ class LineScore:
     @property
     def perplexity(self) -> float:
         """Per token, the end of the line counted."""
-        if self.tokens == 0 or not math.isfinite(self.nll_nats):
-            return math.inf if self.tokens else math.nan
-        return math.exp(min(self.nll_nats / self.tokens, 700.0))
+        return perplexity_of(self.nll_nats / self.tokens) if self.tokens else math.nan
 
 
 def score_line(text_model: TextModel, line: str) -> LineScore:

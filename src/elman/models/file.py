@@ -1,7 +1,8 @@
 """One-file models: safetensors with one JSON string that says what the arrays are."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,12 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path) -> Any:
     return RecurrentLM(**shape, dropout=dropout, weights=weights)
 
 
-def save_model(path: Path, text_model: TextModel) -> None:
-    """Write a model with its tokenizer and vocabulary to one file."""
+def save_model(path: str | Path, text_model: TextModel) -> None:
+    """Write a model with its tokenizer and vocabulary to one file.
+
+    Raises:
+        ModelFileError: the folder cannot be written or the disk is full; a file that was there is as it was.
+    """
     arrays, about = describe_model(text_model.model)
     about |= {
         "format": FORMAT,
@@ -113,7 +118,18 @@ def save_model(path: Path, text_model: TextModel) -> None:
         "vocabulary": text_model.vocabulary.to_json(),
         "info": text_model.info,
     }
-    write_arrays(path, arrays, about)
+    write_arrays(Path(path), arrays, about)
+
+
+@contextlib.contextmanager
+def reading_description(path: Path) -> Iterator[None]:
+    """Raise ModelFileError, naming ``path``, for what is missing or wrong in a description read within."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, ElmanError) as error:
+        raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
 
 
 def load(path: str | Path) -> TextModel:
@@ -126,14 +142,10 @@ def load(path: str | Path) -> TextModel:
     if path.is_dir():
         path = path / MODEL_NAME
     arrays, about = read_arrays(path)
-    try:
+    with reading_description(path):
         model = build_model(arrays, about, path)
         vocabulary = Vocabulary.from_json(about["vocabulary"])
         tokenizer = make_tokenizer(**about["tokenizer"])
-    except ModelFileError:
-        raise
-    except (KeyError, TypeError, ValueError, ElmanError) as error:
-        raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
     if len(vocabulary) != model.vocab_size:
         raise ModelFileError(
             f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "

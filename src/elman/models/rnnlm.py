@@ -19,6 +19,7 @@ from elman.layers import (
 )
 from elman.layers.output import log_probs, target_log_probs
 from elman.models.base import Ids, LogProbs
+from elman.models.ids import checked_ids
 from elman.models.state import RecurrentState
 from elman.models.weights import draw_weights, plan_weights
 
@@ -37,7 +38,7 @@ class RecurrentLM:
         dropout: the share dropped after the embedding, between layers and before the output.
         tie_weights: use the word vectors as the output matrix too (needs D = H).
         rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
-        weight_scale: see `draw_weights`.
+        weight_scale, embedding_scale: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for proofs.
         weights: named weights to use (not copied) instead of drawn ones.
 
@@ -58,11 +59,14 @@ class RecurrentLM:
         rng: np.random.Generator | None = None,
         *,
         weight_scale: float | None = None,
+        embedding_scale: float = 0.01,
         dtype: DTypeLike = np.float32,
         weights: Mapping[str, Array] | None = None,
     ) -> None:
         if weights is None:
-            plan = plan_weights(vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights)
+            plan = plan_weights(
+                vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale
+            )
             weights = draw_weights(plan, weight_scale, rng, dtype)
         self.weights = dict(weights)
         self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
@@ -191,7 +195,7 @@ class RecurrentLM:
         """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
         hs, after = self._read(ids, state)
         N, T, H = hs.shape
-        past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)[:-1]))  # (T, N, H)
+        past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
         targets = time_major(as_ids(ids, hs)).reshape(-1)
         chosen = target_log_probs(past.reshape(T * N, H), targets, *self.loss_weights)
         return np.array(to_numpy(chosen.reshape(T, N).T)), after
@@ -206,7 +210,7 @@ class RecurrentLM:
         """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
         embedding, *cells = self._reader
         _set_states(cells, state)
-        hs = embedding.forward(ids)
+        hs = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
         for cell in cells:
             hs = cell.forward(hs)
         return hs, _state_of(cells)

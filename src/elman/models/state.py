@@ -51,4 +51,5 @@ class RecurrentState:
         return all(np.array_equal(to_numpy(a), to_numpy(b)) for a, b in pairs)
 
     def __hash__(self) -> int:
-        return hash(tuple(to_numpy(a).tobytes() for a in (*self.h, *self.c)))
+        # + 0 turns -0.0 into 0.0, which it equals
+        return hash(tuple((to_numpy(a) + 0).tobytes() for a in (*self.h, *self.c)))

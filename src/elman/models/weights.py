@@ -28,10 +28,11 @@ def plan_weights(
     cell: str = "rnn",
     layers: int = 1,
     tie_weights: bool = False,
+    embedding_scale: float = 0.01,
 ) -> dict[str, Weight]:
     """Return every weight's shape and scale, in the order in which they are drawn.
 
-    Embedding N(0,1)/100; Wx N(0,1)/√D; Wh and the output's W N(0,1)/√H; biases constant.
+    Embedding N(0,1)·embedding_scale; Wx N(0,1)/√D; Wh and the output's W N(0,1)/√H; biases constant.
     ``wordvec_size=0`` means one-hot input: the embedding holds the rows of the first Wx.
 
     Raises:
@@ -50,7 +51,7 @@ def plan_weights(
             f"wordvec {wordvec_size} and hidden {hidden_size}"
         )
     V, D, H, G = vocab_size, wordvec_size, hidden_size, GATES[cell] * hidden_size
-    plan = {"embedding": Weight((V, D), 0.01) if D else Weight((V, G), V**-0.5)}
+    plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
     for k in range(layers):
         width = D if k == 0 else H
         if width:

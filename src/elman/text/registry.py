@@ -111,8 +111,8 @@ def _built_in() -> list[Dataset]:
     rooms = "Who came into whose room: generated {}, of known entropy"
     own = {
         "hello": ('"You say goodbye and I say hello." fifty times', len(builtin.content("hello"))),
-        "rooms": (rooms.format("English"), 494_208),
-        "rooms-ko": (rooms.format("Korean"), 674_890),
+        "rooms": (rooms.format("English"), 1_793_636),
+        "rooms-ko": (rooms.format("Korean"), 2_480_000),
         "prose-en": ("A story in English", len(builtin.content("prose-en"))),
         "prose-ko": ("A story in Korean", len(builtin.content("prose-ko"))),
     }

@@ -13,7 +13,7 @@ def merge_shared(
 ) -> tuple[list[Array], list[Array], Rows]:
     """Return the lists with every parameter once: a parameter that occurs again (by ``is``) adds its gradient.
 
-    The gradients are added in place, into the first one.
+    The sum is a new array: a layer that keeps its gradient sparse clears only the rows that it wrote itself.
     """
     place: dict[int, int] = {}
     merged: tuple[list[Array], list[Array], Rows] = ([], [], [])
@@ -24,7 +24,7 @@ def merge_shared(
             for held, item in zip(merged, (p, g, r), strict=True):
                 held.append(item)
         else:
-            merged[1][k] += g
+            merged[1][k] = merged[1][k] + g
             merged[2][k] = None
     return merged
 

@@ -45,9 +45,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     layers: Annotated[int, count("recurrent layers, one on another")] = 1
     dropout: Annotated[float, Meta(ge=0, lt=1, description="share of units dropped between layers")] = 0.0
     tie_weights: Annotated[bool, choice("use the word vectors as output matrix too")] = False
-    weight_scale: Annotated[
-        float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs), and the vectors N(0,1)/100")
-    ] = 0.0
+    weight_scale: Annotated[float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs)")] = 0.0
+    embedding_scale: Annotated[
+        float, Meta(gt=0, description="initial word vectors are this times N(0,1)")
+    ] = 0.01
 
     batch_size: Annotated[int, count("lanes read side by side")] = 20
     time_size: Annotated[int, count("steps that the gradient flows back (truncated BPTT)")] = 35

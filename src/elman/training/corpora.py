@@ -74,7 +74,7 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
         return None
     if valid is not None:
         return datasets.resolve(valid, "valid")
-    named = not Path(corpus).exists() and any(known.name == corpus for known in datasets.datasets())
+    named = any(known.name == corpus for known in datasets.datasets())
     if not named or config.max_tokens:
         return None
     try:

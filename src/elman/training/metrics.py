@@ -46,7 +46,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman train` made")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_bytes().splitlines()  # of bytes: a text is cut at rarer line ends, too
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:

@@ -6,6 +6,7 @@ nothing there. Momentum, RMSProp and Adam move or decay on a zero gradient too, 
 skipping rows would be another algorithm.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,7 @@ class Optimizer(ABC):
         self.step = 0
         self.state: dict[str, list[Array]] = {}
         self._buffers = Buffers()
+        self._largest = 0
 
     def update(self, params: Sequence[Array], grads: Sequence[Array], rows: Rows = None) -> None:
         """Change every parameter in place by one step along its gradient."""
@@ -51,7 +53,11 @@ class Optimizer(ABC):
         """Change p, and the held arrays of its slots, by one step along g."""
 
     def _scratch(self, like: Array) -> Array:
-        return self._buffers.get(f"scratch {tuple(like.shape)}", tuple(like.shape), like)
+        """Return work space of the shape of ``like``, a part of one array that grows to the largest asked for."""
+        shape = tuple(like.shape)
+        size = math.prod(shape)
+        self._largest = max(self._largest, size)
+        return self._buffers.get("scratch", (self._largest,), like)[:size].reshape(shape)
 
 
 class SGD(Optimizer):

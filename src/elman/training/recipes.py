@@ -22,12 +22,15 @@ def recipe_text(name: str) -> str:
     """Return a recipe's TOML: one of ours by name, or a file by its path.
 
     Raises:
-        ConfigError: there is no such recipe; names the nearest ones.
+        ConfigError: there is no such recipe, and names the nearest ones; or its file cannot be read.
     """
     if name in recipe_names():
         return (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     if name.endswith(".toml") and Path(name).is_file():
-        return Path(name).read_text(encoding="utf-8")
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the recipe {name} cannot be read: {error}") from error
     close = difflib.get_close_matches(name, recipe_names(), 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ConfigError(

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from elman.errors import ConfigError, RunError
-from elman.files import atomic_write
+from elman.files import atomic_write, remove_leftovers
 from elman.generation import Sampler, generate
-from elman.models.file import MODEL_NAME, build_model, save_model
+from elman.models.file import MODEL_NAME, build_model, reading_description, save_model
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
+from elman.training.batches import Lanes
 from elman.training.checkpoint import (
     load_checkpoint,
     restore,
@@ -108,7 +109,10 @@ class TrainingRun:
                 config.tie_weights,
                 rng,
                 weight_scale=config.weight_scale or None,
+                embedding_scale=config.embedding_scale,
             )
+            ids = corpora.train.ids
+            Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
             run = cls(folder, config, corpora, model)
             run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
         except BaseException:
@@ -128,13 +132,14 @@ class TrainingRun:
         """Go on with the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
 
         Raises:
-            RunError: there is no run, or its corpus has changed.
+            RunError: there is no run, its options cannot be read, or its corpus has changed.
             ConfigError: a change would make it another training.
+            ModelFileError: the checkpoint is damaged, or another run's.
         """
         path = folder / CONFIG_NAME
         if not path.is_file() or not (folder / LAST_NAME).is_file():
             raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
-        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
+        stored = _read_stored(path)
         options = stored["options"]
         for name, value in (changes or {}).items():
             if options.get(name) != value and name not in MAY_CHANGE:
@@ -143,21 +148,27 @@ class TrainingRun:
                     "leave the option out, or begin a new run"
                 )
         config = Config.of(options | (changes or {}), str(path))
-        checkpoint = load_checkpoint(folder / LAST_NAME)
-        vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
+        last = folder / LAST_NAME
+        checkpoint = load_checkpoint(last)
+        with reading_description(last):
+            model = build_model(checkpoint.arrays, checkpoint.about, last)
+            vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
+            info = dict(checkpoint.about["info"])
         corpora = load_corpora(
             stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary
         )
-        if corpora.train.sha256 != checkpoint.about["info"]["corpus_sha256"]:
+        if corpora.train.sha256 != info.get("corpus_sha256"):
             raise RunError(
                 f"the training text {stored['corpus']!r} has changed since {folder} was begun; "
                 "restore it, or begin a new run"
             )
-        run = cls(
-            folder, config, corpora, build_model(checkpoint.arrays, checkpoint.about, folder / LAST_NAME)
-        )
-        restore(checkpoint, run.trainer)
-        run.metrics.cut(checkpoint.training["metrics_bytes"])
+        run = cls(folder, config, corpora, model)
+        run.text_model.info |= info
+        with reading_description(last):
+            restore(checkpoint, run.trainer)
+            run.metrics.cut(checkpoint.training["metrics_bytes"])
+        for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME):
+            remove_leftovers(folder / name)
         if changes:
             values = {**stored, "options": config.to_dict()}
             with atomic_write(path, "w", encoding="utf-8") as file:
@@ -179,9 +190,14 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        """True where the epochs or iterations asked for are done."""
+        """True where the epochs or iterations asked for are done, or the time or the patience is at its end."""
         config, progress = self.config, self.trainer.progress
-        return progress.epoch >= config.epochs or 0 < config.iterations <= progress.iteration
+        return (
+            progress.epoch >= config.epochs
+            or 0 < config.iterations <= progress.iteration
+            or 0 < config.time_budget <= progress.seconds
+            or 0 < config.patience <= progress.epochs_without_gain
+        )
 
     def train(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
         """Train to the end, or until `stop`; the last checkpoint is written in either case.
@@ -266,3 +282,16 @@ class TrainingRun:
             best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
             self.text_model.info["best"] = best
             save_model(self.folder / MODEL_NAME, self.text_model)
+
+
+def _read_stored(path: Path) -> dict[str, Any]:
+    """Return what `create` wrote down: corpus, valid and options. Raises RunError where it is not that."""
+    try:
+        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    parts = (("corpus", str), ("valid", str), ("options", dict))
+    wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
+    if wrong:
+        raise RunError(f"{path} lacks {' and '.join(wrong)}: it is not as `elman train` wrote it; restore it")
+    return stored

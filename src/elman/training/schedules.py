@@ -1,7 +1,7 @@
 """Learning-rate schedules: a factor on the optimizer's learning rate."""
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 from elman.errors import ConfigError
 
@@ -17,11 +17,11 @@ class Schedule(Protocol):
         """Take note of an epoch's validation (else training) perplexity."""
         ...
 
-    def state(self) -> dict[str, float]:
-        """Return what a resumed training needs to know."""
+    def state(self) -> dict[str, float | None]:
+        """Return what a resumed training needs to know, as plain data that JSON can hold."""
         ...
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
         ...
 
@@ -36,11 +36,11 @@ class Constant:
     def epoch_end(self, perplexity: float) -> None:
         """Nothing depends on it."""
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, float | None]:
         """Return nothing: there is no state."""
         return {}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Nothing to restore."""
 
 
@@ -65,13 +65,14 @@ class Plateau(Constant):
         else:
             self._factor /= self.divisor
 
-    def state(self) -> dict[str, float]:
-        """Return the factor and the best perplexity."""
-        return {"factor": self._factor, "best": self._best}
+    def state(self) -> dict[str, float | None]:
+        """Return the factor and the best perplexity, None where there is none yet."""
+        return {"factor": self._factor, "best": self._best if math.isfinite(self._best) else None}
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on with this factor and best perplexity."""
-        self._factor, self._best = state["factor"], state["best"]
+        best = state["best"]
+        self._factor, self._best = state["factor"], math.inf if best is None else best
 
 
 class Cosine(Constant):

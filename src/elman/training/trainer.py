@@ -1,8 +1,9 @@
 """Truncated BPTT: read blocks in order, forward, backward, clip, update."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
+from elman.threads import suited_threads
 from elman.training.batches import Lanes, Wrap
 from elman.training.clipping import clip_by_norm, clip_by_value, global_norm, merge_shared
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.schedules import Constant, Schedule
+
+TOKENS_PER_VALIDATION_LANE = 5_000  # enough that a lane's fresh start does not show
 
 
 class RnnlmTrainer:
@@ -30,7 +34,6 @@ class RnnlmTrainer:
         self.optimizer = optimizer
         self.progress = Progress()
         self.schedule: Schedule = Constant()
-        self.base_lr = optimizer.lr
         self.stopped = False
 
     @property
@@ -39,7 +42,7 @@ class RnnlmTrainer:
         return self.progress.ppl_list
 
     def stop(self) -> None:
-        """Let `fit` return after the block in hand."""
+        """Let `fit` return after the block in hand; one that has not begun yet returns before its first."""
         self.stopped = True
 
     def fit(
@@ -79,24 +82,25 @@ class RnnlmTrainer:
             schedule: factor on the optimizer's learning rate; constant unless given.
             max_iterations: end after so many blocks in all.
             time_budget: end after so many seconds of training in all.
-            valid: ids of a validation text, evaluated after each epoch, N lanes side by side.
+            valid: ids of a validation text, evaluated after each epoch, in up to N lanes side by side.
             eos: the end-of-line id from which the validation text's first token is predicted.
             patience: end after so many epochs in a row without a better perplexity.
             on_event: is told of every interval, epoch and, last, the block that completed them; what it
                 finds in the trainer at a `BlockDone` is all that going on from there needs.
 
         Raises:
+            ConfigError: an argument is out of range, or ``valid`` is given for a model that cannot score it.
             TextError: the text is shorter than one block.
             TrainingDiverged: the loss is NaN or has exploded; the weights are as before that block's update.
         """
         if reduction not in ("mean", "sum"):
             raise ConfigError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        _check_positive(max_grad=max_grad, max_value=max_value, eval_interval=eval_interval)
         if valid is not None and not isinstance(self.model, LanguageModel):
             raise ConfigError("a validation text needs a model that answers the LanguageModel calls")
         lanes = Lanes(xs, ts, batch_size, time_size, wrap)
         lanes.position = self.progress.position
         self.schedule = schedule if schedule is not None else self.schedule
-        self.stopped = False
         self._uniform_nll = math.log(getattr(self.model, "vocab_size", None) or int(np.max(ts)) + 1)
         progress = self.progress
         if progress.smooth_loss is None:
@@ -104,24 +108,41 @@ class RnnlmTrainer:
         blocks = max_epoch * lanes.blocks_per_epoch
         blocks = blocks if max_iterations is None else min(blocks, max_iterations)
         before, began = progress.seconds, time.perf_counter()
+        base_lr = self.optimizer.lr
 
-        while progress.iteration < blocks and not self.stopped:
-            done = max(progress.iteration / blocks, progress.seconds / time_budget if time_budget else 0.0)
-            self.optimizer.lr = self.base_lr * self.schedule.factor(done)
-            loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
-            progress.seconds = before + time.perf_counter() - began
-            interval = self._count(loss, lanes, eval_interval)
-            events: list[Event] = [] if interval is None else [interval]
-            block = self._block_done(loss, norm, batch_size * time_size)
-            whole = progress.block_in_epoch == lanes.blocks_per_epoch
+        def goes_on() -> bool:
             in_time = time_budget is None or progress.seconds < time_budget
-            if whole or progress.iteration == blocks or not in_time:
-                events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
+            patient = patience is None or progress.epochs_without_gain < patience
+            return progress.iteration < blocks and in_time and patient and not self.stopped
+
+        largest = batch_size * time_size * max(p.size for p in self.model.params)
+        with suited_threads(largest), self._afterwards(base_lr):
+            while goes_on():
+                done = max(
+                    progress.iteration / blocks, progress.seconds / time_budget if time_budget else 0.0
+                )
+                self.optimizer.lr = base_lr * self.schedule.factor(done)
+                loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
                 progress.seconds = before + time.perf_counter() - began
-            for event in (*events, block):
-                on_event(event)
-            if not in_time or (patience is not None and progress.epochs_without_gain >= patience):
-                break
+                interval = self._count(loss, lanes, eval_interval)
+                events: list[Event] = [] if interval is None else [interval]
+                block = self._block_done(loss, norm, batch_size * time_size)
+                whole = progress.block_in_epoch >= lanes.blocks_per_epoch
+                in_time = time_budget is None or progress.seconds < time_budget
+                if whole or progress.iteration == blocks or not in_time:
+                    events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
+                    progress.seconds = before + time.perf_counter() - began
+                for event in (*events, block):
+                    on_event(event)
+
+    @contextlib.contextmanager
+    def _afterwards(self, base_lr: float) -> Iterator[None]:
+        """However the block ends, the optimizer has its own learning rate again, and a `stop` is done with."""
+        try:
+            yield
+        finally:
+            self.optimizer.lr = base_lr
+            self.stopped = False
 
     def _train_on_block(
         self, lanes: Lanes, reduction: str, max_grad: float | None, max_value: float | None
@@ -233,3 +254,9 @@ class RnnlmTrainer:
         from elman.plots import plot_perplexities
 
         return plot_perplexities(self.ppl_list, path)
+
+
+def _check_positive(**limits: float | None) -> None:
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            raise ConfigError(f"{name} must be above 0, or None; got {value}")

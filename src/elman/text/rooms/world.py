@@ -36,7 +36,7 @@ class World:
     Raises ConfigError for an unknown language or an impossible number.
     """
 
-    def __init__(self, language: str = "en", distractors: float | tuple[int, int] = 2.0) -> None:
+    def __init__(self, language: str = "en", distractors: float | tuple[int, int] = 1.0) -> None:
         if language not in _GRAMMARS:
             raise ConfigError(f"rooms speaks no {language!r}; choose one of: {', '.join(_GRAMMARS)}")
         self.language = language
