@@ -129,7 +129,7 @@ def _ask(name: str, text_model: TextModel, question: str) -> None:
     """Print the most probable next words."""
     model, vocabulary = text_model.model, text_model.vocabulary
     _, ids = text_model.encode(question)
-    state = model.feed(ids[None].astype(np.intp), begin(model, vocabulary.eos_id))
+    state = model.feed(ids[None].astype(np.intp), begin(model, text_model.start_id))
     probs = np.exp(model.next_log_probs(state)[0])
     best = np.argsort(-probs, kind="stable")[:4]
     answers = "   ".join(f"{vocabulary.token(int(k))} {probs[k]:6.2%}" for k in best)
@@ -145,7 +145,7 @@ def _rank(text_model: TextModel, sentences: list[str]) -> None:
 
 def _write(text_model: TextModel, length: int) -> str:
     model, vocabulary = text_model.model, text_model.vocabulary
-    ids = generate(model, begin(model, vocabulary.eos_id), Sampler(), np.random.default_rng(1), length)
+    ids = generate(model, begin(model, text_model.start_id), Sampler(), np.random.default_rng(1), length)
     text = text_model.tokenizer.join(vocabulary.decode(list(ids)))
     return "\n".join(f"  {line}" for line in text.splitlines())
 

@@ -58,7 +58,9 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
     vocabulary = text_model.vocabulary
     if corpus.tokens == 0:
         raise TextError("the text holds no token to evaluate")
-    found = evaluate(text_model.model, corpus.ids, eos=vocabulary.eos_id, unk=vocabulary.unk_id, lanes=lanes)
+    found = evaluate(
+        text_model.model, corpus.ids, eos=text_model.start_id, unk=vocabulary.unk_id, lanes=lanes
+    )
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
     numbers: dict[str, Any] = {
         "unit": text_model.unit,
@@ -75,6 +77,7 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "nll_nats": found.nll_nats,
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
+        "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
         "state": "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces",
     }
     if optimum is not None:
@@ -96,7 +99,7 @@ def table(found: dict[str, Any]) -> str:
         ),
         (f"perplexity per known {unit}", f"{found['perplexity_known_tokens']:.4f}"),
         ("vocabulary", f"{found['vocab_size']:,}"),
-        ("end of line", f"{eos}; the first {unit} is predicted from it" if eos == "counted" else eos),
+        ("end of line", f"{eos}; the first {unit} is predicted {found['first_token']}"),
         ("state", found["state"]),
     ]
     if "lowest_possible_perplexity" in found:

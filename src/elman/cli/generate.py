@@ -46,7 +46,7 @@ def command(
     if unknown:
         what = "left out" if vocabulary.unk_id is None else "read as <unk>"
         click.echo(f"elman: not in the vocabulary, {what}: {' '.join(dict.fromkeys(unknown))}", err=True)
-    state = begin(model, vocabulary.eos_id)
+    state = begin(model, text_model.start_id)
     ids = ids[ids >= 0]
     if len(ids):
         state = model.feed(ids[None].astype(np.intp), state)

@@ -37,6 +37,6 @@ def score_line(text_model: TextModel, line: str) -> LineScore:
     if not tokens:
         return LineScore(0, 0, 0.0)
     vocabulary = text_model.vocabulary
-    found = evaluate(text_model.model, ids, eos=vocabulary.eos_id, unk=vocabulary.unk_id)
+    found = evaluate(text_model.model, ids, eos=text_model.start_id, unk=vocabulary.unk_id)
     nll = found.nll_nats if found.unknown_scored else math.inf
     return LineScore(found.tokens, found.unknown, nll)

@@ -105,20 +105,25 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path) -> Any:
     return RecurrentLM(**shape, dropout=dropout, weights=weights)
 
 
+def describe(text_model: TextModel) -> tuple[Arrays, dict[str, Any]]:
+    """Return the arrays and the description that a model file holds."""
+    arrays, about = describe_model(text_model.model)
+    return arrays, about | {
+        "format": FORMAT,
+        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
+        "vocabulary": text_model.vocabulary.to_json(),
+        "start": text_model.start,
+        "info": text_model.info,
+    }
+
+
 def save_model(path: str | Path, text_model: TextModel) -> None:
     """Write a model with its tokenizer and vocabulary to one file.
 
     Raises:
         ModelFileError: the folder cannot be written or the disk is full; a file that was there is as it was.
     """
-    arrays, about = describe_model(text_model.model)
-    about |= {
-        "format": FORMAT,
-        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
-        "vocabulary": text_model.vocabulary.to_json(),
-        "info": text_model.info,
-    }
-    write_arrays(Path(path), arrays, about)
+    write_arrays(Path(path), *describe(text_model))
 
 
 @contextlib.contextmanager
@@ -151,4 +156,4 @@ def load(path: str | Path) -> TextModel:
             f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "
             "they do not belong together"
         )
-    return TextModel(model, tokenizer, vocabulary, about.get("info", {}))
+    return TextModel(model, tokenizer, vocabulary, about.get("info", {}), about.get("start", "eos"))

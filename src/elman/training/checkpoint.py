@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ModelFileError
-from elman.models.file import FORMAT, Arrays, describe_model, read_arrays, write_arrays
+from elman.models.file import Arrays, describe, read_arrays, write_arrays
 from elman.models.rnnlm import RecurrentLM
 from elman.models.state import RecurrentState
 from elman.models.text_model import TextModel
@@ -40,25 +40,19 @@ def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **
     The file is a model file too: `elman.load` reads it. ``more`` is plain data kept beside the progress.
     """
     model: RecurrentLM = trainer.model
-    arrays, about = describe_model(model)
+    arrays, about = describe(text_model)
     for slot, held in trainer.optimizer.state.items():
         arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(held)}
     carried = model.carried_state()
     if carried is not None:
         arrays |= {f"carried.h.{k}": array for k, array in enumerate(carried.h)}
         arrays |= {f"carried.c.{k}": array for k, array in enumerate(carried.c)}
-    about |= {
-        "format": FORMAT,
-        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
-        "vocabulary": text_model.vocabulary.to_json(),
-        "info": text_model.info,
-        "training": {
-            "progress": trainer.progress.to_json(),
-            "schedule": trainer.schedule.state(),
-            "optimizer_step": trainer.optimizer.step,
-            "random_state": model.dropout_rng.bit_generator.state,
-            **more,
-        },
+    about["training"] = {
+        "progress": trainer.progress.to_json(),
+        "schedule": trainer.schedule.state(),
+        "optimizer_step": trainer.optimizer.step,
+        "random_state": model.dropout_rng.bit_generator.state,
+        **more,
     }
     write_arrays(path, arrays, about)
 

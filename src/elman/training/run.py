@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,7 +57,9 @@ class TrainingRun:
         self.folder, self.config, self.corpora = folder, config, corpora
         vocabulary = corpora.train.vocabulary
         info = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256, "seed": config.seed}
-        self.text_model = TextModel(model, make_tokenizer(config.level, config.lower), vocabulary, info)
+        tokenizer = make_tokenizer(config.level, config.lower)
+        start: Literal["eos", "empty"] = "empty" if config.wrap == "restart" else "eos"
+        self.text_model = TextModel(model, tokenizer, vocabulary, info, start)
         self.trainer = RnnlmTrainer(model, OPTIMIZERS[config.optimizer](lr=config.lr))
         self.trainer.schedule = SCHEDULES[config.schedule]()
         self.metrics = Metrics(folder / METRICS_NAME)
@@ -227,7 +229,7 @@ class TrainingRun:
             max_iterations=config.iterations or None,
             time_budget=config.time_budget or None,
             valid=None if valid is None else valid.ids,
-            eos=self.text_model.vocabulary.eos_id,
+            eos=self.text_model.start_id,
             patience=config.patience or None,
             on_event=watch,
         )

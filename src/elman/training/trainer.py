@@ -122,7 +122,8 @@ class RnnlmTrainer:
                     progress.iteration / blocks, progress.seconds / time_budget if time_budget else 0.0
                 )
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
-                loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
+                with np.errstate(all="ignore"):  # what overflows is found in the loss and the norm
+                    loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
                 progress.seconds = before + time.perf_counter() - began
                 interval = self._count(loss, lanes, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
@@ -169,15 +170,17 @@ class RnnlmTrainer:
         """Raise TrainingDiverged where the loss is no number any more, or far above that of guessing."""
         progress = self.progress
         recent = loss if progress.recent_nll is None else 0.9 * progress.recent_nll + 0.1 * loss
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            what = "is not a number"
+        if not math.isfinite(loss):
+            what = "the loss is not a number"
+        elif not math.isfinite(norm):
+            what = "the gradient is not a number"
         elif recent > 2 * self._uniform_nll + 2:
-            what = f"has exploded, to a perplexity of {math.exp(min(recent, 700)):.3g} over the last blocks"
+            what = f"the loss has exploded, to a perplexity of {math.exp(min(recent, 700)):.3g} over the last blocks"
         else:
             progress.recent_nll = recent
             return
         raise TrainingDiverged(
-            f"iteration {progress.iteration + 1}: the loss {what} (loss {loss:.4g} nats, gradient norm {norm:.4g}, "
+            f"iteration {progress.iteration + 1}: {what} (loss {loss:.4g} nats, gradient norm {norm:.4g}, "
             f"learning rate {self.optimizer.lr:.4g}); try a smaller learning rate, or clip the gradient's norm"
         )
 
@@ -227,9 +230,8 @@ class RnnlmTrainer:
         perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
         measured, valid_perplexity = perplexity, None
         if valid is not None:
-            measured = valid_perplexity = evaluate(
-                self.model, valid, eos=eos, lanes=batch_size
-            ).perplexity_known
+            lanes = max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_LANE))
+            measured = valid_perplexity = evaluate(self.model, valid, eos=eos, lanes=lanes).perplexity_known
         improved = measured < progress.best_perplexity
         if improved:
             progress.best_perplexity = measured
