@@ -25,7 +25,7 @@ class TokenScore:
 
 def token_scores(text_model: TextModel, line: str) -> Iterator[TokenScore]:
     """Yield the score of every token of one line and of its end; the first is predicted from the end of a line."""
-    model, vocabulary = text_model.model, text_model.vocabulary
+    model = text_model.model
     tokens, ids = text_model.encode_line(line)
     state = begin(model, text_model.start_id)
     for token, id_, unknown in zip(tokens, ids.tolist(), text_model.is_unknown(tokens).tolist(), strict=True):
