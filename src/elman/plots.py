@@ -8,7 +8,6 @@ from elman.training.metrics import read_metrics
 
 # Okabe and Ito's palette, which people with any kind of colour vision can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-REFERENCE_STYLES = ("--", ":", "-.")
 
 
 def _figure() -> tuple[Any, Any]:
@@ -76,14 +75,24 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
         units.add(start.get("unit", "token"))
         if not _draw_run(axes, folder.name, lines, COLOURS[k % len(COLOURS)]):
             raise RunError(f"{folder} has no point to draw yet: let it train for at least one epoch")
-    for k, (name, perplexity) in enumerate(references.items()):
-        style = REFERENCE_STYLES[k % len(REFERENCE_STYLES)]
-        axes.axhline(
-            perplexity, color="#555555", linestyle=style, linewidth=1.2, label=f"{name}: {perplexity:.3f}"
+    curves, _ = axes.get_legend_handles_labels()
+    for name, perplexity in references.items():
+        label = f"{name}: {perplexity:.3f}"
+        axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1, label=label)
+        axes.annotate(
+            label,
+            (1, perplexity),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, -4 if perplexity == min(references.values()) else 4),  # the lowest has room below
+            textcoords="offset points",
+            horizontalalignment="right",
+            verticalalignment="top" if perplexity == min(references.values()) else "bottom",
+            color="#555555",
         )
     axes.set_xlabel("blocks of training (truncated BPTT)")
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
-    axes.legend(frameon=False)
+    axes.margins(y=0.1)
+    axes.legend(handles=curves, frameon=False)
     _save(figure, path)
     return figure
 
