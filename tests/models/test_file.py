@@ -1,7 +1,6 @@
 """Model files: what is written is read, and what is no model is refused in plain words."""
 
 import errno
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -139,7 +138,7 @@ def test_one_model_is_one_sequence_of_bytes(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(ModelFileError, match="there is no model at .*elman train"):
+        with pytest.raises(ModelFileError, match=r"there is no model at .*elman train"):
             load(path)
 
 
@@ -267,7 +266,9 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
 def test_a_full_disk_leaves_the_old_model(saved: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     whole = saved.read_bytes()
     full_disk(monkeypatch, call)
-    with pytest.raises(ModelFileError, match="cannot write .*: No space left on device; nothing was changed"):
+    with pytest.raises(
+        ModelFileError, match=r"cannot write .*: No space left on device; nothing was changed"
+    ):
         save_model(saved, text_model("char"))
     monkeypatch.undo()
     assert saved.read_bytes() == whole
@@ -275,5 +276,5 @@ def test_a_full_disk_leaves_the_old_model(saved: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="cannot write .*no/m: No such file or directory"):
+    with pytest.raises(ModelFileError, match=r"cannot write .*no/m: No such file or directory"):
         save_model(tmp_path / "no" / "m", text_model())

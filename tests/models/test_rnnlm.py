@@ -220,7 +220,9 @@ def test_tied_weights_change_together() -> None:
     assert_array_equal(model.loss_weights[0].T, model.embedding.params[0])
 
 
-@pytest.mark.parametrize("options", [{}, {"D": 0}, {"D": H, "tie_weights": True}, {"cell": "gru", "layers": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"D": 0}, {"D": H, "tie_weights": True}, {"cell": "gru", "layers": 2}]
+)
 def test_every_weight_is_a_parameter(options: dict[str, Any]) -> None:
     model = small_lm(**options)
     assert {id(p) for p in model.params} == {id(w) for w in model.weights.values()}

@@ -20,7 +20,9 @@ from tiny import STORY, text_model
 OPTIONS = {"cell": "lstm", "layers": 2, "dropout": 0.3}
 
 
-def begun(optimizer: str = "adam", schedule: str = "plateau", blocks: int = 7) -> tuple[TextModel, RnnlmTrainer]:
+def begun(
+    optimizer: str = "adam", schedule: str = "plateau", blocks: int = 7
+) -> tuple[TextModel, RnnlmTrainer]:
     text = text_model(**OPTIONS)
     trainer = RnnlmTrainer(text.model, OPTIMIZERS[optimizer](lr=0.02))
     trainer.schedule = SCHEDULES[schedule]()
@@ -161,7 +163,9 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ModelFileError, match="cannot write .*last: No space left on device; nothing was changed"):
+    with pytest.raises(
+        ModelFileError, match=r"cannot write .*last: No space left on device; nothing was changed"
+    ):
         save_checkpoint(path, text, trainer)
     assert path.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [path]

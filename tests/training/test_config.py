@@ -61,5 +61,5 @@ def test_every_optimizer_can_be_asked_for() -> None:
 
 
 def test_toml_that_is_none_is_named() -> None:
-    with pytest.raises(ConfigError, match="my.toml is not valid TOML: .*line 2"):
+    with pytest.raises(ConfigError, match=r"my.toml is not valid TOML: .*line 2"):
         read_toml("seed = 1\nlevel = = 2\n", "my.toml")

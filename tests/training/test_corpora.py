@@ -92,5 +92,5 @@ def test_a_named_corpus_of_one_part_has_no_validation_text(tmp_path: Path) -> No
 def test_a_text_that_is_not_there_is_named(files: tuple[str, str], tmp_path: Path, missing: int) -> None:
     names = list(files)
     names[missing] = str(tmp_path / "gone.txt")
-    with pytest.raises(TextError, match="gone.txt"):
+    with pytest.raises(TextError, match=r"gone.txt"):
         load_corpora(names[0], names[1], Config(), tmp_path / "run")

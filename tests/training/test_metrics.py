@@ -57,10 +57,10 @@ def test_damage_in_the_middle_is_named(metrics: Metrics, tmp_path: Path) -> None
 
 
 def test_a_folder_without_metrics_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds no metrics.jsonl: it is not a run"):
+    with pytest.raises(RunError, match=r"holds no metrics.jsonl: it is not a run"):
         read_metrics(tmp_path)
 
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot write .*No such file"):
+    with pytest.raises(RunError, match=r"cannot write .*No such file"):
         Metrics(tmp_path / "gone" / "metrics.jsonl").write("epoch")

@@ -137,7 +137,9 @@ def test_naming_the_rows_changes_no_number(name: str) -> None:
             assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("Optimizer", "skips"), [(SGD, 1), (AdaGrad, 1), (Momentum, 0), (RMSProp, 0), (Adam, 0)])
+@pytest.mark.parametrize(
+    ("Optimizer", "skips"), [(SGD, 1), (AdaGrad, 1), (Momentum, 0), (RMSProp, 0), (Adam, 0)]
+)
 def test_only_where_a_zero_gradient_changes_nothing_are_rows_skipped(Optimizer: Any, skips: int) -> None:
     """A gradient outside the named rows breaks the promise, and so shows which rows were looked at."""
     param = np.zeros((3, 1))
@@ -145,7 +147,9 @@ def test_only_where_a_zero_gradient_changes_nothing_are_rows_skipped(Optimizer: 
     assert [bool(p) for p in param[:, 0]] == [not skips, True, not skips]
 
 
-@pytest.mark.parametrize(("Optimizer", "moves"), [(SGD, 0), (AdaGrad, 0), (RMSProp, 0), (Momentum, 1), (Adam, 1)])
+@pytest.mark.parametrize(
+    ("Optimizer", "moves"), [(SGD, 0), (AdaGrad, 0), (RMSProp, 0), (Momentum, 1), (Adam, 1)]
+)
 def test_what_a_zero_gradient_does(Optimizer: Any, moves: int) -> None:
     param = np.ones((2, 1))
     optimizer = Optimizer(lr=0.1)

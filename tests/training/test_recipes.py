@@ -62,5 +62,5 @@ def test_a_bad_recipe_is_named(tmp_path: Path, content: bytes, message: str) -> 
 
 
 def test_a_bad_override_is_an_options_error() -> None:
-    with pytest.raises(ConfigError, match="options: .*hidden"):
+    with pytest.raises(ConfigError, match=r"options: .*hidden"):
         configure("textbook", {"hidden": 0})

@@ -131,7 +131,14 @@ COMBINATIONS: list[dict[str, Any]] = [
         [
             {"cell": "rnn", "schedule": "plateau", "dropout": 0.3},
             {"cell": "lstm", "schedule": "cosine", "dropout": 0.3, "layers": 2},
-            {"cell": "rnn", "level": "char", "wordvec": 0, "batch_size": 1, "wrap": "restart", "reduction": "sum"},
+            {
+                "cell": "rnn",
+                "level": "char",
+                "wordvec": 0,
+                "batch_size": 1,
+                "wrap": "restart",
+                "reduction": "sum",
+            },
             {"cell": "gru", "schedule": "cosine", "level": "char", "dropout": 0.3},
             {"cell": "lstm", "schedule": "plateau", "wordvec": 6, "tie_weights": True, "dropout": 0.3},
             {"cell": "gru", "schedule": "cosine", "level": "char", "wordvec": 0},
@@ -145,7 +152,9 @@ COMBINATIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", COMBINATIONS, ids=lambda o: f"{o['optimizer']}-{o['cell']}-{o.get('level', 'word')}")
+@pytest.mark.parametrize(
+    "options", COMBINATIONS, ids=lambda o: f"{o['optimizer']}-{o['cell']}-{o.get('level', 'word')}"
+)
 def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -155,7 +164,8 @@ def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
     whole.train()
     blocks = whole.trainer.progress.iteration // 3
     parts = in_parts(
-        new_run(tmp_path / "parts", valid=valid, **options), {1, blocks - 1, blocks, blocks + 2, 3 * blocks - 1}
+        new_run(tmp_path / "parts", valid=valid, **options),
+        {1, blocks - 1, blocks, blocks + 2, 3 * blocks - 1},
     )
     assert parts.trainer.ppl_list == whole.trainer.ppl_list
     for name, weight in whole.trainer.model.weights.items():
@@ -267,7 +277,7 @@ def test_a_changed_corpus_is_noticed(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     corpus = tmp_path / "corpus.txt"
     corpus.write_text(STORY.replace("tom", "tim"), encoding="utf-8")
-    with pytest.raises(RunError, match="corpus.txt' has changed since .* was begun; restore it"):
+    with pytest.raises(RunError, match=r"corpus.txt' has changed since .* was begun; restore it"):
         TrainingRun.resume(run.folder)
     corpus.write_text(STORY, encoding="utf-8")
     assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0
@@ -276,7 +286,7 @@ def test_a_changed_corpus_is_noticed(tmp_path: Path) -> None:
 def test_a_corpus_that_is_gone_is_named(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     (tmp_path / "corpus.txt").unlink()
-    with pytest.raises(TextError, match="corpus.txt"):
+    with pytest.raises(TextError, match=r"corpus.txt"):
         TrainingRun.resume(run.folder)
 
 
@@ -320,7 +330,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     whole = last.read_bytes()
     for length in (0, 100, len(whole) - 1):
         last.write_bytes(whole[:length])
-        with pytest.raises(ModelFileError, match="last.safetensors is truncated"):
+        with pytest.raises(ModelFileError, match=r"last.safetensors is truncated"):
             TrainingRun.resume(run.folder)
     last.write_bytes(whole)
     arrays, about = read_arrays(last)
@@ -334,7 +344,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     for part in about["training"]:
         training = {k: v for k, v in about["training"].items() if k != part}
         write_arrays(last, arrays, {**about, "training": training})
-        with pytest.raises(ModelFileError, match="last.safetensors: its description is incomplete"):
+        with pytest.raises(ModelFileError, match=r"last.safetensors: its description is incomplete"):
             TrainingRun.resume(run.folder)
 
 
@@ -370,7 +380,9 @@ def test_a_run_is_not_replaced_unasked(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     run.train()
     before = contents(run.folder)
-    with pytest.raises(RunError, match=r"holds a run already \(.*model.safetensors.*\); go on with it by --resume"):
+    with pytest.raises(
+        RunError, match=r"holds a run already \(.*model.safetensors.*\); go on with it by --resume"
+    ):
         new_run(run.folder)
     assert contents(run.folder) == before
 

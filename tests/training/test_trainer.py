@@ -125,7 +125,9 @@ def test_a_value_limit_clips_every_entry() -> None:
 def test_the_norm_told_is_that_before_clipping() -> None:
     free = [e for e in losses_and_events(small_lm(), max_iterations=1)[1] if isinstance(e, BlockDone)]
     clipped = [
-        e for e in losses_and_events(small_lm(), max_iterations=1, max_grad=1e-3)[1] if isinstance(e, BlockDone)
+        e
+        for e in losses_and_events(small_lm(), max_iterations=1, max_grad=1e-3)[1]
+        if isinstance(e, BlockDone)
     ]
     assert clipped[0].grad_norm == free[0].grad_norm > 1e-3
 
@@ -258,7 +260,13 @@ def test_a_gain_renews_patience() -> None:
     trainer = Scripted(small_lm(), SGD(0.1))
     gains: list[bool] = []
     trainer.fit(
-        XS, TS, 50, N, T, patience=3, on_event=lambda e: gains.append(e.improved) if isinstance(e, EpochDone) else None
+        XS,
+        TS,
+        50,
+        N,
+        T,
+        patience=3,
+        on_event=lambda e: gains.append(e.improved) if isinstance(e, EpochDone) else None,
     )
     assert gains == [True, False, True, False, False, False]
     assert trainer.progress.best_perplexity == pytest.approx(8)
@@ -308,9 +316,8 @@ def test_intervals_and_epochs_are_told_before_the_block_that_completed_them() ->
     I, E, B = IntervalDone, EpochDone, BlockDone  # noqa: E741
     epoch = [B, B, B, I, B, B, B, B, I, E, B]
     assert [type(event) for event in events] == epoch * 2
-    assert [event.iteration for event in events] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8] + [
-        9, 10, 11, 12, 12, 13, 14, 15, 16, 16, 16,
-    ]  # fmt: skip
+    iterations = [1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8]
+    assert [event.iteration for event in events] == iterations + [8 + k for k in iterations]
     assert [event.epoch for event in events] == [1] * 11 + [2] * 11
     assert all(event.tokens == N * T for event in events if isinstance(event, B))
 
@@ -397,7 +404,9 @@ class OwnModel:
         W = rng.standard_normal((V, 4))
         self.embed = TimeEmbedding(W)
         self.again = TimeEmbedding(W if share else W.copy())  # reads the lanes of the block in another order
-        self.rnn = TimeRNN(rng.standard_normal((4, 5)) / 2, rng.standard_normal((5, 5)) / 2, np.zeros(5), True)
+        self.rnn = TimeRNN(
+            rng.standard_normal((4, 5)) / 2, rng.standard_normal((5, 5)) / 2, np.zeros(5), True
+        )
         self.affine = TimeAffine(rng.standard_normal((5, V)), np.zeros(V))
         self.loss = TimeSoftmaxWithLoss()
         layers = (self.embed, self.again, self.rnn, self.affine)
@@ -460,7 +469,10 @@ def test_a_parameter_listed_twice_takes_one_step_along_both_gradients(Model: Any
     ("poison", "what"),
     [
         (np.nan, r"the loss is not a number \(loss nan nats, gradient norm nan"),
-        (np.inf, r"the gradient is not a number \(loss \d.*, gradient norm nan"),  # tanh bears an infinite weight
+        (
+            np.inf,
+            r"the gradient is not a number \(loss \d.*, gradient norm nan",
+        ),  # tanh bears an infinite weight
     ],
 )
 def test_what_is_no_number_is_an_error_with_the_numbers(poison: float, what: str) -> None:
@@ -535,7 +547,7 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: st
 
 
 def test_a_text_shorter_than_a_block_is_refused() -> None:
-    with pytest.raises(TextError, match="6 tokens.* needs 13"):
+    with pytest.raises(TextError, match=r"6 tokens.* needs 13"):
         fit(small_lm(), xs=XS[:5], ts=TS[:5])
 
 

@@ -19,7 +19,7 @@ _LARGEST = math.log(sys.float_info.max)
 
 def perplexity_of(mean_nll_nats: float) -> float:
     """Return exp(L) for a mean negative log probability L in nats; infinite where it exceeds every float."""
-    return math.exp(mean_nll_nats) if mean_nll_nats < _LARGEST else math.inf
+    return math.inf if mean_nll_nats >= _LARGEST else math.exp(mean_nll_nats)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""The probability of a line, and the order of several."""
+
+import math
+
+import numpy as np
+import pytest
+
+from elman.evaluation.perplexity import begin, evaluate
+from elman.evaluation.scoring import LineScore, score_line
+from elman.models.ngram import NgramModel
+from elman.models.text_model import TextModel
+from elman.text.tokenizers import make_tokenizer
+from elman.text.vocabulary import Vocabulary
+from tiny import STORY, text_model
+
+
+def test_a_line_has_the_probability_of_its_words_and_its_end() -> None:
+    given = text_model()
+    found = score_line(given, "tom was reading .")
+    vocabulary = given.vocabulary
+    ids = vocabulary.encode(["tom", "was", "reading", ".", "<eos>"])
+    scores, _ = given.model.target_log_probs(ids[None], begin(given.model, vocabulary.eos_id))
+    assert (found.tokens, found.unknown) == (5, 0)
+    assert found.ln_prob == pytest.approx(float(scores.sum()), rel=1e-12)
+    assert found.log10_prob == pytest.approx(found.ln_prob / math.log(10))
+    assert found.perplexity == pytest.approx(math.exp(-found.ln_prob / 5))
+
+
+def test_a_line_does_not_depend_on_those_before_it() -> None:
+    given = text_model()
+    first = score_line(given, "mary was asleep .")
+    score_line(given, "tom was watching tv .")
+    assert score_line(given, "mary was asleep .") == first
+
+
+def test_the_lines_of_a_text_sum_to_the_text_where_the_past_is_a_line_end() -> None:
+    """A 2-gram model that has read <eos> remembers nothing before it."""
+    given = text_model()
+    _, ids = given.encode(STORY)
+    given.model = NgramModel.train(ids, len(given.vocabulary), 2)
+    whole = evaluate(given.model, ids, eos=given.vocabulary.eos_id)
+    lines = [score_line(given, line) for line in STORY.splitlines()]
+    assert sum(line.nll_nats for line in lines) == pytest.approx(whole.nll_nats, rel=1e-12)
+    assert sum(line.tokens for line in lines) == whole.tokens
+
+
+def test_what_was_read_often_scores_above_what_was_not() -> None:
+    given = text_model()
+    _, ids = given.encode(STORY)
+    given.model = NgramModel.train(ids, len(given.vocabulary), 3)
+    natural, odd = (score_line(given, line) for line in ("tom was watching tv .", "tv watching was tom ."))
+    assert natural.ln_prob > odd.ln_prob
+
+
+def test_an_empty_line_is_its_end_alone() -> None:
+    given = text_model()
+    found = score_line(given, "")
+    assert found.tokens == 1
+    expected = given.model.next_log_probs(begin(given.model, given.vocabulary.eos_id))
+    assert found.ln_prob == pytest.approx(expected[0, given.vocabulary.eos_id])
+
+
+def test_without_an_end_of_line_an_empty_line_has_no_token() -> None:
+    given = text_model("char", "abcab")
+    found = score_line(given, "")
+    assert found == LineScore(0, 0, 0.0)
+    assert found.ln_prob == 0
+    assert math.isnan(found.perplexity)
+    assert score_line(given, "ab").tokens == 2
+
+
+def test_a_word_that_a_closed_vocabulary_lacks_makes_a_line_impossible() -> None:
+    found = score_line(text_model(), "tom was yodelling .")
+    assert (found.tokens, found.unknown) == (5, 1)
+    assert found.ln_prob == found.log10_prob == -math.inf
+    assert found.perplexity == math.inf
+
+
+def test_an_open_vocabulary_scores_it_as_unknown() -> None:
+    vocabulary = Vocabulary(["a", "b", "<unk>", "<eos>"], eos="<eos>")
+    ids = np.array([0, 1, 2, 3] * 3)
+    given = TextModel(NgramModel.train(ids, 4, 2), make_tokenizer("word"), vocabulary)
+    found = score_line(given, "a yodelling b")
+    assert (found.tokens, found.unknown) == (4, 1)
+    assert math.isfinite(found.ln_prob)
+    assert found == score_line(given, "a <unk> b")
+
+
+def test_an_improbable_line_has_an_infinite_perplexity_and_no_error() -> None:
+    assert LineScore(1, 0, 1e6).perplexity == math.inf
+    assert LineScore(1, 0, 1e6).ln_prob == -1e6
