@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elman.files import atomic_write
+from elman.files import atomic_write, remove_leftovers
 
 
 def names(folder: Path) -> list[str]:
@@ -68,6 +68,14 @@ def test_a_disk_that_refuses_leaves_the_old_file(
         file.write(b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["model"]
+
+
+def test_unfinished_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    for name in (".a[1].xyz.part", ".a[1].new.xyz.part", ".a1.xyz.part", ".b.xyz.part", "a[1]", "a[1].part"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "a[1]")
+    assert names(tmp_path) == [".a1.xyz.part", ".b.xyz.part", "a[1]", "a[1].part"]
+    remove_leftovers(tmp_path / "nothing of the kind")
 
 
 def test_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:

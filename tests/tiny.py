@@ -1,6 +1,5 @@
 """Models and texts so small that a test with them takes no time."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from elman.training.config import Config
-from elman.training.run import TrainingRun
 
 SENTENCE = "you say goodbye and i say hello .\n"
 STORY = "".join(
@@ -51,17 +48,3 @@ def text_model(level: str = "word", text: str = STORY, **options: Any) -> TextMo
     counts = dict.fromkeys(tokenizer.tokens(text, end=True), 1)
     vocabulary = Vocabulary.of_bytes() if level == "byte" else Vocabulary.build(counts, eos=tokenizer.eos)
     return TextModel(small_lm(len(vocabulary), **options), tokenizer, vocabulary, {"corpus": "a story"})
-
-
-def small_config(**options: Any) -> Config:
-    """Options of a training that is over in a moment."""
-    small = {"wordvec": 5, "hidden": 6, "batch_size": 2, "time_size": 4, "epochs": 3, "report_every": 5}
-    return Config.of({**small, "checkpoint_every": 1e9, "weight_scale": 0.3, **options}, "this test")
-
-
-def new_run(folder: Path, text: str = STORY, valid: str | None = None, **options: Any) -> TrainingRun:
-    """A run in a folder, on a text in a file beside it."""
-    corpus = folder.parent / "corpus.txt"
-    if not corpus.exists():
-        corpus.write_text(text, encoding="utf-8")
-    return TrainingRun.create(folder, str(corpus), small_config(**options), valid=valid)

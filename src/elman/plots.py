@@ -1,13 +1,16 @@
 """Learning curves, fit for print: perplexity against blocks, on a logarithmic scale."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from elman.errors import MissingExtra, RunError
+from elman.files import atomic_write
 from elman.training.metrics import read_metrics
 
 # Okabe and Ito's palette, which people with any kind of colour vision can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FORMATS = ("png", "svg", "pdf")
 
 
 def _figure() -> tuple[Any, Any]:
@@ -21,26 +24,40 @@ def _figure() -> tuple[Any, Any]:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_yscale("log")
+    axes.margins(y=0.1)
     axes.grid(True, which="major", alpha=0.3)
     axes.grid(True, which="minor", alpha=0.1)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(_label_minor)
     return figure, axes
 
 
-def _label_minor(value: float, position: float) -> str:
-    """Label 2 and 5 between the powers of ten: a curve often spans less than one of them."""
-    return f"{value:g}" if f"{value:.0e}"[0] in "25" else ""
+def _label_scale(axes: Any) -> None:
+    """Label the powers of ten, and between them 2 and 5, or every tick where the curves span little."""
+    lowest, highest = axes.get_ylim()
+    every = highest < 5 * lowest
+
+    def label(value: float, position: float) -> str:
+        return f"{value:g}" if every or f"{value:.0e}"[0] in "25" else ""
+
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(label)
 
 
 def _save(figure: Any, path: Path) -> None:
+    """Write the picture, wholly or not at all."""
+    kind = path.suffix[1:].lower() or FORMATS[0]
+    if kind not in FORMATS:
+        raise RunError(f"cannot draw a picture of kind {kind!r} ({path}); choose {', '.join(FORMATS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot write the picture {path}: {error}; name a .png, .svg or .pdf file") from error
+        with warnings.catch_warnings(), atomic_write(path) as file:
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
+            figure.savefig(file, format=kind, dpi=150)
+    except OSError as error:
+        raise RunError(
+            f"cannot write the picture {path}: {error.strerror or error}; choose another place with -o"
+        ) from error
 
 
 def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> Any:
@@ -48,11 +65,13 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
 
     Raises:
         MissingExtra: matplotlib is not installed.
+        RunError: the picture cannot be written.
     """
     figure, axes = _figure()
-    axes.plot(range(1, len(ppl_list) + 1), ppl_list, color=COLOURS[0])
+    axes.plot(range(1, len(ppl_list) + 1), ppl_list, color=COLOURS[0], marker=_marker(ppl_list))
     axes.set_xlabel("evaluation")
     axes.set_ylabel("training perplexity")
+    _label_scale(axes)
     if path is not None:
         _save(figure, Path(path))
     return figure
@@ -68,45 +87,75 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     figure, axes = _figure()
     references: dict[str, float] = {}
     units = set()
+    names = _names(folders)
     for k, folder in enumerate(folders):
         lines = read_metrics(folder)
-        start = next((line for line in lines if line["kind"] == "start"), {})
-        references |= start.get("references", {})
-        units.add(start.get("unit", "token"))
-        if not _draw_run(axes, folder.name, lines, COLOURS[k % len(COLOURS)]):
+        try:
+            start = next((line for line in lines if line["kind"] == "start"), {})
+            references |= start.get("references", {})
+            units.add(start.get("unit", "token"))
+            drawn = _draw_run(axes, names[k], lines, COLOURS[k % len(COLOURS)])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{folder}/metrics.jsonl is damaged ({error!r}); elman did not write it so"
+            ) from error
+        if not drawn:
             raise RunError(f"{folder} has no point to draw yet: let it train for at least one epoch")
-    curves, _ = axes.get_legend_handles_labels()
     for name, perplexity in references.items():
-        label = f"{name}: {perplexity:.3f}"
-        axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1, label=label)
-        axes.annotate(
-            label,
-            (1, perplexity),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, -4 if perplexity == min(references.values()) else 4),  # the lowest has room below
-            textcoords="offset points",
-            horizontalalignment="right",
-            verticalalignment="top" if perplexity == min(references.values()) else "bottom",
-            color="#555555",
-        )
+        _draw_reference(axes, name, perplexity, below=perplexity == min(references.values()))
     axes.set_xlabel("blocks of training (truncated BPTT)")
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
-    axes.margins(y=0.1)
-    axes.legend(handles=curves, frameon=False)
+    axes.legend(frameon=False)
+    _label_scale(axes)
     _save(figure, path)
     return figure
 
 
+def _draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None:
+    """Draw a dashed line across the picture; its name stands at the line itself, on the right."""
+    axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1.2)
+    axes.annotate(
+        f"{name}: {perplexity:.3f}",
+        (0.99, perplexity),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, -4 if below else 4),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        color="#555555",
+    )
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Return what the legend calls the runs: their folders, with the way there where two are of one name."""
+    names = [folder.absolute().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    # matplotlib reads $ as the start of a formula, and leaves out of the legend what begins with _
+    return [("\u2009" if name.startswith("_") else "") + name.replace("$", r"\$") for name in names]
+
+
+def _marker(points: list[Any]) -> str | None:
+    """Return the mark of a curve's points: none where they are many, but a single one must show."""
+    return "o" if len(points) == 1 else None
+
+
 def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) -> bool:
     """Draw one run; return whether there was anything to draw."""
-    intervals = [(line["iteration"], line["perplexity"]) for line in lines if line["kind"] == "interval"]
+    intervals = [_point(line, "perplexity") for line in lines if line["kind"] == "interval"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     if not intervals:
-        intervals = [(line["iteration"], line["perplexity"]) for line in epochs]
-    valid = [(e["iteration"], e["valid_perplexity"]) for e in epochs if e["valid_perplexity"] is not None]
+        intervals = [_point(line, "perplexity") for line in epochs]
+    valid = [_point(e, "valid_perplexity") for e in epochs if e["valid_perplexity"] is not None]
     if intervals:
         axes.plot(
-            *zip(*intervals, strict=True), color=colour, alpha=0.55, linewidth=1, label=f"{name}: training"
+            *zip(*intervals, strict=True),
+            color=colour,
+            alpha=0.55,
+            linewidth=1,
+            marker=_marker(intervals),
+            markersize=3,
+            label=f"{name}: training",
         )
     if valid:
         marker = "o" if len(valid) < 40 else None
@@ -114,3 +163,7 @@ def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) ->
             *zip(*valid, strict=True), color=colour, marker=marker, markersize=4, label=f"{name}: validation"
         )
     return bool(intervals)
+
+
+def _point(line: dict[str, Any], quantity: str) -> tuple[int, float]:
+    return int(line["iteration"]), float(line[quantity])

@@ -52,6 +52,14 @@ def test_what_was_read_often_scores_above_what_was_not() -> None:
     assert natural.ln_prob > odd.ln_prob
 
 
+def test_a_model_that_begins_with_the_empty_past_is_read_so() -> None:
+    given = text_model()
+    given.start = "empty"
+    _, ids = given.encode_line("tom was reading .")
+    scores, _ = given.model.target_log_probs(ids[None], given.model.start())
+    assert score_line(given, "tom was reading .").ln_prob == pytest.approx(float(scores.sum()), rel=1e-12)
+
+
 def test_an_empty_line_is_its_end_alone() -> None:
     given = text_model()
     found = score_line(given, "")

@@ -291,7 +291,7 @@ def test_splits_are_the_same_on_every_machine(tmp_path: Path, split: str, langua
     write_split(tmp_path / "text", split, language)  # type: ignore[arg-type]
     content = (tmp_path / "text").read_bytes()
     assert hashlib.sha256(content).hexdigest() == sha256, "a changed text needs a new VERSION"
-    assert 10_000 <= len(words_of(content.decode())) < 10_100
+    assert 20_000 <= len(words_of(content.decode())) < 20_100
 
 
 @both_languages

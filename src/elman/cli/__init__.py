@@ -1,9 +1,11 @@
 """The command line: a verb, files, few options. One file a command; each is loaded when it is called."""
 
+import contextlib
 import importlib
+import io
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -29,10 +31,14 @@ class LazyGroup(click.Group):
         """Return the names in the order of a newcomer's needs."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None where there is no such name."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import and return a command; an unknown name is an error that offers those like it."""
         if cmd_name not in COMMANDS:
-            return None
+            from difflib import get_close_matches
+
+            close = get_close_matches(cmd_name, COMMANDS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(COMMANDS)}"
+            ctx.fail(f"there is no command {cmd_name!r}; {hint}")
         module = importlib.import_module(f"elman.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
@@ -56,22 +62,37 @@ def group() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run a command. What a user can cause ends in one line on standard error and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # a terminal that has no such character shows a ?
     try:
         return group.main(args=args, prog_name="elman", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "elman"
+        _fail(f"{error.format_message().rstrip('.')}; for what it takes, type: {command} --help")
     except (click.Abort, KeyboardInterrupt):
         click.echo("elman: interrupted", err=True)
         sys.exit(130)
     except ElmanError as error:
-        click.echo(f"elman: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        _fail(str(error))
     except MemoryError:
-        click.echo("elman: out of memory; try a smaller --hidden, --batch-size or --max-vocab", err=True)
-        sys.exit(1)
+        _fail("out of memory; try a smaller --hidden, --batch-size or --max-vocab")
+    except OSError as error:
+        _fail(f"{error.filename or 'the output'}: {(error.strerror or str(error)).lower()}")
+
+
+def _fail(message: str) -> NoReturn:
+    """Print one line on standard error and exit with 1."""
+    with contextlib.suppress(OSError):
+        click.echo(f"elman: {' '.join(message.splitlines())}", err=True)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # a full disk: what is still buffered would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)

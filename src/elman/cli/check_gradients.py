@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from elman.errors import ConfigError
+from elman.errors import ConfigError, ElmanError
 from elman.gradcheck import GradientReport, check_gradients
 from elman.layers import (
     TimeAffine,
@@ -36,8 +37,7 @@ def command(factory: str | None, seed: int) -> None:
     FACTORY, as in `my_module:make`, checks your own layer instead: a function without arguments in a module
     of the current folder that returns (layer, x), or (layer, x, further arguments of forward).
     """
-    rng = np.random.default_rng(seed)
-    checks = _built_in(rng) if factory is None else _own(factory)
+    checks = _built_in(np.random.default_rng(seed)) if factory is None else iter([_own(factory)])
     passed = True
     click.echo(f"{'layer':<28}{'gradient of':<14}{'shape':<12}{'entries':>8}{'worst error':>13}  verdict")
     for name, report in checks:
@@ -82,14 +82,22 @@ def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
         yield f"RecurrentLM {name}, 2 layers", check_gradients(model, ids, ts, before=ids[:, ::-1])
 
 
-def _own(factory: str) -> Iterator[tuple[str, GradientReport]]:
+def _own(factory: str) -> tuple[str, GradientReport]:
     module_name, _, function_name = factory.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         make = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the module's own, too
         raise ConfigError(
-            f"cannot find {factory!r} ({error}); write MODULE:FUNCTION, as in my_layer:make"
+            f"cannot load {factory!r} ({type(error).__name__}: {error}); write MODULE:FUNCTION, as in my_layer:make"
         ) from error
-    layer, x, *args = make()
-    yield type(layer).__name__, check_gradients(layer, x, *args)
+    try:
+        layer, x, *args = make()
+        return type(layer).__name__, check_gradients(layer, x, *args)
+    except ElmanError:
+        raise
+    except Exception as error:  # anything can go wrong in a layer that is still being written
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"{factory} cannot be checked: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})"
+        ) from error

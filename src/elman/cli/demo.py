@@ -46,14 +46,19 @@ HELLO = Config(
 
 @click.command("demo")
 @click.option(
-    "-o", "--output", default="demo", show_default=True, type=click.Path(path_type=Path), help="folder"
+    "-o",
+    "--output",
+    default="demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="folder to make",
 )
 @click.option(
     "--language",
     default="en",
     show_default=True,
     type=click.Choice(["en", "ko"]),
-    help="of the world of rooms",
+    help="language of the world",
 )
 def command(output: Path, language: str) -> None:
     """Watch a recurrent language model learn, in about a minute on two cores.

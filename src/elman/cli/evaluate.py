@@ -1,15 +1,16 @@
 """`elman eval`: the perplexity of a text, with everything that defines the number."""
 
+import contextlib
 import json
 import math
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from elman.errors import TextError
+from elman.cli import standard_input
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.file import load
@@ -37,15 +38,14 @@ def command(run: Path, text: str, split: str, encoding: str, lanes: int, as_json
     TEXT is a file, a folder, a named corpus (its --split), or - for standard input.
     """
     text_model = load(run)
-    with tempfile.TemporaryDirectory() as folder:
-        if text == "-":
-            sources = [datasets.spool(sys.stdin.buffer, Path(folder))]
-        else:
-            sources = datasets.resolve(text, split)
-        corpus = encode_corpus(
-            sources, text_model.tokenizer, cache=None, vocabulary=text_model.vocabulary, encoding=encoding
+    with _encoded(text_model, text, split, encoding) as corpus:
+        found = measure(text_model, corpus, lanes)
+    if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
+        click.echo(
+            f"elman: {found['unknown_tokens']:,} {found['unit']}s are not in the vocabulary, which has no <unk>: "
+            "the text has probability 0; train with --min-count 2 or --max-vocab to give unknown words a probability",
+            err=True,
         )
-    found = measure(text_model, corpus, lanes)
     if as_json:
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
         click.echo(json.dumps(finite, ensure_ascii=False))
@@ -53,14 +53,27 @@ def command(run: Path, text: str, split: str, encoding: str, lanes: int, as_json
         click.echo(table(found))
 
 
+@contextlib.contextmanager
+def _encoded(text_model: TextModel, text: str, split: str, encoding: str) -> Iterator[Corpus]:
+    """Yield a text as ids in a temporary file, so that the memory does not grow with its length."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if text == standard_input.NAME:
+            sources = [stack.enter_context(standard_input.spooled(folder))]
+        else:
+            sources = datasets.resolve(text, split)
+        yield encode_corpus(
+            sources, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
+        )
+
+
 def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, Any]:
     """Return every number about a model and a text, each under a name that says its unit."""
     vocabulary = text_model.vocabulary
-    if corpus.tokens == 0:
-        raise TextError("the text holds no token to evaluate")
     found = evaluate(
         text_model.model, corpus.ids, eos=text_model.start_id, unk=vocabulary.unk_id, lanes=lanes
     )
+    pieces = max(1, min(lanes, found.tokens // 2))
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
     numbers: dict[str, Any] = {
         "unit": text_model.unit,
@@ -71,6 +84,7 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "bits_per_byte": found.bits_per(corpus.bytes),
         "tokens": found.tokens,
         "unknown_tokens": found.unknown,
+        "unknown_rule": "scored as <unk>" if vocabulary.unk_id is not None else "probability 0: no <unk>",
         "characters": corpus.characters,
         "bytes": corpus.bytes,
         "lines": corpus.lines,
@@ -78,7 +92,7 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces",
+        "state": "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces",
     }
     if optimum is not None:
         numbers["lowest_possible_perplexity"] = optimum.perplexity
@@ -88,15 +102,13 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
 def table(found: dict[str, Any]) -> str:
     """Return the numbers as lines for people."""
     unit, eos = found["unit"], found["end_of_line"]
+    unknown = f"{found['unknown_tokens']:,} ({found['unknown_tokens'] / found['tokens']:.2%})"
     rows = [
         (f"perplexity per {unit}", f"{found['perplexity']:.4f}"),
         ("bits per character", f"{found['bits_per_char']:.4f}"),
         ("bits per byte", f"{found['bits_per_byte']:.4f}"),
         (f"{unit}s", f"{found['tokens']:,} in {found['lines']:,} lines, {found['characters']:,} characters"),
-        (
-            f"unknown {unit}s",
-            f"{found['unknown_tokens']:,} ({found['unknown_tokens'] / found['tokens']:.2%})",
-        ),
+        (f"unknown {unit}s", f"{unknown}, {found['unknown_rule']}" if found["unknown_tokens"] else unknown),
         (f"perplexity per known {unit}", f"{found['perplexity_known_tokens']:.4f}"),
         ("vocabulary", f"{found['vocab_size']:,}"),
         ("end of line", f"{eos}; the first {unit} is predicted {found['first_token']}"),

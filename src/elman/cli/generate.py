@@ -17,11 +17,20 @@ from elman.models.file import load
 @click.option(
     "--temperature", default=1.0, show_default=True, help="below 1 bolder, above 1 wilder; 0 is greedy"
 )
-@click.option("--top-k", default=0, help="draw from the k most probable tokens only; 0: all")
-@click.option("--top-p", default=1.0, help="draw from the most probable tokens that together reach p")
+@click.option(
+    "--top-k", default=0, show_default=True, help="draw from the k most probable tokens only; 0: all"
+)
+@click.option(
+    "--top-p",
+    default=1.0,
+    show_default=True,
+    help="draw from the most probable tokens that together reach p; 1: all",
+)
 @click.option("--greedy", is_flag=True, help="always the most probable token")
 @click.option("--unk/--no-unk", "allow_unk", default=False, help="may <unk> be drawn?  [default: no]")
-@click.option("--seed", type=click.IntRange(0), help="the same seed draws the same text")
+@click.option(
+    "--seed", type=click.IntRange(0), help="the same seed draws the same text; without it, every time another"
+)
 def command(
     run: Path,
     prompt: str,

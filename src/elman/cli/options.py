@@ -2,51 +2,55 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import click
-from msgspec import Meta
 
-from elman.training.config import Config
+from elman.errors import ConfigError
+from elman.training.config import Config, check, kinds
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Duration(click.ParamType[float]):
-    """A time such as 90, 90s, 10m or 2h, as seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is no time; write 90s, 10m or 2h", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add one option for every field of Config; an option that is not given is None."""
-    hints = get_type_hints(Config, include_extras=True)
     for name in reversed(Config.__struct_fields__):
-        if name == "about":
-            continue
-        kind, *extras = get_args(hints[name])
-        (meta,) = (extra for extra in extras if isinstance(extra, Meta))
-        default = getattr(Config(), name)
-        command = _option(name, kind, str(meta.description), default)(command)
+        if name != "about":
+            command = _option(name)(command)
     return command
 
 
-def _option(name: str, kind: Any, description: str, default: Any) -> Callable[[Any], Any]:
+def _option(name: str) -> Callable[[Any], Any]:
+    kind, meta = get_args(kinds()[name])
+    default = getattr(Config(), name)
     flag = f"--{name.replace('_', '-')}"
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=f"{description}")
+        text = f"{meta.description}  [default: {'yes' if default else 'no'}]"
+        return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    text = f"{meta.description}  [default: {default}]"
+    if get_origin(kind) is Literal:
+        return click.option(flag, name, type=click.Choice(get_args(kind)), default=None, help=text)
+    metavar = "TIME" if name == "time_budget" else _METAVARS[kind]
+    return click.option(flag, name, metavar=metavar, callback=_checked, default=None, help=text)
+
+
+def _checked(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Return an option's value, as the field of Config takes it."""
+    name = str(param.name)
+    if value is None:
+        return None
     if name == "time_budget":
-        choice: Any = Duration()
-    elif get_origin(kind) is Literal:
-        choice = click.Choice(get_args(kind))
-    else:
-        choice = kind
-    shown = description if default in (0, 0.0) else f"{description}  [default: {default}]"
-    return click.option(flag, name, type=choice, default=None, help=shown)
+        return _seconds(value)
+    try:
+        return check(name, value, strict=False)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a time such as 90, 90s, 10m or 2h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no time; write 90s, 10m or 2h")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,5 +1,6 @@
 """`elman score`: the probability of every line."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -29,15 +30,19 @@ def command(run: Path, file: str, per_token: bool, as_json: bool, encoding: str)
     """
     text_model = load(run)
     show = _show_tokens if per_token else _show_line
+    lines = read_lines(file, encoding)
+    first = list(
+        itertools.islice(lines, 1)
+    )  # a file that cannot be read is an error before there is any output
     if not as_json:
         click.echo("\t".join(TOKEN_COLUMNS if per_token else LINE_COLUMNS))
     impossible = 0
-    for number, line in enumerate(read_lines(file, encoding), 1):
+    for number, line in enumerate(itertools.chain(first, lines), 1):
         impossible += show(text_model, number, line, as_json)
     if impossible:
         click.echo(
-            f"elman: {impossible} lines hold tokens that the vocabulary lacks, and it has no <unk>: probability 0; "
-            "train with --min-count 2 or --max-vocab to give unknown words a probability",
+            f"elman: lines with tokens that are not in the vocabulary, which has no <unk>: {impossible:,}; their "
+            "probability is 0; train with --min-count 2 or --max-vocab to give unknown words a probability",
             err=True,
         )
 
@@ -73,13 +78,16 @@ def _show_tokens(text_model: TextModel, number: int, line: str, as_json: bool) -
             }
             click.echo(json.dumps(_finite(values), ensure_ascii=False))
         else:
-            shown = (
-                score.token.encode("unicode_escape").decode()
-                if not score.token.isprintable()
-                else score.token
-            )
+            shown = _visible(score.token, text_model.unit == "byte")
             click.echo(f"{number}\t{shown}\t{score.surprisal_bits:.4f}\t{score.rank}\t{int(score.unknown)}")
     return impossible
+
+
+def _visible(token: str, is_byte: bool) -> str:
+    """Return a token that can stand in a table: what shows nothing, or is half a character, as its escape."""
+    if token.isascii() or not is_byte:
+        return token if token.isprintable() else token.encode("unicode_escape").decode()
+    return f"\\x{ord(token):02x}"
 
 
 def _as_dict(score: LineScore) -> dict[str, Any]:

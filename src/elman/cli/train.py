@@ -1,15 +1,17 @@
 """`elman train`: a corpus in, a run folder out."""
 
+import contextlib
 import math
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
+from elman.cli import standard_input
 from elman.cli.options import config_options
 from elman.errors import ConfigError
 from elman.training.progress import BlockDone, EpochDone, Event
@@ -28,14 +30,14 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.argument("corpus", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to make")
 @click.option("--valid", help="validation text: a file, a folder, a named corpus, or `none`")
-@click.option("--recipe", help="a named set of options, or a TOML file")
+@click.option("--recipe", help="a named set of options, or a TOML file; options given here win over it")
 @click.option(
     "--list-recipes",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=_list_recipes,
-    help="print them all",
+    help="print the named sets of options",
 )
 @click.option(
     "--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with an interrupted run"
@@ -57,6 +59,7 @@ def command(
 
     CORPUS is a text file, a folder of text files, a named corpus (see `elman data`), or - for standard
     input. Ctrl-C saves everything; `elman train --resume RUN` goes on as if nothing had happened.
+    For instance: elman train book.txt -o book --recipe char-lstm --epochs 3
     """
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
@@ -70,18 +73,44 @@ def command(
             raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
         if output is None:
             raise ConfigError("name the run folder to make: -o RUN")
+        if valid == standard_input.NAME:
+            raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
-        run = TrainingRun.create(
-            output, corpus, config, valid=valid, overwrite=overwrite, on_encoding=_encoding_bar(quiet)
-        )
-    _announce(run, resumed=resume is not None)
+        with _no_folder_in_vain(output), _text(corpus, output) as text:
+            run = TrainingRun.create(
+                output, text, config, valid=valid, overwrite=overwrite, on_encoding=_encoding_bar(quiet)
+            )
     if run.finished:
         raise ConfigError(
             f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "
             "iterations; raise --epochs or --iterations to train on"
         )
+    _announce(run, resumed=resume is not None)
     finished = _train(run, quiet)
     _report(run, finished)
+
+
+@contextlib.contextmanager
+def _no_folder_in_vain(folder: Path) -> Iterator[None]:
+    """Remove the run folder again, where it was not there before and nothing came into it."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _text(corpus: str, output: Path) -> Iterator[str]:
+    """Yield the corpus; standard input, which can be read only once, is kept as a file in the run folder."""
+    if corpus != standard_input.NAME:
+        yield corpus
+        return
+    with standard_input.kept(output) as path:
+        yield str(path)
 
 
 def _train(run: TrainingRun, quiet: bool) -> bool:

@@ -1,11 +1,16 @@
 """What a training is made of: every option, its default and its meaning, checked once."""
 
-from typing import Annotated, Any, Literal
+import difflib
+import math
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from elman.errors import ConfigError
+
+WIDEST = 1_000_000  # whoever asks for more has mistyped; NumPy cannot even name such a matrix's size
 
 
 def count(description: str) -> Meta:
@@ -16,6 +21,11 @@ def count(description: str) -> Meta:
 def limit(description: str) -> Meta:
     """Describe a number from 0 up, where 0 means no limit, or none at all."""
     return Meta(ge=0, description=description)
+
+
+def width(description: str, least: int = 1) -> Meta:
+    """Describe a size of vectors."""
+    return Meta(ge=least, le=WIDEST, description=description)
 
 
 def choice(description: str) -> Meta:
@@ -40,9 +50,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     max_tokens: Annotated[int, limit("learn from the first so many tokens only; 0: all")] = 0
 
     cell: Annotated[Literal["rnn", "lstm", "gru"], choice("the recurrent layer; rnn is Elman's")] = "rnn"
-    wordvec: Annotated[int, limit("width of the word vectors; 0: one-hot input")] = 100
-    hidden: Annotated[int, count("width of the hidden state")] = 100
-    layers: Annotated[int, count("recurrent layers, one on another")] = 1
+    wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100
+    hidden: Annotated[int, width("width of the hidden state")] = 100
+    layers: Annotated[int, Meta(ge=1, le=100, description="recurrent layers, one on another")] = 1
     dropout: Annotated[float, Meta(ge=0, lt=1, description="share of units dropped between layers")] = 0.0
     tie_weights: Annotated[bool, choice("use the word vectors as output matrix too")] = False
     weight_scale: Annotated[float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs)")] = 0.0
@@ -93,14 +103,52 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         Raises:
             ConfigError: an option is unknown, of the wrong type or out of range; names it and ``where``.
         """
-        try:
-            return msgspec.convert(values, cls)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{where}: {error}") from error
+        for name, value in values.items():
+            if name not in cls.__struct_fields__:
+                close = difflib.get_close_matches(name, cls.__struct_fields__, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ConfigError(f"{where}: there is no option {name!r}{hint}")
+            try:
+                check(name, value)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {name} {error}") from error
+        return msgspec.convert(values, cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all options as plain data, in their order here."""
         return msgspec.structs.asdict(self)
+
+
+def check(name: str, value: Any, strict: bool = True) -> Any:
+    """Return the value of one option; where ``strict`` is not set, a string is read as what the option takes.
+
+    Raises:
+        ConfigError: says what the value must be, and what it is.
+    """
+    try:
+        checked = msgspec.convert(value, kinds()[name], strict=strict)
+        if isinstance(checked, float) and not math.isfinite(checked):
+            raise ValueError("not a finite number")
+    except ValueError as error:
+        raise ConfigError(f"must be {expected(name)}, got {value!r}") from error
+    return checked
+
+
+@cache
+def kinds() -> dict[str, Any]:
+    """Return the annotated type of every option."""
+    return get_type_hints(Config, include_extras=True)
+
+
+def expected(name: str) -> str:
+    """Return in words what an option takes."""
+    kind, meta = get_args(kinds()[name])
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+    bounds = ((meta.ge, "at least"), (meta.gt, "above"), (meta.le, "at most"), (meta.lt, "below"))
+    limits = [f"{word} {value:,}" for value, word in bounds if value is not None]
+    return " ".join([words, " and ".join(limits)]).strip()
 
 
 def write_toml(values: dict[str, Any]) -> str:

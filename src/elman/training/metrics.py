@@ -41,7 +41,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics; a last line cut short by a crash is left out.
 
     Raises:
-        RunError: the run has no metrics, or a line in the middle is damaged.
+        RunError: the run has no metrics, or a line is damaged; the last one may be cut short.
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
@@ -50,8 +50,12 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
+            value = json.loads(line)
         except ValueError as error:
             if number < len(lines):
                 raise RunError(f"{path}, line {number} is no JSON: {error}") from error
+            break
+        if not isinstance(value, dict) or "kind" not in value:
+            raise RunError(f"{path}, line {number} says of no kind of event: elman did not write it")
+        found.append(value)
     return found

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from elman.errors import ConfigError, RunError
+from elman.errors import ConfigError, RunError, TextError
 from elman.files import atomic_write, remove_leftovers
 from elman.generation import Sampler, generate
 from elman.models.file import MODEL_NAME, build_model, reading_description, save_model
@@ -26,7 +26,7 @@ from elman.training.checkpoint import (
 )
 from elman.training.config import Config, read_toml, write_toml
 from elman.training.corpora import Progress as EncodingProgress
-from elman.training.corpora import RunCorpora, load_corpora
+from elman.training.corpora import RunCorpora, lasting, load_corpora
 from elman.training.metrics import Metrics
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone
@@ -94,9 +94,12 @@ class TrainingRun:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / CONFIG_NAME
             with atomic_write(probe.with_name(f"{probe.name}.new"), "w", encoding="utf-8") as file:
-                file.write(write_toml({"corpus": corpus, "valid": valid or "", "options": config.to_dict()}))
+                kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
+                file.write(write_toml({**kept, "options": config.to_dict()}))
         except OSError as error:
-            raise RunError(f"cannot write the run folder {folder}: {error.strerror or error}") from error
+            raise RunError(
+                f"cannot write the run folder {folder}: {error.strerror or error}; choose another folder"
+            ) from error
         new = folder / f"{CONFIG_NAME}.new"
         try:
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
@@ -114,7 +117,10 @@ class TrainingRun:
                 embedding_scale=config.embedding_scale,
             )
             ids = corpora.train.ids
-            Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
+            try:
+                Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
+            except TextError as error:
+                raise TextError(f"{corpus}: {error}") from error
             run = cls(folder, config, corpora, model)
             run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
         except BaseException:
@@ -123,8 +129,14 @@ class TrainingRun:
         for name in made:
             (folder / name).unlink()
         new.replace(folder / CONFIG_NAME)
-        run.metrics.write("start", **run.describe())
-        run.save()
+        _tidy(folder)
+        try:
+            run.metrics.write("start", **run.describe())
+            run.save()
+        except BaseException:  # a full disk: half a run could neither be gone on with nor begun again
+            for name in (CONFIG_NAME, LAST_NAME, METRICS_NAME):
+                (folder / name).unlink(missing_ok=True)
+            raise
         return run
 
     @classmethod
@@ -156,6 +168,8 @@ class TrainingRun:
             model = build_model(checkpoint.arrays, checkpoint.about, last)
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
+            tokenizer = dict(checkpoint.about["tokenizer"])
+        _check_same(config, model, tokenizer, path)
         corpora = load_corpora(
             stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary
         )
@@ -169,12 +183,16 @@ class TrainingRun:
         with reading_description(last):
             restore(checkpoint, run.trainer)
             run.metrics.cut(checkpoint.training["metrics_bytes"])
-        for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME):
-            remove_leftovers(folder / name)
+        _tidy(folder)
         if changes:
             values = {**stored, "options": config.to_dict()}
-            with atomic_write(path, "w", encoding="utf-8") as file:
-                file.write(write_toml(values))
+            try:
+                with atomic_write(path, "w", encoding="utf-8") as file:
+                    file.write(write_toml(values))
+            except OSError as error:
+                raise RunError(
+                    f"cannot write {path}: {error.strerror or error}; nothing was changed"
+                ) from error
         return run
 
     def describe(self) -> dict[str, Any]:
@@ -284,6 +302,30 @@ class TrainingRun:
             best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
             self.text_model.info["best"] = best
             save_model(self.folder / MODEL_NAME, self.text_model)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a killed process left half written."""
+    for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME):
+        remove_leftovers(folder / name)
+
+
+def _check_same(config: Config, model: RecurrentLM, tokenizer: dict[str, Any], path: Path) -> None:
+    """Raise ConfigError where the options, edited perhaps, are not those of the model that was trained."""
+    trained = {
+        "wordvec": model.wordvec_size,
+        "hidden": model.hidden_size,
+        "cell": model.cell,
+        "layers": len(model.rnn_layers),
+        "tie_weights": model.tie_weights,
+        **tokenizer,
+    }
+    for name, value in trained.items():
+        if getattr(config, name) != value:
+            raise ConfigError(
+                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint beside it has {value!r}; "
+                "put that back, or begin a new run"
+            )
 
 
 def _read_stored(path: Path) -> dict[str, Any]:

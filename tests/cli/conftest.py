@@ -1,0 +1,106 @@
+"""The command line as a test uses it, and the tiny runs that the commands work on."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import elman
+from elman.cli import main
+from runs import small_config
+from tiny import STORY
+
+KOREAN = "톰 은 방 에 있었다 . 메리 가 방 에 들어왔다 .\n애나 가 톰 에게 인사했다 .\n" * 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Run ``elman`` in this process, in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, stdin: bytes | None = b"") -> Outcome:
+        stream = None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", stream)
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(command: Command) -> Callable[..., str]:
+    """Run ``elman``, which must end with exit code 1 and one line on stderr; return that line."""
+
+    def run(*arguments: object, stdin: bytes | None = b"") -> str:
+        outcome = command(*arguments, stdin=stdin)
+        assert outcome.code == 1, outcome
+        assert outcome.out == "", outcome
+        lines = outcome.err.splitlines()
+        assert len(lines) == 1, outcome.err
+        assert lines[0].startswith("elman: ")
+        return lines[0].removeprefix("elman: ")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: word (closed vocabulary), open, char, byte, korean; and their texts."""
+    from elman.training.run import TrainingRun
+
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "story.txt").write_text(STORY, encoding="utf-8")
+    (folder / "korean.txt").write_text(KOREAN, encoding="utf-8")
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "word": ("story.txt", {}),
+        "open": ("story.txt", {"min_count": 2}),
+        "char": ("story.txt", {"level": "char"}),
+        "byte": ("korean.txt", {"level": "byte"}),
+        "korean": ("korean.txt", {"level": "char"}),
+    }
+    for name, (text, options) in kinds.items():
+        run = TrainingRun.create(folder / name, str(folder / text), small_config(**options))
+        run.train()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., subprocess.Popen[bytes]]:
+    """Start ``elman`` as a process of its own, with pipes."""
+
+    def start(*arguments: object, encoding: str = "utf-8", **options: Any) -> subprocess.Popen[bytes]:
+        source = str(Path(elman.__file__).parents[1])
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-m", "elman", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": source, "PYTHONIOENCODING": encoding},
+            **{**pipes, **options},
+        )
+
+    return start

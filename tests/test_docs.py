@@ -1,0 +1,217 @@
+"""The documentation holds what it says: its programs run and print what stands under them, its links and
+commands exist, and the translations agree.
+
+Conventions: a ```python block goes on from the one before it in the same page; a ```text block right under
+one is its output (words exactly, numbers to 10 %); `<!-- needs ELMAN_DATA -->` above a fence marks a
+program that needs the reference data; ```sh blocks hold commands.
+"""
+
+import ast
+import contextlib
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from elman.cli import group
+from elman.threads import suited_threads
+
+ROOT = Path(__file__).parent.parent
+PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))) if page.exists()]
+TRANSLATED = sorted((ROOT / "docs" / "ko").glob("*.md"))
+NEEDS_DATA = "<!-- needs ELMAN_DATA -->"
+FENCE = re.compile(
+    r"^(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
+)
+NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
+STARTS_AFRESH = {"|", "||", "&&", ";", "&", "(", ")"}
+REDIRECTS = {">", ">>", "<"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, text, first line, and the plain text between the block above and it."""
+
+    language: str
+    body: str
+    line: int
+    above: str
+
+    @property
+    def needs_data(self) -> bool:
+        return self.above.rstrip().endswith(NEEDS_DATA)
+
+
+def blocks_of(text: str) -> list[Block]:
+    found, end = [], 0
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("body")) + 1
+        found.append(Block(match["language"], match["body"], line, text[end : match.start()]))
+        end = match.end()
+    return found
+
+
+def program(text: str) -> tuple[str, ...]:
+    """Return a page's Python blocks without their comments."""
+    return tuple(ast.dump(ast.parse(b.body)) for b in blocks_of(text) if b.language == "python")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def pages_to_run() -> list[Path]:
+    """Return the pages with Python blocks; of a page and its translation, which has the same blocks, one."""
+    first: dict[tuple[str, ...], Path] = {}
+    for page in PAGES:
+        first.setdefault(program(page.read_text("utf-8")), page)
+    return [page for blocks, page in first.items() if blocks]
+
+
+def same_output(expected: str, printed: str) -> bool:
+    """Tell whether two outputs have the same words and, to 10 %, the same numbers."""
+    wanted, got = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (expected, printed))
+    words, got_words = (NUMBER.sub("#", text).split() for text in (expected, printed))
+    close = [abs(a - b) <= 0.1 * max(abs(a), abs(b)) for a, b in zip(wanted, got, strict=False)]
+    return words == got_words and len(wanted) == len(got) and all(close)
+
+
+@pytest.mark.parametrize("page", pages_to_run(), ids=name_of)
+def test_programs_run_and_print_what_stands_under_them(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    blocks = blocks_of(page.read_text("utf-8"))
+    with suited_threads(0):  # one thread: the products are small
+        for block, below in pairwise([*blocks, Block("", "", 0, "end")]):
+            if block.language != "python" or (block.needs_data and not os.environ.get("ELMAN_DATA")):
+                continue
+            code = "\n" * (block.line - 1) + block.body  # so that a traceback names the page's own line
+            exec(compile(code, str(page), "exec"), namespace)
+            printed = capsys.readouterr().out
+            if below.language == "text" and not below.above.strip():
+                where = f"{name_of(page)}, line {below.line}"
+                assert same_output(below.body, printed), f"{where} differs from what was printed:\n{printed}"
+
+
+def test_a_different_output_is_noticed() -> None:
+    assert same_output("loss 1.00, V = 10,000\n", "loss  1.05, V = 10,000")
+    assert same_output("3.3e-11 -2", "3.4e-11 -2.01")
+    assert not same_output("loss 1.00", "loss 1.20")
+    assert not same_output("loss 1.00", "cost 1.00")
+    assert not same_output("3.3e-11", "3.3e-10")
+    assert not same_output("1 2", "1 2 3")
+
+
+def commands_in(script: str) -> list[list[str]]:
+    """Return the arguments of every call of `elman` in a shell script."""
+    found = []
+    for line in script.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        call: list[str] = []
+        for word in [*lexer, ";"]:
+            if word not in STARTS_AFRESH:
+                call.append(word)
+                continue
+            while call and (call[0] == "$" or re.match(r"\w+=", call[0])):
+                del call[0]  # a prompt, or a variable for this command only
+            if call and call[0] == "elman":
+                to_file = next((k for k, part in enumerate(call) if part in REDIRECTS), len(call))
+                found.append(call[1:to_file])
+            call = []
+    return found
+
+
+def check_command(arguments: list[str]) -> None:
+    """Raise click.UsageError for a verb, an option, a choice or a number of arguments that does not exist."""
+    context = group.make_context("elman", ["data"])
+    if not arguments or arguments[0].startswith("-"):
+        with contextlib.suppress(click.exceptions.Exit):  # --help and --version end there
+            group.make_context("elman", list(arguments))
+        return
+    verb, command, rest = group.resolve_command(context, list(arguments))
+    assert command is not None
+    with contextlib.suppress(click.exceptions.Exit):
+        command.make_context(verb, rest, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for block in blocks_of(page.read_text("utf-8")):
+        if block.language == "sh":
+            for arguments in commands_in(block.body):
+                try:
+                    check_command(arguments)
+                except click.UsageError as error:
+                    pytest.fail(f"{name_of(page)}, line {block.line}: elman {shlex.join(arguments)}: {error}")
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    script = "cat a | elman score run -  # a pipe\nX=1 elman train a \\\n  -o b && elman plot b > c"
+    assert commands_in(script) == [["score", "run", "-"], ["train", "a", "-o", "b"], ["plot", "b"]]
+    for wrong in (
+        ["trane", "x"],
+        ["train", "x", "--hiden", "3"],
+        ["train", "x", "--cell", "nn"],
+        ["eval", "x"],
+    ):
+        with pytest.raises(click.UsageError):
+            check_command(wrong)
+
+
+def anchors_of(text: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return {f"{name}-{k}" if k else name for i, name in enumerate(plain) for k in [plain[:i].count(name)]}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the relative links and pictures of a page that lead nowhere."""
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text("utf-8")))
+    targets = re.findall(r"\]\(<?([^)\s>]+)", text) + re.findall(r"(?:src|href|srcset)=\"([^\"]+)\"", text)
+    broken = []
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        outside = re.match(r"[a-z]+:", target) is not None
+        if outside or (file.exists() and (not anchor or anchor in anchors_of(file.read_text("utf-8")))):
+            continue
+        broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# 첫 걸음: a\n[a](page.md) [b](no.md) ![c](no.png) [d](#첫-걸음-a) [e](#x) [f](http://x.y)", "utf-8"
+    )
+    assert broken_links(page) == ["no.md", "no.png", "#x"]
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=name_of)
+def test_translations_have_the_same_blocks(page: Path) -> None:
+    text, other = (path.read_text("utf-8") for path in (page, ROOT / "docs" / "en" / page.name))
+    assert program(text) == program(other)
+    assert without_comments(text) == without_comments(other)
+
+
+def without_comments(text: str) -> list[tuple[str, bool, list[str]]]:
+    """Return every block but Python's, comments aside, and whether each needs data."""
+    return [
+        (b.language, b.needs_data, [re.sub(r"(^|\s+)#.*", "", line) for line in b.body.splitlines()])
+        for b in blocks_of(text)
+        if b.language != "python"
+    ]

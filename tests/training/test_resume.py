@@ -1,0 +1,201 @@
+"""Going on with a run: the same numbers, or a plain refusal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from elman.errors import ConfigError, RunError, TextError
+from elman.models.file import load, read_arrays
+from elman.training.optimizers import OPTIMIZERS
+from elman.training.progress import EpochDone
+from elman.training.run import TrainingRun
+from runs import FILES, contents, in_parts, names, new_run, small_config, without_seconds
+from tiny import SENTENCE, STORY
+
+COMBINATIONS: list[dict[str, Any]] = [
+    {"optimizer": name, "lr": lr, **kind}
+    for (name, lr), kind in zip(
+        [("sgd", 0.5), ("momentum", 0.1), ("adagrad", 0.1), ("rmsprop", 0.01), ("adam", 0.01)] * 2,
+        [
+            {"cell": "rnn", "schedule": "plateau", "dropout": 0.3},
+            {"cell": "lstm", "schedule": "cosine", "dropout": 0.3, "layers": 2},
+            {
+                "cell": "rnn",
+                "level": "char",
+                "wordvec": 0,
+                "batch_size": 1,
+                "wrap": "restart",
+                "reduction": "sum",
+            },
+            {"cell": "gru", "schedule": "cosine", "level": "char", "dropout": 0.3},
+            {"cell": "lstm", "schedule": "plateau", "wordvec": 6, "tie_weights": True, "dropout": 0.3},
+            {"cell": "gru", "schedule": "cosine", "level": "char", "wordvec": 0},
+            {"cell": "rnn", "schedule": "plateau", "level": "byte"},
+            {"cell": "lstm", "schedule": "cosine", "level": "char", "dropout": 0.3, "clip_value": 0.1},
+            {"cell": "rnn", "schedule": "plateau", "layers": 2, "max_vocab": 12, "dropout": 0.3},
+            {"cell": "gru", "schedule": "cosine", "dropout": 0.3, "lower": True, "max_tokens": 50},
+        ],
+        strict=True,
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "options", COMBINATIONS, ids=lambda o: f"{o['optimizer']}-{o['cell']}-{o.get('level', 'word')}"
+)
+def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
+    valid = str(tmp_path / "valid.txt")
+    whole = new_run(tmp_path / "whole", valid=valid, **options)
+    whole.train()
+    blocks = whole.trainer.progress.iteration // 3
+    parts = in_parts(
+        new_run(tmp_path / "parts", valid=valid, **options),
+        {1, blocks - 1, blocks, blocks + 2, 3 * blocks - 1},
+    )
+    assert parts.trainer.ppl_list == whole.trainer.ppl_list
+    for name, weight in whole.trainer.model.weights.items():
+        assert np.array_equal(parts.trainer.model.weights[name], weight), name
+    ours, theirs = (read_arrays(run.folder / "last.safetensors")[0] for run in (parts, whole))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert np.array_equal(ours[name], theirs[name]), name
+    assert without_seconds(parts.folder) == without_seconds(whole.folder)
+    assert contents(parts.folder)["model.safetensors"] == contents(whole.folder)["model.safetensors"]
+
+
+def test_every_optimizer_is_among_them() -> None:
+    assert {options["optimizer"] for options in COMBINATIONS} == set(OPTIMIZERS)
+
+
+def test_what_came_after_the_checkpoint_is_forgotten(tmp_path: Path) -> None:
+    """A crash: metrics and the best model are ahead of the last checkpoint."""
+    whole, crashed = new_run(tmp_path / "whole"), new_run(tmp_path / "crashed")
+    whole.train()
+
+    def crash(event: Any) -> None:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            raise RuntimeError("the power is gone")
+
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        crashed.train(crash)
+    crashed.metrics.write("interval", iteration=999)
+    (crashed.folder / ".last.safetensors.abc.part").write_bytes(b"half a fi")
+    again = TrainingRun.resume(crashed.folder)
+    assert again.trainer.progress.epoch == 1
+    assert names(crashed.folder) == FILES
+    again.train()
+    assert without_seconds(crashed.folder) == without_seconds(whole.folder)
+    assert contents(crashed.folder)["model.safetensors"] == contents(whole.folder)["model.safetensors"]
+
+
+def test_a_resumed_run_still_knows_its_best_model(tmp_path: Path) -> None:
+    run = in_parts(new_run(tmp_path / "run"), {20})
+    assert run.text_model.info["best"] == load(run.folder).info["best"]
+    again = TrainingRun.resume(run.folder)
+    assert again.text_model.info == run.text_model.info
+
+
+def test_more_epochs_can_be_asked_for(tmp_path: Path) -> None:
+    longer, run = new_run(tmp_path / "longer", epochs=5), new_run(tmp_path / "run")
+    longer.train()
+    run.train()
+    assert TrainingRun.resume(run.folder).finished
+    again = TrainingRun.resume(run.folder, {"epochs": 5})
+    assert not again.finished
+    again.train()
+    for ours, theirs in zip(again.trainer.model.params, longer.trainer.model.params, strict=True):
+        assert_array_equal(ours, theirs)
+    assert TrainingRun.resume(run.folder).config.epochs == 5  # it is written down
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"iterations": 9}, {"iterations": 12}),
+        ({"patience": 1, "lr": 1e-30, "epochs": 50}, {"patience": 2}),
+        ({"time_budget": 1e-9}, {"time_budget": 1e-8}),
+    ],
+    ids=["iterations", "patience", "time budget"],
+)
+def test_a_run_at_its_limit_is_finished_until_the_limit_is_raised(
+    tmp_path: Path, options: dict[str, Any], more: dict[str, Any]
+) -> None:
+    run = new_run(tmp_path / "run", **options)
+    assert not run.finished
+    run.train()
+    assert run.finished
+    again = TrainingRun.resume(run.folder)
+    assert again.finished
+    done = again.trainer.progress.iteration
+    again.train()
+    assert again.trainer.progress.iteration == done
+    if "time_budget" not in more:
+        further = TrainingRun.resume(run.folder, more)
+        further.train()
+        assert further.trainer.progress.iteration > done
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("hidden", 7), ("lr", 0.5), ("optimizer", "sgd"), ("seed", 1), ("level", "char")]
+)
+def test_what_would_make_it_another_training_cannot_be_changed(tmp_path: Path, name: str, value: Any) -> None:
+    run = new_run(tmp_path / "run")
+    before = contents(run.folder)
+    was = run.config.to_dict()[name]
+    with pytest.raises(ConfigError, match=f"was begun with {name} = {was!r} and cannot go on with {value!r}"):
+        TrainingRun.resume(run.folder, {name: value})
+    assert contents(run.folder) == before
+
+
+def test_an_option_that_agrees_may_be_repeated(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    assert TrainingRun.resume(run.folder, {"hidden": 6, "epochs": 4}).config.epochs == 4
+
+
+def test_a_change_out_of_range_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    with pytest.raises(ConfigError, match="epochs"):
+        TrainingRun.resume(run.folder, {"epochs": 0})
+
+
+def test_a_run_goes_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpus.txt").write_text(STORY, encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = TrainingRun.create(Path("run"), "corpus.txt", small_config(), valid="corpus.txt")
+    assert run.text_model.info["corpus"] == "corpus.txt"
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = TrainingRun.resume(Path("..") / "run")
+    assert again.corpora.valid is not None
+    assert again.text_model.info == run.text_model.info
+
+
+@pytest.mark.parametrize("corpus", ["hello", "rooms"])
+def test_a_named_corpus_keeps_its_name(tmp_path: Path, corpus: str) -> None:
+    TrainingRun.create(tmp_path / "run", corpus, small_config(), valid="none")
+    again = TrainingRun.resume(tmp_path / "run")
+    assert again.corpora.name == corpus
+    assert again.corpora.valid is None
+
+
+def test_a_changed_corpus_is_noticed(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text(STORY.replace("tom", "tim"), encoding="utf-8")
+    with pytest.raises(RunError, match=r"corpus.txt' has changed since .* was begun; restore it"):
+        TrainingRun.resume(run.folder)
+    corpus.write_text(STORY, encoding="utf-8")
+    assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0
+
+
+def test_a_corpus_that_is_gone_is_named(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    (tmp_path / "corpus.txt").unlink()
+    with pytest.raises(TextError, match=r"corpus.txt"):
+        TrainingRun.resume(run.folder)

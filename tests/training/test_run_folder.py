@@ -1,0 +1,172 @@
+"""Run folders that are damaged, and run folders that are replaced."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from elman.errors import ConfigError, ModelFileError, RunError, TextError, TrainingDiverged
+from elman.models.file import read_arrays, write_arrays
+from elman.training.metrics import read_metrics
+from elman.training.progress import BlockDone
+from elman.training.run import TrainingRun
+from runs import FILES, contents, names, new_run, small_config
+from tiny import STORY
+
+
+@pytest.mark.parametrize("missing", ["config.toml", "last.safetensors", "everything"])
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path, missing: str) -> None:
+    run = new_run(tmp_path / "run")
+    if missing == "everything":
+        shutil.rmtree(run.folder)
+    else:
+        (run.folder / missing).unlink()
+    with pytest.raises(RunError, match=r"holds no run to resume: config.toml or last.safetensors is missing"):
+        TrainingRun.resume(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"corpus = ", ConfigError, "config.toml is not valid TOML"),
+        (b"", RunError, "config.toml lacks corpus and valid and options"),
+        (b'corpus = "a"\nvalid = 3\n[options]\n', RunError, "config.toml lacks valid"),
+        (b'corpus = "a"\nvalid = ""\n[options]\nhiden = 1\n', ConfigError, "config.toml: .*hiden"),
+        (b"\xff\xfe", RunError, "config.toml cannot be read: .*utf-8"),
+    ],
+)
+def test_damaged_options_are_named(
+    tmp_path: Path, content: bytes, error: type[Exception], message: str
+) -> None:
+    run = new_run(tmp_path / "run")
+    (run.folder / "config.toml").write_bytes(content)
+    with pytest.raises(error, match=message):
+        TrainingRun.resume(run.folder)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", optimizer="adam", iterations=3)
+    run.train()
+    last = run.folder / "last.safetensors"
+    whole = last.read_bytes()
+    for length in (0, 100, len(whole) - 1):
+        last.write_bytes(whole[:length])
+        with pytest.raises(ModelFileError, match=r"last.safetensors is truncated"):
+            TrainingRun.resume(run.folder)
+    last.write_bytes(whole)
+    arrays, about = read_arrays(last)
+    write_arrays(last, {k: a for k, a in arrays.items() if k != "optimizer.m.1"}, about)
+    with pytest.raises(ModelFileError, match=r"last.safetensors: .*incomplete .*optimizer.m.1"):
+        TrainingRun.resume(run.folder)
+    for part in ("vocabulary", "info"):
+        write_arrays(last, arrays, {k: v for k, v in about.items() if k != part})
+        with pytest.raises(ModelFileError, match=f"last.safetensors: .*{part}"):
+            TrainingRun.resume(run.folder)
+    for part in about["training"]:
+        training = {k: v for k, v in about["training"].items() if k != part}
+        write_arrays(last, arrays, {**about, "training": training})
+        with pytest.raises(ModelFileError, match=r"last.safetensors: its description is incomplete"):
+            TrainingRun.resume(run.folder)
+
+
+def test_a_model_in_place_of_the_checkpoint_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.train()
+    shutil.copy(run.folder / "model.safetensors", run.folder / "last.safetensors")
+    with pytest.raises(ModelFileError, match="is a model, but not a checkpoint"):
+        TrainingRun.resume(run.folder)
+
+
+def test_after_a_divergence_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", optimizer="sgd", clip_norm=0, epochs=50)
+
+    def poison(event: Any) -> None:
+        if isinstance(event, BlockDone) and event.epoch == 2:
+            run.trainer.model.params[1][0, 0] = math.nan
+            run.save()
+
+    before = contents(run.folder)
+    with pytest.raises(TrainingDiverged):
+        run.train(poison)
+    again = TrainingRun.resume(run.folder)
+    assert again.trainer.progress.epoch == 1
+    assert all(np.isfinite(p).all() for p in again.trainer.model.params)
+    assert contents(run.folder)["config.toml"] == before["config.toml"]
+
+
+# Replacing
+
+
+def test_a_run_is_not_replaced_unasked(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.train()
+    before = contents(run.folder)
+    with pytest.raises(
+        RunError, match=r"holds a run already \(.*model.safetensors.*\); go on with it by --resume"
+    ):
+        new_run(run.folder)
+    assert contents(run.folder) == before
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_file_of_a_run_is_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_bytes(b"precious")
+    with pytest.raises(RunError, match=f"holds a run already \\({name}\\)"):
+        new_run(tmp_path / "run")
+
+
+def overwrite(folder: Path, corpus: str, **options: Any) -> TrainingRun:
+    return TrainingRun.create(folder, corpus, small_config(**options), overwrite=True)
+
+
+def test_a_run_is_replaced_when_asked_and_what_is_not_its_own_stays(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.train()
+    (run.folder / "notes.txt").write_text("mine")
+    (run.folder / ".model.safetensors.abc.part").write_bytes(b"half a fi")  # of a process that was killed
+    new = overwrite(run.folder, str(tmp_path / "corpus.txt"), hidden=9)
+    assert names(run.folder) == sorted({*FILES, "notes.txt"} - {"model.safetensors"})
+    assert new.trainer.model.hidden_size == 9
+    assert [line["kind"] for line in read_metrics(run.folder)] == ["start"]
+    assert TrainingRun.resume(run.folder).config.hidden == 9
+
+
+@pytest.mark.parametrize(
+    ("corpus", "options", "error"),
+    [
+        ("gone.txt", {}, TextError),
+        ("empty.txt", {}, TextError),
+        ("short.txt", {}, TextError),
+        ("corpus.txt", {"tie_weights": True}, ConfigError),
+        ("corpus.txt", {"wrap": "restart"}, ConfigError),
+        ("corpus.txt", {"batch_size": 500}, TextError),
+    ],
+    ids=["missing", "empty", "too short", "no model", "no lanes", "too many lanes"],
+)
+@pytest.mark.parametrize("replacing", [True, False])
+def test_what_fails_to_begin_leaves_everything_as_it_was(
+    tmp_path: Path, corpus: str, options: dict[str, Any], error: type[Exception], replacing: bool
+) -> None:
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "short.txt").write_text("a b c\n")
+    old = new_run(tmp_path / "run")
+    folder = old.folder if replacing else tmp_path / "new"
+    if replacing:
+        old.train()
+    before = contents(old.folder)
+    with pytest.raises(error):
+        overwrite(folder, str(tmp_path / corpus), **options)
+    assert contents(old.folder) == before
+    assert not (tmp_path / "new").exists() or names(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "corpus.txt").write_text(STORY)
+    with pytest.raises(RunError, match="cannot write the run folder"):
+        overwrite(tmp_path / place, str(tmp_path / "corpus.txt"))

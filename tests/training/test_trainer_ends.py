@@ -1,0 +1,188 @@
+"""How a training ends, how it goes on, and what it tells on the way."""
+
+import copy
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from elman.models.rnnlm import RecurrentLM
+from elman.training import trainer as trainer_module
+from elman.training.optimizers import SGD, AdaGrad, Adam
+from elman.training.progress import BlockDone, EpochDone, IntervalDone
+from elman.training.trainer import RnnlmTrainer
+from tiny import small_lm
+from trainers import (
+    BLOCKS,
+    CORPUS,
+    TS,
+    XS,
+    N,
+    T,
+    V,
+    assert_same_weights,
+    fit,
+    losses_and_events,
+)
+
+
+def test_ends_after_its_epochs() -> None:
+    progress = fit(small_lm(), max_epoch=3).progress
+    assert (progress.epoch, progress.iteration, progress.block_in_epoch) == (3, 3 * BLOCKS, 0)
+    assert progress.position == 3 * BLOCKS * T
+
+
+@pytest.mark.parametrize("limit", [1, BLOCKS, BLOCKS + 3])
+def test_ends_after_so_many_blocks(limit: int) -> None:
+    losses, events = losses_and_events(small_lm(), max_iterations=limit, max_epoch=50)
+    assert len(losses) == limit
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    assert [event.epoch for event in epochs] == list(range(1, math.ceil(limit / BLOCKS) + 1))
+    in_last = losses[(len(epochs) - 1) * BLOCKS :]
+    assert epochs[-1].perplexity == pytest.approx(np.exp(np.mean(in_last)))
+
+
+def test_a_limit_above_the_epochs_is_none() -> None:
+    assert fit(small_lm(), max_iterations=1000).progress.iteration == 2 * BLOCKS
+
+
+def test_a_time_budget_ends_it_in_the_middle_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()  # every look at it takes a second
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: float(next(clock)))
+    events: list[Any] = []
+    trainer = RnnlmTrainer(small_lm(), SGD(0.1))
+    trainer.fit(XS, TS, 1000, N, T, time_budget=5, on_event=events.append)
+    assert trainer.progress.iteration == 5
+    assert isinstance(events[-2], EpochDone)
+    assert events[-2].epoch == 1
+    trainer.fit(XS, TS, 1000, N, T, time_budget=5, on_event=events.append)
+    assert trainer.progress.iteration == 5  # the time is used up
+    trainer.fit(XS, TS, 1000, N, T, time_budget=8)
+    assert trainer.progress.iteration > 5
+
+
+def test_a_real_time_budget_ends_it() -> None:
+    progress = fit(small_lm(), max_epoch=10**9, time_budget=0.05).progress
+    assert progress.seconds >= 0.05
+    assert 0 < progress.iteration < 10**9
+
+
+def test_patience_ends_it_after_epochs_without_gain() -> None:
+    model = small_lm()
+    trainer = RnnlmTrainer(model, SGD(1e-30))  # nothing is learnt: the same perplexity for ever
+    valid = CORPUS[:30]
+    trainer.fit(XS, TS, 50, N, T, valid=valid, patience=3)
+    assert trainer.progress.epoch == 4
+    trainer.fit(XS, TS, 50, N, T, valid=valid, patience=3)
+    assert trainer.progress.iteration == 4 * BLOCKS  # it is still at its end
+    trainer.fit(XS, TS, 50, N, T, valid=valid, patience=5)
+    assert trainer.progress.epoch == 6
+
+
+def test_a_gain_renews_patience() -> None:
+    measured = iter([9.0, 9.5, 8.0, 8.5, 8.0, 9.0])
+
+    class Scripted(RnnlmTrainer):
+        def _finish_epoch(self, *arguments: Any) -> Any:
+            progress = self.progress
+            progress.epoch_nll = math.log(next(measured)) * progress.block_in_epoch
+            return super()._finish_epoch(*arguments)
+
+    trainer = Scripted(small_lm(), SGD(0.1))
+    gains: list[bool] = []
+    trainer.fit(
+        XS,
+        TS,
+        50,
+        N,
+        T,
+        patience=3,
+        on_event=lambda e: gains.append(e.improved) if isinstance(e, EpochDone) else None,
+    )
+    assert gains == [True, False, True, False, False, False]
+    assert trainer.progress.best_perplexity == pytest.approx(8)
+
+
+def test_stop_ends_it_after_the_block_in_hand_and_another_fit_goes_on() -> None:
+    whole, parts = small_lm(), small_lm()
+    expected = fit(whole, AdaGrad(0.1), eval_interval=5, max_epoch=3)
+    trainer = RnnlmTrainer(parts, AdaGrad(0.1))
+
+    def stop_now_and_then(event: Any) -> None:
+        if isinstance(event, BlockDone) and event.iteration in (1, 7, 8, 20):
+            trainer.stop()
+
+    ends = []
+    while trainer.progress.epoch < 3:
+        trainer.fit(XS, TS, 3, N, T, eval_interval=5, on_event=stop_now_and_then)
+        ends.append(trainer.progress.iteration)
+    assert ends == [1, 7, 8, 20, 24]
+    assert_same_weights(parts, whole)
+    assert trainer.ppl_list == expected.ppl_list
+
+
+def test_a_stop_that_comes_before_the_first_block_is_not_lost() -> None:
+    trainer = RnnlmTrainer(small_lm(), SGD(0.1))
+    trainer.stop()
+    trainer.fit(XS, TS, 1, N, T)
+    assert trainer.progress.iteration == 0
+    trainer.fit(XS, TS, 1, N, T)
+    assert trainer.progress.epoch == 1
+
+
+def test_a_finished_training_does_nothing_more() -> None:
+    trainer = fit(small_lm())
+    before = copy.deepcopy(trainer.model.params)
+    trainer.fit(XS, TS, 2, N, T)
+    for p, q in zip(trainer.model.params, before, strict=True):
+        assert_array_equal(p, q)
+
+
+# Events
+
+
+def test_intervals_and_epochs_are_told_before_the_block_that_completed_them() -> None:
+    _, events = losses_and_events(small_lm(), eval_interval=4, max_epoch=2)
+    assert BLOCKS == 8
+    I, E, B = IntervalDone, EpochDone, BlockDone  # noqa: E741
+    epoch = [B, B, B, I, B, B, B, B, I, E, B]
+    assert [type(event) for event in events] == epoch * 2
+    iterations = [1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8]
+    assert [event.iteration for event in events] == iterations + [8 + k for k in iterations]
+    assert [event.epoch for event in events] == [1] * 11 + [2] * 11
+    assert all(event.tokens == N * T for event in events if isinstance(event, B))
+
+
+def test_what_a_block_event_finds_in_the_trainer_is_all_that_going_on_needs() -> None:
+    whole = small_lm()
+    fit(whole, Adam(0.01))
+    snapshots = []
+
+    model = small_lm()
+    trainer = RnnlmTrainer(model, Adam(0.01))
+
+    def keep(event: Any) -> None:
+        if isinstance(event, BlockDone):
+            state = trainer.optimizer, trainer.progress, model.weights, model.carried_state()
+            snapshots.append(copy.deepcopy(state))
+
+    trainer.fit(XS, TS, 2, N, T, on_event=keep)
+    for k in (0, BLOCKS - 1, BLOCKS, 2 * BLOCKS - 1):
+        optimizer, progress, weights, carried = snapshots[k]
+        again = RecurrentLM(V, 4, 5, weights=weights)
+        again.carry(carried)
+        other = RnnlmTrainer(again, optimizer)
+        other.progress = progress
+        other.fit(XS, TS, 2, N, T)
+        assert_same_weights(again, whole)
+
+
+def test_an_error_of_the_watcher_comes_through() -> None:
+    def broken(event: Any) -> None:
+        raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        fit(small_lm(), on_event=broken)
