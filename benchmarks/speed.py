@@ -10,6 +10,7 @@ text of the same statistics is made up where one is absent. A peer whose library
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -25,16 +26,24 @@ from works import WORKS, Work, chosen
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)}; all where none is named")
+    parser.add_argument(
+        "works", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)}; all where none is named"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one peer's turn in a round (default 2)")
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="of every peer (default: all cores)")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of one peer's turn in a round (default 2)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=usable_cores(), help="of every peer (default: all cores)"
+    )
     parser.add_argument("--python", action="append", default=[], metavar="LIBRARY=PATH", help="see above")
     parser.add_argument("--json", metavar="FILE", help="write everything measured here, too")
     return parser.parse_args()
 
 
-def run_work(work: Work, given: argparse.Namespace, pythons: dict[str, str]) -> tuple[list[Verdict], dict[str, Any]]:
+def run_work(
+    work: Work, given: argparse.Namespace, pythons: dict[str, str]
+) -> tuple[list[Verdict], dict[str, Any]]:
     """Measure one work and print its table."""
     print(f"## {work.name}: {work.about}\n", flush=True)
     print(f"… {work.name}", file=sys.stderr, flush=True)
@@ -43,14 +52,18 @@ def run_work(work: Work, given: argparse.Namespace, pythons: dict[str, str]) -> 
         inputs = make_inputs(work)
         save_inputs(path, inputs)
         with team(work, path, pythons, given.threads) as (members, absent):
-            measure(members, given.rounds, given.seconds)
+            others = measure(members, given.rounds, given.seconds)
     print(work_table(work, members))
     print(agreement(work, members), f"Text: {inputs.source}.\n")
+    if others is not None:
+        print(f"Other processes took {others:.0%} of the cores meanwhile.\n")
     for name, reason in absent.items():
         print(f"Left out: {name}: {reason}.\n")
     found = verdicts(work, members)
-    raw = {"absent": absent, "text": inputs.source, "peers": {m.name: _raw(m) for m in members}}
-    return found, {**raw, "verdicts": [asdict(v) for v in found]}
+    raw: dict[str, Any] = {"absent": absent, "text": inputs.source, "others_share": others}
+    raw["peers"] = {m.name: _raw(m) for m in members}
+    raw["verdicts"] = [asdict(v) for v in found]
+    return found, raw
 
 
 def _raw(member: Member) -> dict[str, Any]:
@@ -72,12 +85,19 @@ def main() -> None:
     method = f"{given.rounds} rounds of {given.seconds:g} s a peer, {given.threads} threads"
     print(f"# Speed: {method}\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in machine.items()]), flush=True)
+    if "OPENBLAS_CORETYPE" in os.environ:
+        print(
+            "OPENBLAS_CORETYPE keeps NumPy's BLAS from choosing the kernels that are fastest on this CPU; to measure "
+            "with those, run this as `env -u OPENBLAS_CORETYPE python benchmarks/speed.py …`.\n"
+        )
     found: list[Verdict] = []
     raw: dict[str, Any] = {}
     for work in works:
         judged, raw[work.name] = run_work(work, given, pythons)
         found += judged
-    versions = {k: v for r in raw.values() for peer in r["peers"].values() for k, v in peer["versions"].items()}
+    versions = {
+        k: v for r in raw.values() for peer in r["peers"].values() for k, v in peer["versions"].items()
+    }
     print("Libraries: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "\n")
     print("## Summary\n\n" + summary(found))
     if given.json:

@@ -9,7 +9,14 @@ from works import CLOCK, FLOOR, Target, Work
 
 AGREEMENT_NATS = 1e-3
 BF16_AGREEMENT_NATS = 5e-2
-NAMES = {"torch": "(b) PyTorch", "torch-bf16": "(b) PyTorch bf16", "textbook": "(a) textbook", "jax": "(c) JAX"}
+NAMES = {
+    "textbook": "(a) textbook",
+    "torch": "(b) PyTorch",
+    "torch-bf16": "(b) PyTorch bf16",
+    "jax": "(c) JAX",
+    FLOOR: "share of the floor",
+    CLOCK: "time a word",
+}
 
 
 @dataclass(frozen=True)
@@ -29,32 +36,28 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def work_table(work: Work, members: list[Member]) -> str:
-    """Return the table of one work: a row a peer, ratios to the work's subject."""
+    """Return the table of one work: a row a peer, times in units of the work's subject's."""
     by_name = {member.name: member for member in members}
-    subject, floor = by_name.get(work.subject), by_name.get(FLOOR)
+    one, floor = by_name.get(work.subject, members[0]), by_name.get(FLOOR)
     rows = []
     for member in members:
-        ratio = member.seconds_per_token / subject.seconds_per_token if subject else None
-        share = floor.seconds_per_token / member.seconds_per_token if floor else None
+        time = member.seconds_per_token
         rows.append([
             KINDS[member.name].about,
-            f"{1 / member.seconds_per_token:,.0f}",
-            f"{1e6 * member.seconds_per_token:.2f}",
-            "" if ratio is None else f"{ratio:.2f}",
-            "" if share is None else f"{share:.0%}",
+            f"{1 / time:,.0f}",
+            f"{1e6 * time:.2f}",
+            f"{time / one.seconds_per_token:.2f}",
+            f"{floor.seconds_per_token / time:.0%}" if floor else "–",
             f"{member.peak_mb:.0f} ({member.libraries_mb:.0f})",
             f"{member.spread:.2f}",
         ])  # fmt: skip
-    head = ["peer", "tokens/s", "µs a token", f"time, {work.subject} = 1", "share of the floor"]
+    head = ["peer", "tokens/s", "µs a token", f"time ({one.name}: 1)", "share of the floor"]
     return markdown([*head, "peak memory, MB (libraries alone)", "slowest/fastest round"], rows)
 
 
 def agreement(work: Work, members: list[Member]) -> str:
     """Say in a sentence whether the peers compute the same thing: the losses of their first steps."""
-    subject = next((m for m in members if m.name == work.subject), None)
-    others = [m for m in members if m is not subject and m.first_losses]
-    if subject is None or not others:
-        return "No two peers to compare losses of."
+    subject, *others = sorted((m for m in members if m.first_losses), key=lambda m: m.name != work.subject)
     losses = ", ".join(f"{loss:.5f}" for loss in subject.first_losses)
     said = []
     for other in others:
@@ -62,7 +65,8 @@ def agreement(work: Work, members: list[Member]) -> str:
         low = "bf16" in subject.name or "bf16" in other.name
         allowed = BF16_AGREEMENT_NATS if low else AGREEMENT_NATS
         said.append(f"{other.name} {'agrees' if gap <= allowed else 'DISAGREES'} (within {gap:.1e})")
-    return f"Same weights, first {len(subject.first_losses)} steps, nats a token: {losses}; {', '.join(said)}."
+    rest = ", ".join(said) or "nothing to compare them with"
+    return f"Same weights; losses of the first steps, nats a token: {losses} ({subject.name}); {rest}."
 
 
 def verdicts(work: Work, members: list[Member]) -> list[Verdict]:
@@ -73,26 +77,24 @@ def verdicts(work: Work, members: list[Member]) -> list[Verdict]:
 def _verdict(work: Work, members: list[Member], target: Target) -> Verdict:
     by_name = {member.name: member for member in members}
     subject = by_name.get(work.subject)
-    if work.name.startswith("F") and "amx_bf16" not in bf16_flags():
-        has = "only avx512_bf16 instructions" if bf16_flags() else "none"
-        reason = f"does not apply: no bf16 matrix unit here ({has})"
-    else:
-        reason = "not measured"
-    # the targets against PyTorch are against the faster of its forms: torch, torch-padded
-    rivals = [m for name, m in by_name.items() if name == target.against or name == f"{target.against}-padded"]
+    forms = (target.against, f"{target.against}-padded")  # PyTorch's faster form is the one to beat
+    rivals = [by_name[name] for name in forms if name in by_name]
     measured = None
     if subject is not None and target.against == CLOCK:
         measured = 1e6 * subject.seconds_per_token
     elif subject is not None and rivals:
-        rival = min(m.seconds_per_token for m in rivals)
-        measured = rival / subject.seconds_per_token
-    judged = measured is not None and not reason.startswith("does not apply")
-    return Verdict(work.name, target.against, measured, target, _reached(target, measured) if judged else reason)
+        measured = min(rival.seconds_per_token for rival in rivals) / subject.seconds_per_token
+    if work.subject == "elman-bf16" and "amx_bf16" not in bf16_flags():
+        has = "avx512_bf16 instructions alone" if bf16_flags() else "nor any bf16 instructions"
+        reached = f"does not apply: this CPU has no bf16 matrix unit (amx_bf16), {has}"
+    else:
+        reached = "not measured" if measured is None else _reached(target, measured)
+    return Verdict(work.name, target.against, measured, target, reached)
 
 
-def _reached(target: Target, measured: float | None) -> str:
+def _reached(target: Target, measured: float) -> str:
     def met(limit: float | None) -> bool:
-        if limit is None or measured is None:
+        if limit is None:
             return False
         return measured <= limit if target.against == CLOCK else measured >= limit
 
@@ -105,6 +107,5 @@ def summary(found: list[Verdict]) -> str:
     for v in found:
         unit = "{:.0%}" if v.against == FLOOR else "{:.0f} µs" if v.against == CLOCK else "{:.2f}×"
         shown = ["–" if x is None else unit.format(x) for x in (v.measured, v.target.must, v.target.aim)]
-        against = {FLOOR: "share of the floor", CLOCK: "time a word"}.get(v.against, NAMES.get(v.against, v.against))
-        rows.append([v.work, against, *shown, v.reached])
+        rows.append([v.work, NAMES[v.against], *shown, v.reached])
     return markdown(["work", "against", "measured", "must", "aim", "reached"], rows)

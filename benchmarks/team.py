@@ -6,11 +6,13 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from machine import busy_seconds
 from peers import KINDS
 from works import Work
 
@@ -42,6 +44,7 @@ class Member:
         return max(self.rounds) / min(self.rounds)
 
     def answer(self) -> dict[str, Any]:
+        """Return what it says next."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise SystemExit(f"the peer {self.name} died; its own words are above")
@@ -49,9 +52,7 @@ class Member:
 
     def run(self, steps: int) -> dict[str, Any]:
         """Have it do so many steps; return seconds, tokens, losses."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
+        print(steps, file=self.process.stdin, flush=True)
         found = self.answer()
         self.peak_mb = found["peak_mb"]
         return found
@@ -63,17 +64,19 @@ class Member:
             steps *= 2
         self.steps = max(1, round(steps * seconds / found))
 
-    def round(self) -> None:
+    def round(self) -> float:
+        """Time one round; return the CPU time that it took."""
         found = self.run(self.steps)
         self.rounds.append(found["seconds"] / found["tokens"])
+        return float(found["cpu_seconds"])
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        """End it: at the end of its input it stops by itself, unless it is in the middle of something."""
         try:
-            self.process.wait(timeout=10)
+            self.process.communicate(timeout=5)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.communicate()
 
 
 @contextlib.contextmanager
@@ -106,11 +109,17 @@ def team(
             member.close()
 
 
-def measure(members: list[Member], rounds: int, seconds: float) -> None:
-    """Note everyone's first losses; then time A B C … A B C …."""
+def measure(members: list[Member], rounds: int, seconds: float) -> float | None:
+    """Note everyone's first losses; then time A B C … A B C ….
+
+    Return the share of the machine's cores that other processes took during the rounds.
+    """
     for member in members:
         member.first_losses = member.run(CHECKED_STEPS)["losses"]
         member.calibrate(seconds)
-    for _ in range(rounds):
-        for member in members:
-            member.round()
+    began, busy = time.perf_counter(), busy_seconds()
+    ours = sum(member.round() for _ in range(rounds) for member in members)
+    wall, busy_then = time.perf_counter() - began, busy_seconds()
+    if busy is None or busy_then is None:
+        return None
+    return max(0.0, busy_then - busy - ours) / (wall * (os.cpu_count() or 1))

@@ -55,10 +55,10 @@ def main() -> None:
         return
     answer(libraries_mb=libraries, versions=versions())
     for line in sys.stdin:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         losses, tokens = peer.run(int(line))
-        seconds = time.perf_counter() - began
-        answer(seconds=seconds, tokens=tokens, losses=losses[:SHOWN], peak_mb=peak_mb())
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        answer(seconds=seconds, cpu_seconds=cpu, tokens=tokens, losses=losses[:SHOWN], peak_mb=peak_mb())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 commands exist, and the translations agree.
 
 Conventions: a ```python block goes on from the one before it in the same page; a ```text block right under
-one is its output (words exactly, numbers to 10 %); `<!-- needs ELMAN_DATA -->` above a fence marks a
-program that needs the reference data; ```sh blocks hold commands.
+one is its output (words exactly, numbers to 10 %), unless `<!-- output varies -->` stands between them: what
+rounding decides differs from machine to machine. `<!-- needs ELMAN_DATA -->` above a fence marks a program
+that needs the reference data; ```sh blocks hold commands.
 """
 
 import ast

@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 import numpy as np
-from inputs import Inputs
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
+
+from inputs import Inputs
 from works import Work
 
 Floats = NDArray[np.float32]
@@ -66,7 +67,8 @@ class Product:
 
 class Floor:
     def __init__(self, work: Work, inputs: Inputs) -> None:
-        N, T = {"train": (work.N, work.T), "lines": (LANES_OF_LINES, STEPS_OF_LINES), "words": (1, 1)}[work.task]
+        blocks = {"train": (work.N, work.T), "lines": (LANES_OF_LINES, STEPS_OF_LINES), "words": (1, 1)}
+        N, T = blocks[work.task]
         self.tokens = N * T
         self.products = [Product(*shape) for shape in shapes(work, N, T)]
         self.controller: Any = ThreadpoolController()

@@ -9,8 +9,9 @@ if hasattr(os, "sched_setaffinity"):  # JAX takes as many threads as it may use 
 
 import jax
 import jax.numpy as jnp
-from inputs import Inputs
 from jax import lax
+
+from inputs import Inputs
 from peers import NotHere
 from works import Work
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from inputs import Inputs
 from numpy.typing import NDArray
+
+from inputs import Inputs
 from works import Work
 
 

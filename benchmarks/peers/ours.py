@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-from inputs import EOS, Inputs
-from peers import LINES_A_STEP, WORDS_A_STEP, NotHere, Peer
-from works import Work
 
 from elman import RecurrentLM, RnnlmTrainer, SimpleRnnlm, Vocabulary, make_tokenizer
 from elman.evaluation.scoring import score_line
 from elman.models.text_model import TextModel
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, Event
+from inputs import EOS, Inputs
+from peers import LINES_A_STEP, WORDS_A_STEP, NotHere, Peer
+from works import Work
 
 FOREVER = 10**9  # epochs
 

@@ -5,10 +5,11 @@ import os
 from typing import Any
 
 import torch
-from inputs import Inputs
-from peers import Peer
 from torch import nn
 from torch.nn import functional as F
+
+from inputs import Inputs
+from peers import Peer
 from works import Work
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
-from inputs import EOS, Inputs
-from peers import LINES_A_STEP, WORDS_A_STEP
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
+
+from inputs import EOS, Inputs
+from peers import LINES_A_STEP, WORDS_A_STEP
 
 BATCH = 64
 IGNORED = -100

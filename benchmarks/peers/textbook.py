@@ -7,8 +7,9 @@ number at a time. The 100-line character model is in `min_char`.
 from typing import Any
 
 import numpy as np
-from inputs import Inputs
 from numpy.typing import NDArray
+
+from inputs import Inputs
 from peers.min_char import MinCharRnn
 from works import Work
 
@@ -66,8 +67,10 @@ class RNN:
         Wx, Wh, _ = self.params
         x, h_prev, h_next = self.cache
         dz = dh_next * (1 - h_next**2)
-        for grad, value in zip(self.grads, (np.dot(x.T, dz), np.dot(h_prev.T, dz), dz.sum(axis=0)), strict=True):
-            grad[...] = value
+        dWx, dWh, db = self.grads
+        dWx[...] = np.dot(x.T, dz)
+        dWh[...] = np.dot(h_prev.T, dz)
+        db[...] = dz.sum(axis=0)
         return np.dot(dz, Wx.T), np.dot(dz, Wh.T)
 
 

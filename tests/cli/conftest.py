@@ -32,9 +32,7 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run ``elman`` in this process, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
 
@@ -85,9 +83,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "korean": ("korean.txt", {"level": "char"}),
     }
     for name, (text, options) in kinds.items():
-        run = TrainingRun.create(folder / name, str(folder / text), small_config(**options))
+        run = TrainingRun.create(
+            folder / name, str(folder / text), small_config(lr=0.02, epochs=12, **options)
+        )
         run.train()
     return folder
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Path:
+    """A text in the test's own folder."""
+    path = tmp_path / "story.txt"
+    path.write_text(STORY, encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")

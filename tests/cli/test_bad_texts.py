@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from command_line import SMALL
 from elman.models.file import load
 
 Refused = Callable[..., str]
-SMALL = ("--hidden=6", "--wordvec=5", "--batch-size=2", "--time-size=4", "--epochs=1")
 
 
 @pytest.fixture
@@ -33,15 +33,30 @@ def texts(tmp_path: Path) -> Path:
 
 NO_TEXT = [
     ("empty.txt", "empty.txt is empty"),
-    ("bytes.bin", "bytes.bin: byte 0x80 at offset 128 is not utf-8; name the file's encoding with --encoding"),
-    ("nul.bin", "nul.bin holds NUL bytes, so it is no text in this encoding; name its --encoding (utf-16) or read"),
-    ("latin.txt", "latin.txt: byte 0xe9 at offset 3 is not utf-8; name the file's encoding with --encoding (latin-1"),
-    ("gone.txt", "there is no file, folder or named corpus 'gone.txt'; to see the named corpora, type: elman data"),
+    (
+        "bytes.bin",
+        "bytes.bin: byte 0x80 at offset 128 is not utf-8; name the file's encoding with --encoding",
+    ),
+    (
+        "nul.bin",
+        "nul.bin holds NUL bytes, so it is no text in this encoding; name its --encoding (utf-16) or read",
+    ),
+    (
+        "latin.txt",
+        "latin.txt: byte 0xe9 at offset 3 is not utf-8; name the file's encoding with --encoding (latin-1",
+    ),
+    (
+        "gone.txt",
+        "there is no file, folder or named corpus 'gone.txt'; to see the named corpora, type: elman data",
+    ),
     ("folder", "the folder folder holds no *.txt file"),
     ("romos", "there is no file, folder or named corpus 'romos'; did you mean rooms"),
 ]
 TOO_SHORT = [
-    ("one.txt", "one.txt: the text is too short: 2 tokens, but one block of 2 lanes of 4 steps needs 9; give more"),
+    (
+        "one.txt",
+        "one.txt: the text is too short: 2 tokens, but one block of 2 lanes of 4 steps needs 9; give more",
+    ),
     ("short.txt", "short.txt: the text is too short: 4 tokens, but one block"),
 ]
 
@@ -106,7 +121,9 @@ def test_another_encoding_can_be_named(command: Any, texts: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["train", "eval"])
 def test_an_unknown_encoding_offers_known_ones(refused: Refused, texts: Path, runs: Path, verb: str) -> None:
-    arguments = ["train", "latin.txt", "-o", "run"] if verb == "train" else ["eval", runs / "word", "latin.txt"]
+    arguments = (
+        ["train", "latin.txt", "-o", "run"] if verb == "train" else ["eval", runs / "word", "latin.txt"]
+    )
     line = refused(*arguments, "--encoding", "latin1x")
     assert line == "unknown encoding 'latin1x'; try utf-8, utf-16, latin-1, cp949"
 
@@ -118,7 +135,9 @@ def test_any_file_can_be_read_as_bytes(command: Any, texts: Path, runs: Path, na
 
 
 def test_a_pipe_by_another_name_is_pointed_at_the_dash(refused: Refused, runs: Path) -> None:
-    assert "/dev/null is not a regular file; to read a pipe, give -" in refused("eval", runs / "word", "/dev/null")
+    assert "/dev/null is not a regular file; to read a pipe, give -" in refused(
+        "eval", runs / "word", "/dev/null"
+    )
 
 
 @pytest.mark.parametrize("kind", ["words", "bytes", "eval"])
@@ -128,7 +147,16 @@ def test_memory_does_not_follow_the_length_of_a_line(
     line = tmp_path / "line.txt"
     commands: dict[str, list[Any]] = {
         "words": ["train", line, "-o", tmp_path / "run", "--overwrite", "--max-tokens=500", *SMALL],
-        "bytes": ["train", line, "-o", tmp_path / "run", "--overwrite", "--level=byte", "--iterations=3", *SMALL],
+        "bytes": [
+            "train",
+            line,
+            "-o",
+            tmp_path / "run",
+            "--overwrite",
+            "--level=byte",
+            "--iterations=3",
+            *SMALL,
+        ],
         "eval": ["eval", runs / "word", line, "--lanes=64"],
     }
     peaks = []

@@ -124,7 +124,9 @@ def test_ctrl_c_ends_generating(process: Process, runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("eval", "{runs}/word", "-"), ("score", "{runs}/word"), ("train", "-", "-o", "{new}")], ids=" ".join
+    "arguments",
+    [("eval", "{runs}/word", "-"), ("score", "{runs}/word"), ("train", "-", "-o", "{new}")],
+    ids=" ".join,
 )
 def test_ctrl_c_ends_the_reading_of_a_pipe(
     process: Process, runs: Path, tmp_path: Path, arguments: tuple[str, ...]
@@ -163,13 +165,15 @@ def test_output_to_a_full_disk_is_one_line(process: Process, runs: Path) -> None
 
 def test_what_a_terminal_cannot_show_becomes_a_question_mark(process: Process, runs: Path) -> None:
     arguments = ("generate", runs / "korean", "-n", 5, "--prompt", "톰")
-    running = process(*arguments, encoding="ascii:strict")
+    running = process(*arguments, encoding="latin-1:strict")
     text, errors = running.communicate(timeout=SECONDS)
     assert running.returncode == 0, errors
     assert text.startswith(b"?")
 
 
 @pytest.mark.parametrize("arguments", [("eval", "{runs}/word", "-"), ("score", "{runs}/word")], ids=" ".join)
-def test_a_closed_standard_input_is_one_line(refused: Refused, runs: Path, arguments: tuple[str, ...]) -> None:
+def test_a_closed_standard_input_is_one_line(
+    refused: Refused, runs: Path, arguments: tuple[str, ...]
+) -> None:
     line = refused(*(argument.format(runs=runs) for argument in arguments), stdin=None)
     assert line == "standard input is closed; redirect a file to it, or name one"

@@ -1,6 +1,8 @@
 """Run folders that are damaged, and run folders that are replaced."""
 
+import errno
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -170,3 +172,49 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, place: str) -> No
     (tmp_path / "corpus.txt").write_text(STORY)
     with pytest.raises(RunError, match="cannot write the run folder"):
         overwrite(tmp_path / place, str(tmp_path / "corpus.txt"))
+
+
+def full(*arguments: object, **more: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_too_full_to_begin_leaves_no_half_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elman.models.file.atomic_write", full)
+    with pytest.raises(ModelFileError, match="No space left on device"):
+        new_run(tmp_path / "run")
+    monkeypatch.undo()
+    assert names(tmp_path / "run") == []
+    assert names(new_run(tmp_path / "run").folder) == ["config.toml", "last.safetensors", "metrics.jsonl"]
+
+
+def test_a_disk_too_full_for_new_limits_keeps_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path / "run")
+    before = contents(run.folder)
+    monkeypatch.setattr("elman.training.run_folder.atomic_write", full)
+    with pytest.raises(
+        RunError, match=r"cannot write the run folder .*: No space left.*; nothing was changed"
+    ):
+        TrainingRun.resume(run.folder, {"epochs": 9})
+    assert contents(run.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("hidden = 6", "hidden = 7", "says hidden = 7, but the checkpoint beside it has 6"),
+        ('cell = "rnn"', 'cell = "gru"', "says cell = 'gru', but the checkpoint beside it has 'rnn'"),
+        ('level = "word"', 'level = "char"', "says level = 'char', but the checkpoint"),
+    ],
+)
+def test_options_edited_into_those_of_another_model_are_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    run = new_run(tmp_path / "run")
+    path = run.folder / "config.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        TrainingRun.resume(run.folder)

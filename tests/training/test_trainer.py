@@ -165,7 +165,7 @@ def test_a_rate_that_the_user_changes_between_two_fits_counts() -> None:
     trainer = fit(small_lm(), max_epoch=1)
     trainer.optimizer.lr /= 4
     events: list[Any] = []
-    trainer.fit(XS, TS, 2, N, T, on_event=events.append)
+    trainer.fit(XS, TS, 1, N, T, on_event=events.append)
     assert [event.lr for event in events if isinstance(event, BlockDone)] == [0.025] * BLOCKS
 
 

@@ -1,5 +1,7 @@
 """`elman data`: the named corpora."""
 
+import sys
+
 import click
 
 from elman.text import datasets
@@ -14,7 +16,7 @@ def command(name: str | None) -> None:
     checksum compared.
     """
     if name is not None:
-        for split, path in datasets.fetch(name, progress=True).items():
+        for split, path in datasets.fetch(name, progress=sys.stderr.isatty()).items():
             click.echo(f"{split}\t{path}")
         return
     rows = [("name", "size", "licence", "where", "what")]

@@ -1,10 +1,9 @@
 """`elman train`: a corpus in, a run folder out."""
 
 import contextlib
-import math
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,8 +12,10 @@ import click
 
 from elman.cli import standard_input
 from elman.cli.options import config_options
+from elman.cli.watching import Watcher, encoding_bar
 from elman.errors import ConfigError
-from elman.training.progress import BlockDone, EpochDone, Event
+from elman.models.file import LAST_NAME
+from elman.models.file import LAST_NAME
 from elman.training.recipes import configure, recipe_names, recipe_text
 from elman.training.run import TrainingRun
 
@@ -67,7 +68,7 @@ def command(
             raise ConfigError(
                 "--resume takes the corpus, the recipe and the folder from the run; leave them out"
             )
-        run = TrainingRun.resume(resume, given, _encoding_bar(quiet))
+        run = TrainingRun.resume(resume, given, encoding_bar(quiet))
     else:
         if corpus is None:
             raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
@@ -78,7 +79,7 @@ def command(
         config = configure(recipe, given)
         with _no_folder_in_vain(output), _text(corpus, output) as text:
             run = TrainingRun.create(
-                output, text, config, valid=valid, overwrite=overwrite, on_encoding=_encoding_bar(quiet)
+                output, text, config, valid=valid, overwrite=overwrite, on_encoding=encoding_bar(quiet)
             )
     if run.finished:
         raise ConfigError(
@@ -124,7 +125,7 @@ def _train(run: TrainingRun, quiet: bool) -> bool:
         interrupted = True
         run.stop()
 
-    with _Watcher(run, quiet) as watcher:
+    with Watcher(run, quiet) as watcher:
         kept = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             run.train(watcher)
@@ -157,95 +158,12 @@ def _report(run: TrainingRun, finished: bool) -> None:
         )
         sys.exit(130)
     if best is None:
-        click.echo(f"{run.folder}: nothing better than before")
+        click.echo(
+            f"{run.folder}: no epoch had a finite perplexity; {LAST_NAME} holds the model as it is now"
+        )
         return
     which = "validation" if run.corpora.valid is not None else "training"
     click.echo(
         f"{run.folder}: best {which} perplexity {best['perplexity']:.4f} per {run.text_model.unit} "
         f"(epoch {best['epoch']}), {run.trainer.progress.seconds:.1f} s of training"
     )
-
-
-def _encoding_bar(quiet: bool) -> Callable[[int, int], None] | None:
-    """Return what draws a bar while a text is encoded; short texts are over before it shows."""
-    if quiet:
-        return None
-    from tqdm import tqdm
-
-    bar: Any = None
-
-    def show(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, unit="B", unit_scale=True, desc="encoding", delay=1, leave=False)
-        bar.total = total
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-            bar = None
-
-    return show
-
-
-class _Watcher:
-    """Draws the progress bar, a line an epoch, and a sample now and then, on standard error."""
-
-    def __init__(self, run: TrainingRun, quiet: bool) -> None:
-        self.run, self.quiet = run, quiet
-
-    def __enter__(self) -> "_Watcher":
-        from tqdm import tqdm
-
-        config, progress = self.run.config, self.run.trainer.progress
-        lanes = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
-        total = min(config.epochs * lanes, config.iterations or math.inf)
-        self.bar = tqdm(
-            total=int(total),
-            initial=progress.iteration,
-            unit="block",
-            disable=self.quiet or None,
-            dynamic_ncols=True,
-        )
-        self._began = progress.seconds
-        self._tokens = 0
-        if progress.iteration == 0:
-            self._sample()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.bar.close()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, BlockDone):
-            self._block(event)
-        elif isinstance(event, EpochDone):
-            self._epoch(event)
-
-    def _block(self, event: BlockDone) -> None:
-        self._tokens += event.tokens
-        self.bar.update(1)
-        if event.iteration % 20 == 0:
-            recent = self.run.trainer.progress.recent_nll or 0.0
-            speed = self._tokens / max(event.seconds - self._began, 1e-9)
-            self.bar.set_postfix_str(
-                f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
-            )
-        if self.run.config.sample_every and event.iteration % self.run.config.sample_every == 0:
-            self._sample()
-
-    def _epoch(self, event: EpochDone) -> None:
-        if self.quiet:
-            return
-        valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
-        self.bar.write(
-            f"epoch {event.epoch}: perplexity {event.perplexity:.3f}{valid}{' *' if event.improved else ''} "
-            f"(learning rate {event.lr:.3g}, {event.seconds:.1f} s)",
-            file=sys.stderr,
-        )
-
-    def _sample(self) -> None:
-        config, progress = self.run.config, self.run.trainer.progress
-        if self.quiet or not config.sample_every:
-            return
-        title = f"---- iteration {progress.iteration}, smooth loss {progress.smooth_loss:.4f} ----"
-        self.bar.write(f"{title}\n{self.run.sample(config.sample_length)}\n----", file=sys.stderr)

@@ -20,7 +20,7 @@ from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
 KEY = "elman"
-MODEL_NAME = "model.safetensors"
+MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -138,14 +138,15 @@ def reading_description(path: Path) -> Iterator[None]:
 
 
 def load(path: str | Path) -> TextModel:
-    """Load a model from its file, or from a run folder (its best model).
+    """Load a model from its file, or from a run folder: its best model, or its last before there is a best.
 
     Raises:
         ModelFileError: there is none, it is truncated, foreign, or of an unknown kind.
     """
     path = Path(path)
     if path.is_dir():
-        path = path / MODEL_NAME
+        best, last = path / MODEL_NAME, path / LAST_NAME
+        path = last if last.is_file() and not best.is_file() else best  # a run stopped in its first epoch
     arrays, about = read_arrays(path)
     with reading_description(path):
         model = build_model(arrays, about, path)

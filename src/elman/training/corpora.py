@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from elman.errors import DatasetError
+from elman.errors import DatasetError, TextError
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.ngram import NgramModel
@@ -66,6 +66,11 @@ def load_corpora(
         encoding=config.encoding,
         progress=progress,
     )
+    if held_out.unknown == held_out.tokens and train.vocabulary.unk_id is None:
+        raise TextError(
+            f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
+            "name another by --valid, or `none`"
+        )
     return RunCorpora(corpus, train, held_out, _references(corpus, train, held_out))
 
 

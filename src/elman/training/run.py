@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from elman.errors import ConfigError, RunError, TextError
-from elman.files import atomic_write, remove_leftovers
+from elman.errors import RunError, TextError
 from elman.generation import Sampler, generate
-from elman.models.file import MODEL_NAME, build_model, reading_description, save_model
+from elman.models.file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
@@ -24,26 +23,24 @@ from elman.training.checkpoint import (
     save_checkpoint,
     weights_are_finite,
 )
-from elman.training.config import Config, read_toml, write_toml
+from elman.training.config import Config
 from elman.training.corpora import Progress as EncodingProgress
 from elman.training.corpora import RunCorpora, lasting, load_corpora
 from elman.training.metrics import Metrics
 from elman.training.optimizers import OPTIMIZERS
-from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone
+from elman.training.progress import EpochDone, Event, IntervalDone
+from elman.training.run_folder import (
+    CONFIG_NAME,
+    FILES,
+    METRICS_NAME,
+    changed,
+    check_same,
+    read_stored,
+    tidy,
+    write_stored,
+)
 from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
-
-CONFIG_NAME, LAST_NAME, METRICS_NAME = "config.toml", "last.safetensors", "metrics.jsonl"
-MAY_CHANGE = {
-    "about",
-    "epochs",
-    "iterations",
-    "time_budget",
-    "patience",
-    "sample_every",
-    "sample_length",
-    "checkpoint_every",
-}
 
 
 class TrainingRun:
@@ -82,25 +79,15 @@ class TrainingRun:
             RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options make no model of it.
         """
-        made = [
-            name for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME) if (folder / name).exists()
-        ]
+        made = [name for name in FILES if (folder / name).exists()]
         if made and not overwrite:
             raise RunError(
                 f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
                 "by --overwrite, or choose another folder"
             )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / CONFIG_NAME
-            with atomic_write(probe.with_name(f"{probe.name}.new"), "w", encoding="utf-8") as file:
-                kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
-                file.write(write_toml({**kept, "options": config.to_dict()}))
-        except OSError as error:
-            raise RunError(
-                f"cannot write the run folder {folder}: {error.strerror or error}; choose another folder"
-            ) from error
-        new = folder / f"{CONFIG_NAME}.new"
+        kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
+        new = folder / f"{CONFIG_NAME}.new"  # takes its name when all else has gone well
+        write_stored(new, {**kept, "options": config.to_dict()})
         try:
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
             rng = np.random.default_rng(config.seed)
@@ -129,7 +116,7 @@ class TrainingRun:
         for name in made:
             (folder / name).unlink()
         new.replace(folder / CONFIG_NAME)
-        _tidy(folder)
+        tidy(folder)
         try:
             run.metrics.write("start", **run.describe())
             run.save()
@@ -153,15 +140,8 @@ class TrainingRun:
         path = folder / CONFIG_NAME
         if not path.is_file() or not (folder / LAST_NAME).is_file():
             raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
-        stored = _read_stored(path)
-        options = stored["options"]
-        for name, value in (changes or {}).items():
-            if options.get(name) != value and name not in MAY_CHANGE:
-                raise ConfigError(
-                    f"{folder} was begun with {name} = {options.get(name)!r} and cannot go on with {value!r}; "
-                    "leave the option out, or begin a new run"
-                )
-        config = Config.of(options | (changes or {}), str(path))
+        stored = read_stored(path)
+        config = changed(stored["options"], changes or {}, path)
         last = folder / LAST_NAME
         checkpoint = load_checkpoint(last)
         with reading_description(last):
@@ -169,7 +149,7 @@ class TrainingRun:
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
             tokenizer = dict(checkpoint.about["tokenizer"])
-        _check_same(config, model, tokenizer, path)
+        check_same(config, model, tokenizer, path)
         corpora = load_corpora(
             stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary
         )
@@ -183,16 +163,9 @@ class TrainingRun:
         with reading_description(last):
             restore(checkpoint, run.trainer)
             run.metrics.cut(checkpoint.training["metrics_bytes"])
-        _tidy(folder)
+        tidy(folder)
         if changes:
-            values = {**stored, "options": config.to_dict()}
-            try:
-                with atomic_write(path, "w", encoding="utf-8") as file:
-                    file.write(write_toml(values))
-            except OSError as error:
-                raise RunError(
-                    f"cannot write {path}: {error.strerror or error}; nothing was changed"
-                ) from error
+            write_stored(path, {**stored, "options": config.to_dict()})
         return run
 
     def describe(self) -> dict[str, Any]:
@@ -236,7 +209,7 @@ class TrainingRun:
         self.trainer.fit(
             ids[:-1],
             ids[1:],
-            config.epochs,
+            config.epochs - self.trainer.progress.epoch,
             config.batch_size,
             config.time_size,
             config.clip_norm or None,
@@ -288,13 +261,10 @@ class TrainingRun:
             self.metrics.write("epoch", **asdict(event))
             if event.improved:
                 self._keep_best(event)
-        elif time.monotonic() - self._saved_at >= self.config.checkpoint_every or self._epoch_just_over(
-            event
-        ):
-            self.save()
-
-    def _epoch_just_over(self, event: BlockDone) -> bool:
-        return self.trainer.progress.block_in_epoch == 0
+        else:
+            epoch_just_over = self.trainer.progress.block_in_epoch == 0
+            if epoch_just_over or time.monotonic() - self._saved_at >= self.config.checkpoint_every:
+                self.save()
 
     def _keep_best(self, event: EpochDone) -> None:
         measured = event.perplexity if event.valid_perplexity is None else event.valid_perplexity
@@ -302,40 +272,3 @@ class TrainingRun:
             best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
             self.text_model.info["best"] = best
             save_model(self.folder / MODEL_NAME, self.text_model)
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what a killed process left half written."""
-    for name in (CONFIG_NAME, LAST_NAME, MODEL_NAME):
-        remove_leftovers(folder / name)
-
-
-def _check_same(config: Config, model: RecurrentLM, tokenizer: dict[str, Any], path: Path) -> None:
-    """Raise ConfigError where the options, edited perhaps, are not those of the model that was trained."""
-    trained = {
-        "wordvec": model.wordvec_size,
-        "hidden": model.hidden_size,
-        "cell": model.cell,
-        "layers": len(model.rnn_layers),
-        "tie_weights": model.tie_weights,
-        **tokenizer,
-    }
-    for name, value in trained.items():
-        if getattr(config, name) != value:
-            raise ConfigError(
-                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint beside it has {value!r}; "
-                "put that back, or begin a new run"
-            )
-
-
-def _read_stored(path: Path) -> dict[str, Any]:
-    """Return what `create` wrote down: corpus, valid and options. Raises RunError where it is not that."""
-    try:
-        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    parts = (("corpus", str), ("valid", str), ("options", dict))
-    wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
-    if wrong:
-        raise RunError(f"{path} lacks {' and '.join(wrong)}: it is not as `elman train` wrote it; restore it")
-    return stored

@@ -26,7 +26,7 @@ class RnnlmTrainer:
     """Trains a model that has ``forward(xs, ts)``, ``backward(dout)``, ``params``, ``grads``, ``reset_state``.
 
     ``ppl_list`` holds the training perplexities; `stop` ends `fit` after the block in hand, and another
-    `fit` with the same arguments goes on from there.
+    `fit` goes on from there.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer) -> None:
@@ -71,7 +71,7 @@ class RnnlmTrainer:
         Args:
             xs: input ids, one long sequence.
             ts: the right next ids.
-            max_epoch: epochs in all, those of an earlier, interrupted `fit` counted in.
+            max_epoch: epochs to train from here on; one that an earlier `fit` left unfinished counts as one.
             batch_size: N lanes.
             time_size: T steps that the gradient flows back.
             max_grad: clip the gradients to this global norm.
@@ -105,7 +105,7 @@ class RnnlmTrainer:
         progress = self.progress
         if progress.smooth_loss is None:
             progress.smooth_loss = time_size * self._uniform_nll
-        blocks = max_epoch * lanes.blocks_per_epoch
+        blocks = progress.iteration - progress.block_in_epoch + max_epoch * lanes.blocks_per_epoch
         blocks = blocks if max_iterations is None else min(blocks, max_iterations)
         before, began = progress.seconds, time.perf_counter()
         base_lr = self.optimizer.lr

@@ -1,0 +1,92 @@
+"""What stands in a run's folder besides models: its options, written once, and changed within limits."""
+
+from pathlib import Path
+from typing import Any
+
+from elman.errors import ConfigError, RunError
+from elman.files import atomic_write, remove_leftovers
+from elman.models.file import LAST_NAME, MODEL_NAME
+from elman.models.rnnlm import RecurrentLM
+from elman.training.config import Config, read_toml, write_toml
+
+CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
+FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
+MAY_CHANGE = {
+    "about",
+    "epochs",
+    "iterations",
+    "time_budget",
+    "patience",
+    "sample_every",
+    "sample_length",
+    "checkpoint_every",
+}
+
+
+def write_stored(path: Path, stored: dict[str, Any]) -> None:
+    """Write a run's corpus, valid and options, in a folder that is made if need be.
+
+    Raises:
+        RunError: the folder cannot be written; nothing was changed.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "w", encoding="utf-8") as file:
+            file.write(write_toml(stored))
+    except OSError as error:
+        raise RunError(
+            f"cannot write the run folder {path.parent}: {error.strerror or error}; choose another folder "
+            "or make room; nothing was changed"
+        ) from error
+
+
+def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
+    """Return a run's options with new limits.
+
+    Raises:
+        ConfigError: a change would make it another training; names both values.
+    """
+    for name, value in changes.items():
+        if options.get(name) != value and name not in MAY_CHANGE:
+            raise ConfigError(
+                f"{path.parent} was begun with {name} = {options.get(name)!r} and cannot go on with {value!r}; "
+                "leave the option out, or begin a new run"
+            )
+    return Config.of(options | changes, str(path))
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a killed process left half written."""
+    for name in FILES:
+        remove_leftovers(folder / name)
+
+
+def check_same(config: Config, model: RecurrentLM, tokenizer: dict[str, Any], path: Path) -> None:
+    """Raise ConfigError where the options, edited perhaps, are not those of the model that was trained."""
+    trained = {
+        "wordvec": model.wordvec_size,
+        "hidden": model.hidden_size,
+        "cell": model.cell,
+        "layers": len(model.rnn_layers),
+        "tie_weights": model.tie_weights,
+        **tokenizer,
+    }
+    for name, value in trained.items():
+        if getattr(config, name) != value:
+            raise ConfigError(
+                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint beside it has {value!r}; "
+                "put that back, or begin a new run"
+            )
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """Return what `create` wrote down: corpus, valid and options. Raises RunError where it is not that."""
+    try:
+        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    parts = (("corpus", str), ("valid", str), ("options", dict))
+    wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
+    if wrong:
+        raise RunError(f"{path} lacks {' and '.join(wrong)}: it is not as `elman train` wrote it; restore it")
+    return stored

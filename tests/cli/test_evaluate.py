@@ -1,0 +1,217 @@
+"""`elman eval`: the numbers, and all that defines them."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from elman.evaluation.perplexity import evaluate
+from elman.models.file import load
+from tiny import STORY
+
+Refused = Callable[..., str]
+KEYS = {
+    "unit",
+    "perplexity",
+    "perplexity_known_tokens",
+    "bits_per_token",
+    "bits_per_char",
+    "bits_per_byte",
+    "tokens",
+    "unknown_tokens",
+    "unknown_rule",
+    "characters",
+    "bytes",
+    "lines",
+    "nll_nats",
+    "vocab_size",
+    "end_of_line",
+    "first_token",
+    "state",
+}
+
+
+@pytest.fixture
+def measured(command: Any, runs: Path) -> Callable[..., dict[str, Any]]:
+    """Evaluate one of the runs on a text, as JSON."""
+
+    def run(name: str, text: str | bytes, *options: object) -> dict[str, Any]:
+        stdin = text.encode() if isinstance(text, str) else text
+        outcome = command("eval", runs / name, "-", "--json", *options, stdin=stdin)
+        assert outcome.code == 0, outcome.err
+        found: dict[str, Any] = json.loads(outcome.out)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "tokens"),
+    [("word", "word", 77), ("char", "character", 312), ("byte", "byte", 312), ("korean", "character", 336)],
+)
+def test_the_numbers_follow_from_one_another(measured: Any, name: str, unit: str, tokens: int) -> None:
+    text = STORY if name != "korean" else "톰 은 방 에 있었다 .\n" * 24
+    found = measured(name, text)
+    assert found.keys() == KEYS
+    assert found["unit"] == unit
+    assert found["tokens"] == tokens
+    assert found["characters"] == len(text)
+    assert found["bytes"] == len(text.encode())
+    assert found["lines"] == text.count("\n")
+    bits = found["nll_nats"] / math.log(2)
+    assert found["unknown_tokens"] == 0
+    assert found["perplexity"] == pytest.approx(math.exp(found["nll_nats"] / tokens))
+    assert found["perplexity_known_tokens"] == pytest.approx(found["perplexity"])
+    assert found["bits_per_token"] == pytest.approx(bits / tokens)
+    assert found["bits_per_char"] == pytest.approx(bits / found["characters"])
+    assert found["bits_per_byte"] == pytest.approx(bits / found["bytes"])
+
+
+def test_the_numbers_are_those_of_the_library(measured: Any, runs: Path) -> None:
+    text_model = load(runs / "word")
+    _, ids = text_model.encode(STORY)
+    expected = evaluate(text_model.model, ids, eos=text_model.start_id)
+    assert measured("word", STORY)["nll_nats"] == pytest.approx(expected.nll_nats)
+
+
+def test_what_people_read_is_what_programs_read(command: Any, measured: Any, runs: Path) -> None:
+    found = measured("word", STORY)
+    lines = command("eval", runs / "word", runs / "story.txt").out.splitlines()
+    rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines)
+    assert rows["perplexity per word"] == f"{found['perplexity']:.4f}"
+    assert rows["perplexity per known word"] == f"{found['perplexity_known_tokens']:.4f}"
+    assert rows["bits per character"] == f"{found['bits_per_char']:.4f}"
+    assert rows["bits per byte"] == f"{found['bits_per_byte']:.4f}"
+    assert rows["words"] == "77 in 4 lines, 312 characters"
+    assert rows["unknown words"] == "0 (0.00%)"
+    assert rows["vocabulary"] == "24"
+    assert rows["end of line"] == "counted; the first word is predicted from the end of a line"
+    assert rows["state"] == "carried through the text"
+
+
+def test_unknown_words_of_a_closed_vocabulary_have_probability_0(
+    command: Any, measured: Any, runs: Path
+) -> None:
+    found = measured("word", "tom was happy .\n")
+    assert (found["tokens"], found["unknown_tokens"]) == (5, 1)
+    assert found["unknown_rule"] == "probability 0: no <unk>"
+    assert found["perplexity"] is None  # JSON has no infinity
+    assert found["bits_per_char"] is None
+    assert 1 < found["perplexity_known_tokens"] < 100
+    outcome = command("eval", runs / "word", "-", stdin=b"tom was happy .\n")
+    assert "perplexity per word        inf" in outcome.out
+    assert "1 (20.00%), probability 0: no <unk>" in outcome.out
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(
+        "elman: 1 words are not in the vocabulary, which has no <unk>: the text has probability 0"
+    )
+    assert "--min-count 2" in line
+
+
+def test_unknown_words_of_an_open_vocabulary_are_scored_as_unk(
+    command: Any, measured: Any, runs: Path
+) -> None:
+    found = measured("open", "tom was happy .\n")
+    assert (found["tokens"], found["unknown_tokens"]) == (5, 1)
+    assert found["unknown_rule"] == "scored as <unk>"
+    assert math.isfinite(found["perplexity"])
+    assert found["perplexity"] != found["perplexity_known_tokens"]
+    assert found["nll_nats"] == measured("open", "tom was <unk> .\n")["nll_nats"]
+    outcome = command("eval", runs / "open", "-", stdin=b"tom was happy .\n")
+    assert "1 (20.00%), scored as <unk>" in outcome.out
+    assert outcome.err == ""
+
+
+def test_a_text_of_unknown_words_only_has_no_perplexity_of_known_ones(measured: Any) -> None:
+    found = measured("char", "éüñ")
+    assert found["unknown_tokens"] == found["tokens"] == 3
+    assert found["perplexity_known_tokens"] is None
+
+
+@pytest.mark.parametrize(("lanes", "pieces"), [(1, 1), (4, 4), (100_000, 38)])
+def test_lanes_are_part_of_the_definition(measured: Any, lanes: int, pieces: int) -> None:
+    found = measured("word", STORY, "--lanes", lanes)
+    expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces"
+    assert found["state"] == expected
+    assert found["tokens"] == 77
+
+
+def test_a_named_corpus_is_measured_on_its_test_part(command: Any, runs: Path, tmp_path: Path) -> None:
+    outcome = command("eval", runs / "char", "hello", "--split", "train", "--json")
+    assert json.loads(outcome.out)["lines"] == 50
+    outcome = command("eval", runs / "char", "hello")
+    assert outcome.code == 1
+    assert outcome.err == "elman: hello has no split 'test'; it has train\n"
+
+
+def test_on_rooms_the_lowest_possible_perplexity_stands_beside_it(command: Any, tmp_path: Path) -> None:
+    small = ("--hidden=6", "--wordvec=5", "--batch-size=50", "--iterations=1", "--valid=none", "-q")
+    assert command("train", "rooms", "-o", "run", *small).code == 0
+    few = "".join(
+        (Path(path).read_text()[:2000].rsplit("\n", 1)[0] + "\n") for path in _split(command, "test")
+    )
+    outcome = command("eval", "run", "-", stdin=few.encode())
+    assert "lowest possible perplexity" in outcome.out
+    found = json.loads(command("eval", "run", "-", "--json", stdin=few.encode()).out)
+    assert 1 < found["lowest_possible_perplexity"] < found["perplexity"]
+
+
+def _split(command: Any, split: str) -> list[str]:
+    rows = [line.split("\t") for line in command("data", "rooms").out.splitlines()]
+    return [path for name, path in rows if name == split]
+
+
+def test_a_folder_is_measured_whole(command: Any, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "texts" / name).write_text(STORY, encoding="utf-8")
+    outcome = command("eval", runs / "word", "texts", "--json")
+    assert json.loads(outcome.out)["lines"] == 8
+
+
+@pytest.fixture
+def model_files(tmp_path: Path, runs: Path) -> Path:
+    """The test's own folder, with every kind of bad model file in it."""
+    whole = (runs / "word" / "model.safetensors").read_bytes()
+    (tmp_path / "head.safetensors").write_bytes(whole[:300])
+    (tmp_path / "most.safetensors").write_bytes(whole[:-1])
+    (tmp_path / "nothing.safetensors").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.txt").write_text(STORY, encoding="utf-8")
+    for name, metadata in {
+        "foreign": None,
+        "array": {"elman": "[]"},
+        "later": {"elman": '{"format": 2}'},
+        "kind": {"elman": '{"format": 1}'},
+    }.items():
+        save_file({"a": np.zeros(3)}, tmp_path / f"{name}.safetensors", metadata=metadata)
+    return tmp_path
+
+
+@pytest.mark.parametrize("verb", ["eval", "score", "generate"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone", "there is no model at gone; `elman train CORPUS -o RUN` makes one"),
+        ("folder", "there is no model at folder/model.safetensors; `elman train"),
+        ("text.txt", "text.txt is truncated or is not a model file"),
+        ("nothing.safetensors", "nothing.safetensors is truncated or is not a model file"),
+        ("head.safetensors", "head.safetensors is truncated or is not a model file"),
+        ("most.safetensors", "most.safetensors is truncated or is not a model file"),
+        ("foreign.safetensors", "foreign.safetensors is a safetensors file, but not one that elman wrote"),
+        ("array.safetensors", "array.safetensors: its description cannot be read"),
+        ("later.safetensors", "later.safetensors has format 2, this elman reads format 1; use a newer elman"),
+        ("kind.safetensors", "kind.safetensors holds a model of kind None, which this elman does not know"),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_line(
+    refused: Refused, model_files: Path, verb: str, name: str, message: str
+) -> None:
+    text = ["text.txt"] if verb != "generate" else []
+    assert refused(verb, name, *text).startswith(message)

@@ -1,0 +1,64 @@
+"""`elman plot`: the picture's place, and one line where there is none to draw."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Refused = Callable[..., str]
+
+
+def test_the_picture_lies_in_the_first_run_or_where_asked(command: Any, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "word", "mine")
+    for options, path in (([], "mine/curve.png"), (["-o", "new/both.svg"], "new/both.svg")):
+        outcome = command("plot", "mine", runs / "open", *options)
+        assert (outcome.code, outcome.out, outcome.err) == (0, f"{path}\n", "")
+        assert (tmp_path / path).stat().st_size > 5_000
+
+
+def test_units_that_cannot_be_compared_come_with_a_warning(command: Any, runs: Path) -> None:
+    outcome = command("plot", runs / "word", runs / "char", "-o", "c.png")
+    assert outcome.code == 0
+    assert outcome.err.startswith(
+        "elman: perplexities per character and per word cannot be compared; compare the bits"
+    )
+
+
+def test_metrics_that_cannot_be_drawn_are_one_line(refused: Refused, runs: Path) -> None:
+    shutil.copytree(runs / "word", "damaged")
+    metrics = Path("damaged/metrics.jsonl")
+    lines = metrics.read_text(encoding="utf-8").splitlines()
+    metrics.write_text("\n".join([lines[0], lines[1][:9], *lines[2:]]))
+    assert refused("plot", "damaged").startswith("damaged/metrics.jsonl, line 2 is no JSON")
+    metrics.write_text(lines[0] + "\n")
+    assert refused("plot", runs / "word", "damaged", "-o", "c.png").startswith(
+        "damaged has no point to draw yet"
+    )
+    metrics.unlink()
+    assert refused("plot", "damaged").startswith("damaged holds no metrics.jsonl: it is not a run")
+    assert refused("plot", "gone").startswith("gone holds no metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("c.doc", "cannot draw a picture of kind 'doc' (c.doc); choose png, svg, pdf"),
+        (
+            "/proc/c.png",
+            "cannot write the picture /proc/c.png: No such file or directory; choose another place with -o",
+        ),
+    ],
+)
+def test_a_picture_that_cannot_be_written_is_one_line(
+    refused: Refused, runs: Path, output: str, message: str
+) -> None:
+    assert refused("plot", runs / "word", "-o", output) == message
+
+
+def test_a_last_line_cut_short_by_a_crash_does_no_harm(command: Any, runs: Path) -> None:
+    shutil.copytree(runs / "word", "crashed")
+    metrics = Path("crashed/metrics.jsonl")
+    metrics.write_bytes(metrics.read_bytes()[:-9])
+    assert command("plot", "crashed").code == 0

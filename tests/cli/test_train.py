@@ -1,0 +1,176 @@
+"""`elman train`: what it writes where, and how it goes on."""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import SMALL, contents
+from elman.cli.watching import Watcher, encoding_bar
+from elman.training.metrics import read_metrics
+from tiny import STORY
+
+Refused = Callable[..., str]
+FILES = {"config.toml", "last.safetensors", "metrics.jsonl", "model.safetensors"}
+
+
+def test_a_run_is_a_folder_of_four_files_and_one_line_of_result(command: Any, story: Path) -> None:
+    outcome = command("train", story, "-o", "a/run", *SMALL)
+    assert outcome.code == 0
+    assert contents(Path("a/run")).keys() == FILES
+    (line,) = outcome.out.splitlines()
+    assert line.startswith("a/run: best training perplexity ")
+    assert " per word (epoch 2), " in line
+
+
+def test_progress_goes_to_standard_error_with_a_line_an_epoch(command: Any, story: Path) -> None:
+    errors = command("train", story, "-o", "run", *SMALL).err.splitlines()
+    assert errors[0].startswith(f"{story}: 77 tokens (words), vocabulary 24, ")
+    epochs = [line for line in errors if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1", "epoch 2"]
+    assert "perplexity" in epochs[0]
+    assert "learning rate 0.002" in epochs[0]
+
+
+def test_a_validation_text_is_measured_after_every_epoch(command: Any, story: Path) -> None:
+    outcome = command("train", story, "-o", "run", *SMALL, "--valid", story)
+    assert outcome.err.count(", validation ") == 2
+    assert "best validation perplexity" in outcome.out
+
+
+def test_samples_are_shown_now_and_then(command: Any, story: Path) -> None:
+    outcome = command("train", story, "-o", "run", *SMALL, "--sample-every", 9, "--sample-length", 5)
+    titles = [line for line in outcome.err.splitlines() if line.startswith("---- iteration ")]
+    assert [line.split(",")[0] for line in titles] == [
+        "---- iteration 0",
+        "---- iteration 9",
+        "---- iteration 18",
+    ]
+    assert "smooth loss" in titles[0]
+    assert "----" not in outcome.out
+
+
+def test_quiet_leaves_the_result_and_what_the_run_is_about(command: Any, story: Path) -> None:
+    outcome = command("train", story, "-o", "run", *SMALL, "-q", "--sample-every", 1)
+    assert len(outcome.err.splitlines()) == 1
+    assert outcome.out.startswith("run: best training perplexity")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_live_bar(command: Any, story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert command("train", story, "-o", "run", *SMALL, "--epochs", 30).code == 0
+    last = terminal.getvalue().split("\r")[-1]
+    assert "100%" in last
+    assert "270/270" in last
+    assert "perplexity " in last
+    assert " tokens/s" in last
+    assert "<" in last  # the time gone, and the time left
+
+
+def test_a_short_text_is_encoded_before_a_bar_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert encoding_bar(quiet=True) is None
+    show = encoding_bar(quiet=False)
+    assert show is not None
+    for done in (10, 60, 100):
+        show(done, 100)
+    assert terminal.getvalue() == ""
+
+
+def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -> None:
+    outcome = command("train", "rooms", "-o", "run", *SMALL, "--iterations", 2, "--batch-size", 50)
+    assert "lowest possible perplexity on the validation text: 1.6" in outcome.err
+    assert "3-gram perplexity on the validation text: 2.2" in outcome.err
+    assert "best validation perplexity" in outcome.out
+
+
+def test_a_validation_text_of_unknown_tokens_only_is_refused(refused: Refused, story: Path) -> None:
+    Path("other.txt").write_text("가나다", encoding="utf-8")
+    line = refused("train", story, "-o", "run", *SMALL, "--level", "char", "--valid", "other.txt")
+    assert "has no token of the validation text other.txt; name another by --valid, or `none`" in line
+    assert not Path("run").exists()
+
+
+def test_where_no_perplexity_is_finite_the_last_model_is_named(
+    command: Any, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elman.training.run.TrainingRun._keep_best", lambda run, event: None)
+    outcome = command("train", story, "-o", "run", *SMALL)
+    assert (
+        outcome.out
+        == "run: no epoch had a finite perplexity; last.safetensors holds the model as it is now\n"
+    )
+
+
+# Going on
+
+
+def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    outcome = command("train", "--resume", "run", "--epochs", 4)
+    assert outcome.code == 0
+    assert "going on after iteration 18 (epoch 3)" in outcome.err
+    assert [line["epoch"] for line in read_metrics(Path("run")) if line["kind"] == "epoch"] == [1, 2, 3, 4]
+
+
+def test_a_run_without_gain_says_so(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    outcome = command("train", "--resume", "run", "--epochs", 3, "--sample-every", 5)
+    assert outcome.code == 0
+    assert "run: " in outcome.out
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    command: Any, story: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    show = Watcher._block
+
+    def interrupt(watcher: Any, event: Any) -> None:
+        show(watcher, event)
+        if event.iteration == 5:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watcher, "_block", interrupt)
+        outcome = command("train", story, "-o", "run", *SMALL)
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+    if times == 1:
+        assert outcome.err.endswith(
+            "stopped and saved after iteration 5; go on with:\n  elman train --resume run\n"
+        )
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert command("train", "--resume", "run").code == 0
+
+
+def test_standard_input_is_kept_in_the_run_and_gone_on_with(command: Any, tmp_path: Path) -> None:
+    piped = ("train", "-", "-o", "run", *SMALL)
+    assert command(*piped, stdin=STORY.encode()).code == 0
+    (kept,) = contents(Path("run")).keys() - FILES
+    assert Path("run", kept).read_text(encoding="utf-8") == STORY
+    assert command("train", "--resume", "run", "--epochs", 3).code == 0
+    before = contents(Path("run"))
+    for stdin, options in (
+        (b"other words", ["--overwrite"]),
+        (b"caf\xe9", ["--overwrite"]),
+        (STORY.encode(), []),
+    ):
+        assert command(*piped, *options, stdin=stdin).code == 1
+        assert contents(Path("run")) == before
+    assert command(*piped, "--overwrite", stdin=STORY.encode() * 2).code == 0
+    (other,) = contents(Path("run")).keys() - FILES
+    assert other != kept

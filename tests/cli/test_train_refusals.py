@@ -1,0 +1,176 @@
+"""`elman train`: what it refuses, in one line, and without a trace."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import SMALL, contents
+from elman.errors import RunError
+from tiny import STORY
+
+Refused = Callable[..., str]
+
+
+def test_what_is_missing_is_named(refused: Refused, story: Path) -> None:
+    assert refused("train", story) == "name the run folder to make: -o RUN"
+    assert refused("train", "-o", "run").startswith("name a CORPUS: a file, a folder, a named corpus")
+
+
+def test_an_output_that_exists_is_replaced_only_when_asked(
+    refused: Refused, command: Any, story: Path
+) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    before = contents(Path("run"))
+    line = refused("train", story, "-o", "run", *SMALL)
+    assert line.startswith("run holds a run already (config.toml, ")
+    assert "--resume run" in line
+    assert "--overwrite" in line
+    assert contents(Path("run")) == before
+    assert command("train", story, "-o", "run", *SMALL, "--overwrite", "--hidden", 7).code == 0
+    assert contents(Path("run")) != before
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("story.txt", "cannot write the run folder story.txt: File exists"),
+        (
+            "story.txt/run",
+            "cannot write the run folder story.txt/run: Not a directory; choose another folder",
+        ),
+        (
+            "/proc/run",
+            "cannot write the run folder /proc/run: No such file or directory; choose another folder",
+        ),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named(
+    refused: Refused, story: Path, output: str, message: str
+) -> None:
+    assert message in refused("train", story, "-o", output, *SMALL)
+    assert story.read_text(encoding="utf-8") == STORY
+
+
+def fill_disk_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """From now on so many files can be written to the disk, and no more."""
+    flush, written = os.fsync, 0
+
+    def fsync(handle: int) -> None:
+        nonlocal written
+        written += stat.S_ISREG(os.fstat(handle).st_mode)
+        if written > files:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_full_disk_is_named_whenever_it_fills_up_and_leaves_no_half_run(command: Any, story: Path) -> None:
+    for files in range(100):
+        with pytest.MonkeyPatch.context() as patch:
+            fill_disk_after(patch, files)
+            outcome = command("train", story, "-o", "run", *SMALL, "-q")
+        if outcome.code == 0:
+            break
+        assert outcome.code == 1
+        assert "no space left on device" in outcome.err.splitlines()[-1].lower()
+        assert outcome.out == ""
+        if Path("run").exists():  # then it has begun, and can be gone on with
+            assert command("train", "--resume", "run", "-q", "--epochs", 3).code == 0
+            shutil.rmtree("run")
+    assert files > 5
+
+
+def test_metrics_that_cannot_be_written_leave_no_half_run(refused: Refused, story: Path) -> None:
+    def full(*arguments: Any, **more: Any) -> None:
+        raise RunError("cannot write run/metrics.jsonl: No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("elman.training.metrics.Metrics.write", full)
+        assert "No space left on device" in refused("train", story, "-o", "run", *SMALL)
+    assert not Path("run").exists()
+
+
+def test_a_full_disk_when_going_on_changes_nothing(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    before = contents(Path("run"))
+    for files in range(100):
+        with pytest.MonkeyPatch.context() as patch:
+            fill_disk_after(patch, files)
+            outcome = command("train", "--resume", "run", "--epochs", 9)
+        if "going on" in outcome.err:
+            break
+        assert outcome.code == 1
+        assert "no space left on device" in outcome.err.lower()
+        assert contents(Path("run")) == before
+    assert files > 1
+
+
+@pytest.mark.parametrize("name", ["gone", "folder", "story.txt"])
+def test_what_is_no_run_cannot_be_gone_on_with(refused: Refused, story: Path, name: str) -> None:
+    Path("folder").mkdir()
+    line = refused("train", "--resume", name)
+    assert line == f"{name} holds no run to resume: config.toml or last.safetensors is missing"
+
+
+def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    line = refused("train", "--resume", "run")
+    assert line == "run is finished: 2 epochs, 18 iterations; raise --epochs or --iterations to train on"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hidden", "9"], "run was begun with hidden = 6 and cannot go on with 9; leave the option out"),
+        (["--level", "char"], "run was begun with level = 'word' and cannot go on with 'char'"),
+        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave them out"),
+        (["-o", "other"], "--resume takes the corpus"),
+        (["--recipe", "textbook"], "--resume takes the corpus"),
+        (["--overwrite"], "--resume takes the corpus"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_would_make_it_another_training_are_refused(
+    refused: Refused, command: Any, story: Path, options: list[str], message: str
+) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    assert message in refused("train", "--resume", "run", *options)
+
+
+def test_options_edited_by_hand_and_checkpoints_of_other_runs_are_noticed(
+    refused: Refused, command: Any, story: Path
+) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    command("train", story, "-o", "other", *SMALL, "--level", "char")
+    config = Path("run/config.toml")
+    config.write_text(config.read_text().replace("hidden = 6", "hidden = 9"))
+    line = refused("train", "--resume", "run", "--epochs", 3)
+    assert "run/config.toml says hidden = 9, but the checkpoint beside it has 6; put that back" in line
+    config.write_text(config.read_text().replace("hidden = 9", "hidden = 6"))
+    shutil.copy("other/last.safetensors", "run/last.safetensors")
+    line = refused("train", "--resume", "run", "--epochs", 3)
+    assert "config.toml says level = 'word', but the checkpoint beside it has 'char'" in line
+
+
+@pytest.mark.parametrize("length", [0, 7, 500, -1])
+def test_a_truncated_checkpoint_is_named(refused: Refused, command: Any, story: Path, length: int) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    last = Path("run/last.safetensors")
+    last.write_bytes(last.read_bytes()[:length])
+    line = refused("train", "--resume", "run", "--epochs", 3)
+    assert line.startswith("run/last.safetensors is truncated or is not a model file")
+
+
+def test_a_text_that_changed_or_went_away_is_named(refused: Refused, command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    story.write_text(STORY + "one more line .\n", encoding="utf-8")
+    assert "has changed since run was begun; restore it" in refused("train", "--resume", "run", "--epochs", 3)
+    story.unlink()
+    assert "there is no file, folder or named corpus" in refused("train", "--resume", "run", "--epochs", 3)

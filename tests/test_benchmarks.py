@@ -1,0 +1,105 @@
+"""The speed benchmark's peers that need NumPy alone compute the same thing."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elman.models.weights import plan_weights
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
+from peers import ours, textbook
+from peers.floor import shapes
+from tables import Verdict, summary
+from works import CLOCK, WORKS, Target, Work, chosen
+
+SMALL = {
+    "word": replace(WORKS["A"], V=11, D=6, H=5, N=3, T=4),
+    "character": replace(WORKS["B"], V=9, H=5, T=6, lr=0.05, scale=0.3),
+}
+
+
+def some_inputs(work: Work, tokens: int = 50) -> Inputs:
+    rng = np.random.default_rng(0)
+    return Inputs(rng.permutation(np.arange(tokens) % work.V), draw_weights(work))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_elman_and_the_textbook_form_have_the_same_losses(name: str) -> None:
+    work = SMALL[name]
+    inputs = some_inputs(work)
+    steps = 10  # more than one reading of the text
+    theirs, tokens = textbook.build(work, inputs, "").run(steps)
+    losses, same_tokens = ours.build(work, inputs, "").run(steps)
+    np.testing.assert_allclose(losses, theirs, rtol=1e-4)
+    assert tokens == same_tokens == steps * work.N * work.T > 50
+
+
+def test_a_peer_goes_on_where_it_stopped() -> None:
+    work = SMALL["word"]
+    inputs = some_inputs(work)
+    whole, _ = ours.build(work, inputs, "").run(5)
+    peer = ours.build(work, inputs, "")
+    assert [*peer.run(2)[0], *peer.run(3)[0]] == whole
+
+
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_the_weights_are_those_of_elmans_models(work: Work) -> None:
+    plan = plan_weights(work.V, work.D, work.H, work.cell, work.layers)
+    weights = draw_weights(replace(work, V=30, D=work.D and 4, H=3))
+    assert list(weights) == list(plan)
+
+
+@pytest.mark.parametrize("name", ["A", "G"])
+def test_a_text_made_up_has_the_size_and_the_vocabulary_of_the_absent_one(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ELMAN_DATA", str(tmp_path))
+    inputs = make_inputs(WORKS[name])
+    assert len(np.unique(inputs.ids)) == WORKS[name].V
+    assert "made-up" in inputs.source
+    assert len(inputs.ids) == WORKS[name].first or len(inputs.ids) >= 1_000_000
+
+
+def test_lines_are_scored_each_from_the_end_of_a_line_on(tmp_path: Path) -> None:
+    work = replace(WORKS["H-lines"], V=12, D=4, H=4)
+    lines = zipf_text(work, tokens=20).splitlines()
+    words = ["<eos>", *(f"w{k}" for k in range(work.V - 1))]
+    save_inputs(tmp_path / "inputs.npz", Inputs(np.arange(3), draw_weights(work), lines, words))
+    inputs = load_inputs(tmp_path / "inputs.npz")
+    (loss,), tokens = ours.build(work, inputs, "").run(1)
+    model, total = ours.make_model(work, inputs), 0.0
+    for line in lines:
+        ids = [words.index(word) for word in (*line.split(), "<eos>")]
+        log_probs, _ = model.target_log_probs(np.array([ids]), model.feed(np.array([[0]]), model.start()))
+        total -= log_probs.sum()
+    assert tokens == sum(len(line.split()) + 1 for line in lines)
+    assert loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["A", "B", "D"])
+def test_the_floor_holds_two_backward_products_for_each_forward_one(name: str) -> None:
+    def multiplications(work: Work) -> int:
+        return sum(times * m * k * n for times, m, k, n in shapes(work, work.N, work.T))
+
+    train = WORKS[name]
+    assert multiplications(train) == 3 * multiplications(replace(train, task="lines"))
+
+
+def test_what_is_reached_follows_from_what_was_measured() -> None:
+    rows = summary([
+        Verdict("X", "torch", 2.0, Target("torch", 1.5, 2.5), "must"),
+        Verdict("X", CLOCK, 99.6, Target(CLOCK, aim=150), "aim"),
+    ])  # fmt: skip
+    assert "| X | (b) PyTorch | 2.00× | 1.50× | 2.50× | must |" in rows
+    assert "| X | time a word | 100 µs | – | 150 µs | aim |" in rows
+
+
+def test_works_are_chosen_by_their_letter() -> None:
+    assert [work.name for work in chosen(["H", "A"])] == ["A", "H-lines", "H-words"]
+    with pytest.raises(SystemExit, match="no work 'Z'"):
+        chosen(["Z"])

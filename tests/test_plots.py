@@ -1,0 +1,177 @@
+"""Learning curves: what is drawn, and what cannot be."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elman.errors import MissingExtra, RunError
+from elman.plots import plot_perplexities, plot_runs
+
+Make = Callable[..., Path]
+START = {"kind": "start", "unit": "word", "references": {"3-gram": 2.277, "lowest possible": 1.648}}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Make the folder of a run that has these metrics."""
+
+    def run(name: str, *lines: dict[str, Any]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "metrics.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+        )
+        return folder
+
+    return run
+
+
+def interval(iteration: int, perplexity: float) -> dict[str, Any]:
+    return {"kind": "interval", "iteration": iteration, "perplexity": perplexity}
+
+
+def epoch(iteration: int, perplexity: float, valid: float | None = None) -> dict[str, Any]:
+    return {"kind": "epoch", "iteration": iteration, "perplexity": perplexity, "valid_perplexity": valid}
+
+
+def curves(figure: Any) -> dict[str, list[tuple[float, float]]]:
+    lines = figure.axes[0].get_lines()
+    return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in lines}
+
+
+def legend(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_two_runs_and_the_optimum_stand_in_one_picture(make: Make, tmp_path: Path) -> None:
+    a = make("rnn", START, interval(5, 30.0), interval(10, 9.0), epoch(10, 15.0, 12.0), epoch(20, 8.0, 9.0))
+    b = make("gru", START, interval(5, 20.0), epoch(10, 12.0))
+    figure = plot_runs([a, b], tmp_path / "curve.png")
+    drawn = curves(figure)
+    assert drawn["rnn: training"] == [(5, 30.0), (10, 9.0)]
+    assert drawn["rnn: validation"] == [(10, 12.0), (20, 9.0)]
+    assert drawn["gru: training"] == [(5, 20.0)]
+    assert "gru: validation" not in drawn
+    assert legend(figure) == ["rnn: training", "rnn: validation", "gru: training"]
+    (axes,) = figure.axes
+    assert {text.get_text() for text in axes.texts} == {"3-gram: 2.277", "lowest possible: 1.648"}
+    heights = {line.get_ydata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"}
+    assert heights == {2.277, 1.648}
+    assert axes.get_ylabel() == "perplexity per word"
+    assert "blocks" in axes.get_xlabel()
+    assert axes.get_yscale() == "log"
+    picture = (tmp_path / "curve.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert 5_000 < len(picture) < 500_000
+
+
+def test_without_intervals_the_epochs_are_the_training_curve(make: Make, tmp_path: Path) -> None:
+    run = make("run", epoch(10, 15.0), epoch(20, 8.0))
+    assert curves(plot_runs([run], tmp_path / "curve.png"))["run: training"] == [(10, 15.0), (20, 8.0)]
+
+
+def test_a_single_point_shows(make: Make, tmp_path: Path) -> None:
+    figure = plot_runs([make("run", epoch(10, 15.0))], tmp_path / "curve.png")
+    (line,) = figure.axes[0].get_lines()
+    assert line.get_marker() == "o"
+
+
+@pytest.mark.parametrize("span", [(14.0, 16.0), (21.0, 24.0), (1.0, 1.03), (1.5, 900.0)])
+def test_the_scale_is_labelled_however_little_the_curves_span(
+    make: Make, tmp_path: Path, span: tuple[float, float]
+) -> None:
+    figure = plot_runs([make("run", epoch(10, span[1]), epoch(20, span[0]))], tmp_path / "curve.png")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
+    labels = {t.label1.get_text() for t in ticks if low <= t.get_loc() <= high} - {""}
+    assert len(labels) >= 2
+    assert all(low * 0.999 <= float(label) <= high * 1.001 for label in labels)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("_$a$", "\u2009_\\$a\\$"), ("한글", "한글"), ("a_b", "a_b")])
+def test_any_name_of_a_folder_comes_into_the_legend(
+    make: Make, tmp_path: Path, name: str, shown: str
+) -> None:
+    figure = plot_runs([make(name, epoch(10, 15.0))], tmp_path / "curve.png")
+    assert legend(figure) == [f"{shown}: training"]
+
+
+def test_runs_of_one_name_are_told_apart(make: Make, tmp_path: Path) -> None:
+    a, b = make("a/run", epoch(10, 15.0)), make("b/run", epoch(10, 14.0))
+    assert legend(plot_runs([a, b], tmp_path / "curve.png")) == [f"{a}: training", f"{b}: training"]
+
+
+def test_units_that_differ_both_stand_at_the_axis(make: Make, tmp_path: Path) -> None:
+    a = make("a", {"kind": "start", "unit": "word"}, epoch(10, 15.0))
+    b = make("b", {"kind": "start", "unit": "byte"}, epoch(10, 14.0))
+    assert plot_runs([a, b], tmp_path / "c.png").axes[0].get_ylabel() == "perplexity per byte or word"
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("c.png", b"\x89PNG"), ("c.svg", b"<?xml"), ("c.PDF", b"%PDF"), ("curve", b"\x89PNG")]
+)
+def test_the_ending_of_the_name_chooses_the_kind_of_picture(
+    make: Make, tmp_path: Path, name: str, start: bytes
+) -> None:
+    path = tmp_path / "new" / "folder" / name
+    plot_runs([make("run", epoch(10, 15.0))], path)
+    assert path.read_bytes().startswith(start)
+    assert [each.name for each in path.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([], "has no point to draw yet: let it train for at least one epoch"),
+        ([START], "has no point to draw yet"),
+        (
+            [{"kind": "epoch"}],
+            r"metrics.jsonl is damaged \(KeyError\('valid_perplexity'\)|KeyError\('iteration'\)",
+        ),
+        ([epoch(10, 15.0), {**interval(5, 1.0), "iteration": "x"}], "metrics.jsonl is damaged .*'x'"),
+        ([epoch(10, 15.0), interval(5, [])], "metrics.jsonl is damaged"),  # type: ignore[arg-type]
+        ([{**START, "references": [3]}, epoch(10, 15.0)], "metrics.jsonl is damaged"),
+        ([[1]], "line 1 says of no kind of event"),
+        ([{"a": 1}, epoch(10, 15.0)], "line 1 says of no kind of event"),
+    ],
+)
+def test_metrics_that_cannot_be_drawn_are_named(
+    make: Make, tmp_path: Path, lines: list[Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        plot_runs([make("run", *lines)], tmp_path / "curve.png")
+    assert not (tmp_path / "curve.png").exists()
+
+
+def test_a_picture_that_cannot_be_written_is_named(make: Make, tmp_path: Path) -> None:
+    run = make("run", epoch(10, 15.0))
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(
+        RunError, match=r"cannot write the picture .*file/c.png: .*; choose another place with -o"
+    ):
+        plot_runs([run], tmp_path / "file" / "c.png")
+    with pytest.raises(RunError, match=r"cannot draw a picture of kind 'txt' .*; choose png, svg, pdf"):
+        plot_runs([run], tmp_path / "c.txt")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_perplexities_are_drawn_in_their_order(tmp_path: Path) -> None:
+    figure = plot_perplexities([300.0, 100.0, 50.0], tmp_path / "curve.png")
+    (line,) = figure.axes[0].get_lines()
+    assert list(zip(*line.get_data(), strict=True)) == [(1, 300.0), (2, 100.0), (3, 50.0)]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert plot_perplexities([2.0]).axes[0].get_lines()[0].get_marker() == "o"
+
+
+def test_without_matplotlib_the_extra_is_named(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtra, match=r"matplotlib is not installed; type: pip install 'elman\[plot\]'"):
+        plot_runs([make("run", epoch(10, 15.0))], tmp_path / "curve.png")
