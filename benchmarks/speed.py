@@ -59,7 +59,7 @@ def run_work(
         print(f"Other processes took {others:.0%} of the cores meanwhile.\n")
     for name, reason in absent.items():
         print(f"Left out: {name}: {reason}.\n")
-    found = verdicts(work, members)
+    found = verdicts(work, members, others)
     raw: dict[str, Any] = {"absent": absent, "text": inputs.source, "others_share": others}
     raw["peers"] = {m.name: _raw(m) for m in members}
     raw["verdicts"] = [asdict(v) for v in found]

@@ -1,12 +1,13 @@
 """The benchmark's Markdown tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from machine import bf16_flags
 from peers import KINDS
 from team import Member
 from works import CLOCK, FLOOR, Target, Work
 
+DISTURBING = 0.1  # share of the cores; two threads that wait for each other lose far more than that
 AGREEMENT_NATS = 1e-3
 BF16_AGREEMENT_NATS = 5e-2
 NAMES = {
@@ -69,9 +70,14 @@ def agreement(work: Work, members: list[Member]) -> str:
     return f"Same weights; losses of the first steps, nats a token: {losses} ({subject.name}); {rest}."
 
 
-def verdicts(work: Work, members: list[Member]) -> list[Verdict]:
-    """Return what each target of a work has come to."""
-    return [_verdict(work, members, target) for target in work.targets]
+def verdicts(work: Work, members: list[Member], others: float | None) -> list[Verdict]:
+    """Return what each target of a work has come to; ``others`` is the share of the cores that was taken."""
+    found = [_verdict(work, members, target) for target in work.targets]
+    if others is None or others <= DISTURBING:
+        return found
+    return [
+        replace(v, reached=f"{v.reached} (disturbed: others took {others:.0%} of the cores)") for v in found
+    ]
 
 
 def _verdict(work: Work, members: list[Member], target: Target) -> Verdict:

@@ -14,8 +14,9 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
 from peers import ours, textbook
 from peers.floor import shapes
-from tables import Verdict, summary
-from works import CLOCK, WORKS, Target, Work, chosen
+from tables import summary, verdicts
+from team import Member
+from works import WORKS, Work, chosen
 
 SMALL = {
     "word": replace(WORKS["A"], V=11, D=6, H=5, N=3, T=4),
@@ -90,13 +91,35 @@ def test_the_floor_holds_two_backward_products_for_each_forward_one(name: str) -
     assert multiplications(train) == 3 * multiplications(replace(train, task="lines"))
 
 
+def measured(**seconds_per_token: float) -> list[Member]:
+    members = [Member(name, process=None) for name in seconds_per_token]  # type: ignore[arg-type]
+    for member in members:
+        member.rounds = [seconds_per_token[member.name]] * 3
+    return members
+
+
 def test_what_is_reached_follows_from_what_was_measured() -> None:
-    rows = summary([
-        Verdict("X", "torch", 2.0, Target("torch", 1.5, 2.5), "must"),
-        Verdict("X", CLOCK, 99.6, Target(CLOCK, aim=150), "aim"),
-    ])  # fmt: skip
-    assert "| X | (b) PyTorch | 2.00× | 1.50× | 2.50× | must |" in rows
-    assert "| X | time a word | 100 µs | – | 150 µs | aim |" in rows
+    members = measured(elman=1e-6, textbook=3.5e-6, torch=2e-6, floor=0.7e-6)
+    rows = summary(verdicts(WORKS["A"], members, others=0.0))
+    assert "| A | (a) textbook | 3.50× | 3.00× | 4.00× | must |" in rows
+    assert "| A | (b) PyTorch | 2.00× | 3.50× | 5.00× | no |" in rows
+    assert "| A | (c) JAX | – | 2.00× | 3.00× | not measured |" in rows
+    assert "| A | share of the floor | 70% | – | 60% | aim |" in rows
+
+
+def test_a_time_is_reached_from_above_and_a_disturbed_run_says_so() -> None:
+    members = measured(elman=99.6e-6, torch=500e-6)
+    rows = summary(verdicts(WORKS["H-words"], members, others=0.4))
+    assert (
+        "| H-words | time a word | 100 µs | – | 150 µs | aim (disturbed: others took 40% of the cores) |"
+        in rows
+    )
+
+
+def test_the_faster_form_of_a_peer_is_the_one_to_beat() -> None:
+    members = [*measured(elman=1e-6, torch=9e-6), *measured(**{"torch-padded": 2.5e-6})]
+    (verdict,) = verdicts(WORKS["H-lines"], members, others=None)
+    assert (verdict.measured, verdict.reached) == (pytest.approx(2.5), "must")
 
 
 def test_works_are_chosen_by_their_letter() -> None:

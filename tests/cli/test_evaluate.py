@@ -140,6 +140,7 @@ def test_lanes_are_part_of_the_definition(measured: Any, lanes: int, pieces: int
     expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces"
     assert found["state"] == expected
     assert found["tokens"] == 77
+    assert measured("word", "tom zip zap zip", "--lanes", lanes)["state"] == "carried through the text"
 
 
 def test_a_named_corpus_is_measured_on_its_test_part(command: Any, runs: Path, tmp_path: Path) -> None:

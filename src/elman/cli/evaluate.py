@@ -73,7 +73,8 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
     found = evaluate(
         text_model.model, corpus.ids, eos=text_model.start_id, unk=vocabulary.unk_id, lanes=lanes
     )
-    pieces = max(1, min(lanes, found.tokens // 2))
+    read = found.tokens if found.unknown_scored else found.tokens - found.unknown
+    pieces = max(1, min(lanes, read // 2))
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
     numbers: dict[str, Any] = {
         "unit": text_model.unit,

@@ -15,7 +15,6 @@ from elman.cli.options import config_options
 from elman.cli.watching import Watcher, encoding_bar
 from elman.errors import ConfigError
 from elman.models.file import LAST_NAME
-from elman.models.file import LAST_NAME
 from elman.training.recipes import configure, recipe_names, recipe_text
 from elman.training.run import TrainingRun
 

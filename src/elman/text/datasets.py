@@ -49,8 +49,8 @@ def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[P
     if path.exists():
         return [path]
     raise TextError(
-        f"there is no file, folder or named corpus {corpus!r}{like(corpus)}; "
-        "to see the named corpora, type: elman data"
+        f"there is no file, folder or named corpus {corpus!r}{like(corpus)} "
+        "(`elman data` lists the named corpora)"
     )
 
 

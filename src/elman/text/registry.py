@@ -40,7 +40,7 @@ def named(name: str) -> Dataset:
     try:
         return _all()[name]
     except KeyError:
-        message = f"there is no corpus named {name!r}{like(name)}; to see them all, type: elman data"
+        message = f"there is no corpus named {name!r}{like(name)} (`elman data` lists them)"
         raise DatasetError(message) from None
 
 

@@ -42,6 +42,8 @@ from elman.training.run_folder import (
 from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
 
+EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint, from which on an epoch's end makes another
+
 
 class TrainingRun:
     """A training tied to its folder. Make one with `create` or `resume`, then call `train`.
@@ -263,7 +265,12 @@ class TrainingRun:
                 self._keep_best(event)
         else:
             epoch_just_over = self.trainer.progress.block_in_epoch == 0
-            if epoch_just_over or time.monotonic() - self._saved_at >= self.config.checkpoint_every:
+            due = (
+                min(EPOCH_WORTH_SAVING, self.config.checkpoint_every)
+                if epoch_just_over
+                else self.config.checkpoint_every
+            )
+            if time.monotonic() - self._saved_at >= due:
                 self.save()
 
     def _keep_best(self, event: EpochDone) -> None:
