@@ -47,7 +47,7 @@ NO_TEXT = [
     ),
     (
         "gone.txt",
-        "there is no file, folder or named corpus 'gone.txt'; to see the named corpora, type: elman data",
+        "there is no file, folder or named corpus 'gone.txt' (`elman data` lists the named corpora)",
     ),
     ("folder", "the folder folder holds no *.txt file"),
     ("romos", "there is no file, folder or named corpus 'romos'; did you mean rooms"),

@@ -86,7 +86,7 @@ def test_a_full_disk_is_named_whenever_it_fills_up_and_leaves_no_half_run(comman
         if Path("run").exists():  # then it has begun, and can be gone on with
             assert command("train", "--resume", "run", "-q", "--epochs", 3).code == 0
             shutil.rmtree("run")
-    assert files > 5
+    assert files >= 5
 
 
 def test_metrics_that_cannot_be_written_leave_no_half_run(refused: Refused, story: Path) -> None:

@@ -73,8 +73,9 @@ def test_every_optimizer_is_among_them() -> None:
     assert {options["optimizer"] for options in COMBINATIONS} == set(OPTIMIZERS)
 
 
-def test_what_came_after_the_checkpoint_is_forgotten(tmp_path: Path) -> None:
+def test_what_came_after_the_checkpoint_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash: metrics and the best model are ahead of the last checkpoint."""
+    monkeypatch.setattr("elman.training.run.EPOCH_WORTH_SAVING", 0)
     whole, crashed = new_run(tmp_path / "whole"), new_run(tmp_path / "crashed")
     whole.train()
 

@@ -82,7 +82,10 @@ def test_a_model_in_place_of_the_checkpoint_is_refused(tmp_path: Path) -> None:
         TrainingRun.resume(run.folder)
 
 
-def test_after_a_divergence_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
+def test_after_a_divergence_the_last_good_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elman.training.run.EPOCH_WORTH_SAVING", 0)
     run = new_run(tmp_path / "run", optimizer="sgd", clip_norm=0, epochs=50)
 
     def poison(event: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from elman.errors import ConfigError, TextError
+from elman.models.rnnlm import RecurrentLM
 from elman.training.optimizers import SGD
 from elman.training.progress import BlockDone
 from elman.training.schedules import Cosine, Plateau
@@ -199,3 +200,29 @@ def test_the_plot_is_of_the_perplexity_list(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(elman.plots, "plot_perplexities", lambda values, path: (list(values), path))
     assert trainer.plot("curve.png") == (trainer.ppl_list, "curve.png")
     assert len(trainer.ppl_list) == 4
+
+
+# Fresh starts
+
+
+def test_a_lane_whose_block_begins_with_the_end_of_a_line_begins_afresh() -> None:
+    """Two lanes of two steps: lane 1's second block begins with id 7, lane 0's does not."""
+    corpus = np.array([1, 2, 3, 4, 5, 6, 7, 8, 0])
+    starts: list[Any] = []
+
+    class Watched(RecurrentLM):
+        def forward(self, xs: Any, ts: Any) -> float:
+            carried = self.carried_state()
+            starts.append((xs[:, 0].tolist(), None if carried is None else carried.h[0].any(axis=1).tolist()))
+            return super().forward(xs, ts)
+
+    model = Watched(9, 3, 4, "gru", rng=np.random.default_rng(0))
+    RnnlmTrainer(model, SGD(0.1)).fit(corpus[:-1], corpus[1:], 1, 2, 2, fresh_at=7)
+    assert starts == [([1, 5], None), ([3, 7], [True, False])]
+
+
+def test_without_fresh_starts_every_lane_is_carried_on() -> None:
+    whole, other = small_lm(), small_lm()
+    fit(whole)
+    fit(other, fresh_at=V + 5)  # an id that does not occur
+    assert_same_weights(whole, other)

@@ -72,7 +72,7 @@ def evaluate(
 
     Every token is scored, the first one from the end-of-line token ``eos`` (from the empty past where
     eos is None), and the state is carried through the whole text. ``lanes > 1`` cuts the text into that
-    many pieces read side by side, each begun afresh: faster, and very slightly pessimistic.
+    many pieces read side by side, each begun afresh: faster, and pessimistic, the more so the shorter they are.
 
     Raises:
         TextError: there is no token to score.

@@ -34,5 +34,5 @@ def token_scores(text_model: TextModel, line: str) -> Iterator[TokenScore]:
             continue
         log_probs = model.next_log_probs(state)[0]
         rank = 1 + int((log_probs > log_probs[id_]).sum())
-        yield TokenScore(token, -float(log_probs[id_]) / math.log(2), rank, unknown)
+        yield TokenScore(token, 0.0 - float(log_probs[id_]) / math.log(2), rank, unknown)
         state = model.feed(np.array([[id_]]), state)

@@ -157,10 +157,15 @@ class RecurrentLM:
             if hasattr(layer, "train_flg"):
                 layer.train_flg = train_flg
 
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
+    def reset_state(self, lanes: Ids | None = None) -> None:
+        """Forget the carried state, of these lanes or of all: the next block starts from zeros there."""
         for rnn in self.rnn_layers:
-            rnn.reset_state()
+            if lanes is None:
+                rnn.reset_state()
+                continue
+            for carried in (rnn.h, getattr(rnn, "c", None)):
+                if carried is not None:
+                    carried[as_ids(lanes, carried)] = 0
 
     def carried_state(self) -> RecurrentState | None:
         """Return a copy of the state that the next training block starts from; None for zeros."""

@@ -74,8 +74,9 @@ def draw_weights(
 ) -> dict[str, Array]:
     """Return the named weights of a plan; ``rng=None`` draws from NumPy's global stream.
 
-    With ``weight_scale`` every matrix is weight_scale·N(0,1). Biases are 0; without ``weight_scale`` that of
-    an LSTM's forget gate is 1, so that it remembers until it learns to forget (R. Jozefowicz et al., ICML 2015).
+    With ``weight_scale`` every matrix is weight_scale·N(0,1). Biases are 0; without ``weight_scale`` those of
+    an LSTM's forget gate and a GRU's update gate are 1, so that the state is kept until the layer learns to
+    let go of it (R. Jozefowicz et al., ICML 2015).
     """
     randn: Callable[..., Any] = np.random.randn if rng is None else lambda *shape: rng.standard_normal(shape)
     weights: dict[str, Array] = {}
@@ -87,6 +88,6 @@ def draw_weights(
             weights[name] = (randn(*weight.shape) * scale).astype(dtype)
     for name, b in weights.items():
         H = weights["0.Wh"].shape[0]
-        if name.endswith(".b") and b.shape == (4 * H,) and name != "output.b" and weight_scale is None:
-            b[H : 2 * H] = 1
+        if name.endswith(".b") and b.size > H and name != "output.b" and weight_scale is None:
+            b[H : 2 * H] = 1  # both cells have that gate in second place
     return weights

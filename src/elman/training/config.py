@@ -68,6 +68,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
             "at the end of the text: go on at its front, or start again there with the state at zero (one lane)"
         ),
     ] = "circle"
+    fresh_lines: Annotated[
+        bool, choice("let a lane whose block begins at the end of a line begin afresh, as `elman score` does")
+    ] = True
     reduction: Annotated[
         Literal["mean", "sum"], choice("the gradient is of the mean loss over a block, or of the sum")
     ] = "mean"

@@ -219,6 +219,7 @@ class TrainingRun:
             max_value=config.clip_value or None,
             reduction=config.reduction,
             wrap=config.wrap,
+            fresh_at=self.text_model.start_id if config.fresh_lines else None,
             max_iterations=config.iterations or None,
             time_budget=config.time_budget or None,
             valid=None if valid is None else valid.ids,

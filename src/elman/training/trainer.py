@@ -58,6 +58,7 @@ class RnnlmTrainer:
         max_value: float | None = None,
         reduction: Literal["mean", "sum"] = "mean",
         wrap: Wrap = "circle",
+        fresh_at: int | None = None,
         schedule: Schedule | None = None,
         max_iterations: int | None = None,
         time_budget: float | None = None,
@@ -79,6 +80,9 @@ class RnnlmTrainer:
             max_value: clip every gradient entry to [-max_value, max_value].
             reduction: the gradient is of the mean loss over a block's tokens, or of the sum.
             wrap: what happens at the end of the text; see `Lanes`.
+            fresh_at: an id, that of the end of a line: a lane whose block begins with it begins afresh, from
+                zeros. A model that is to score lines by themselves must have learnt such beginnings; the
+                state of a lane that is only ever carried on may never come near them.
             schedule: factor on the optimizer's learning rate; constant unless given.
             max_iterations: end after so many blocks in all.
             time_budget: end after so many seconds of training in all.
@@ -123,7 +127,7 @@ class RnnlmTrainer:
                 )
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
                 with np.errstate(all="ignore"):  # what overflows is found in the loss and the norm
-                    loss, norm = self._train_on_block(lanes, reduction, max_grad, max_value)
+                    loss, norm = self._train_on_block(lanes, fresh_at, reduction, max_grad, max_value)
                 progress.seconds = before + time.perf_counter() - began
                 interval = self._count(loss, lanes, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
@@ -146,13 +150,20 @@ class RnnlmTrainer:
             self.stopped = False
 
     def _train_on_block(
-        self, lanes: Lanes, reduction: str, max_grad: float | None, max_value: float | None
+        self,
+        lanes: Lanes,
+        fresh_at: int | None,
+        reduction: str,
+        max_grad: float | None,
+        max_value: float | None,
     ) -> tuple[float, float]:
         """Return the block's mean loss in nats and the gradient's global norm before clipping."""
         model = self.model
         xs, ts, restarted = lanes.next()
         if restarted:
             model.reset_state()
+        elif fresh_at is not None and (afresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
+            model.reset_state(afresh)
         loss = float(model.forward(xs, ts))
         model.backward(float(ts.size) if reduction == "sum" else 1.0)
         rows = getattr(model, "grad_rows", None) or [None] * len(model.grads)
@@ -181,7 +192,7 @@ class RnnlmTrainer:
             return
         raise TrainingDiverged(
             f"iteration {progress.iteration + 1}: {what} (loss {loss:.4g} nats, gradient norm {norm:.4g}, "
-            f"learning rate {self.optimizer.lr:.4g}); try a smaller learning rate, or clip the gradient's norm"
+            f"learning rate {self.optimizer.lr:.4g}); try a smaller learning rate, or a smaller norm to clip to"
         )
 
     def _count(self, loss: float, lanes: Lanes, eval_interval: int | None) -> IntervalDone | None:
