@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from elman import SGD, RnnlmTrainer, SimpleRnnlm
+from elman import SGD, RnnlmTrainer, SimpleRnnlm, World, load
 from elman import ptb as ptb_words
+from elman.evaluation.answers import share_right
 
 SEEDS = range(5)
 EPOCHS = (1, 10, 30, 50, 75, 100)
@@ -115,23 +116,31 @@ def min_char_rnn() -> None:
 
 
 def rooms() -> None:
-    """Every cell on the rooms world, beside the 3-gram and the exact optimum, on its test text."""
-    print(
-        "`elman train rooms -o RUN --cell CELL …` (below), then `elman eval RUN rooms`: test perplexity per word\n"
-    )
+    """The cells on the world rooms: test perplexity beside the exact optimum, and answers in lines of their own."""
     options = ["--wordvec", "32", "--hidden", "64", "--time-size", "50"]
     options += ["--schedule", "cosine", "--embedding-scale", "0.5", "--epochs", "16"]
+    print(
+        f"`elman train CORPUS --cell CELL --lr LR {' '.join(options)} -o RUN`, then `elman eval RUN CORPUS`;"
+    )
+    print("right answers by `elman.evaluation.answers.share_right` over 5,000 words of new lines\n")
     rows = []
-    for name, cell, lr in (("rooms", "rnn", "0.005"), ("rooms", "lstm", "0.01"), ("rooms", "gru", "0.01"),
-                           ("rooms-ko", "gru", "0.01")):  # fmt: skip
-        run = f"{name}-{cell}"
-        elman("train", name, "--cell", cell, "--lr", lr, *options, "-o", run, "-q")
+    for name, cell, lr, *more in (
+        ("rooms", "rnn", "0.005"),
+        ("rooms", "lstm", "0.01"),
+        ("rooms", "gru", "0.01"),
+        ("rooms", "gru", "0.01", "--no-fresh-lines"),
+        ("rooms-ko", "gru", "0.01"),
+    ):
+        run = "-".join([name, cell, *more])
+        elman("train", name, "--cell", cell, "--lr", lr, *options, *more, "-o", run, "-q")
         found = json.loads(elman("eval", run, name, "--json"))
         seconds = max(e["seconds"] for e in metrics(run, "epoch"))
-        optimum = found["lowest_possible_perplexity"]
-        rows.append([name, cell, lr, f"{found['perplexity']:.4f}", f"{optimum:.4f}", f"{seconds:.0f}"])
-    print(f"options: `{' '.join(options)} --cell CELL --lr LR`\n")
-    table(["corpus", "cell", "lr", "perplexity", "lowest possible", "seconds"], rows)
+        world = World("ko" if name.endswith("ko") else "en")
+        right = share_right(load(run), world, world.text(5_000, np.random.default_rng(0)).splitlines())
+        optimum = f"{found['lowest_possible_perplexity']:.4f}"
+        shown = [name, " ".join([cell, *more]), lr, f"{found['perplexity']:.4f}", optimum]
+        rows.append([*shown, f"{right:.1%}", f"{seconds:.0f}"])
+    table(["corpus", "cell", "lr", "perplexity", "lowest possible", "right answers", "seconds"], rows)
 
 
 def ptb() -> None:

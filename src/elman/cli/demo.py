@@ -9,6 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from elman.errors import MissingExtra
+from elman.evaluation.answers import share_right
 from elman.evaluation.perplexity import begin
 from elman.evaluation.scoring import score_line
 from elman.generation import Sampler, generate
@@ -82,10 +83,11 @@ def command(output: Path, language: str) -> None:
     }
     for name, text_model in models.items():
         _ask(name, text_model, question)
-    lines = _lines_of(gru_run)
-    click.echo(f"\n  The right name first, in {len(lines)} such lines that no model has seen:")
+    world = World(language)
+    lines = world.text(5_000, np.random.default_rng(0)).splitlines()
+    click.echo(f"\n  The right name first, in {len(lines)} such lines, each read by itself:")
     for name, text_model in models.items():
-        click.echo(f"  {name:<22}{_share_right(text_model, World(language), lines):.0%}")
+        click.echo(f"  {name:<22}{share_right(text_model, world, lines):7.1%}")
 
     _heading("3. Which is the more natural? (a character model of `hello`)")
     hello = _learn(output / "hello", "hello", HELLO, quiet=True)
@@ -148,27 +150,6 @@ def _ask(name: str, text_model: TextModel, question: str) -> None:
     best = np.argsort(-probs, kind="stable")[:4]
     answers = "   ".join(f"{vocabulary.token(int(k))} {probs[k]:6.2%}" for k in best)
     click.echo(f"  {name:<22}{answers}")
-
-
-def _lines_of(run: TrainingRun, count: int = 200) -> list[list[str]]:
-    """Return the first lines of the run's validation text (else of its training text), as tokens without their end."""
-    vocabulary = run.text_model.vocabulary
-    ids = run.corpora.valid.ids if run.corpora.valid is not None else run.corpora.train.ids
-    tokens = vocabulary.decode(ids[: 100 * count])
-    ends = [k for k, token in enumerate(tokens) if token == vocabulary.eos][:count]
-    return [tokens[start:end] for start, end in zip([0, *(end + 1 for end in ends)], ends, strict=False)]
-
-
-def _share_right(text_model: TextModel, world: World, lines: list[list[str]]) -> float:
-    """Return in which share of lines the model's first choice for the greeted person is right."""
-    model, vocabulary = text_model.model, text_model.vocabulary
-    right = 0
-    for line in lines:
-        (answer,) = np.flatnonzero(world.distance(line))
-        past = vocabulary.encode(line[:answer])[None].astype(np.intp)
-        state = model.feed(past, begin(model, text_model.start_id))
-        right += int(model.next_log_probs(state)[0].argmax()) == vocabulary.id(line[answer])
-    return right / len(lines)
 
 
 def _rank(text_model: TextModel, sentences: list[str]) -> None:
