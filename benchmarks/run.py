@@ -167,7 +167,7 @@ def korean() -> None:
     """The character recipe on Korean news, the last 10 % held out."""
     path = corpus("korean", "wikinews.txt")
     if path is not None:
-        _characters(path, "korean", "--epochs", "12")
+        _characters(path, "korean", "--epochs", "8", "--min-count", "2")
 
 
 def _characters(path: Path, run: str, *options: str) -> None:
