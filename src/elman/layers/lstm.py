@@ -99,20 +99,17 @@ class TimeLSTM:
         H = self.Wh.shape[0]
         xp, buffers = namespace(self.Wh), self._buffers
         zs = self.projection.forward(time_major(xs))  # (T, N, 4H), x_t·Wx + b of the whole block
-        xp.multiply(zs, self._slope, out=zs)
-        Wh = buffers.get("Wh", (H, 4 * H), self.Wh)
-        xp.multiply(self.Wh, self._slope, out=Wh)
-
-        hs = buffers.get("hs", (T + 1, N, H), Wh)  # hs[0] is the incoming state
-        cs = buffers.get("cs", (T + 1, N, H), Wh)  # cs[0] likewise
-        tanh_cs = buffers.get("tanh_cs", (T, N, H), Wh)
-        gates = buffers.get("gates", (T, N, 4 * H), Wh)
-        ig = buffers.get("ig", (N, H), Wh)
+        hs = buffers.get("hs", (T + 1, N, H), self.Wh)  # hs[0] is the incoming state
+        cs = buffers.get("cs", (T + 1, N, H), self.Wh)  # cs[0] likewise
+        tanh_cs = buffers.get("tanh_cs", (T, N, H), self.Wh)
+        gates = buffers.get("gates", (T, N, 4 * H), self.Wh)
+        ig = buffers.get("ig", (N, H), self.Wh)
         hs[0], cs[0] = self._incoming("h", self.h, N), self._incoming("c", self.c, N)
         for t in range(T):
             gate, c, tanh_c = gates[t], cs[t + 1], tanh_cs[t]
-            xp.matmul(hs[t], Wh, out=gate)
+            xp.matmul(hs[t], self.Wh, out=gate)
             xp.add(gate, zs[t], out=gate)
+            xp.multiply(gate, self._slope, out=gate)
             xp.tanh(gate, out=gate)
             xp.multiply(gate, self._slope, out=gate)
             xp.add(gate, self._shift, out=gate)
