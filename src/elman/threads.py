@@ -11,7 +11,7 @@ def suited_threads(multiplications: int) -> Iterator[None]:
     """Within the block, keep the BLAS to one thread unless the largest product is worth sharing.
 
     Waking threads for a product of a few microseconds costs more than it gains, many times so where the
-    cores are shared with other work.
+    cores are shared with other work. A model that reads one token at a time makes no large products (0).
     """
     if multiplications >= WORTH_SHARING:
         yield

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from elman.errors import MissingExtra
 from elman.evaluation.answers import share_right
+from elman.evaluation.optimum import LOWEST
 from elman.evaluation.perplexity import begin
 from elman.evaluation.scoring import score_line
 from elman.generation import Sampler, generate
@@ -116,7 +117,7 @@ def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> Tr
 
     def watch(event: Event) -> None:
         if isinstance(event, EpochDone) and event.valid_perplexity is not None:
-            bar = _gauge(event.valid_perplexity, references["lowest possible"], references["3-gram"])
+            bar = _gauge(event.valid_perplexity, references[LOWEST], references["3-gram"])
             click.echo(f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}")
 
     if not quiet:

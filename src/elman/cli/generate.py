@@ -8,6 +8,7 @@ import numpy as np
 from elman.evaluation.perplexity import begin
 from elman.generation import Sampler, generate
 from elman.models.file import load
+from elman.threads import suited_threads
 
 
 @click.command("generate", no_args_is_help=True)
@@ -62,6 +63,7 @@ def command(
 
     decoder = text_model.tokenizer.decoder()
     click.echo("".join(decoder.push(token) for token in tokens), nl=False)
-    for token_id in generate(model, state, sampler, np.random.default_rng(seed), length):
-        click.echo(decoder.push(vocabulary.token(token_id)), nl=False)
+    with suited_threads(0):
+        for token_id in generate(model, state, sampler, np.random.default_rng(seed), length):
+            click.echo(decoder.push(vocabulary.token(token_id)), nl=False)
     click.echo(decoder.finish())

@@ -13,6 +13,7 @@ from elman.evaluation.scoring import LineScore, score_line
 from elman.evaluation.surprisal import token_scores
 from elman.models.file import load
 from elman.models.text_model import TextModel
+from elman.threads import suited_threads
 
 
 @click.command("score", no_args_is_help=True)
@@ -31,14 +32,12 @@ def command(run: Path, file: str, per_token: bool, as_json: bool, encoding: str)
     text_model = load(run)
     show = _show_tokens if per_token else _show_line
     lines = read_lines(file, encoding)
-    first = list(
-        itertools.islice(lines, 1)
-    )  # a file that cannot be read is an error before there is any output
+    first = list(itertools.islice(lines, 1))  # what cannot be read is an error before there is any output
     if not as_json:
         click.echo("\t".join(TOKEN_COLUMNS if per_token else LINE_COLUMNS))
-    impossible = 0
-    for number, line in enumerate(itertools.chain(first, lines), 1):
-        impossible += show(text_model, number, line, as_json)
+    with suited_threads(0):
+        numbered = enumerate(itertools.chain(first, lines), 1)
+        impossible = sum(show(text_model, number, line, as_json) for number, line in numbered)
     if impossible:
         click.echo(
             f"elman: lines with tokens that are not in the vocabulary, which has no <unk>: {impossible:,}; their "

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from elman.evaluation.optimum import LOWEST
 from elman.training.progress import BlockDone, EpochDone, Event
 from elman.training.run import TrainingRun
 
@@ -83,6 +84,8 @@ class Watcher:
         if self.quiet:
             return
         valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
+        lowest = self.run.corpora.references.get(LOWEST)
+        valid += "" if lowest is None else f" ({LOWEST} {lowest:.3f})"
         self.bar.write(
             f"epoch {event.epoch}: perplexity {event.perplexity:.3f}{valid}{' *' if event.improved else ''} "
             f"(learning rate {event.lr:.3g}, {event.seconds:.1f} s)",

@@ -9,6 +9,7 @@ from elman.models.rooms_truth import RoomsTruth
 from elman.text.rooms import World
 from elman.text.vocabulary import Vocabulary
 
+LOWEST = "lowest possible"  # the name of that perplexity among a run's references
 WORLDS = {"rooms": "en", "rooms-ko": "ko"}
 
 

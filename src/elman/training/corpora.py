@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from elman.errors import DatasetError, TextError
-from elman.evaluation.optimum import rooms_optimum
+from elman.evaluation.optimum import LOWEST, rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.ngram import NgramModel
 from elman.text import datasets
@@ -105,5 +105,5 @@ def _references(corpus: str, train: Corpus, valid: Corpus) -> dict[str, float]:
     markov = NgramModel.train(train.ids, len(vocabulary), order=3)
     return {
         "3-gram": evaluate(markov, valid.ids, eos=vocabulary.eos_id).perplexity,
-        "lowest possible": optimum.perplexity,
+        LOWEST: optimum.perplexity,
     }
