@@ -14,6 +14,7 @@ from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel
 
 BLOCK = 512  # steps read at a time: bounds the memory whatever the text's length
+BLOCK_TOKENS = 32 * BLOCK  # of all lanes together: bounds it whatever their number
 _LARGEST = math.log(sys.float_info.max)
 
 
@@ -80,7 +81,7 @@ def evaluate(
     if len(ids) == 0:
         raise TextError("the text holds no token to evaluate")
     known = np.asarray(ids)
-    if np.issubdtype(known.dtype, np.signedinteger):
+    if np.issubdtype(known.dtype, np.signedinteger) and known.min() < 0:
         known = known[known >= 0]
     missing = len(ids) - len(known)
     lanes = max(1, min(lanes, len(known) // 2))
@@ -93,8 +94,9 @@ def evaluate(
         if piece.size == 0:
             continue
         state = begin(model, eos, len(piece))
-        for k in range(0, piece.shape[1], BLOCK):
-            block = piece[:, k : k + BLOCK].astype(np.intp)
+        steps = max(1, min(BLOCK, BLOCK_TOKENS // len(piece)))
+        for k in range(0, piece.shape[1], steps):
+            block = piece[:, k : k + steps].astype(np.intp)
             log_probs, state = model.target_log_probs(block, state)
             nll -= float(log_probs.sum(dtype=np.float64))
             if unk is not None:
