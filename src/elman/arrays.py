@@ -16,6 +16,8 @@ Array = Any  # numpy.ndarray or torch.Tensor: the layers treat them alike
 
 def is_torch(array: Array) -> bool:
     """Tell whether ``array`` is a torch tensor, without importing torch."""
+    if isinstance(array, np.ndarray):  # the usual case, and asked many times a block
+        return False
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 

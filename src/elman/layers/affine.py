@@ -1,6 +1,6 @@
 """The affine layer: scores of every word at every step."""
 
-from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
+from elman.arrays import Array, Buffers, batch_major, namespace, time_major, zeros
 from elman.layers.base import check_gradient, check_sequence, check_weights
 
 
@@ -38,5 +38,5 @@ class TimeAffine:
         xp.matmul(self._rows.T, rows, out=dW)
         db[...] = rows.sum(axis=0)
         dxs = self._buffers.get("dxs", (T, N, H), W)
-        xp.matmul(rows, contiguous(W.T), out=dxs.reshape(T * N, H))
+        xp.matmul(rows, W.T, out=dxs.reshape(T * N, H))
         return batch_major(dxs)

@@ -8,7 +8,7 @@ probabilities, into the loss and, while they are at hand, into their gradients.
 from elman.arrays import Array, Buffers, as_ids, asarray, batch_major, namespace, time_major, zeros
 from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights
-from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
+from elman.layers.softmax import IGNORE_LABEL, check_targets, exp_rows, log_softmax_rows
 
 CHUNK_SCORES = (
     1 << 21
@@ -93,16 +93,10 @@ class TimeAffineSoftmaxWithLoss:
         xp = namespace(W)
         xp.matmul(rows, W, out=probs)
         xp.add(probs, b, out=probs)
-        xp.subtract(probs, xp.amax(probs, axis=1, keepdims=True), out=probs)
-        every = as_ids(range(len(rows)), W)
-        chosen = probs[every, targets]  # (K,), before the exponential
-        xp.exp(probs, out=probs)
-        sums = probs.sum(axis=1)  # (K,)
-        loss = float(((xp.log(sums) - chosen) * weights).sum())
-
+        sums, nll = exp_rows(probs, targets)
         dscores = probs  # (softmax - one-hot)·weight
         xp.multiply(dscores, (weights / sums)[:, None], out=dscores)
-        dscores[every, targets] -= weights
+        dscores[as_ids(range(len(rows)), W), targets] -= weights
         xp.matmul(dscores, W.T, out=drows)
         if first:
             xp.matmul(rows.T, dscores, out=dW)
@@ -112,7 +106,7 @@ class TimeAffineSoftmaxWithLoss:
             xp.matmul(rows.T, dscores, out=part)
             dW += part
             db += dscores.sum(axis=0)
-        return loss
+        return float((nll * weights).sum())
 
     def backward(self, dout: float = 1.0) -> Array:
         """Return dxs (N, T, H), with it and the gradients of W and b scaled by dout."""

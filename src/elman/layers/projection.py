@@ -1,6 +1,6 @@
 """The input side of a recurrent layer, x_t·Wx + b, for all T steps in one product."""
 
-from elman.arrays import Array, Buffers, contiguous, namespace, zeros
+from elman.arrays import Array, Buffers, namespace, zeros
 from elman.errors import ShapeError
 
 
@@ -46,5 +46,5 @@ class InputProjection:
             return dzs
         xp.matmul(self._xs.reshape(T * N, self.D).T, rows, out=self.weight_grads[0])
         dxs = self._buffers.get("dxs", (T, N, self.D), self.b)
-        xp.matmul(rows, contiguous(self.Wx.T), out=dxs.reshape(T * N, self.D))
+        xp.matmul(rows, self.Wx.T, out=dxs.reshape(T * N, self.D))
         return dxs

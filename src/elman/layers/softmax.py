@@ -14,6 +14,19 @@ def log_softmax_rows(scores: Array) -> Array:
     return scores
 
 
+def exp_rows(scores: Array, targets: Array) -> tuple[Array, Array]:
+    """Turn scores (K, V) into exp(score - maximum of its row), in place.
+
+    Return the sums of the rows (K,), which make probabilities of them, and -ln P(target) (K,).
+    """
+    xp = namespace(scores)
+    xp.subtract(scores, xp.amax(scores, axis=1, keepdims=True), out=scores)
+    chosen = scores[as_ids(range(len(scores)), scores), targets]  # (K,), before the exponential
+    xp.exp(scores, out=scores)
+    sums = scores.sum(axis=1)
+    return sums, xp.log(sums) - chosen
+
+
 def check_targets(ts: Array, ignore_label: int, vocab_size: int) -> tuple[Array, Array, int]:
     """Return ids safe to index with (K,), which of them count (K,), and how many do.
 
@@ -62,20 +75,18 @@ class TimeSoftmaxWithLoss:
             ts = ts.argmax(axis=2)
         ids = time_major(as_ids(ts, xs)).reshape(-1)  # (T·N,)
         self._targets, self._counted, self._count = check_targets(ids, self.ignore_label, V)
-        log_probs = self._buffers.get("log_probs", (T * N, V), xs)
-        log_probs.reshape(T, N, V)[...] = time_major(xs)
-        log_softmax_rows(log_probs)
-        self._log_probs, self._shape = log_probs, (T, N, V)
-        chosen = log_probs[as_ids(range(T * N), xs), self._targets]  # (T·N,)
-        return -float(chosen[self._counted].sum()) / self._count
+        exps = self._buffers.get("exps", (T * N, V), xs)
+        exps.reshape(T, N, V)[...] = time_major(xs)
+        self._sums, nll = exp_rows(exps, self._targets)
+        self._exps, self._shape = exps, (T, N, V)
+        return float(nll[self._counted].sum()) / self._count
 
     def backward(self, dout: float = 1.0) -> Array:
         """Return dxs (N, T, V): (softmax - one-hot)·dout / (number of counted positions)."""
         T, N, V = self._shape
-        xp = namespace(self._log_probs)
-        dxs = self._buffers.get("dxs", (T * N, V), self._log_probs)
-        xp.exp(self._log_probs, out=dxs)
-        dxs[as_ids(range(T * N), dxs), self._targets] -= 1
+        weight = dout / self._count
+        dxs = self._buffers.get("dxs", (T * N, V), self._exps)
+        namespace(dxs).multiply(self._exps, (weight / self._sums)[:, None], out=dxs)
+        dxs[as_ids(range(T * N), dxs), self._targets] -= weight
         dxs[~self._counted] = 0
-        xp.multiply(dxs, dout / self._count, out=dxs)
         return batch_major(dxs.reshape(T, N, V))
