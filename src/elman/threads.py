@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-WORTH_SHARING = 300_000_000  # multiplications in the largest product, from which on several threads pay
+WORTH_SHARING = 100_000_000  # multiplications in the largest product, from which on several threads pay
 
 
 @contextmanager
