@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from elman.errors import MissingExtra
 from elman.evaluation.answers import share_right
 from elman.evaluation.optimum import LOWEST
-from elman.evaluation.perplexity import begin
+from elman.evaluation.perplexity import begin, read
 from elman.evaluation.scoring import score_line
 from elman.generation import Sampler, generate
 from elman.models.ngram import NgramModel
@@ -146,8 +146,7 @@ def _ask(name: str, text_model: TextModel, question: str) -> None:
     """Print the most probable next words."""
     model, vocabulary = text_model.model, text_model.vocabulary
     _, ids = text_model.encode(question)
-    state = model.feed(ids[None].astype(np.intp), begin(model, text_model.start_id))
-    probs = np.exp(model.next_log_probs(state)[0])
+    probs = np.exp(model.next_log_probs(read(model, ids, text_model.start_id))[0])
     best = np.argsort(-probs, kind="stable")[:4]
     answers = "   ".join(f"{vocabulary.token(int(k))} {probs[k]:6.2%}" for k in best)
     click.echo(f"  {name:<22}{answers}")

@@ -1,8 +1,6 @@
 """`elman eval`: the perplexity of a text, with everything that defines the number."""
 
 import contextlib
-import json
-import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import click
 
 from elman.cli import standard_input
+from elman.cli.json_lines import to_json
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.file import load
@@ -47,8 +46,7 @@ def command(run: Path, text: str, split: str, encoding: str, lanes: int, as_json
             err=True,
         )
     if as_json:
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
-        click.echo(json.dumps(finite, ensure_ascii=False))
+        click.echo(to_json(found))
     else:
         click.echo(table(found))
 
@@ -73,8 +71,6 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
     found = evaluate(
         text_model.model, corpus.ids, eos=text_model.start_id, unk=vocabulary.unk_id, lanes=lanes
     )
-    read = found.tokens if found.unknown_scored else found.tokens - found.unknown
-    pieces = max(1, min(lanes, read // 2))
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
     numbers: dict[str, Any] = {
         "unit": text_model.unit,
@@ -93,7 +89,9 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces",
+        "state": "carried through the text"
+        if found.lanes == 1
+        else f"carried through each of {found.lanes} pieces",
     }
     if optimum is not None:
         numbers["lowest_possible_perplexity"] = optimum.perplexity

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from elman.evaluation.perplexity import begin
+from elman.evaluation.perplexity import read
 from elman.generation import Sampler, generate
 from elman.models.file import load
 from elman.threads import suited_threads
@@ -56,10 +56,7 @@ def command(
     if unknown:
         what = "left out" if vocabulary.unk_id is None else "read as <unk>"
         click.echo(f"elman: not in the vocabulary, {what}: {' '.join(dict.fromkeys(unknown))}", err=True)
-    state = begin(model, text_model.start_id)
-    ids = ids[ids >= 0]
-    if len(ids):
-        state = model.feed(ids[None].astype(np.intp), state)
+    state = read(model, ids, text_model.start_id)
 
     decoder = text_model.tokenizer.decoder()
     click.echo("".join(decoder.push(token) for token in tokens), nl=False)

@@ -1,13 +1,14 @@
 """`elman score`: the probability of every line."""
 
 import itertools
-import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from elman.cli.json_lines import to_json
 from elman.cli.lines import read_lines
 from elman.evaluation.scoring import LineScore, score_line
 from elman.evaluation.surprisal import token_scores
@@ -55,7 +56,7 @@ def _show_line(text_model: TextModel, number: int, line: str, as_json: bool) -> 
     score = score_line(text_model, line)
     impossible = math.isinf(score.nll_nats)
     if as_json:
-        click.echo(json.dumps(_finite(_as_dict(score) | {"text": line}), ensure_ascii=False))
+        click.echo(to_json(_as_dict(score) | {"text": line}))
     else:
         numbers = f"{score.ln_prob:.4f}\t{score.log10_prob:.4f}\t{score.perplexity:.4f}"
         click.echo(f"{numbers}\t{score.tokens}\t{score.unknown}\t{line}")
@@ -68,14 +69,7 @@ def _show_tokens(text_model: TextModel, number: int, line: str, as_json: bool) -
     for score in token_scores(text_model, line):
         impossible |= math.isinf(score.surprisal_bits)
         if as_json:
-            values = {
-                "line": number,
-                "token": score.token,
-                "surprisal_bits": score.surprisal_bits,
-                "rank": score.rank,
-                "unknown": score.unknown,
-            }
-            click.echo(json.dumps(_finite(values), ensure_ascii=False))
+            click.echo(to_json({"line": number, **asdict(score)}))
         else:
             shown = _visible(score.token, text_model.unit == "byte")
             click.echo(f"{number}\t{shown}\t{score.surprisal_bits:.4f}\t{score.rank}\t{int(score.unknown)}")
@@ -97,8 +91,3 @@ def _as_dict(score: LineScore) -> dict[str, Any]:
         "tokens": score.tokens,
         "unknown": score.unknown,
     }
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with None for what JSON cannot hold."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

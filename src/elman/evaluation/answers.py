@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elman.evaluation.perplexity import begin
+from elman.evaluation.perplexity import read
 from elman.models.text_model import TextModel
 from elman.text.rooms import World
 
@@ -22,7 +22,6 @@ def share_right(text_model: TextModel, world: World, lines: Sequence[str]) -> fl
     for line in lines:
         tokens = line.split()
         (answer,) = np.flatnonzero(world.distance(tokens))
-        past = vocabulary.encode(tokens[:answer])[None].astype(np.intp)  # (1, T)
-        state = model.feed(past, begin(model, text_model.start_id))
+        state = read(model, vocabulary.encode(tokens[:answer]), text_model.start_id)
         right += int(model.next_log_probs(state)[0].argmax()) == vocabulary.id(tokens[answer])
     return right / len(lines)

@@ -6,11 +6,11 @@ from elman.errors import ElmanError
 from elman.evaluation.perplexity import Evaluation, evaluate
 from elman.models.base import Ids
 from elman.models.rooms_truth import RoomsTruth
+from elman.text.builtin import LANGUAGES
 from elman.text.rooms import World
 from elman.text.vocabulary import Vocabulary
 
 LOWEST = "lowest possible"  # the name of that perplexity among a run's references
-WORLDS = {"rooms": "en", "rooms-ko": "ko"}
 
 
 def rooms_optimum(corpus: str, ids: Ids, vocabulary: Vocabulary) -> Evaluation | None:
@@ -18,10 +18,10 @@ def rooms_optimum(corpus: str, ids: Ids, vocabulary: Vocabulary) -> Evaluation |
 
     None where ``corpus`` is no such world, or the text is none that it can say.
     """
-    if corpus not in WORLDS:
+    if corpus not in LANGUAGES:
         return None
     try:
-        truth = RoomsTruth(World(WORLDS[corpus]), vocabulary.tokens)
+        truth = RoomsTruth(World(LANGUAGES[corpus]), vocabulary.tokens)
     except ElmanError:
         return None
     evaluation = evaluate(truth, ids, eos=vocabulary.eos_id)

@@ -37,6 +37,7 @@ class Evaluation:
     unknown: int = 0
     unknown_nll_nats: float = 0.0
     unknown_scored: bool = True
+    lanes: int = 1  # pieces read side by side
 
     @property
     def perplexity(self) -> float:
@@ -64,6 +65,13 @@ def begin(model: LanguageModel, eos: int | None, lanes: int = 1) -> Any:
     """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
     state = model.start(lanes)
     return state if eos is None else model.feed(np.full((lanes, 1), eos), state)
+
+
+def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
+    """Return the one-lane state after a text of ids (n,), from its beginning on; ids below 0 are not read."""
+    state = begin(model, eos)
+    known = np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)
+    return model.feed(known[None], state) if len(known) else state
 
 
 def evaluate(
@@ -102,4 +110,4 @@ def evaluate(
             if unk is not None:
                 unknown += int((block == unk).sum())
                 unknown_nll -= float(log_probs[block == unk].sum(dtype=np.float64))
-    return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0)
+    return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0, lanes=lanes)

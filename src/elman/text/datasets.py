@@ -8,10 +8,10 @@ from typing import IO
 from elman.errors import DatasetError, TextError
 from elman.text import builtin
 from elman.text.download import download
-from elman.text.registry import Dataset, datasets, like, named
+from elman.text.registry import Dataset, datasets, is_named, like, named
 from elman.text.storage import cache_folder, writing
 
-__all__ = ["Dataset", "datasets", "fetch", "locate", "resolve", "spool"]
+__all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
 
 
 def locate(name: str | Dataset) -> dict[str, Path] | None:
@@ -41,7 +41,7 @@ def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[P
     ``*.txt`` are taken in order of their paths, at any depth, but hidden ones. Raises TextError or
     DatasetError where there is nothing of the kind.
     """
-    if corpus in (known.name for known in datasets()):
+    if is_named(corpus):
         return [_obtain(named(corpus), split, progress, None)]
     path = Path(corpus)
     if path.is_dir():

@@ -44,6 +44,11 @@ def named(name: str) -> Dataset:
         raise DatasetError(message) from None
 
 
+def is_named(name: str) -> bool:
+    """Tell whether there is a corpus of this name."""
+    return name in _all()
+
+
 def like(name: str) -> str:
     """Return a question that names the corpora whose names are close to this one, or nothing."""
     matches = get_close_matches(name, _all(), n=2)

@@ -79,7 +79,7 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
         return None
     if valid is not None:
         return datasets.resolve(valid, "valid")
-    if not _is_named(corpus) or config.max_tokens:
+    if not datasets.is_named(corpus) or config.max_tokens:
         return None
     try:
         return datasets.resolve(corpus, "valid")
@@ -89,11 +89,7 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
 
 def lasting(source: str) -> str:
     """Return a corpus argument that means the same text from any folder: a path becomes absolute."""
-    return source if source == NO_VALIDATION or _is_named(source) else str(Path(source).absolute())
-
-
-def _is_named(source: str) -> bool:
-    return any(known.name == source for known in datasets.datasets())
+    return source if source == NO_VALIDATION or datasets.is_named(source) else str(Path(source).absolute())
 
 
 def _references(corpus: str, train: Corpus, valid: Corpus) -> dict[str, float]:

@@ -114,10 +114,12 @@ class RnnlmTrainer:
         before, began = progress.seconds, time.perf_counter()
         base_lr = self.optimizer.lr
 
+        def in_time() -> bool:
+            return time_budget is None or progress.seconds < time_budget
+
         def goes_on() -> bool:
-            in_time = time_budget is None or progress.seconds < time_budget
             patient = patience is None or progress.epochs_without_gain < patience
-            return progress.iteration < blocks and in_time and patient and not self.stopped
+            return progress.iteration < blocks and in_time() and patient and not self.stopped
 
         largest = batch_size * time_size * max(p.size for p in self.model.params)
         with suited_threads(largest), self._afterwards(base_lr):
@@ -133,8 +135,7 @@ class RnnlmTrainer:
                 events: list[Event] = [] if interval is None else [interval]
                 block = self._block_done(loss, norm, batch_size * time_size)
                 whole = progress.block_in_epoch >= lanes.blocks_per_epoch
-                in_time = time_budget is None or progress.seconds < time_budget
-                if whole or progress.iteration == blocks or not in_time:
+                if whole or progress.iteration == blocks or not in_time():
                     events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
                     progress.seconds = before + time.perf_counter() - began
                 for event in (*events, block):
