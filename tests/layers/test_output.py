@@ -34,7 +34,8 @@ def two_layers(W: Any, b: Any, xs: Any, ts: Any, dout: float = 1.0) -> tuple[Any
 
 def set_rows_per_chunk(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(output, "CHUNK_SCORES", rows * V)
-    assert output.rows_per_chunk(V) == rows
+    monkeypatch.setattr(output, "LEAST_ROWS", 1)
+    assert output.rows_per_chunk(100 * rows, V) == rows
 
 
 @settings(derandomize=True, deadline=None, max_examples=30, database=None)

@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.layers import TimeEmbedding
-from elman.training.clipping import clip_by_norm, clip_by_value, global_norm, merge_shared
+from elman.training.clipping import global_norm, merge_shared, norm_scale
+from elman.training.optimizers import SGD
 
 ROWS = np.array([0, 3])
 
@@ -31,43 +32,37 @@ def test_the_norm_is_that_of_all_gradients_together(rows: list[Any]) -> None:
     assert global_norm(grads, rows) == pytest.approx(expected, rel=1e-14)
 
 
+def clipped(rows: list[Any], **clipping: Any) -> list[Any]:
+    """Return what an update takes for the gradients: the change of zeros by a rate of -1."""
+    grads, params = gradients(), [np.zeros_like(g) for g in gradients()]
+    SGD(lr=-1.0).update(params, grads, rows, **clipping)
+    for grad, before in zip(grads, gradients(), strict=True):
+        assert_array_equal(grad, before)
+    return params
+
+
 @with_and_without_rows
 def test_clipping_by_norm_scales_all_alike(rows: list[Any]) -> None:
-    grads, before = gradients(), gradients()
-    norm = global_norm(grads, rows)
-    clip_by_norm(grads, rows, norm, norm / 4)
-    assert global_norm(grads, rows) == pytest.approx(norm / 4, rel=1e-5)
-    rate = (norm / 4) / (norm + 1e-6)
-    for grad, old in zip(grads, before, strict=True):
-        assert_array_equal(grad, old * rate)
+    norm = global_norm(gradients(), rows)
+    scale = norm_scale(norm, norm / 4)
+    found = clipped(rows, scale=scale)
+    assert global_norm(found, rows) == pytest.approx(norm / 4, rel=1e-5)
+    for changed, grad in zip(found, gradients(), strict=True):
+        assert_array_equal(changed, grad * scale)
 
 
 @with_and_without_rows
 def test_a_small_gradient_is_not_clipped(rows: list[Any]) -> None:
-    grads, before = gradients(), gradients()
-    norm = global_norm(grads, rows)
-    clip_by_norm(grads, rows, norm, norm * 1.01)
-    clip_by_value(grads, rows, 100)
-    for grad, old in zip(grads, before, strict=True):
-        assert_array_equal(grad, old)
+    norm = global_norm(gradients(), rows)
+    assert norm_scale(norm, norm * 1.01) == norm_scale(norm, None) == 1
+    for changed, grad in zip(clipped(rows, limit=100.0), gradients(), strict=True):
+        assert_array_equal(changed, grad)
 
 
 @with_and_without_rows
-def test_clipping_by_value_clips_every_entry(rows: list[Any]) -> None:
-    grads, before = gradients(), gradients()
-    same = list(grads)
-    clip_by_value(grads, rows, 0.3)
-    for grad, old, array in zip(grads, before, same, strict=True):
-        assert grad is array
-        assert_array_equal(grad, np.clip(old, -0.3, 0.3))
-
-
-def test_clipping_is_in_place_whatever_the_layout() -> None:
-    base = np.arange(12.0).reshape(3, 4)
-    clip_by_norm([base.T], [None], global_norm([base.T], [None]), 1.0)
-    assert np.linalg.norm(base) == pytest.approx(1, rel=1e-5)
-    clip_by_value([base.T], [None], 0.1)
-    assert base.max() == 0.1
+def test_clipping_by_value_clips_every_entry_after_scaling(rows: list[Any]) -> None:
+    for changed, grad in zip(clipped(rows, scale=0.5, limit=0.3), gradients(), strict=True):
+        assert_array_equal(changed, np.clip(0.5 * grad, -0.3, 0.3))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

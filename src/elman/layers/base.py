@@ -3,6 +3,7 @@
 from typing import Any, Protocol, runtime_checkable
 
 from elman.arrays import Array, asarray
+from elman.compiled import serves
 from elman.errors import ShapeError
 
 
@@ -58,3 +59,12 @@ def check_weights(owner: str, **expected: tuple[Array, tuple[int, ...]]) -> None
     for name, (array, shape) in expected.items():
         if tuple(array.shape) != shape:
             raise ShapeError(f"{owner}: {name} must be {shape}, got {tuple(array.shape)}")
+
+
+def fused_loops(like: Array) -> Any:
+    """Return the module `elman.layers.fused` where it serves arrays like this one; None where it does not."""
+    if not serves(like):
+        return None
+    from elman.layers import fused
+
+    return fused

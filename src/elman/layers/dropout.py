@@ -1,10 +1,11 @@
 """Dropout: while training, forget a random part of the signal and scale up the rest."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from elman.arrays import Array, asarray, batch_major, time_major
+from elman.arrays import Array, Buffers, asarray, attended, batch_major, namespace, time_major
 from elman.errors import ConfigError, ShapeError
 from elman.layers.base import check_gradient
 
@@ -27,23 +28,74 @@ class TimeDropout:
         self.rng = rng if rng is not None else np.random.default_rng()
         self.train_flg = True
         self._mask: Any = None
+        self._buffers = Buffers()
 
     def forward(self, xs: Array) -> Array:
         """Return xs (N, T, D), with units dropped while training."""
+        dropped = self.begin(xs)
+        self.forward_steps(0, xs.shape[1])
+        return dropped
+
+    def backward(self, dout: Array) -> Array:
+        """Return the gradient (N, T, D), zero where the unit was dropped."""
+        dxs = self.begin_backward(dout)
+        self.backward_steps(0, dout.shape[1])
+        return dxs
+
+    def begin(self, xs: Array) -> Array:
+        """Draw the mask for xs (N, T, D), which need not be filled yet; return what `forward_steps` fills."""
         if not self.train_flg or self.ratio == 0:
             self._mask = None
             return xs
         if xs.ndim != 3:
             raise ShapeError(f"xs must be (N, T, D), got {tuple(xs.shape)}")
         N, T, D = xs.shape
-        kept = self.rng.random((T, N, D), dtype=np.float32) >= self.ratio
-        self._mask = asarray(kept / (1 - self.ratio), like=xs)  # (T, N, D)
-        return batch_major(time_major(xs) * self._mask)
+        if attended():
+            self.draw((N, T, D), like=xs)
+        self._xs = time_major(xs)
+        self._dropped = self._buffers.get("dropped", (T, N, D), xs)
+        return batch_major(self._dropped)
 
-    def backward(self, dout: Array) -> Array:
-        """Return the gradient (N, T, D), zero where the unit was dropped."""
+    def draw(self, shape: tuple[int, int, int], like: Array) -> None:
+        """Draw the mask for an xs of this shape (N, T, D), in the library of ``like``.
+
+        `begin` does it by itself, except where the host may not step in.
+        """
+        N, T, D = shape
+        kept = self.rng.random((T, N, D), dtype=np.float32) >= self.ratio
+        self._mask = self._buffers.get("mask", (T, N, D), like)
+        self._mask[...] = asarray(kept / (1 - self.ratio), like)
+
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last."""
+        if self._mask is not None:
+            _multiply(self._xs, self._mask, self._dropped, slice(first, last))
+
+    def end(self) -> None:
+        """Nothing is carried to the next block."""
+
+    def begin_backward(self, dout: Array) -> Array:
+        """Take dout (N, T, D), which need not be filled yet; return the gradient, which `backward_steps` fills."""
         if self._mask is None:
             return dout
         T, N, D = self._mask.shape
         check_gradient(dout, (N, T, D))
-        return batch_major(time_major(dout) * self._mask)
+        self._dout = time_major(dout)
+        self._dxs = self._buffers.get("dxs", (T, N, D), self._mask)
+        return batch_major(self._dxs)
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first."""
+        if self._mask is not None:
+            _multiply(self._dout, self._mask, self._dxs, slice(first, last))
+
+    def end_backward(self) -> None:
+        """Nothing came in from the block before."""
+
+    def weight_gradients(self) -> list[Callable[[], None]]:
+        """Return no pieces: there are no weights."""
+        return []
+
+
+def _multiply(a: Array, b: Array, out: Array, span: slice) -> None:
+    namespace(out).multiply(a[span], b[span], out=out[span])

@@ -1,9 +1,13 @@
 """Word vectors: ids to rows of a matrix, with a sparse gradient."""
 
+import numpy as np
+
 from elman.arrays import (
     Array,
     Buffers,
+    add_rows_by_id,
     as_ids,
+    attended,
     batch_major,
     sum_rows_by_id,
     take_rows,
@@ -11,7 +15,7 @@ from elman.arrays import (
     zeros,
 )
 from elman.errors import ShapeError, VocabularyError
-from elman.layers.base import check_gradient
+from elman.layers.base import check_gradient, fused_loops
 
 
 class TimeEmbedding:
@@ -28,7 +32,11 @@ class TimeEmbedding:
         self.grads = [zeros(tuple(W.shape), W)]
         self.tied = tied
         self.rows: Array | None = None  # distinct ids (U,) of the last backward
+        self._dense = False  # the last backward wrote every row
         self._buffers = Buffers()
+        if fused_loops(W):
+            self._seen = np.zeros(len(W), np.bool_)
+            self._distinct = np.empty(len(W), np.intp)
 
     def forward(self, ids: Array) -> Array:
         """Return the word vectors (N, T, D) of ids (N, T).
@@ -42,7 +50,7 @@ class TimeEmbedding:
         if ids.ndim != 2:
             raise ShapeError(f"ids must be (N, T), got {tuple(ids.shape)}")
         N, T = ids.shape
-        if N * T and not 0 <= int(ids.min()) <= int(ids.max()) < V:
+        if attended() and N * T and not 0 <= int(ids.min()) <= int(ids.max()) < V:
             raise VocabularyError(f"ids must be in [0, {V}), got {int(ids.min())} to {int(ids.max())}")
         self._ids, self._shape = time_major(as_ids(ids, W)).reshape(-1), (N, T, D)  # ids (T·N,)
         vectors = self._buffers.get("vectors", (T, N, D), W)
@@ -54,11 +62,24 @@ class TimeEmbedding:
         (dW,) = self.grads
         D = dW.shape[1]
         check_gradient(dout, self._shape)
-        rows, sums = sum_rows_by_id(self._ids, time_major(dout).reshape(-1, D))
-        if self.tied:
-            dW[rows] += sums
+        if not attended():
+            self._write_dense(time_major(dout).reshape(-1, D))
             return
-        if self.rows is not None:
-            dW[self.rows] = 0
-        dW[rows] = sums
-        self.rows = rows
+        if not self.tied and (self._dense or self.rows is not None):
+            dW[... if self._dense else self.rows] = 0
+        douts = time_major(dout).reshape(-1, D)
+        if fused := fused_loops(dW):
+            rows = self._distinct[: fused.add_rows(dW, self._ids, douts, self._seen, self._distinct)]
+        else:
+            rows, sums = sum_rows_by_id(self._ids, douts)
+            dW[rows] += sums
+        if not self.tied:
+            self.rows, self._dense = rows, False
+
+    def _write_dense(self, rows: Array) -> None:
+        """Write the whole gradient from rows (T·N, D): how many ids are distinct is not to be known here."""
+        (dW,) = self.grads
+        if not self.tied:
+            dW[...] = 0
+        add_rows_by_id(dW, self._ids, rows)
+        self.rows, self._dense = None, True

@@ -12,10 +12,10 @@ out. PyTorch's other two hidden biases are added to b.
 Source: K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
 """
 
-from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
+from elman.arrays import Array, as_rows, namespace, zeros
+from elman.layers.base import check_weights
 from elman.layers.lstm import sigmoid
-from elman.layers.projection import InputProjection
+from elman.layers.recurrent import TimeRecurrence
 
 
 class GRU:
@@ -58,56 +58,44 @@ class GRU:
         return dzx @ Wx.T, dzh @ Wh.T + dh_next * z
 
 
-class TimeGRU:
+class TimeGRU(TimeRecurrence):
     """T steps of the same cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful``, ``h``, ``dh``, ``set_state`` and ``Wx=None`` are as in TimeRNN.
     """
 
+    gates = 3
+    states = ("h",)
+
     def __init__(
         self, Wx: Array | None, Wh: Array, b: Array, b_h: Array | None = None, stateful: bool = False
     ) -> None:
-        H = Wh.shape[0]
-        check_weights("TimeGRU", Wh=(Wh, (H, 3 * H)), b=(b, (3 * H,)))
+        super().__init__(Wx, Wh, b, stateful)
+        self.b_h, self.db_h = b_h, zeros((Wh.shape[0],), Wh)
         if b_h is not None:
-            check_weights("TimeGRU", b_h=(b_h, (H,)))
-        self.projection = InputProjection("TimeGRU", Wx, b)
-        self.Wh, self.dWh = Wh, zeros((H, 3 * H), Wh)
-        self.params = [*self.projection.weights, Wh, b]
-        self.grads = [*self.projection.weight_grads, self.dWh, self.projection.db]
-        self.b_h, self.db_h = b_h, zeros((H,), Wh)
-        if b_h is not None:
+            check_weights("TimeGRU", b_h=(b_h, (Wh.shape[0],)))
             self.params.append(b_h)
             self.grads.append(self.db_h)
-        self.stateful = stateful
-        self.h: Array | None = None
-        self.dh: Array | None = None
-        self._buffers = Buffers()
+        self._b_h = zeros((Wh.shape[0],), Wh) if b_h is None else b_h
 
-    def forward(self, xs: Array) -> Array:
-        """Return hs (N, T, H) for xs (N, T, D).
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        self._products = self._buffers.get("products", (T, N, 3 * H), self.Wh)  # r, z and a, in place
+        self._ns = self._buffers.get("ns", (T, N, H), self.Wh)
 
-        Raises:
-            ShapeError: xs has another width, or the carried state another number of lanes.
-        """
-        check_sequence("xs", xs, self.projection.D)
-        N, T, _ = xs.shape
-        H = self.Wh.shape[0]
-        xp, buffers = namespace(self.Wh), self._buffers
-        zs = self.projection.forward(time_major(xs))  # (T, N, 3H), x_t·Wx + b of the whole block
-        hs = buffers.get("hs", (T + 1, N, H), self.Wh)  # hs[0] is the incoming state
-        products = buffers.get("products", (T, N, 3 * H), self.Wh)  # r, z and a, in place
-        ns = buffers.get("ns", (T, N, H), self.Wh)
-        if self.stateful and self.h is not None:
-            check_state("h", self.h, N, H)
-            hs[0] = self.h
-        else:
-            hs[0] = 0
-        for t in range(T):
-            product, n, h = products[t], ns[t], hs[t + 1]
-            xp.matmul(hs[t], self.Wh, out=product)
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last: r and z, then n, then h_t = n + z∘(h_{t-1} - n)."""
+        self.projection.forward_steps(first, last)
+        xp, Wh, H, fused = namespace(self.Wh), self._product_Wh, self.Wh.shape[0], self._fused
+        for t in range(first, last):
+            product, zx, n, h_prev, h = (
+                self._products[t], self._zs[t], self._ns[t], self._hs[t], self._hs[t + 1]
+            )  # fmt: skip
+            xp.matmul(h_prev, Wh, out=product)
+            if fused:
+                fused.gru_step(zx, self._b_h, h_prev, product, n, h)
+                continue
             rz, a = product[:, : 2 * H], product[:, 2 * H :]
-            xp.add(rz, zs[t][:, : 2 * H], out=rz)
+            xp.add(rz, zx[:, : 2 * H], out=rz)
             xp.multiply(rz, 0.5, out=rz)  # σ(z) = ½·tanh(½z) + ½
             xp.tanh(rz, out=rz)
             xp.multiply(rz, 0.5, out=rz)
@@ -116,72 +104,69 @@ class TimeGRU:
             if self.b_h is not None:
                 xp.add(a, self.b_h, out=a)
             xp.multiply(r, a, out=n)
-            xp.add(n, zs[t][:, 2 * H :], out=n)
+            xp.add(n, zx[:, 2 * H :], out=n)
             xp.tanh(n, out=n)
-            xp.subtract(hs[t], n, out=h)  # h_t = n + z∘(h_{t-1} - n)
+            xp.subtract(h_prev, n, out=h)
             xp.multiply(h, z, out=h)
             xp.add(h, n, out=h)
-        self._hs, self._products, self._ns = hs, products, ns
-        self.h = hs[T] + 0  # a copy: the buffer is written again
-        return batch_major(hs[1:])
 
-    def backward(self, dhs: Array) -> Array:
-        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
-        hs = self._hs
-        T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
-        check_gradient(dhs, (N, T, H))
-        xp, buffers = namespace(self.Wh), self._buffers
-        dhs = time_major(dhs)
-        r, z, a = (self._products[:, :, k * H : (k + 1) * H] for k in range(3))
-        n_slope, z_slope, r_slope = self._local_slopes(r, z, a)
-        towards_x = buffers.get("towards_x", (T, N, 3 * H), self.Wh)
-        towards_h = buffers.get("towards_h", (T, N, 3 * H), self.Wh)
-        dh = buffers.get("dh", (N, H), self.Wh)  # what flows back from step t+1
-        through_z = buffers.get("through_z", (N, H), self.Wh)
-        dh[...] = 0
-        WhT = contiguous(self.Wh.T)
-        for t in reversed(range(T)):
-            dzr, dzz, dzn = (towards_x[t][:, k * H : (k + 1) * H] for k in range(3))
-            xp.add(dh, dhs[t], out=dh)
-            xp.multiply(dh, n_slope[t], out=dzn)
-            xp.multiply(dh, z_slope[t], out=dzz)
-            xp.multiply(dzn, r_slope[t], out=dzr)
-            towards_h[t][:, : 2 * H] = towards_x[t][:, : 2 * H]
-            xp.multiply(dzn, r[t], out=towards_h[t][:, 2 * H :])
-            xp.multiply(dh, z[t], out=through_z)
-            xp.matmul(towards_h[t], WhT, out=dh)
+    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+        buffers, Wh = self._buffers, self.Wh
+        self._minus = buffers.get("minus", (T, N, H), Wh)
+        self._n_slopes = buffers.get("n_slopes", (T, N, H), Wh)  # ∂h/∂z_n = (1 - z)(1 - n²)
+        self._z_slopes = buffers.get("z_slopes", (T, N, H), Wh)  # ∂h/∂z_z = (h_{t-1} - n)·z(1 - z)
+        self._r_slopes = buffers.get("r_slopes", (T, N, H), Wh)  # ∂z_n/∂z_r = a·r(1 - r)
+        self._through_z = buffers.get("through_z", (N, H), Wh)
+        self._towards_x = buffers.get("towards_x", (T, N, 3 * H), Wh)
+        self._towards_h = buffers.get("towards_h", (T, N, 3 * H), Wh)
+        return self._towards_x, self._towards_h
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first: dh_t through the gates into dz_t, and through Whᵀ and z into dh_{t-1}."""
+        xp, WhT, H, fused = namespace(self.Wh), self._WhT, self.Wh.shape[0], self._fused
+        if not fused:
+            self._local_slopes(slice(first, last))
+        dh, through_z = self._flowing["h"], self._through_z
+        for t in reversed(range(first, last)):
+            towards_x, towards_h, product = self._towards_x[t], self._towards_h[t], self._products[t]
+            if fused:
+                fused.gru_step_backward(
+                    self._dhs[t], product, self._ns[t], self._hs[t], dh, towards_x, towards_h, through_z
+                )
+                xp.matmul(towards_h, WhT, out=dh)
+                xp.add(dh, through_z, out=dh)
+                continue
+            r, z = product[:, :H], product[:, H : 2 * H]
+            dzr, dzz, dzn = towards_x[:, :H], towards_x[:, H : 2 * H], towards_x[:, 2 * H :]
+            xp.add(dh, self._dhs[t], out=dh)
+            xp.multiply(dh, self._n_slopes[t], out=dzn)
+            xp.multiply(dh, self._z_slopes[t], out=dzz)
+            xp.multiply(dzn, self._r_slopes[t], out=dzr)
+            towards_h[:, : 2 * H] = towards_x[:, : 2 * H]
+            xp.multiply(dzn, r, out=towards_h[:, 2 * H :])
+            xp.multiply(dh, z, out=through_z)
+            xp.matmul(towards_h, WhT, out=dh)
             xp.add(dh, through_z, out=dh)
-        self.dh = dh + 0
-        rows = towards_h.reshape(T * N, 3 * H)
-        xp.matmul(hs[:T].reshape(T * N, H).T, rows, out=self.dWh)
-        self.db_h[...] = rows[:, 2 * H :].sum(axis=0)
-        return batch_major(self.projection.backward(towards_x))
+        self.projection.backward_steps(first, last)
 
-    def _local_slopes(self, r: Array, z: Array, a: Array) -> tuple[Array, Array, Array]:
-        """Return ∂h/∂z_n, ∂h/∂z_z and ∂z_n/∂z_r as (T, N, H), for all steps at once."""
-        ns, h_prev = self._ns, self._hs[:-1]
-        xp, buffers = namespace(self.Wh), self._buffers
-        minus = buffers.get("minus", tuple(ns.shape), self.Wh)
-        n_slope = buffers.get("n_slope", tuple(ns.shape), self.Wh)  # (1 - z)(1 - n²)
-        z_slope = buffers.get("z_slope", tuple(ns.shape), self.Wh)  # (h_{t-1} - n)·z(1 - z)
-        r_slope = buffers.get("r_slope", tuple(ns.shape), self.Wh)  # a·r(1 - r)
-        xp.subtract(z, 1, out=minus)
-        xp.multiply(ns, ns, out=n_slope)
-        xp.subtract(n_slope, 1, out=n_slope)
+    def _local_slopes(self, span: slice) -> None:
+        """Write ∂h/∂z_n, ∂h/∂z_z and ∂z_n/∂z_r of these steps, all at once."""
+        H = self.Wh.shape[0]
+        xp, minus = namespace(self.Wh), self._minus[span]
+        r, z, a = (self._products[span, :, k * H : (k + 1) * H] for k in range(3))
+        n, h_prev = self._ns[span], self._hs[span]
+        n_slope, z_slope, r_slope = self._n_slopes[span], self._z_slopes[span], self._r_slopes[span]
+        xp.subtract(self._one, z, out=minus)
+        xp.multiply(n, n, out=n_slope)
+        xp.subtract(self._one, n_slope, out=n_slope)
         xp.multiply(n_slope, minus, out=n_slope)
-        xp.subtract(ns, h_prev, out=z_slope)
+        xp.subtract(h_prev, n, out=z_slope)
         xp.multiply(z_slope, z, out=z_slope)
         xp.multiply(z_slope, minus, out=z_slope)
-        xp.subtract(r, 1, out=minus)
-        xp.multiply(minus, -1, out=minus)
+        xp.subtract(self._one, r, out=minus)
         xp.multiply(a, r, out=r_slope)
         xp.multiply(r_slope, minus, out=r_slope)
-        return n_slope, z_slope, r_slope
 
-    def set_state(self, h: Array) -> None:
-        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = copied_state(h, self.Wh)
-
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
-        self.h = None
+    def _write_hidden_gradients(self) -> None:
+        super()._write_hidden_gradients()
+        self.db_h[...] = as_rows(self._towards_h)[:, 2 * self.Wh.shape[0] :].sum(axis=0)

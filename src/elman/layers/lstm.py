@@ -12,9 +12,9 @@ F. Cummins, Neural Computation 12 (2000), for the forget gate.
 
 import numpy as np
 
-from elman.arrays import Array, Buffers, asarray, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
-from elman.layers.projection import InputProjection
+from elman.arrays import Array, asarray, namespace, zeros
+from elman.layers.base import check_weights, copied_state
+from elman.layers.recurrent import TimeRecurrence
 
 
 def sigmoid(z: Array) -> Array:
@@ -64,133 +64,113 @@ class LSTM:
         return dz @ Wx.T, dz @ Wh.T, dc * f
 
 
-class TimeLSTM:
+class TimeLSTM(TimeRecurrence):
     """T steps of the same cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful=True`` carries h and c into the next block. ``dh`` and ``dc`` are the gradients of the
     loss with respect to the h and c that came in. ``Wx=None``: the input is already projected, (N, T, 4H).
     """
 
+    c: Array | None
+    dc: Array | None
+    gates = 4
+    states = ("h", "c")
+
     def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
-        H = Wh.shape[0]
-        check_weights("TimeLSTM", Wh=(Wh, (H, 4 * H)), b=(b, (4 * H,)))
-        self.projection = InputProjection("TimeLSTM", Wx, b)
-        self.Wh, self.dWh = Wh, zeros((H, 4 * H), Wh)
-        self.params = [*self.projection.weights, Wh, b]
-        self.grads = [*self.projection.weight_grads, self.dWh, self.projection.db]
-        self.stateful = stateful
-        self.h: Array | None = None
-        self.c: Array | None = None
-        self.dh: Array | None = None
-        self.dc: Array | None = None
-        self._buffers = Buffers()
+        super().__init__(Wx, Wh, b, stateful)
+        self.dc = None
         # σ(z) = ½·tanh(½z) + ½ makes one tanh serve all four gates: gate = tanh(z·slope)·slope + shift
+        H = Wh.shape[0]
         self._slope = asarray(np.repeat([0.5, 0.5, 1.0, 0.5], H), Wh)
         self._shift = asarray(np.repeat([0.5, 0.5, 0.0, 0.5], H), Wh)
 
-    def forward(self, xs: Array) -> Array:
-        """Return hs (N, T, H) for xs (N, T, D).
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        self._cs = self._carried["c"]
+        self._tanh_cs = self._buffers.get("tanh_cs", (T, N, H), self.Wh)
+        self._gates = self._buffers.get("gates", (T, N, 4 * H), self.Wh)
+        self._ig = self._buffers.get("ig", (N, H), self.Wh)
 
-        Raises:
-            ShapeError: xs has another width, or the carried state another number of lanes.
-        """
-        check_sequence("xs", xs, self.projection.D)
-        N, T, _ = xs.shape
-        H = self.Wh.shape[0]
-        xp, buffers = namespace(self.Wh), self._buffers
-        zs = self.projection.forward(time_major(xs))  # (T, N, 4H), x_t·Wx + b of the whole block
-        hs = buffers.get("hs", (T + 1, N, H), self.Wh)  # hs[0] is the incoming state
-        cs = buffers.get("cs", (T + 1, N, H), self.Wh)  # cs[0] likewise
-        tanh_cs = buffers.get("tanh_cs", (T, N, H), self.Wh)
-        gates = buffers.get("gates", (T, N, 4 * H), self.Wh)
-        ig = buffers.get("ig", (N, H), self.Wh)
-        hs[0], cs[0] = self._incoming("h", self.h, N), self._incoming("c", self.c, N)
-        for t in range(T):
-            gate, c, tanh_c = gates[t], cs[t + 1], tanh_cs[t]
-            xp.matmul(hs[t], self.Wh, out=gate)
-            xp.add(gate, zs[t], out=gate)
-            xp.multiply(gate, self._slope, out=gate)
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last: the gates, then c_t = f∘c_{t-1} + i∘g and h_t = o∘tanh(c_t)."""
+        self.projection.forward_steps(first, last)
+        xp, Wh, slope, shift, ig = namespace(self.Wh), self._product_Wh, self._slope, self._shift, self._ig
+        H, fused = self.Wh.shape[0], self._fused
+        for t in range(first, last):
+            gate, c, tanh_c = self._gates[t], self._cs[t + 1], self._tanh_cs[t]
+            xp.matmul(self._hs[t], Wh, out=gate)
+            if fused:
+                fused.lstm_step(self._zs[t], self._cs[t], gate, c, tanh_c, self._hs[t + 1])
+                continue
+            xp.add(gate, self._zs[t], out=gate)
+            xp.multiply(gate, slope, out=gate)
             xp.tanh(gate, out=gate)
-            xp.multiply(gate, self._slope, out=gate)
-            xp.add(gate, self._shift, out=gate)
-            i, f, g, o = (gate[:, k * H : (k + 1) * H] for k in range(4))
-            xp.multiply(f, cs[t], out=c)
+            xp.multiply(gate, slope, out=gate)
+            xp.add(gate, shift, out=gate)
+            i, f, g, o = gate[:, :H], gate[:, H : 2 * H], gate[:, 2 * H : 3 * H], gate[:, 3 * H :]
+            xp.multiply(f, self._cs[t], out=c)
             xp.multiply(i, g, out=ig)
             xp.add(c, ig, out=c)
             xp.tanh(c, out=tanh_c)
-            xp.multiply(o, tanh_c, out=hs[t + 1])
-        self._hs, self._cs, self._tanh_cs, self._gates = hs, cs, tanh_cs, gates
-        self.h, self.c = hs[T] + 0, cs[T] + 0  # copies: the buffers are written again
-        return batch_major(hs[1:])
+            xp.multiply(o, tanh_c, out=self._hs[t + 1])
 
-    def _incoming(self, name: str, state: Array | None, N: int) -> Array | int:
-        if not self.stateful or state is None:
-            return 0
-        check_state(name, state, N, self.Wh.shape[0])
-        return state
+    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+        buffers, Wh = self._buffers, self.Wh
+        self._dz_dc = buffers.get("dz_dc", (T, N, 3, H), Wh)  # ∂z_{i,f,g}/∂c
+        self._dz_dh = buffers.get("dz_dh", (T, N, H), Wh)  # ∂z_o/∂h
+        self._dc_dh = buffers.get("dc_dh", (T, N, H), Wh)
+        self._work = buffers.get("work", (T, N, H), Wh)
+        self._through_h = buffers.get("through_h", (N, H), Wh)
+        self._dzs = buffers.get("dzs", (T, N, 4 * H), Wh)
+        return self._dzs, self._dzs
 
-    def backward(self, dhs: Array) -> Array:
-        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
-        hs, gates = self._hs, self._gates
-        T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
-        check_gradient(dhs, (N, T, H))
-        xp, buffers = namespace(self.Wh), self._buffers
-        dhs = time_major(dhs)
-        dz_dc, dz_dh, dc_dh = self._local_slopes()
-        dzs = buffers.get("dzs", (T, N, 4 * H), self.Wh)
-        dh = buffers.get("dh", (N, H), self.Wh)  # what flows back from step t+1, through h
-        dc = buffers.get("dc", (N, H), self.Wh)  # and through c
-        through_h = buffers.get("through_h", (N, H), self.Wh)
-        dh[...] = 0
-        dc[...] = 0
-        WhT = contiguous(self.Wh.T)
-        for t in reversed(range(T)):
-            dz = dzs[t].reshape(N, 4, H)
-            xp.add(dh, dhs[t], out=dh)
-            xp.multiply(dh, dc_dh[t], out=through_h)
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first: dh_t and dc_t through the gates into dz_t, and dz_t·Whᵀ into dh_{t-1}."""
+        xp, WhT, through_h = namespace(self.Wh), self._WhT, self._through_h
+        dh, dc = self._flowing["h"], self._flowing["c"]
+        (N, H), fused = dh.shape, self._fused
+        if not fused:
+            self._local_slopes(slice(first, last))
+        for t in reversed(range(first, last)):
+            if fused:
+                fused.lstm_step_backward(
+                    self._dhs[t], self._gates[t], self._cs[t], self._tanh_cs[t], dh, dc, self._dzs[t]
+                )
+                xp.matmul(self._dzs[t], WhT, out=dh)
+                continue
+            dz = self._dzs[t].reshape(N, 4, H)
+            xp.add(dh, self._dhs[t], out=dh)
+            xp.multiply(dh, self._dc_dh[t], out=through_h)
             xp.add(dc, through_h, out=dc)
-            xp.multiply(dc[:, None, :], dz_dc[t], out=dz[:, :3])
-            xp.multiply(dh, dz_dh[t], out=dz[:, 3])
-            xp.multiply(dc, gates[t][:, H : 2 * H], out=dc)
-            xp.matmul(dzs[t], WhT, out=dh)
-        self.dh, self.dc = dh + 0, dc + 0
-        xp.matmul(hs[:T].reshape(T * N, H).T, dzs.reshape(T * N, 4 * H), out=self.dWh)
-        return batch_major(self.projection.backward(dzs))
+            xp.multiply(dc[:, None, :], self._dz_dc[t], out=dz[:, :3])
+            xp.multiply(dh, self._dz_dh[t], out=dz[:, 3])
+            xp.multiply(dc, self._gates[t][:, H : 2 * H], out=dc)
+            xp.matmul(self._dzs[t], WhT, out=dh)
+        self.projection.backward_steps(first, last)
 
-    def _local_slopes(self) -> tuple[Array, Array, Array]:
-        """Return ∂z_{i,f,g}/∂c as (T, N, 3, H), ∂z_o/∂h and ∂c/∂h as (T, N, H), for all steps at once."""
-        T, N, H = self._tanh_cs.shape
-        xp, buffers = namespace(self.Wh), self._buffers
-        i, f, g, o = (self._gates[:, :, k * H : (k + 1) * H] for k in range(4))
-        tanh_c, c_prev = self._tanh_cs, self._cs[:T]
-        dz_dc = buffers.get("dz_dc", (T, N, 3, H), self.Wh)
-        dz_dh = buffers.get("dz_dh", (T, N, H), self.Wh)
-        dc_dh = buffers.get("dc_dh", (T, N, H), self.Wh)
-        one_minus = buffers.get("one_minus", (T, N, H), self.Wh)
+    def _local_slopes(self, span: slice) -> None:
+        """Write ∂z_{i,f,g}/∂c, ∂z_o/∂h and ∂c/∂h of these steps, all at once."""
+        H = self.Wh.shape[0]
+        xp, one_minus = namespace(self.Wh), self._work[span]
+        i, f, g, o = (self._gates[span, :, k * H : (k + 1) * H] for k in range(4))
+        tanh_c, c_prev, dz_dc = self._tanh_cs[span], self._cs[span], self._dz_dc[span]
 
         def write(out: Array, factor: Array, gate: Array, square: bool) -> None:
             """out = factor · gate·(1 - gate) for σ, or factor · (1 - gate²) for tanh."""
             if square:
                 xp.multiply(gate, gate, out=one_minus)
+                xp.subtract(self._one, one_minus, out=one_minus)
             else:
-                one_minus[...] = gate
-            xp.subtract(one_minus, 1, out=one_minus)
-            xp.multiply(one_minus, -1, out=one_minus)
-            if not square:
+                xp.subtract(self._one, gate, out=one_minus)
                 xp.multiply(one_minus, gate, out=one_minus)
             xp.multiply(factor, one_minus, out=out)
 
         write(dz_dc[:, :, 0], g, i, square=False)
         write(dz_dc[:, :, 1], c_prev, f, square=False)
         write(dz_dc[:, :, 2], i, g, square=True)
-        write(dz_dh, tanh_c, o, square=False)
-        write(dc_dh, o, tanh_c, square=True)
-        return dz_dc, dz_dh, dc_dh
+        write(self._dz_dh[span], tanh_c, o, square=False)
+        write(self._dc_dh[span], o, tanh_c, square=True)
 
     def set_state(self, h: Array, c: Array | None = None) -> None:
         """Set the incoming h and c (N, H) of the next block; c=None means zeros."""
-        self.h, self.c = copied_state(h, self.Wh), copied_state(c, self.Wh)
-
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
-        self.h = self.c = None
+        super().set_state(h)
+        self.c = copied_state(c, self.Wh)

@@ -1,6 +1,6 @@
-"""The input side of a recurrent layer, x_t·Wx + b, for all T steps in one product."""
+"""The input side of a recurrent layer, x_t·Wx + b, for many steps in one product."""
 
-from elman.arrays import Array, Buffers, namespace, zeros
+from elman.arrays import Array, Buffers, as_rows, namespace, zeros
 from elman.errors import ShapeError
 
 
@@ -8,7 +8,7 @@ class InputProjection:
     """zs = xs·Wx + b for time-major xs (T, N, D): the part of a recurrence that needs no loop.
 
     ``Wx=None`` means that xs is the product already, (T, N, G): what a row look-up in Wx gives for a
-    one-hot input.
+    one-hot input. The steps can be done in spans, in order (see `elman.layers.recurrent`).
     """
 
     def __init__(self, owner: str, Wx: Array | None, b: Array) -> None:
@@ -22,29 +22,39 @@ class InputProjection:
         self.db = zeros((G,), b)
         self._buffers = Buffers()
 
-    def forward(self, xs: Array) -> Array:
-        """Return zs (T, N, G) for xs (T, N, D)."""
-        T, N, D = xs.shape
-        G = self.b.shape[0]
+    def begin(self, xs: Array) -> Array:
+        """Take xs (T, N, D), which need not be filled yet; return zs (T, N, G), which `forward_steps` fills."""
+        T, N, _ = xs.shape
+        self._xs, self._Wx = xs, None if self.Wx is None else self._buffers.operand("Wx", self.Wx)
+        self._zs = self._buffers.get("zs", (T, N, self.b.shape[0]), self.b)
+        return self._zs
+
+    def forward_steps(self, first: int, last: int) -> None:
+        """Write zs of the steps first ≤ t < last."""
+        xs, zs = self._xs[first:last], self._zs[first:last]
         xp = namespace(self.b)
-        zs = self._buffers.get("zs", (T, N, G), self.b)
-        self._xs = xs
-        if self.Wx is None:
+        if self._Wx is None:
             xp.add(xs, self.b, out=zs)
         else:
-            xp.matmul(xs.reshape(T * N, D), self.Wx, out=zs.reshape(T * N, G))
+            xp.matmul(as_rows(xs), self._Wx, out=as_rows(zs))
             xp.add(zs, self.b, out=zs)
-        return zs
 
-    def backward(self, dzs: Array) -> Array:
-        """Return dxs (T, N, D) for dzs (T, N, G), and write dWx and db."""
-        T, N, G = dzs.shape
-        xp = namespace(self.b)
-        rows = dzs.reshape(T * N, G)
+    def begin_backward(self, dzs: Array) -> Array:
+        """Take dzs (T, N, G), which need not be filled yet; return dxs (T, N, D), which `backward_steps` fills."""
+        T, N, _ = dzs.shape
+        self._dzs = dzs
+        self._dxs = dzs if self.Wx is None else self._buffers.get("dxs", (T, N, self.D), self.b)
+        return self._dxs
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Write dxs of the steps first ≤ t < last."""
+        if self._Wx is not None:
+            dzs, dxs = self._dzs[first:last], self._dxs[first:last]
+            namespace(self.b).matmul(as_rows(dzs), self._Wx.T, out=as_rows(dxs))
+
+    def write_gradients(self) -> None:
+        """Write dWx and db."""
+        rows = as_rows(self._dzs)
         self.db[...] = rows.sum(axis=0)
-        if self.Wx is None:
-            return dzs
-        xp.matmul(self._xs.reshape(T * N, self.D).T, rows, out=self.weight_grads[0])
-        dxs = self._buffers.get("dxs", (T, N, self.D), self.b)
-        xp.matmul(rows, self.Wx.T, out=dxs.reshape(T * N, self.D))
-        return dxs
+        for dWx in self.weight_grads:
+            namespace(self.b).matmul(as_rows(self._xs).T, rows, out=dWx)

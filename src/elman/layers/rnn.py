@@ -6,9 +6,11 @@ Source: J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
 N lanes, T steps, D input width, H hidden width.
 """
 
-from elman.arrays import Array, Buffers, batch_major, contiguous, namespace, time_major, zeros
-from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
-from elman.layers.projection import InputProjection
+from elman.arrays import Array, namespace, zeros
+from elman.layers.base import check_weights
+from elman.layers.recurrent import TimeRecurrence
+
+FEW_LANES = 2  # whose products a compiled loop makes itself: calling the BLAS would cost more
 
 
 class RNN:
@@ -39,7 +41,7 @@ class RNN:
         return dz @ Wx.T, dz @ Wh.T
 
 
-class TimeRNN:
+class TimeRNN(TimeRecurrence):
     """T steps of the same cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful=True`` carries the last h into the next block, which is what joins the blocks of
@@ -48,74 +50,49 @@ class TimeRNN:
     With ``Wx=None`` the input is already projected, (N, T, H): a one-hot input times Wx is a row of Wx.
     """
 
+    gates = 1
+    states = ("h",)
+
     def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
-        H = Wh.shape[0]
-        check_weights("TimeRNN", Wh=(Wh, (H, H)), b=(b, (H,)))
-        self.projection = InputProjection("TimeRNN", Wx, b)
-        dWh = zeros((H, H), Wh)
-        self.params = [*self.projection.weights, Wh, b]
-        self.grads = [*self.projection.weight_grads, dWh, self.projection.db]
-        self.Wh, self.dWh = Wh, dWh
-        self.stateful = stateful
-        self.h: Array | None = None
-        self.dh: Array | None = None
-        self._buffers = Buffers()
+        super().__init__(Wx, Wh, b, stateful)
 
-    def forward(self, xs: Array) -> Array:
-        """Return hs (N, T, H) for xs (N, T, D).
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last: h_t = tanh(h_{t-1}·Wh + z_t), with z_t = x_t·Wx + b of all of them at once."""
+        self.projection.forward_steps(first, last)
+        xp, Wh, hs, zs, fused = namespace(self.Wh), self._product_Wh, self._hs, self._zs, self._fused
+        if fused and zs.shape[1] <= FEW_LANES:
+            fused.rnn_steps(zs[first:last], Wh, hs[first : last + 1])
+            return
+        for h_prev, z, h in zip(hs[first:last], zs[first:last], hs[first + 1 : last + 1], strict=True):
+            xp.matmul(h_prev, Wh, out=h)
+            if fused:
+                fused.rnn_step(z, h)
+            else:
+                xp.add(h, z, out=h)
+                xp.tanh(h, out=h)
 
-        Raises:
-            ShapeError: xs has another width, or the carried state another number of lanes.
-        """
-        check_sequence("xs", xs, self.projection.D)
-        N, T, _ = xs.shape
-        H = self.Wh.shape[0]
-        xp, buffers = namespace(self.Wh), self._buffers
-        zs = self.projection.forward(time_major(xs))  # (T, N, H), x_t·Wx + b of the whole block
-        hs = buffers.get("hs", (T + 1, N, H), self.Wh)  # hs[0] is the incoming state
-        if self.stateful and self.h is not None:
-            check_state("h", self.h, N, H)
-            hs[0] = self.h
+    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+        self._slopes = self._buffers.get("slopes", (T, N, H), self.Wh)
+        self._dzs = self._buffers.get("dzs", (T, N, H), self.Wh)
+        return self._dzs, self._dzs
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first: dz_t = (dh_t + dz_{t+1}·Whᵀ)∘(1 - h_t²)."""
+        xp, WhT, dh, fused = namespace(self.Wh), self._WhT, self._flowing["h"], self._fused
+        span, hs = slice(first, last), self._hs
+        dhs, dzs, slopes = self._dhs[span], self._dzs[span], self._slopes[span]
+        if fused and dh.shape[0] <= FEW_LANES:
+            fused.rnn_steps_backward(dhs, hs[first : last + 1], WhT, dh, dzs)
         else:
-            hs[0] = 0
-        for t in range(T):
-            h = hs[t + 1]
-            xp.matmul(hs[t], self.Wh, out=h)
-            xp.add(h, zs[t], out=h)
-            xp.tanh(h, out=h)
-        self._hs = hs
-        self.h = hs[T] + 0  # a copy: the buffer is written again
-        return batch_major(hs[1:])
-
-    def backward(self, dhs: Array) -> Array:
-        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
-        hs = self._hs
-        T, N, H = hs.shape[0] - 1, hs.shape[1], hs.shape[2]
-        check_gradient(dhs, (N, T, H))
-        xp, buffers = namespace(self.Wh), self._buffers
-        dhs = time_major(dhs)
-        slope = buffers.get("slope", (T, N, H), self.Wh)  # tanh' = 1 - h²
-        xp.multiply(hs[1:], hs[1:], out=slope)
-        xp.subtract(slope, 1, out=slope)
-        xp.multiply(slope, -1, out=slope)
-        dzs = buffers.get("dzs", (T, N, H), self.Wh)
-        dh = buffers.get("dh", (N, H), self.Wh)  # what flows back from step t+1
-        dh[...] = 0
-        WhT = contiguous(self.Wh.T)  # one copy a block; the untransposed product is the faster one
-        for t in reversed(range(T)):
-            dz = dzs[t]
-            xp.add(dh, dhs[t], out=dz)
-            xp.multiply(dz, slope[t], out=dz)
-            xp.matmul(dz, WhT, out=dh)
-        rows = dzs.reshape(T * N, H)
-        self.dh = dh + 0
-        xp.matmul(hs[:T].reshape(T * N, H).T, rows, out=self.dWh)
-        return batch_major(self.projection.backward(dzs))
-
-    def set_state(self, h: Array) -> None:
-        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = copied_state(h, self.Wh)
-
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
-        self.h = None
+            after = hs[first + 1 : last + 1]
+            if not fused:
+                xp.multiply(after, after, out=slopes)
+                xp.subtract(self._one, slopes, out=slopes)  # tanh' = 1 - tanh²
+            for dh_t, h, slope, dz in reversed(list(zip(dhs, after, slopes, dzs, strict=True))):
+                if fused:
+                    fused.rnn_step_backward(dh_t, h, dh, dz)
+                else:
+                    xp.add(dh, dh_t, out=dz)
+                    xp.multiply(dz, slope, out=dz)
+                xp.matmul(dz, WhT, out=dh)
+        self.projection.backward_steps(first, last)

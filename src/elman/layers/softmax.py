@@ -1,7 +1,10 @@
 """Softmax with the cross-entropy loss, over every counted position of a block."""
 
-from elman.arrays import Array, Buffers, as_ids, batch_major, namespace, time_major
+from typing import Any
+
+from elman.arrays import Array, Buffers, as_ids, attended, batch_major, empty, namespace, time_major
 from elman.errors import ShapeError
+from elman.layers.base import fused_loops
 
 IGNORE_LABEL = -1
 
@@ -14,26 +17,43 @@ def log_softmax_rows(scores: Array) -> Array:
     return scores
 
 
-def exp_rows(scores: Array, targets: Array) -> tuple[Array, Array]:
-    """Turn scores (K, V) into exp(score - maximum of its row), in place.
+def exp_rows(scores: Array) -> tuple[Array, Array]:
+    """Turn scores (K, V) into exp(score - maximum of its row), in place; return maxima and sums, (K,) each.
 
-    Return the sums of the rows (K,), which make probabilities of them, and -ln P(target) (K,).
+    The sum makes probabilities of the row, and -ln P(target) is ln(sum) + maximum - score of the target.
     """
     xp = namespace(scores)
-    xp.subtract(scores, xp.amax(scores, axis=1, keepdims=True), out=scores)
-    chosen = scores[as_ids(range(len(scores)), scores), targets]  # (K,), before the exponential
+    maxima = xp.amax(scores, axis=1)
+    xp.subtract(scores, maxima[:, None], out=scores)
     xp.exp(scores, out=scores)
-    sums = scores.sum(axis=1)
-    return sums, xp.log(sums) - chosen
+    return maxima, scores.sum(axis=1)
 
 
-def check_targets(ts: Array, ignore_label: int, vocab_size: int) -> tuple[Array, Array, int]:
+def exp_scores(products: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """Do what `exp_rows` does with the scores products (K, V) + b; return the targets' scores too, as the first.
+
+    A target (K,) outside [0, V), of another part of the vocabulary, has the score 0.
+    """
+    xp, (K, V) = namespace(products), products.shape
+    if fused := fused_loops(products):
+        chosen, maxima, sums = (empty((K,), products) for _ in range(3))
+        fused.score_rows(products, b, targets, chosen, maxima, sums)
+        return chosen, maxima, sums
+    xp.add(products, b, out=products)
+    within = (targets >= 0) & (targets < V)
+    chosen = xp.where(within, products[as_ids(range(K), products), targets * within], 0)
+    return chosen, *exp_rows(products)
+
+
+def check_targets(ts: Array, ignore_label: int, vocab_size: int) -> tuple[Array, Array, Any]:
     """Return ids safe to index with (K,), which of them count (K,), and how many do.
 
     Raises:
-        ShapeError: a target is no id, or no position counts.
+        ShapeError: a target is no id, or no position counts (not where the host may not look at them).
     """
     counted = ts != ignore_label
+    if not attended():
+        return ts * counted, counted, counted.sum()
     count = int(counted.sum())
     if count == 0:
         raise ShapeError(
@@ -77,9 +97,12 @@ class TimeSoftmaxWithLoss:
         self._targets, self._counted, self._count = check_targets(ids, self.ignore_label, V)
         exps = self._buffers.get("exps", (T * N, V), xs)
         exps.reshape(T, N, V)[...] = time_major(xs)
-        self._sums, nll = exp_rows(exps, self._targets)
+        chosen = exps[as_ids(range(T * N), exps), self._targets]
+        maxima, self._sums = exp_rows(exps)
+        nll = namespace(exps).log(self._sums) + (maxima - chosen)
         self._exps, self._shape = exps, (T, N, V)
-        return float(nll[self._counted].sum()) / self._count
+        loss: float = float(nll[self._counted].sum()) / self._count
+        return loss
 
     def backward(self, dout: float = 1.0) -> Array:
         """Return dxs (N, T, V): (softmax - one-hot)·dout / (number of counted positions)."""

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from elman.arrays import Array, namespace
+from elman.crew import shares, side_by_side
 
 Rows = list[Array | None]
+WORTH_A_HAND = 1 << 19  # numbers, fewer than which are not worth another thread
 
 
 def merge_shared(
@@ -15,6 +18,8 @@ def merge_shared(
 
     The sum is a new array: a layer that keeps its gradient sparse clears only the rows that it wrote itself.
     """
+    if len({id(p) for p in params}) == len(params):
+        return list(params), list(grads), list(rows)
     place: dict[int, int] = {}
     merged: tuple[list[Array], list[Array], Rows] = ([], [], [])
     for p, g, r in zip(params, grads, rows, strict=True):
@@ -31,31 +36,27 @@ def merge_shared(
 
 def global_norm(grads: Sequence[Array], rows: Sequence[Array | None]) -> float:
     """Return √Σg² over all gradients; only the named rows are read where rows are named."""
-    total = 0.0
-    for g, r in zip(grads, rows, strict=True):
-        flat = (g if r is None else g[r]).reshape(-1)
-        total += float(namespace(g).dot(flat, flat))
+    total = sum(_square((g if r is None else g[r]).reshape(-1)) for g, r in zip(grads, rows, strict=True))
     return math.sqrt(total) if total >= 0 else math.nan
 
 
-def clip_by_norm(grads: Sequence[Array], rows: Sequence[Array | None], norm: float, max_grad: float) -> None:
-    """Scale all gradients by max_grad / norm, in place, where their global norm exceeds max_grad.
+def _square(flat: Array) -> float:
+    """Return Σg² of g (n,)."""
+    dot, parts = namespace(flat).dot, shares(len(flat), WORTH_A_HAND)
+    if len(parts) == 1:
+        return float(dot(flat, flat))
+    found = [0.0] * len(parts)
+
+    def work(k: int) -> None:
+        found[k] = float(dot(flat[parts[k]], flat[parts[k]]))
+
+    side_by_side(*(partial(work, k) for k in range(len(parts))))
+    return sum(found)
+
+
+def norm_scale(norm: float, max_grad: float | None) -> float:
+    """Return the factor that brings gradients of this global norm down to max_grad: 1 where they need none.
 
     Source: R. Pascanu, T. Mikolov and Y. Bengio, ICML 2013.
     """
-    rate = max_grad / (norm + 1e-6)
-    if rate < 1:
-        for g, r in zip(grads, rows, strict=True):
-            if r is None:
-                g *= rate
-            else:
-                g[r] *= rate
-
-
-def clip_by_value(grads: Sequence[Array], rows: Sequence[Array | None], limit: float) -> None:
-    """Bring every gradient entry into [-limit, limit], in place."""
-    for g, r in zip(grads, rows, strict=True):
-        if r is None:
-            namespace(g).clip(g, -limit, limit, out=g)
-        else:
-            g[r] = g[r].clip(-limit, limit)
+    return 1.0 if max_grad is None else min(1.0, max_grad / (norm + 1e-6))

@@ -4,16 +4,26 @@
 differ from zero. SGD and AdaGrad skip the other rows, with the same result: a zero gradient changes
 nothing there. Momentum, RMSProp and Adam move or decay on a zero gradient too, so they take every row;
 skipping rows would be another algorithm.
+
+Clipping is part of the update, so that the gradients are gone over once: ``scale`` multiplies them (see
+`norm_scale`), and then ``limit`` keeps every entry within ±limit. The gradients themselves stay as they are.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
-from elman.arrays import Array, Buffers, namespace, zeros
+import numpy as np
+
+from elman.arrays import Array, Buffers, is_torch, namespace, zeros
+from elman.compiled import serves
+from elman.crew import shares, side_by_side
 
 Rows = Sequence[Array | None] | None
+PIECE = 1 << 16  # numbers at a time, few enough that what the passes share stays in the cache
+WORTH_A_HAND = 1 << 18  # numbers, fewer than which are not worth another thread
 
 
 class Optimizer(ABC):
@@ -31,33 +41,115 @@ class Optimizer(ABC):
         self.state: dict[str, list[Array]] = {}
         self._buffers = Buffers()
         self._largest = 0
+        self._given: tuple[Any, ...] | None = None
+        self._made: tuple[Any, ...] = ()
 
-    def update(self, params: Sequence[Array], grads: Sequence[Array], rows: Rows = None) -> None:
-        """Change every parameter in place by one step along its gradient."""
+    def update(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        rows: Rows = None,
+        *,
+        scale: float = 1.0,
+        limit: float | None = None,
+    ) -> None:
+        """Change every parameter in place by one step along its gradient, scaled and limited."""
+        self.apply(params, grads, self.next_rate(), rows, scale=scale, limit=limit)
+
+    def next_rate(self) -> float:
+        """Count one more update, and return the factor on its gradients."""
+        self.step += 1
+        return self.lr
+
+    def apply(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        rate: float | Array,
+        rows: Rows = None,
+        *,
+        scale: float = 1.0,
+        limit: float | None = None,
+    ) -> None:
+        """Do what `update` does, with the factor of `next_rate`: a number, or an array that holds it."""
         if not self.state and self.slots:
             self.state = {slot: [zeros(tuple(p.shape), p) for p in params] for slot in self.slots}
-        self.step += 1
         for k, (p, g) in enumerate(zip(params, grads, strict=True)):
             held = [self.state[slot][k] for slot in self.slots]
             only = rows[k] if rows is not None and self.sparse else None
             if only is None:
-                self._update(p, g, *held)
+                self._change((p, g, *held), rate, scale, limit)
                 continue
             part, *held_part = (array[only] for array in (p, *held))
-            self._update(part, g[only], *held_part)
+            self._change((part, g[only], *held_part), rate, scale, limit)
             for array, changed in zip((p, *held), (part, *held_part), strict=True):
                 array[only] = changed
 
+    def _change(
+        self, arrays: tuple[Array, ...], rate: float | Array, scale: float, limit: float | None
+    ) -> None:
+        """Make one step of p along g; arrays are p, g and those of the slots."""
+        if is_torch(arrays[0]) or not all(array.flags.c_contiguous for array in arrays):
+            self._in_passes(arrays, rate, scale, limit)
+            return
+        flat = [array.reshape(-1) for array in arrays]
+        if serves(arrays[0]) and self._loop:
+            self._in_one_pass(flat, self._numbers(rate, scale, limit))
+            return
+        for k in range(0, len(flat[0]), PIECE):
+            self._in_passes([array[k : k + PIECE] for array in flat], rate, scale, limit)
+
+    def _in_one_pass(self, flat: list[Array], numbers: tuple[Any, ...]) -> None:
+        parts = shares(len(flat[0]), WORTH_A_HAND)
+        if len(parts) == 1:
+            self._loop(*flat, *numbers)
+        else:
+            side_by_side(*(partial(self._loop, *(a[part] for a in flat), *numbers) for part in parts))
+
+    @cached_property
+    def _loop(self) -> Any:
+        """The compiled loop of this optimizer; None for one that is written elsewhere."""
+        if type(self) not in OPTIMIZERS.values():
+            return None
+        from elman.training import fused_updates
+
+        return getattr(fused_updates, type(self).__name__.lower())
+
+    def _numbers(self, rate: float | Array, scale: float, limit: float | None) -> tuple[Any, ...]:
+        """Return what the compiled loop takes besides arrays, made once an update and not once a parameter."""
+        given = (scale, np.inf if limit is None else limit, float(rate), *self._constants)
+        if given != self._given:
+            self._given = given
+            self._made = tuple(np.float32(x) for x in given)
+        return self._made
+
+    def _in_passes(
+        self, arrays: Sequence[Array], rate: float | Array, scale: float, limit: float | None
+    ) -> None:
+        p, g, *held = arrays
+        if scale != 1 or limit is not None:
+            clipped = self._scratch(g, "clipped")
+            namespace(g).multiply(g, scale, out=clipped)
+            g = clipped
+        if limit is not None:
+            namespace(g).clip(g, -limit, limit, out=g)
+        self._update(p, g, rate, *held)
+
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        """What the compiled loop needs besides the arrays, the clipping and the rate."""
+        return ()
+
     @abstractmethod
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         """Change p, and the held arrays of its slots, by one step along g."""
 
-    def _scratch(self, like: Array) -> Array:
+    def _scratch(self, like: Array, name: str = "scratch") -> Array:
         """Return work space of the shape of ``like``, a part of one array that grows to the largest asked for."""
         shape = tuple(like.shape)
         size = math.prod(shape)
         self._largest = max(self._largest, size)
-        return self._buffers.get("scratch", (self._largest,), like)[:size].reshape(shape)
+        return self._buffers.get(name, (self._largest,), like)[:size].reshape(shape)
 
 
 class SGD(Optimizer):
@@ -68,9 +160,9 @@ class SGD(Optimizer):
     def __init__(self, lr: float = 0.01) -> None:
         super().__init__(lr)
 
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         change = self._scratch(p)
-        namespace(p).multiply(g, self.lr, out=change)
+        namespace(p).multiply(g, rate, out=change)
         p -= change
 
 
@@ -83,10 +175,14 @@ class Momentum(Optimizer):
         super().__init__(lr)
         self.momentum = momentum
 
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        return (self.momentum,)
+
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         (v,) = held
         change = self._scratch(p)
-        namespace(p).multiply(g, self.lr, out=change)
+        namespace(p).multiply(g, rate, out=change)
         v *= self.momentum
         v -= change
         p += v
@@ -102,12 +198,16 @@ class AdaGrad(Optimizer):
         super().__init__(lr)
         self.eps = eps
 
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        return (self.eps,)
+
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         (s,) = held
         xp, change = namespace(p), self._scratch(p)
         xp.multiply(g, g, out=change)
         s += change
-        _descend(p, g, s, self.lr, self.eps, change)
+        _descend(p, g, s, rate, self.eps, change)
 
 
 class RMSProp(Optimizer):
@@ -119,11 +219,15 @@ class RMSProp(Optimizer):
         super().__init__(lr)
         self.decay, self.eps = decay, eps
 
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        return (self.decay, 1 - self.decay, self.eps)
+
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         (s,) = held
         change = self._scratch(p)
         _average_square(s, g, self.decay, change)
-        _descend(p, g, s, self.lr, self.eps, change)
+        _descend(p, g, s, rate, self.eps, change)
 
 
 class Adam(Optimizer):
@@ -140,10 +244,18 @@ class Adam(Optimizer):
         super().__init__(lr)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def _update(self, p: Array, g: Array, *held: Array) -> None:
+    def next_rate(self) -> float:
+        """Count one more update, and return the factor on its gradients, bias corrections included."""
+        lr = super().next_rate()
+        return float(lr * (1 - self.beta2**self.step) ** 0.5 / (1 - self.beta1**self.step))
+
+    @property
+    def _constants(self) -> tuple[float, ...]:
+        return (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, self.eps)
+
+    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         m, s = held
         xp, change = namespace(p), self._scratch(p)
-        lr = self.lr * (1 - self.beta2**self.step) ** 0.5 / (1 - self.beta1**self.step)
         xp.multiply(g, 1 - self.beta1, out=change)
         m *= self.beta1
         m += change
@@ -151,7 +263,7 @@ class Adam(Optimizer):
         xp.sqrt(s, out=change)
         change += self.eps
         xp.divide(m, change, out=change)
-        change *= lr
+        change *= rate
         p -= change
 
 
@@ -164,13 +276,13 @@ def _average_square(s: Array, g: Array, decay: float, scratch: Array) -> None:
     s += scratch
 
 
-def _descend(p: Array, g: Array, s: Array, lr: float, eps: float, scratch: Array) -> None:
-    """p ← p - lr·g / √(s + eps)."""
+def _descend(p: Array, g: Array, s: Array, rate: float | Array, eps: float, scratch: Array) -> None:
+    """p ← p - rate·g / √(s + eps)."""
     xp = namespace(p)
     xp.add(s, eps, out=scratch)
     xp.sqrt(scratch, out=scratch)
     xp.divide(g, scratch, out=scratch)
-    scratch *= lr
+    scratch *= rate
     p -= scratch
 
 

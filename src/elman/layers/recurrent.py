@@ -1,0 +1,155 @@
+"""What TimeRNN, TimeLSTM and TimeGRU share: a block in spans of steps, and the state carried between blocks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from elman.arrays import (
+    Array,
+    Buffers,
+    as_rows,
+    asarray,
+    batch_major,
+    contiguous,
+    namespace,
+    time_major,
+    zeros,
+)
+from elman.layers.base import (
+    check_gradient,
+    check_sequence,
+    check_state,
+    check_weights,
+    copied_state,
+    fused_loops,
+)
+from elman.layers.projection import InputProjection
+
+
+class TimeRecurrence(ABC):
+    """T steps of one cell over N lanes, with backpropagation through time.
+
+    `forward` is `begin`, `forward_steps` for the spans of steps in order, `end`; `backward` is
+    `begin_backward`, `backward_steps` for the spans in reverse, `end_backward` and the pieces of
+    `weight_gradients`. A model of several layers calls these itself, to work on layer 2 at one span while
+    layer 1 is at the next.
+    """
+
+    h: Array | None
+    dh: Array | None
+    gates: ClassVar[int]  # how many times H wide the products are
+    states: ClassVar[tuple[str, ...]]  # names of what is carried: h, and what else the cell has
+
+    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool) -> None:
+        name, H = type(self).__name__, Wh.shape[0]
+        G = self.gates * H
+        check_weights(name, Wh=(Wh, (H, G)), b=(b, (G,)))
+        self.projection = InputProjection(name, Wx, b)
+        self.Wh, self.dWh = Wh, zeros((H, G), Wh)
+        self.params = [*self.projection.weights, Wh, b]
+        self.grads = [*self.projection.weight_grads, self.dWh, self.projection.db]
+        self.stateful = stateful
+        self.reset_state()
+        self.dh = None
+        self._buffers = Buffers()
+        self._one = asarray(1.0, Wh)
+
+    @property
+    def _fused(self) -> Any:
+        """The loops that serve these weights; None: NumPy's passes, or torch's."""
+        return fused_loops(self.Wh)  # not kept: a module cannot be copied with the layer
+
+    def forward(self, xs: Array) -> Array:
+        """Return hs (N, T, H) for xs (N, T, D).
+
+        Raises:
+            ShapeError: xs has another width, or the carried state another number of lanes.
+        """
+        hs = self.begin(xs)
+        self.forward_steps(0, xs.shape[1])
+        self.end()
+        return hs
+
+    def backward(self, dhs: Array) -> Array:
+        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
+        dxs = self.begin_backward(dhs)
+        self.backward_steps(0, dhs.shape[1])
+        self.end_backward()
+        for write in self.weight_gradients():
+            write()
+        return dxs
+
+    def begin(self, xs: Array) -> Array:
+        """Take xs (N, T, D), which need not be filled yet; return hs (N, T, H), which `forward_steps` fills."""
+        check_sequence("xs", xs, self.projection.D)
+        N, T, _ = xs.shape
+        H = self.Wh.shape[0]
+        self._zs = self.projection.begin(time_major(xs))  # (T, N, G)
+        carried = {}  # arrays (T + 1, N, H) whose first entry is the incoming state
+        for name in self.states:
+            history = carried[name] = self._buffers.get(name + "s", (T + 1, N, H), self.Wh)
+            state = getattr(self, name) if self.stateful else None
+            if state is not None:
+                check_state(name, state, N, H)
+            history[0] = 0 if state is None else state
+        self._carried, self._hs = carried, carried["h"]
+        self._product_Wh = self._buffers.operand("Wh", self.Wh)
+        self._prepare(T, N, H)
+        return batch_major(self._hs[1:])
+
+    def end(self) -> None:
+        """Keep the last state for the next block, as a copy: the buffers are written again."""
+        for name, history in self._carried.items():
+            setattr(self, name, history[-1] + 0)
+
+    def begin_backward(self, dhs: Array) -> Array:
+        """Take dhs (N, T, H), which need not be filled yet; return dxs (N, T, D), which `backward_steps` fills."""
+        T, N, H = self._hs.shape[0] - 1, self._hs.shape[1], self._hs.shape[2]
+        check_gradient(dhs, (N, T, H))
+        self._dhs = time_major(dhs)
+        self._flowing = {}  # what flows back from step t+1, by the state through which it flows
+        for name in self.states:
+            flow = self._flowing[name] = self._buffers.get("d" + name, (N, H), self.Wh)
+            flow[...] = 0
+        self._WhT = contiguous(
+            self._product_Wh.T
+        )  # one copy a block; the untransposed product is the faster one
+        towards_x, self._towards_h = self._prepare_backward(T, N, H)
+        return batch_major(self.projection.begin_backward(towards_x))
+
+    def end_backward(self) -> None:
+        """Keep the gradients of the incoming state, as copies."""
+        for name, flow in self._flowing.items():
+            setattr(self, "d" + name, flow + 0)
+
+    @abstractmethod
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last; those before are done."""
+
+    @abstractmethod
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first, in this order; those after are done."""
+
+    def weight_gradients(self) -> list[Callable[[], None]]:
+        """Return what is left to do after the steps: pieces that do not depend on each other."""
+        return [self._write_hidden_gradients, self.projection.write_gradients]
+
+    def _write_hidden_gradients(self) -> None:
+        namespace(self.Wh).matmul(as_rows(self._hs[:-1]).T, as_rows(self._towards_h), out=self.dWh)
+
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        """Make what the forward steps of this block write to, where that is more than the states."""
+        return
+
+    @abstractmethod
+    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+        """Make what the backward steps write to; return the gradients of x_t·Wx + b and of h_{t-1}·Wh, (T, N, G)."""
+
+    def set_state(self, h: Array) -> None:
+        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
+        self.h = copied_state(h, self.Wh)
+
+    def reset_state(self) -> None:
+        """Forget the carried state: the next block starts from zeros."""
+        for name in self.states:
+            setattr(self, name, None)
