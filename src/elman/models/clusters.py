@@ -1,0 +1,76 @@
+"""Which words stand in which cluster of an adaptive softmax."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError
+from elman.models.base import Ids
+
+STEP = 4  # from one tail cluster to the next: so many times the words, each so many times narrower
+MOST_TAILS = 3
+LEAST_HEAD = 1000  # below it the head costs next to nothing already
+LEAST_WIDTH = 4
+COUNTED_AT_ONCE = 1 << 20
+
+
+def frequency_ranks(ids: Ids, vocab_size: int) -> NDArray[np.int32]:
+    """Return the place (V,) of each id in the order of falling frequency in ids (n,); ties go by id.
+
+    ``ids`` may be memory-mapped: it is read in pieces.
+    """
+    counts = np.zeros(vocab_size, np.int64)
+    for k in range(0, len(ids), COUNTED_AT_ONCE):
+        counts += np.bincount(ids[k : k + COUNTED_AT_ONCE], minlength=vocab_size)
+    ranks = np.empty(vocab_size, np.int32)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(vocab_size, dtype=np.int32)
+    return ranks
+
+
+def default_cutoffs(vocab_size: int) -> tuple[int, ...]:
+    """Return V/64, V/16 and V/4, without those that would make a head of fewer than 1000 words.
+
+    Every tail cluster then holds four times the words of the one before, at a quarter of the width
+    (`tail_width`): all have as many weights. Under Zipf's law, P(word of rank r) ∝ 1/r, all also have as many
+    targets, about ln 4 / ln V of a block, and so take as many multiplications. (The paper finds its cutoffs
+    by dynamic programming over measured times and counts.)
+    """
+    quarters = [vocab_size // STEP**k for k in range(MOST_TAILS, 0, -1)]
+    return tuple(c for c in quarters if c >= LEAST_HEAD) or (max(1, quarters[-1]),)
+
+
+def tail_width(hidden_size: int, k: int) -> int:
+    """Return the width H/4^k to which tail cluster k = 1, 2, … is projected; 4 at least, H at most."""
+    narrowed: int = hidden_size // STEP**k
+    return min(hidden_size, max(LEAST_WIDTH, narrowed))
+
+
+def tail_sizes(cutoffs: Sequence[int], vocab_size: int) -> list[int]:
+    """Return the number of words of every tail cluster.
+
+    Raises:
+        ConfigError: there is no cutoff, or they do not rise from at least 1 to below V.
+    """
+    bounds = [*cutoffs, vocab_size]
+    sizes = [last - first for first, last in pairwise(bounds)]
+    if not cutoffs or cutoffs[0] < 1 or min(sizes) < 1:
+        raise ConfigError(
+            "the cutoffs of an adaptive softmax must be at least one, and rise from 1 or more to below the "
+            f"vocabulary's {vocab_size:,} tokens; got {', '.join(map(str, cutoffs)) or 'none'}"
+        )
+    return sizes
+
+
+def checked_ranks(ranks: NDArray[Any], vocab_size: int) -> NDArray[np.int32]:
+    """Return ranks (V,) as int32.
+
+    Raises:
+        ConfigError: they are not the numbers from 0 to V - 1, each once.
+    """
+    ranks = np.asarray(ranks)
+    if ranks.shape != (vocab_size,) or not np.array_equal(np.sort(ranks), np.arange(vocab_size)):
+        raise ConfigError(f"ranks must be the numbers from 0 to {vocab_size - 1}, each once")
+    return ranks.astype(np.int32)
