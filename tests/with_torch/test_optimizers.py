@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.training.clipping import clip_by_norm, clip_by_value, global_norm
+from elman.training.clipping import global_norm, norm_scale
 from elman.training.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, Momentum, RMSProp
 
 torch = pytest.importorskip("torch")
@@ -76,24 +76,25 @@ def test_updates_tensors_as_it_updates_arrays(name: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [None, [0, 2]])
-def test_clips_tensors_as_it_clips_arrays(rows: list[int] | None) -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_clips_tensors_as_it_clips_arrays(name: str, rows: list[int] | None) -> None:
     grad = gradients()[0]
     grad[[1, 3]] = 0
-    tensor = torch.tensor(grad)
     names = None if rows is None else torch.tensor(rows)
-    norm = global_norm([tensor], [names])
+    norm = global_norm([torch.tensor(grad)], [names])
     assert norm == pytest.approx(float(np.linalg.norm(grad)))
-    clip_by_norm([tensor], [names], norm, 0.5)
-    clip_by_norm([grad], [None], norm, 0.5)
-    assert_allclose(tensor.numpy(), grad, rtol=1e-12)
-    clip_by_value([tensor], [names], 0.1)
-    assert_allclose(tensor.numpy(), np.clip(grad, -0.1, 0.1), rtol=1e-12)
+    clipping = {"scale": norm_scale(norm, norm / 2), "limit": 0.1}
+    param, array = torch.tensor(begin()), begin()
+    OPTIMIZERS[name](lr=0.1).update([param], [torch.tensor(grad)], [names], **clipping)
+    OPTIMIZERS[name](lr=0.1).update([array], [grad], **clipping)
+    assert_allclose(param.numpy(), array, rtol=1e-12)
 
 
 def test_clips_by_norm_as_pytorch_does() -> None:
     param = torch.nn.Parameter(torch.tensor(begin()))
-    grad = gradients()[0]
+    grad, array = gradients()[0], begin()
     param.grad = torch.tensor(grad)
     torch.nn.utils.clip_grad_norm_([param], 0.5)
-    clip_by_norm([grad], [None], global_norm([grad], [None]), 0.5)
-    assert_allclose(grad, param.grad.numpy(), rtol=1e-12)
+    torch.optim.SGD([param], 0.1).step()
+    SGD(lr=0.1).update([array], [grad], scale=norm_scale(global_norm([grad], [None]), 0.5))
+    assert_allclose(array, param.detach().numpy(), rtol=1e-12)

@@ -1,0 +1,240 @@
+"""The step that a device does by itself: the numbers of the ordinary one, and no look at them on the way."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from elman.backend import Backend
+from elman.errors import ShapeError, TrainingDiverged, VocabularyError
+from elman.models.rnnlm import RecurrentLM, SimpleRnnlm
+from elman.training import trainer as trainer_module
+from elman.training.cuda_graph import WARM_UP, GraphStep, graph_step
+from elman.training.device_step import DeviceStep, can_step_alone
+from elman.training.optimizers import OPTIMIZERS, SGD, Adam
+from elman.training.progress import BlockDone
+from elman.training.trainer import RnnlmTrainer
+
+torch = pytest.importorskip("torch")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+torch.set_num_threads(1)
+pytestmark = pytest.mark.torch
+
+V, N, T = 30, 3, 5
+IDS = np.random.default_rng(0).integers(0, V, 200)
+LOOKS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "equal")  # what waits for the device
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
+def lm(cell: str = "lstm", tie: bool = False, dropout: float = 0.3, **backend: Any) -> RecurrentLM:
+    rng = np.random.default_rng(1)
+    return RecurrentLM(
+        V,
+        8 if tie else 6,
+        8,
+        cell,
+        2,
+        dropout,
+        tie,
+        rng,
+        weight_scale=0.3,
+        backend=Backend("torch", **backend),
+    )
+
+
+def fit(model: Any, optimizer: Any, **options: Any) -> list[tuple[float, float]]:
+    """Train for two epochs; return each block's loss and norm."""
+    found: list[tuple[float, float]] = []
+
+    def watch(event: Any) -> None:
+        if isinstance(event, BlockDone):
+            found.append((event.loss_nats, event.grad_norm))
+
+    RnnlmTrainer(model, optimizer).fit(IDS[:-1], IDS[1:], 2, N, T, 0.5, fresh_at=3, on_event=watch, **options)
+    return found
+
+
+def assert_same(model: RecurrentLM, other: RecurrentLM) -> None:
+    for p, q in zip(model.params, other.params, strict=True):
+        assert_allclose(p.cpu(), q.cpu(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let the trainer take `DeviceStep`, as it does on a GPU."""
+
+    def set_up(Step: Any = DeviceStep) -> None:
+        monkeypatch.setattr(trainer_module, "graph_step", Step)
+
+    return set_up
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "name"), [*zip(itertools.cycle(["rnn", "lstm", "gru"]), OPTIMIZERS, strict=False)]
+)
+def test_the_numbers_are_those_of_the_ordinary_step(cell: str, name: str, tie: bool) -> None:
+    for options in ({}, {"reduction": "sum", "max_value": 0.05}):
+        models = [lm(cell, tie) for _ in range(2)]
+        expected = fit(models[0], OPTIMIZERS[name](lr=0.002), **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer_module, "graph_step", DeviceStep)
+            found = fit(models[1], OPTIMIZERS[name](lr=0.002), **options)
+        assert_allclose(found, expected, rtol=2e-6)
+        assert_same(*models)
+
+
+def test_bf16_products_are_the_same_too(alone: Any) -> None:
+    models = [lm(precision="bf16") for _ in range(2)]
+    expected = fit(models[0], SGD(0.1))
+    alone()
+    assert_allclose(fit(models[1], SGD(0.1)), expected, rtol=1e-4)
+
+
+def test_nothing_is_read_on_the_way() -> None:
+    seen: set[str] = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.add(func.__name__.split(".")[0])
+            return func(*args, **(kwargs or {}))
+
+    def looks() -> list[str]:
+        return sorted(name for name in seen if any(look in name for look in LOOKS))
+
+    block = IDS[: N * T].reshape(N, T)
+    for optimizer in (SGD(0.1), Adam(0.01)):
+        step = DeviceStep(lm(), optimizer, 0.5, 0.1)
+        step(block, block)
+        step.prepare(block, block)
+        with Watch():
+            step.compute()
+    assert "mm" in seen
+    assert looks() == []
+    with Watch():
+        lm().forward(block, block)
+    assert looks() == ["_local_scalar_dense"]
+
+
+def test_what_is_no_number_does_not_reach_the_weights(alone: Any) -> None:
+    model = lm(dropout=0)
+    before = [p.clone() for p in model.params]
+    block = IDS[: N * T].reshape(N, T)
+    step = DeviceStep(model, SGD(0.1), 1.0)
+    model.weights["output.b"][0] = float("inf")
+    loss, norm = step(block, block)
+    assert not np.isfinite(loss + norm)
+    model.weights["output.b"][0] = 0
+    for p, q in zip(model.params, before, strict=True):
+        assert torch.equal(p, q)
+    alone()
+    model.weights["output.b"][0] = float("inf")
+    with pytest.raises(TrainingDiverged, match="is not a number"):
+        fit(model, SGD(0.1))
+
+
+def test_ids_and_targets_are_checked_beforehand() -> None:
+    model = lm()
+    step = DeviceStep(model, SGD(0.1))
+    before = [p.clone() for p in model.params]
+    good = IDS[: N * T].reshape(N, T)
+    with pytest.raises(VocabularyError, match=r"\[0, 30\), got 30"):
+        step(good * 0 + 30, good)
+    with pytest.raises(ShapeError, match=r"\[0, 30\) or -1"):
+        step(good, good * 0 + 30)
+    with pytest.raises(ShapeError, match="every target"):
+        step(good, good * 0 - 1)
+    assert all(torch.equal(p, q) for p, q in zip(model.params, before, strict=True))
+
+
+def test_targets_that_do_not_count_are_left_out() -> None:
+    xs = IDS[: N * T].reshape(N, T)
+    ts = np.where(np.arange(T) % 2, xs, -1)
+    model = lm(dropout=0)
+    loss, _ = DeviceStep(lm(dropout=0), SGD(0.1))(xs, ts)
+    assert loss == pytest.approx(model.forward(xs, ts), rel=1e-6)
+
+
+class Recorder:
+    """Stands for the GPU: what is recorded is not done, and doing it runs it from the first line to the last."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def __call__(self, compute: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            compute()
+
+        return replay
+
+
+def test_a_step_is_recorded_after_a_few_blocks_and_then_replayed(alone: Any) -> None:
+    recorder, models = Recorder(), [lm() for _ in range(2)]
+    expected = fit(models[0], Adam(0.01))
+    alone(lambda *options: GraphStep(*options, record=recorder))
+    assert_allclose(fit(models[1], Adam(0.01)), expected, rtol=1e-5)
+    assert recorder.recorded == 1
+    assert recorder.replayed == len(expected) - WARM_UP
+    assert_same(*models)
+
+
+def test_another_shape_is_recorded_anew() -> None:
+    recorder = Recorder()
+    step = GraphStep(lm(), SGD(0.1), record=recorder)
+    for shape in ((N, T), (2, 4)):
+        for _ in range(WARM_UP + 2):
+            block = IDS[: shape[0] * shape[1]].reshape(shape)
+            step.model.reset_state()
+            step(block, block)
+    assert (recorder.recorded, recorder.replayed) == (2, 4)
+
+
+def test_where_it_cannot_be_recorded_it_goes_on_as_it_is(alone: Any) -> None:
+    models, steps = [lm() for _ in range(2)], []
+
+    def fails(compute: Callable[[], None]) -> Any:
+        compute.__self__.model.rnn_layer.h = None  # type: ignore[attr-defined]
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    def make(*options: Any) -> GraphStep:
+        steps.append(GraphStep(*options, record=fails))
+        return steps[0]
+
+    expected = fit(models[0], SGD(0.1))
+    alone(make)
+    assert_allclose(fit(models[1], SGD(0.1)), expected, rtol=2e-6)
+    assert "not permitted" in steps[0].failure
+
+
+def test_which_models_have_such_a_step() -> None:
+    adaptive = RecurrentLM(V, 6, 8, adaptive=(5, 10), rng=np.random.default_rng(0), backend=Backend("torch"))
+    for model in (adaptive, SimpleRnnlm(V, 6, 8), RecurrentLM(V, 6, 8), object()):
+        assert not can_step_alone(model)
+        assert graph_step(model, SGD(0.1)) is None
+    assert can_step_alone(lm())
+    assert graph_step(lm(), SGD(0.1)) is None  # on a CPU there is nothing to record
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_recorded_step_gives_the_numbers_of_the_ordinary_one(
+    monkeypatch: pytest.MonkeyPatch, cell: str, precision: str
+) -> None:
+    models = [lm(cell, device="cuda", precision=precision) for _ in range(2)]
+    found = fit(models[0], Adam(0.01))
+    step = graph_step(models[0], Adam(0.01))
+    assert step is not None
+    for _ in range(WARM_UP + 2):
+        step(IDS[: N * T].reshape(N, T), IDS[: N * T].reshape(N, T))
+    assert step.failure == ""
+    monkeypatch.setattr(trainer_module, "graph_step", lambda *options: None)
+    expected = fit(models[1], Adam(0.01))
+    assert_allclose(found, expected, rtol=1e-2 if precision == "bf16" else 1e-4)
