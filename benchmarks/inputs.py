@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.bench import inputs as bench
+from elman.bench.inputs import draw_weights, zipf
 from works import Work
 
 EOS = "<eos>"
@@ -16,11 +18,9 @@ LINES = 10_000
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(bench.Inputs):
     """ids (n,); weights by elman's names; and, where lines are scored, those and the words of the ids."""
 
-    ids: NDArray[np.int64]
-    weights: dict[str, NDArray[np.float32]]
     lines: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     source: str = ""
@@ -45,38 +45,13 @@ def zipf_text(work: Work, tokens: int = 1_000_000) -> str:
     rng = np.random.default_rng(0)
     if work.level == "char":
         alphabet = [chr(0x100 + k) for k in range(work.V)]
-        return "".join(alphabet) + "".join(rng.choice(alphabet, tokens, p=_zipf(work.V)))
+        return "".join(alphabet) + "".join(rng.choice(alphabet, tokens, p=zipf(work.V)))
     V = work.V - 1  # <eos> is the last word
     if work.first:
         tokens = work.first - work.V
     words = np.array([f"w{k}" for k in range(V)])
-    drawn = np.concatenate((words, rng.choice(words, tokens, p=_zipf(V))))
+    drawn = np.concatenate((words, rng.choice(words, tokens, p=zipf(V))))
     return "".join(" ".join(drawn[k : k + 21]) + "\n" for k in range(0, len(drawn), 21))
-
-
-def _zipf(V: int) -> NDArray[np.float64]:
-    shares = 1 / np.arange(1, V + 1)
-    return shares / shares.sum()
-
-
-def draw_weights(work: Work) -> dict[str, NDArray[np.float32]]:
-    """Return initial weights under elman's names: float32, biases 0."""
-    rng = np.random.default_rng(0)
-    G = work.H * {"rnn": 1, "lstm": 4}[work.cell]
-
-    def normal(rows: int, columns: int, scale: float) -> NDArray[np.float32]:
-        return (rng.standard_normal((rows, columns)) * (work.scale or scale)).astype(np.float32)
-
-    weights = {"embedding": normal(work.V, work.D or G, 0.1)}
-    for k in range(work.layers):
-        width = work.D if k == 0 else work.H
-        if width:
-            weights[f"{k}.Wx"] = normal(width, G, width**-0.5)
-        weights[f"{k}.Wh"] = normal(work.H, G, work.H**-0.5)
-        weights[f"{k}.b"] = np.zeros(G, np.float32)
-    weights["output.W"] = normal(work.H, work.V, work.H**-0.5)
-    weights["output.b"] = np.zeros(work.V, np.float32)
-    return weights
 
 
 def save_inputs(path: Path, inputs: Inputs) -> None:

@@ -17,10 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from elman.bench.machine import CORETYPE, describe, usable_cores
+from elman.bench.member import Member
+from elman.bench.rounds import measure
 from inputs import make_inputs, save_inputs
-from machine import describe, usable_cores
 from tables import Verdict, agreement, markdown, summary, verdicts, work_table
-from team import Member, measure, team
+from team import team_of
 from works import WORKS, Work, chosen
 
 
@@ -51,7 +53,7 @@ def run_work(
         path = Path(folder, "inputs.npz")
         inputs = make_inputs(work)
         save_inputs(path, inputs)
-        with team(work, path, pythons, given.threads) as (members, absent):
+        with team_of(work, path, pythons, given.threads) as (members, absent):
             others = measure(members, given.rounds, given.seconds)
     print(work_table(work, members))
     print(agreement(work, members), f"Text: {inputs.source}.\n")
@@ -85,7 +87,7 @@ def main() -> None:
     method = f"{given.rounds} rounds of {given.seconds:g} s a peer, {given.threads} threads"
     print(f"# Speed: {method}\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in machine.items()]), flush=True)
-    if "OPENBLAS_CORETYPE" in os.environ:
+    if CORETYPE in os.environ:
         print(
             "OPENBLAS_CORETYPE keeps NumPy's BLAS from choosing the kernels that are fastest on this CPU; to measure "
             "with those, run this as `env -u OPENBLAS_CORETYPE python benchmarks/speed.py …`.\n"

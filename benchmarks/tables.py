@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from machine import bf16_flags
+from elman.bench.machine import bf16_flags
+from elman.bench.member import Member
 from peers import KINDS
-from team import Member
 from works import CLOCK, FLOOR, Target, Work
 
 DISTURBING = 0.1  # share of the cores; two threads that wait for each other lose far more than that

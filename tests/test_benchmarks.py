@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from elman.bench.floor import shapes
+from elman.bench.member import Member
 from elman.models.weights import plan_weights
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
 from peers import ours, textbook
-from peers.floor import shapes
 from tables import summary, verdicts
-from team import Member
 from works import WORKS, Work, chosen
 
 SMALL = {

@@ -1,18 +1,11 @@
 """The peers of the speed benchmark: one file each, with ``build(work, inputs, variant) -> Peer``."""
 
 from dataclasses import dataclass
-from typing import Protocol
+
+from elman.errors import ElmanError
 
 
-class Peer(Protocol):
-    """One way to do a work. It keeps its place in the text from call to call."""
-
-    def run(self, steps: int) -> tuple[list[float], int]:
-        """Do the next steps; return the loss of each in nats a token (none for the floor), and the tokens."""
-        ...
-
-
-class NotHere(Exception):
+class NotHere(ElmanError):
     """This peer cannot do this work here; says why."""
 
 
@@ -28,6 +21,7 @@ class Kind:
 
 KINDS = {
     "elman": Kind("ours", about="elman, NumPy"),
+    "elman-torch": Kind("ours", "torch", "torch", "elman on torch tensors, float32"),
     "elman-bf16": Kind("ours", "bf16", "torch", "elman on torch tensors, bf16 products"),
     "textbook": Kind("textbook", about="(a) the straightforward form, NumPy float32"),
     "torch": Kind("pytorch", python="torch", about="(b) PyTorch eager, float32"),
@@ -38,4 +32,3 @@ KINDS = {
 }  # fmt: skip
 
 LINES_A_STEP = 100  # a step of scoring lines
-WORDS_A_STEP = 100  # a step of scoring word by word

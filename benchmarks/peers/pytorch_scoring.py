@@ -1,4 +1,4 @@
-"""Scoring text with PyTorch: a line at a time, padded lines in batches, and a word at a time."""
+"""Scoring lines of text with PyTorch: one at a time, and padded ones in batches."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from inputs import EOS, Inputs
-from peers import LINES_A_STEP, WORDS_A_STEP
+from peers import LINES_A_STEP
 
 BATCH = 64
 IGNORED = -100
@@ -62,25 +62,3 @@ class PaddedLines(Lines):
             for p, value in zip(places, nll.sum(dim=1).tolist(), strict=True):
                 scores[p] = value, len(encoded[p]) - 1
         return scores
-
-
-class Words:
-    """A stream, from zeros: the probability of each word, given at once, and the state after it."""
-
-    def __init__(self, model: Any, inputs: Inputs) -> None:
-        self.model, self.ids, self.place = model, inputs.ids, 0
-        H = model.rnn.hidden_size
-        self.past = torch.zeros(1, 1, H)
-        self.state = (torch.zeros(model.rnn.num_layers, 1, H), torch.zeros(model.rnn.num_layers, 1, H))
-
-    @torch.inference_mode()
-    def run(self, steps: int) -> tuple[list[float], int]:
-        model, losses = self.model, []
-        for _ in range(steps):
-            total = 0.0
-            for id_ in self.ids[self.place : self.place + WORDS_A_STEP].tolist():
-                total -= F.log_softmax(model.linear(self.past), dim=2)[0, 0, id_].item()
-                self.past, self.state = model.rnn(model.embedding(torch.tensor([[id_]])), self.state)
-            self.place = (self.place + WORDS_A_STEP) % (len(self.ids) - WORDS_A_STEP)
-            losses.append(total / WORDS_A_STEP)
-        return losses, steps * WORDS_A_STEP

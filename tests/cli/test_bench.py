@@ -1,0 +1,111 @@
+"""`elman bench`: the machine, the works, and figures that fit together; never how large they are."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from elman.bench.member import Member
+from elman.bench.result import Result
+from elman.bench.works import QUICK, WORKS, Work
+from elman.cli import bench as bench_command
+
+Refused = Callable[..., str]
+
+
+def member(name: str, *rounds: float, losses: tuple[float, ...] = (1.0,)) -> Member:
+    """A member that has been measured: seconds a token."""
+    made = Member(name, process=None, peak_mb=90.0, libraries_mb=30.0)  # type: ignore[arg-type]
+    made.rounds, made.first_losses = list(rounds), list(losses)
+    made.versions = {"numpy": "2.4", "blas": "openblas 0.3 (Haswell kernels)"}
+    return made
+
+
+@pytest.fixture
+def as_if_measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], int, float]]:
+    """Let the works take no time; give the calls."""
+    calls = []
+
+    def measured(work: Work, peers: list[str], threads: int, seconds: float) -> Result:
+        calls.append((work.name, list(peers), threads, seconds))
+        members = {"elman": member("elman", 2e-6, 9e-6, 4e-6), "floor": member("floor", 3e-6)}
+        if peers:
+            members["torch"] = member("torch", 6e-6, losses=(1.5,))
+        return Result(work, members, 0.4)
+
+    monkeypatch.setattr(bench_command, "measured", measured)
+    return calls
+
+
+def test_a_work_is_measured_for_a_moment(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELMAN_COMPILED", "0")
+    outcome = command("bench", "B", "--seconds", "0.05", "--threads", "1", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["machine"]["threads"] == 1
+    assert {"numpy", "blas"} <= set(found["machine"]["libraries"])
+    (work,) = found["works"]
+    assert work["work"]["name"] == "B"
+    ours, floor = (sorted(work["peers"][name]["seconds_per_token"]) for name in ("elman", "floor"))
+    assert min(ours) > 0
+    assert work["microseconds_per_token"] == pytest.approx(1e6 * ours[2])
+    assert work["tokens_per_second"] == pytest.approx(1 / ours[2])
+    assert work["share_of_floor"] == pytest.approx(floor[2] / ours[2])
+    assert work["peak_mb"] >= work["peers"]["elman"]["libraries_mb"] > 5
+
+
+def test_without_names_the_quick_works_are_measured(
+    command: Any, as_if_measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    outcome = command("bench")
+    assert [call[0] for call in as_if_measured] == list(QUICK)
+    assert all(call[1:] == ([], 3, 1.5) for call in as_if_measured)
+    head, table = outcome.out.split("\n\n")
+    assert "cores" in head
+    assert "Zipf's law" in head
+    assert "numpy 2.4; openblas 0.3 (Haswell kernels); 3 threads; loops not compiled" in head
+    titles, *rows = table.splitlines()
+    assert " ".join(titles.split()) == "work does tokens/s µs a token of the floor peak memory"
+    assert rows[0].split() == ["A", "train", "250,000", "4.00", "75%", "90", "MB"]
+    assert rows[-1].split()[:2] == ["H-words", "score"]
+    assert "A: other processes took 40% of the cores" in outcome.err
+
+
+def test_torch_stands_beside_elman_where_asked_for(command: Any, as_if_measured: list[Any]) -> None:
+    outcome = command("bench", "A", "--peer", "torch", "--threads", 2, "--seconds", 0.5)
+    assert as_if_measured == [("A", ["torch"], 2, 0.5)]
+    assert outcome.out.splitlines()[-1].split()[-4:] == ["6.00", "90", "MB", "1.50"]
+    assert "torch's first losses differ from elman's, by 0.5 nats" in outcome.err
+    found = json.loads(command("bench", "A", "--peer", "torch", "--json").out)
+    assert found["works"][0]["times_as_fast_as_torch"] == pytest.approx(1.5)
+
+
+def test_kernels_that_are_held_back_are_named(
+    command: Any, as_if_measured: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setattr(bench_command, "own_kernels", lambda: "SkylakeX")
+    said = command("bench", "A").out
+    assert "OPENBLAS_CORETYPE=Haswell" in said
+    assert "by itself NumPy's BLAS would choose its SkylakeX kernels" in said
+    assert "env -u OPENBLAS_CORETYPE elman bench" in said
+
+
+def test_the_works_are_listed(command: Any) -> None:
+    lines = command("bench", "--list").out.splitlines()
+    assert [line.split()[0] for line in lines] == list(WORKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Z"], "there is no work 'Z'; choose from A, B"),
+        (["A", "--seconds", "0"], "Invalid value for '--seconds'"),
+        (["A", "--threads", "0"], "Invalid value for '--threads'"),
+        (["A", "--peer", "jax"], "'jax' is not 'torch'"),
+    ],
+)
+def test_mistakes_are_one_line(refused: Refused, arguments: list[str], message: str) -> None:
+    assert message in refused("bench", *arguments)
