@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ConfigError, ShapeError, TextError
-from elman.models.base import Ids
-from elman.models.ids import checked_ids
+from elman.errors import ConfigError, ShapeError, TextError, VocabularyError
+from elman.models.base import Ids, Mask
+from elman.models.ids import checked_ids, checked_mask
 from elman.models.ngram_arrays import from_arrays, to_arrays
 from elman.models.ngram_counts import count_ngrams
 from elman.models.ngram_level import UNSEEN, Level
@@ -20,7 +20,10 @@ _BEFORE_TEXT = -1
 
 @dataclass(frozen=True)
 class NgramState:
-    """The last order - 1 ids of each lane, the oldest first, -1 where the text had not begun."""
+    """The last order - 1 ids of each lane, the oldest first, -1 where the text had not begun.
+
+    Of a model of sentences they reach back to the sentence's beginning ``<s>``, whose id is V; before it is -1.
+    """
 
     past: tuple[tuple[int, ...], ...]
 
@@ -43,11 +46,17 @@ class NgramModel:
 
     Made by ``train`` or ``from_arrays``. A context that reaches before the start of the text counts as
     unseen: it leaves the probability to the shorter ones. An n-gram of one token has the empty context.
+
+    With ``eos``, the token that ends a sentence, it is a model of sentences: contexts do not reach over an
+    ``eos``, and begin with the symbol ``<s>``, which is never predicted. The start of a text is the start of a
+    sentence then. Without, a text is one stream of tokens, ends of lines among them.
     """
 
-    def __init__(self, levels: Sequence[Level], vocab_size: int) -> None:
+    def __init__(self, levels: Sequence[Level], vocab_size: int, eos: int | None = None) -> None:
         self._levels = tuple(levels)
         self._vocab_size = vocab_size
+        self._eos = eos
+        self._start = int(levels[0].find(np.array(0), np.array(vocab_size)))  # the number of the 1-gram <s>
 
     @classmethod
     def train(
@@ -56,9 +65,11 @@ class NgramModel:
         vocab_size: int,
         order: int = 3,
         smoothing: Smoothing = witten_bell,
+        eos: int | None = None,
     ) -> "NgramModel":
-        """Return the model of ids (T,), whose contexts are up to order - 1 tokens long.
+        """Return the model of ids (T,), whose contexts are up to order - 1 tokens long; with ``eos``, of sentences.
 
+        ids may be memory-mapped: the memory taken grows with the number of distinct n-grams, not with T.
         Raises ConfigError for an order below 1, TextError for no ids, ShapeError, VocabularyError.
         """
         if order < 1:
@@ -68,9 +79,11 @@ class NgramModel:
             raise ShapeError(f"ids to train on must be (T,), got {ids.shape}")
         if len(ids) == 0:
             raise TextError("an n-gram model needs at least one token to train on, got none")
-        counts = count_ngrams(checked_ids(ids[None], 1, vocab_size)[0], vocab_size, order)
+        if eos is not None and not 0 <= eos < vocab_size:
+            raise VocabularyError(f"eos must be an id in [0, {vocab_size}), got {eos}")
+        counts = count_ngrams(ids, vocab_size, order, eos)
         tables = zip(counts, smoothing(counts), strict=True)
-        return cls([Level(c.keys, w.weights, w.backoffs, vocab_size) for c, w in tables], vocab_size)
+        return cls([Level(c.keys, w.weights, w.backoffs, c.symbols) for c, w in tables], vocab_size, eos)
 
     @property
     def order(self) -> int:
@@ -82,9 +95,22 @@ class NgramModel:
         """V, the number of tokens that share the probability."""
         return self._vocab_size
 
+    @property
+    def eos(self) -> int | None:
+        """The id that ends a sentence, over which no context reaches; None in a model of streams."""
+        return self._eos
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The tables of n-grams, for n = 1, ..., order; not to be changed."""
+        return self._levels
+
     def start(self, lanes: int = 1) -> NgramState:
         """Return the state of having read nothing, for N lanes."""
-        return NgramState(((_BEFORE_TEXT,) * (self.order - 1),) * lanes)
+        nothing = np.full((lanes, self.order - 1), _BEFORE_TEXT)
+        if self.eos is not None:
+            nothing[:, -1:] = self.vocab_size
+        return _as_state(nothing)
 
     def feed(self, ids: Ids, state: NgramState) -> NgramState:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -93,26 +119,34 @@ class NgramModel:
     def next_log_probs(self, state: NgramState) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
         past = self._text_with_past(np.zeros((state.lanes, 0), np.int64), state)
-        probs: NDArray[np.float64] = np.full((state.lanes, self.vocab_size), 1 / self.vocab_size)  # (N, V)
+        K = self._levels[0].symbols  # V, or V + 1 with <s>
+        probs: NDArray[np.float64] = np.full((state.lanes, K), 1 / self.vocab_size)  # (N, K)
         for level, contexts, _ in self._look_up(past):
             probs *= level.backoffs[contexts[:, -1:]]
             for lane, context in enumerate(contexts[:, -1]):
                 tokens, weights = level.followers(int(context))
                 probs[lane, tokens] += weights
-        return np.log(probs, out=probs)
+        return np.log(probs[:, : self.vocab_size])
 
-    def target_log_probs(self, ids: Ids, state: NgramState) -> tuple[NDArray[np.float64], NgramState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
+    def target_log_probs(
+        self, ids: Ids, state: NgramState, counted: Mask | None = None
+    ) -> tuple[NDArray[np.float64], NgramState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        It is 0 where ``counted`` (N, T) is False.
+        """
         text = self._text_with_past(ids, state)
         P = self.order - 1
         probs: NDArray[np.float64] = np.full((state.lanes, text.shape[1] - P), 1 / self.vocab_size)  # (N, T)
         for level, contexts, ngrams in self._look_up(text):
             probs = level.weights[ngrams[:, P:]] + level.backoffs[contexts[:, P:-1]] * probs
+        if counted is not None:
+            probs[~checked_mask(counted, probs.shape)] = 1
         return np.log(probs, out=probs), self._state_after(text)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that the model is, as arrays with names: the input of ``from_arrays``."""
-        return to_arrays(self._levels, self.vocab_size)
+        return to_arrays(self._levels, self.vocab_size, self.eos)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "NgramModel":
@@ -127,17 +161,31 @@ class NgramModel:
 
     def _state_after(self, text: NDArray[np.int64]) -> NgramState:
         last = text[:, text.shape[1] - (self.order - 1) :]
-        return NgramState(tuple(map(tuple, last.tolist())))
+        if self.eos is not None:
+            ends = last == self.eos
+            ends_from_here = np.cumsum(ends[:, ::-1], axis=1)[:, ::-1]
+            last = np.where(ends, self.vocab_size, last)
+            last = np.where(ends_from_here > ends, _BEFORE_TEXT, last)
+        return _as_state(last)
 
     def _look_up(
         self, text: NDArray[np.int64]
     ) -> Iterator[tuple[Level, NDArray[np.int64], NDArray[np.int64]]]:
         """Yield each level with the contexts (N, L + 1) before and behind every token of text (N, L), and
-        the n-grams (N, L) that end in each: what ends in one token is the next level's context of the next.
+        the n-grams (N, L) that end in each: what ends in one token is the next level's context of the next,
+        but what ends in the end of a sentence is not; the next token's context is ``<s>`` there.
         """
         N, L = text.shape
         contexts = np.zeros((N, L + 1), np.int64)
+        after_end = self._start
         for level in self._levels:
             ngrams = level.find(contexts[:, :-1], text)
             yield level, contexts, ngrams
             contexts = np.concatenate([np.full((N, 1), UNSEEN), ngrams], axis=1)
+            if self.eos is not None:
+                contexts[:, 1:][text == self.eos] = after_end
+                after_end = UNSEEN
+
+
+def _as_state(past: NDArray[np.int64]) -> NgramState:
+    return NgramState(tuple(map(tuple, past.tolist())))

@@ -12,9 +12,11 @@ from elman.models.ngram_level import Level
 _MOST_TOKENS = 2**31 - 1  # so that no key of a file outgrows 64 bits
 
 
-def to_arrays(levels: Sequence[Level], vocab_size: int) -> dict[str, NDArray[Any]]:
-    """Return copies: ``vocab_size`` (1,), and ``n.keys``, ``n.weights``, ``n.backoffs`` of each level n."""
+def to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dict[str, NDArray[Any]]:
+    """Return copies: ``vocab_size`` (1,), ``n.keys``, ``n.weights``, ``n.backoffs`` of each level n; ``eos`` (1,)."""
     arrays: dict[str, NDArray[Any]] = {"vocab_size": np.array([vocab_size], np.int64)}
+    if eos is not None:
+        arrays["eos"] = np.array([eos], np.int64)
     for n, level in enumerate(levels, 1):
         arrays[f"{n}.keys"] = level.keys[:-1].copy()
         arrays[f"{n}.weights"] = level.weights[:-1].copy()
@@ -22,11 +24,15 @@ def to_arrays(levels: Sequence[Level], vocab_size: int) -> dict[str, NDArray[Any
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int]:
-    """Return the levels and V; raises ModelFileError, naming the array that is missing or does not fit."""
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int, int | None]:
+    """Return the levels, V and eos; raises ModelFileError, naming the array that is missing or does not fit."""
     V = int(_array(arrays, "vocab_size", np.dtype(np.int64), 1)[0])
     if not 0 < V <= _MOST_TOKENS:
         raise ModelFileError(f"the n-gram model's vocab_size {V} is impossible; train the model anew")
+    eos = int(_array(arrays, "eos", np.dtype(np.int64), 1)[0]) if "eos" in arrays else None
+    if eos is not None and not 0 <= eos < V:
+        raise ModelFileError(f"the n-gram model's eos {eos} is no id of its {V} tokens; train the model anew")
+    K = V if eos is None else V + 1
     levels: list[Level] = []
     n_contexts = 1
     while not levels or f"{len(levels) + 1}.keys" in arrays:
@@ -34,11 +40,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int]:
         keys = _array(arrays, f"{n}.keys", np.dtype(np.int64))
         weights = _array(arrays, f"{n}.weights", np.dtype(np.float64), len(keys))
         backoffs = _array(arrays, f"{n}.backoffs", np.dtype(np.float64), n_contexts)
-        if not (np.diff(keys, prepend=-1, append=n_contexts * V) > 0).all():
+        if not (np.diff(keys, prepend=-1, append=n_contexts * K) > 0).all():
             raise ModelFileError(f"the n-gram model's array {n}.keys is out of order; train the model anew")
-        levels.append(Level(keys, weights, backoffs, V))
+        levels.append(Level(keys, weights, backoffs, K))
         n_contexts = len(keys)
-    return levels, V
+    return levels, V, eos
 
 
 def _array(

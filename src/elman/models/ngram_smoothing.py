@@ -34,7 +34,7 @@ def witten_bell(levels: list[Counts]) -> list[Weights]:
 
 def _witten_bell(level: Counts) -> Weights:
     contexts, C = level.contexts, level.n_contexts
-    distinct = np.bincount(contexts, minlength=C)  # (C,)
+    distinct = np.bincount(contexts, weights=level.counts > 0, minlength=C)  # (C,)
     total = np.bincount(contexts, weights=level.counts, minlength=C) + distinct  # (C,)
     backoffs = np.divide(distinct, total, out=np.ones(C), where=total > 0)
-    return Weights(level.counts / total[contexts], backoffs)
+    return Weights(level.counts / np.maximum(total, 1)[contexts], backoffs)

@@ -1,0 +1,1 @@
+"""Interop: models in the formats of other programs."""

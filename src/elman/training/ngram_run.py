@@ -1,0 +1,119 @@
+"""A run of an n-gram model: counted in one pass, it is finished when it is made."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elman.evaluation.perplexity import evaluate
+from elman.models.file import MODEL_NAME, save_model
+from elman.models.kneser_ney import kneser_ney
+from elman.models.ngram import NgramModel
+from elman.models.ngram_smoothing import Smoothing, witten_bell
+from elman.models.text_model import TextModel
+from elman.text.tokenizers import make_tokenizer
+from elman.training.config import Config
+from elman.training.corpora import Progress, RunCorpora, lasting, load_corpora
+from elman.training.metrics import Metrics
+from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, beginning
+
+SMOOTHINGS: dict[str, Smoothing] = {"kneser-ney": kneser_ney, "witten-bell": witten_bell}
+
+
+@dataclass(frozen=True)
+class NgramRun:
+    """What came of a run: its model, and the perplexity of the validation text, where there is one."""
+
+    folder: Path
+    corpora: RunCorpora
+    text_model: TextModel
+    ngrams: tuple[int, ...]  # the number of distinct n-grams, for n = 1, ..., order
+    valid_perplexity: float | None
+    seconds: float  # of counting and smoothing
+
+
+def train_ngram(
+    folder: Path,
+    corpus: str,
+    config: Config,
+    *,
+    valid: str | None = None,
+    overwrite: bool = False,
+    on_encoding: Progress | None = None,
+) -> NgramRun:
+    """Count the n-grams of a corpus and keep their model in ``folder``, beside its options and its metrics.
+
+    Where the vocabulary has a token that ends a line, a line is a sentence: no context reaches over its end.
+
+    Raises:
+        RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
+        ElmanError: the corpus cannot be read.
+    """
+    stored = {
+        "corpus": lasting(corpus),
+        "valid": lasting(valid) if valid else "",
+        "options": config.to_dict(),
+    }
+    with beginning(folder, stored, overwrite):
+        corpora = load_corpora(corpus, valid, config, folder, on_encoding)
+        began = time.monotonic()
+        text_model = _counted(corpora, config)
+        seconds = time.monotonic() - began
+        perplexity = _valid_perplexity(text_model, corpora)
+    model: Any = text_model.model
+    run = NgramRun(
+        folder, corpora, text_model, tuple(len(level.keys) - 1 for level in model.levels), perplexity, seconds
+    )
+    try:
+        _write_metrics(run, config)
+        save_model(folder / MODEL_NAME, text_model)
+    except BaseException:  # a full disk: half a run could not be begun again
+        for name in (CONFIG_NAME, METRICS_NAME):
+            (folder / name).unlink(missing_ok=True)
+        raise
+    return run
+
+
+def _counted(corpora: RunCorpora, config: Config) -> TextModel:
+    train = corpora.train
+    vocabulary = train.vocabulary
+    model = NgramModel.train(
+        train.ids, len(vocabulary), config.order, SMOOTHINGS[config.smoothing], vocabulary.eos_id
+    )
+    info = {
+        "corpus": corpora.name,
+        "corpus_sha256": train.sha256,
+        "order": config.order,
+        "smoothing": config.smoothing,
+    }
+    return TextModel(model, make_tokenizer(config.level, config.lower), vocabulary, info)
+
+
+def _valid_perplexity(text_model: TextModel, corpora: RunCorpora) -> float | None:
+    if corpora.valid is None:
+        return None
+    vocabulary = text_model.vocabulary
+    return evaluate(
+        text_model.model, corpora.valid.ids, eos=text_model.start_id, unk=vocabulary.unk_id
+    ).perplexity
+
+
+def _write_metrics(run: NgramRun, config: Config) -> None:
+    metrics = Metrics(run.folder / METRICS_NAME)
+    perplexity = run.valid_perplexity
+    metrics.write(
+        "start",
+        corpus=run.corpora.name,
+        tokens=run.corpora.train.tokens,
+        vocab_size=len(run.corpora.train.vocabulary),
+        unit=run.text_model.unit,
+        references=run.corpora.references,
+        options=config.to_dict(),
+    )
+    metrics.write(
+        "counted",
+        ngrams=list(run.ngrams),
+        valid_perplexity=perplexity if perplexity is not None and math.isfinite(perplexity) else None,
+        seconds=run.seconds,
+    )
