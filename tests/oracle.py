@@ -193,3 +193,51 @@ def softmax_cross_entropy(xs: Floats, ts: NDArray[Any], ignore_label: int = -1) 
         dxs[n, t] = probs
         dxs[n, t, ts[n, t]] -= 1
     return float(np.mean(losses)), dxs / len(losses)
+
+
+def adaptive_softmax(
+    xs: Floats,
+    ts: NDArray[Any],
+    head: list[Floats],
+    tails: list[list[Floats]],
+    ranks: NDArray[Any],
+    ignore_label: int = -1,
+) -> tuple[float, Floats, list[Floats]]:
+    """Return the mean -ln P(target) of the counted positions, dxs (N, T, H), and the gradient of every weight.
+
+    One position at a time: the head's entry of the target, and the target's entry of its cluster.
+    """
+    C = head[1].size - len(tails)
+    weights = [*head, *(weight for tail in tails for weight in tail)]
+    dxs, grads, losses = np.zeros_like(xs), [np.zeros_like(w) for w in weights], []
+    for n, t in np.ndindex(*ts.shape):
+        if ts[n, t] == ignore_label:
+            continue
+        place, x = int(ranks[ts[n, t]]), xs[n, t]
+        loss, entry = 0.0, place
+        if place >= C:
+            place, k = place - C, 0
+            while place >= tails[k][2].size:
+                place, k = place - tails[k][2].size, k + 1
+            entry = C + k
+            P, W, b = tails[k]
+            loss, dz, dW, db = _one_softmax(x @ P, W, b, place)
+            dP = np.outer(x, dz)
+            for grad, part in zip(grads[2 + 3 * k : 5 + 3 * k], (dP, dW, db), strict=True):
+                grad += part
+            dxs[n, t] += P @ dz
+        of_head, dx, dW, db = _one_softmax(x, *head, entry)
+        losses.append(loss + of_head)
+        grads[0] += dW
+        grads[1] += db
+        dxs[n, t] += dx
+    return float(np.mean(losses)), dxs / len(losses), [grad / len(losses) for grad in grads]
+
+
+def _one_softmax(x: Floats, W: Floats, b: Floats, target: int) -> tuple[float, Floats, Floats, Floats]:
+    """Return -ln P(target) for one x (H,), and the gradients of x, W and b."""
+    powers = np.exp(x @ W + b)
+    dscores = powers / powers.sum()
+    loss = -float(np.log(dscores[target]))
+    dscores[target] -= 1
+    return loss, W @ dscores, np.outer(x, dscores), dscores

@@ -8,15 +8,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elman.backend import Backend as Backend
     from elman.errors import ElmanError as ElmanError
     from elman.evaluation.perplexity import Evaluation as Evaluation
     from elman.evaluation.perplexity import evaluate as evaluate
     from elman.generation import Sampler as Sampler
     from elman.generation import generate as generate
     from elman.gradcheck import check_gradients as check_gradients
+    from elman.interop.arpa_writer import write_arpa as write_arpa
     from elman.layers import GRU as GRU
     from elman.layers import LSTM as LSTM
     from elman.layers import RNN as RNN
+    from elman.layers import TimeAdaptiveSoftmaxWithLoss as TimeAdaptiveSoftmaxWithLoss
     from elman.layers import TimeAffine as TimeAffine
     from elman.layers import TimeAffineSoftmaxWithLoss as TimeAffineSoftmaxWithLoss
     from elman.layers import TimeDropout as TimeDropout
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from elman.models.base import State as State
     from elman.models.file import load as load
     from elman.models.file import save_model as save_model
+    from elman.models.kneser_ney import kneser_ney as kneser_ney
     from elman.models.ngram import NgramModel as NgramModel
     from elman.models.rnnlm import RecurrentLM as RecurrentLM
     from elman.models.rnnlm import SimpleRnnlm as SimpleRnnlm
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from elman.text.rooms import World as World
     from elman.text.tokenizers import make_tokenizer as make_tokenizer
     from elman.text.vocabulary import Vocabulary as Vocabulary
+    from elman.training.ngram_run import train_ngram as train_ngram
     from elman.training.optimizers import SGD as SGD
     from elman.training.optimizers import AdaGrad as AdaGrad
     from elman.training.optimizers import Adam as Adam
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "elman.backend": ("Backend",),
     "elman.errors": ("ElmanError",),
     "elman.evaluation.perplexity": ("Evaluation", "evaluate"),
     "elman.generation": ("Sampler", "generate"),
@@ -59,6 +65,7 @@ _HOMES = {
         "GRU",
         "LSTM",
         "RNN",
+        "TimeAdaptiveSoftmaxWithLoss",
         "TimeAffine",
         "TimeAffineSoftmaxWithLoss",
         "TimeDropout",
@@ -68,8 +75,10 @@ _HOMES = {
         "TimeRNN",
         "TimeSoftmaxWithLoss",
     ),
+    "elman.interop.arpa_writer": ("write_arpa",),
     "elman.models.base": ("LanguageModel", "State"),
     "elman.models.file": ("load", "save_model"),
+    "elman.models.kneser_ney": ("kneser_ney",),
     "elman.models.ngram": ("NgramModel",),
     "elman.models.rnnlm": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
@@ -80,6 +89,7 @@ _HOMES = {
     "elman.text.tokenizers": ("make_tokenizer",),
     "elman.text.vocabulary": ("Vocabulary",),
     "elman.training.optimizers": ("SGD", "AdaGrad", "Adam", "Momentum", "RMSProp"),
+    "elman.training.ngram_run": ("train_ngram",),
     "elman.training.run": ("TrainingRun",),
     "elman.training.trainer": ("RnnlmTrainer",),
 }

@@ -80,6 +80,8 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
 def plot_runs(folders: list[Path], path: Path) -> Any:
     """Draw several runs together: training perplexity (thin), validation (dots), reference lines; save it.
 
+    An n-gram model, which is counted and learns nothing by and by, is a line across the curves of the others.
+
     Raises:
         MissingExtra: matplotlib is not installed.
         RunError: a folder is no run, has no point to draw yet, or the picture cannot be written.
@@ -87,6 +89,7 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     figure, axes = _figure()
     references: dict[str, float] = {}
     units = set()
+    curves = 0
     names = _names(folders)
     for k, folder in enumerate(folders):
         lines = read_metrics(folder)
@@ -94,6 +97,10 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
             start = next((line for line in lines if line["kind"] == "start"), {})
             references |= start.get("references", {})
             units.add(start.get("unit", "token"))
+            if counted := [line for line in lines if line["kind"] == "counted"]:
+                references |= _level_of(names[k], counted[-1])
+                continue
+            curves += 1
             drawn = _draw_run(axes, names[k], lines, COLOURS[k % len(COLOURS)])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
@@ -101,6 +108,10 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
             ) from error
         if not drawn:
             raise RunError(f"{folder} has no point to draw yet: let it train for at least one epoch")
+    if not curves:
+        raise RunError(
+            "n-gram models have no learning curve; name a recurrent model's run too, to see its curve beside them"
+        )
     for name, perplexity in references.items():
         _draw_reference(axes, name, perplexity, below=perplexity == min(references.values()))
     axes.set_xlabel("blocks of training (truncated BPTT)")
@@ -133,6 +144,12 @@ def _names(folders: list[Path]) -> list[str]:
         names = [str(folder) for folder in folders]
     # matplotlib reads $ as the start of a formula, and leaves out of the legend what begins with _
     return [("\u2009" if name.startswith("_") else "") + name.replace("$", r"\$") for name in names]
+
+
+def _level_of(name: str, counted: dict[str, Any]) -> dict[str, float]:
+    """Return the validation perplexity of an n-gram model's run by the run's name, where there is one."""
+    perplexity = counted["valid_perplexity"]
+    return {} if perplexity is None else {name: float(perplexity)}
 
 
 def _marker(points: list[Any]) -> str | None:

@@ -20,7 +20,7 @@ def texts(tmp_path: Path) -> Path:
         "empty.txt": b"",
         "one.txt": b"word",
         "short.txt": b"a b c\n",
-        "bytes.bin": bytes(range(256)) * 10,
+        "bytes.bin": bytes(range(1, 256)) * 10,
         "nul.bin": b"\x00\x01\x02abc" * 10,
         "latin.txt": "café au lait .\n".encode("latin-1") * 40,
     }
@@ -35,7 +35,7 @@ NO_TEXT = [
     ("empty.txt", "empty.txt is empty"),
     (
         "bytes.bin",
-        "bytes.bin: byte 0x80 at offset 128 is not utf-8; name the file's encoding with --encoding",
+        "bytes.bin: byte 0x80 at offset 127 is not utf-8; name the file's encoding with --encoding",
     ),
     (
         "nul.bin",

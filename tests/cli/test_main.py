@@ -132,7 +132,8 @@ def test_ctrl_c_ends_the_reading_of_a_pipe(
     process: Process, runs: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     new = tmp_path / "new"
-    with process(*(argument.format(runs=runs, new=new) for argument in arguments)) as running:
+    given = [argument.format(runs=runs, new=new) for argument in arguments]
+    with process(*given, stdout=subprocess.DEVNULL) as running:
         assert running.stdin is not None
         running.stdin.write(b"tom was asleep .\n" * 60_000)  # more than a pipe holds: it is being read
         running.stdin.flush()

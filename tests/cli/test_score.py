@@ -1,18 +1,22 @@
 """`elman score`: lines and tokens, and that the parts make the whole."""
 
+import io
 import json
 import math
+import select
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from elman.cli.lines import read_lines
+from elman.cli.lines import read_groups, read_lines
 from elman.models.file import load
 from tiny import STORY
 
 LINES = STORY.splitlines()
+SECONDS = 60  # to wait for a process
 KOREAN_LINE = "메리 가 방 에 있었다 ."
 
 
@@ -150,3 +154,51 @@ def test_a_line_may_be_longer_than_what_is_read_at_a_time(tmp_path: Path) -> Non
     long = "tom " * 600_000
     (tmp_path / "text.txt").write_text(f"mary\n{long}\n\nbob", encoding="utf-8")
     assert list(read_lines(str(tmp_path / "text.txt"))) == ["mary", long, "", "bob"]
+
+
+def test_lines_in_any_number_keep_their_order_and_their_scores(scored: Any) -> None:
+    different = [" ".join(LINES[k % 4].split()[: k % 14]) for k in range(56)]
+    alone = {line: scored("open", f"{line}\n")[0] for line in different[:14]}
+    many = [different[k % 14] for k in range(3000)]
+    found = scored("open", "".join(f"{line}\n" for line in many))
+    assert [score["text"] for score in found] == many
+    for score in found:
+        if score["text"] in alone:
+            assert score["ln_prob"] == pytest.approx(alone[score["text"]]["ln_prob"], rel=1e-6)
+
+
+@pytest.mark.parametrize(("options", "rows_of_each"), [([], (1, 1, 2)), (["--per-token"], (4, 1, 4))])
+def test_lines_are_scored_as_soon_as_they_come(
+    process: Any, runs: Path, options: list[str], rows_of_each: tuple[int, ...]
+) -> None:
+    shown, expected = b"", 1  # the names of the columns
+    with process("score", runs / "word", *options) as running:
+        for text, count in zip((b"tom was asleep\n", b"\n", b"tom\nmary\n"), rows_of_each, strict=True):
+            running.stdin.write(text)
+            running.stdin.flush()
+            expected += count
+            while shown.count(b"\n") < expected:
+                ready, _, _ = select.select([running.stdout], [], [], SECONDS)
+                assert ready, "there are no scores, though the lines have come and no others are on their way"
+                shown += running.stdout.read1()
+        rest, errors = running.communicate(timeout=SECONDS)
+    assert (running.returncode, rest, errors) == (0, b"", b"")
+    assert shown.count(b"\n") == expected
+
+
+def test_the_lines_before_a_wrong_byte_are_scored(command: Any, runs: Path) -> None:
+    outcome = command("score", runs / "word", stdin=b"tom was asleep\n" * 16 + b"tom \xe9\nmary\n")
+    assert outcome.code == 1
+    assert len(rows(outcome.out)) == 16
+    (line,) = outcome.err.splitlines()
+    assert "byte 0xe9 at offset 244 is not utf-8" in line
+
+
+def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text.txt").write_text("mary\n\n" * 300_000 + "tom", encoding="utf-8")
+    groups = list(read_groups(str(tmp_path / "text.txt")))
+    assert 1 < len(groups) < 10
+    assert all(groups)
+    assert [line for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"tom\nmary\n")))
+    assert list(read_groups("-")) == [["tom", "mary"]]

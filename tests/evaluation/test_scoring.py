@@ -1,17 +1,23 @@
-"""The probability of a line, and the order of several."""
+"""The probability of a line, and of many at once."""
 
+import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
+from elman.evaluation import many_texts, scoring
 from elman.evaluation.perplexity import begin, evaluate
-from elman.evaluation.scoring import LineScore, score_line
+from elman.evaluation.scoring import LineScore, score_line, score_lines
 from elman.models.ngram import NgramModel
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from tiny import STORY, text_model
+from tiny import STORY, small_lm, text_model
 
 
 def test_a_line_has_the_probability_of_its_words_and_its_end() -> None:
@@ -97,3 +103,89 @@ def test_an_open_vocabulary_scores_it_as_unknown() -> None:
 def test_an_improbable_line_has_an_infinite_perplexity_and_no_error() -> None:
     assert LineScore(1, 0, 1e6).perplexity == math.inf
     assert LineScore(1, 0, 1e6).ln_prob == -1e6
+
+
+# Many lines
+
+
+def open_model(**options: Any) -> TextModel:
+    """Words, with <unk>."""
+    closed = text_model(**options)
+    vocabulary = Vocabulary([*closed.vocabulary.tokens, "<unk>"], eos="<eos>")
+    return TextModel(small_lm(len(vocabulary), **options), closed.tokenizer, vocabulary)
+
+
+TEXT_MODELS = {
+    "float64": text_model(cell="lstm", layers=2),
+    "float32": open_model(cell="lstm", layers=2, dtype=np.float32),
+    "characters": text_model("char", cell="gru"),
+    "bytes": text_model("byte"),
+    "no end of line": text_model("char", "abcab tomwasy"),
+    "empty past": open_model(),
+}
+TEXT_MODELS["empty past"].start = "empty"
+words = st.sampled_from(["tom", "was", "reading", ".", "mary", "in", "yodelling", "<unk>", "가"])
+some_lines = st.lists(st.lists(words, max_size=20).map(" ".join), max_size=30)
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_many_lines_score_as_each_does(name: str) -> None:
+    whole = TEXT_MODELS[name]
+    tolerance = 1e-6 if name == "float32" else 1e-12
+
+    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.given(some_lines, st.sampled_from([1, 2, 7, 1024]))
+    @hypothesis.example([], 7)
+    @hypothesis.example(["tom was reading ."], 7)
+    @hypothesis.example(["tom " * 100, "", "mary", "", "was . " * 30], 1024)
+    def check(lines: list[str], window: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scoring, "WINDOW_LINES", window)
+            patch.setattr(many_texts, "BLOCK_TOKENS", 64)
+            found = list(score_lines(whole, lines))
+        expected = [score_line(whole, line) for line in lines]
+        assert [(s.tokens, s.unknown) for s in found] == [(s.tokens, s.unknown) for s in expected]
+        assert [s.nll_nats for s in found] == pytest.approx([s.nll_nats for s in expected], rel=tolerance)
+
+    check()
+
+
+def test_lines_come_out_as_they_go_in_and_are_not_all_read_first() -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        for length in itertools.count():
+            read += 1
+            yield "tom " * (length % 50)
+
+    given = text_model()
+    found = list(itertools.islice(score_lines(given, endless()), 1500))
+    assert [score.tokens for score in found] == [1 + k % 50 for k in range(1500)]
+    assert read == 2 * scoring.WINDOW_LINES
+
+
+def test_a_few_long_lines_are_not_all_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "WINDOW_CHARACTERS", 100)
+    lines = iter(["tom " * 20] * 10)
+    next(score_lines(text_model(), lines))
+    assert len(list(lines)) == 8
+
+
+def test_lines_before_a_failure_are_scored() -> None:
+    def failing() -> Iterator[str]:
+        yield from ["tom was reading .", "", "mary"]
+        raise OSError("the disk is gone")
+
+    given = text_model()
+    scores = score_lines(given, failing())
+    assert [next(scores).tokens for _ in range(3)] == [5, 1, 2]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(scores)
+    with pytest.raises(OSError, match="at once"):
+        next(score_lines(given, fails_at_once()))
+
+
+def fails_at_once() -> Iterator[str]:
+    raise OSError("at once")
+    yield ""

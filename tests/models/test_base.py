@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from elman.crew import many_hands
 from elman.errors import ShapeError, VocabularyError
 from elman.models.base import LanguageModel
+from elman.models.kneser_ney import kneser_ney
 from elman.models.ngram import NgramModel
 from elman.models.rnnlm import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
@@ -37,6 +39,10 @@ def ngram(order: int) -> Callable[[], Given]:
     return lambda: (NgramModel.train(ids_of_length(200, V), V, order), random_ids())
 
 
+def sentences() -> Given:
+    return NgramModel.train(ids_of_length(200, V), V, 4, kneser_ney, eos=2), random_ids()
+
+
 def rooms() -> Given:
     world = World("en")
     tokens = list(world.vocabulary)
@@ -53,8 +59,10 @@ MODELS: dict[str, Callable[[], Given]] = {
     "lstm 2 layers dropout": recurrent(cell="lstm", layers=2, dropout=0.5),
     "gru tied": recurrent(cell="gru", D=5, tie_weights=True),
     "rnn one-hot": recurrent(D=0),
+    "lstm adaptive": recurrent(cell="lstm", adaptive=(2, 5), ranks=ids_of_length(V, V)),
     "1-gram": ngram(1),
     "3-gram": ngram(3),
+    "4-gram of sentences": sentences,
     "rooms": rooms,
 }
 RECURRENT = [name for name in MODELS if "gram" not in name and name != "rooms"]
@@ -119,6 +127,24 @@ def test_reading_nothing_changes_nothing(given: Given) -> None:
     assert model.feed(ids[:, :0], state) == state
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_not_counted_is_read_all_the_same(given: Given, seed: int) -> None:
+    model, ids = given
+    counted = np.random.default_rng(seed).random((N, T)) < seed / 2  # none, some, all
+    whole, end = model.target_log_probs(ids, model.start(N))
+    scores, after = model.target_log_probs(ids, model.start(N), counted)
+    assert_allclose(scores, np.where(counted, whole, 0), rtol=1e-5)
+    assert scores.dtype == whole.dtype
+    assert after == end
+
+
+@pytest.mark.parametrize("wrong", [np.ones((N, T - 1), bool), np.ones(T, bool), np.ones((N, T), int)])
+def test_a_mask_that_does_not_fit_is_refused(given: Given, wrong: Any) -> None:
+    model, ids = given
+    with pytest.raises(ShapeError, match=rf"counted must be booleans \({N}, {T}\)"):
+        model.target_log_probs(ids, model.start(N), wrong)
+
+
 def test_feeding_leads_where_scoring_leads(given: Given) -> None:
     model, ids = given
     assert model.feed(ids, model.start(N)) == model.target_log_probs(ids, model.start(N))[1]
@@ -133,6 +159,17 @@ def test_a_state_is_a_value(given: Given) -> None:
     assert {state: "seen"}[twin] == "seen"
     assert (state == other) == (hash(state) == hash(other))
     assert state != "no state"
+
+
+@pytest.mark.parametrize("hands", [2, 3])
+def test_several_threads_read_what_one_reads(trainable: Given, hands: int) -> None:
+    model, ids = trainable
+    for block in (ids, ids[:, :1], ids[:, :0]):
+        alone, end = model.target_log_probs(block, model.start(N))
+        with many_hands(hands):
+            together, after = model.target_log_probs(block, model.start(N))
+        assert_allclose(together, alone, rtol=1e-5)
+        assert_allclose(model.next_log_probs(after), model.next_log_probs(end), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"1-gram"}))  # which remembers nothing

@@ -44,6 +44,7 @@ def saved(tmp_path: Path) -> Path:
         {"D": 5, "tie_weights": True},
         {"D": 0},
         {"dtype": np.float32},
+        {"adaptive": (4, 9), "ranks": np.random.default_rng(0).permutation(24)},
     ],
     ids=str,
 )
@@ -53,6 +54,7 @@ def test_a_recurrent_model_comes_back(tmp_path: Path, options: dict[str, Any]) -
     again = load(tmp_path / "m")
     model: Any = again.model
     assert model.hyperparameters == original.model.hyperparameters  # type: ignore[attr-defined]
+    assert_array_equal(model.ranks, original.model.ranks)  # type: ignore[attr-defined]
     assert (again.vocabulary, again.tokenizer, again.info) == (
         original.vocabulary,
         original.tokenizer,

@@ -5,6 +5,7 @@ import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -73,6 +74,39 @@ def test_a_wrong_byte_is_named_with_its_offset(
     wanted = rf"broken\.txt: byte 0x{byte} at offset {offset} is not {encoding}; .*--encoding"
     with pytest.raises(TextError, match=wanted):
         list(read_text(path, encoding, size))
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949", "utf-16-le"])
+def test_what_stands_before_a_wrong_byte_is_read(size: int, encoding: str) -> None:
+    wrong = {"utf-8": b"\xff", "cp949": b"\xff\xff", "utf-16-le": b"\x00\xdc\x00\xdc"}[encoding]
+    chunks = read_text(io.BytesIO("가나\n다 abc\n".encode(encoding) + wrong), encoding, size)
+    found: list[str] = []
+    with pytest.raises(TextError, match="at offset"):
+        found.extend(chunks)  # which keeps what came before an error
+    assert "".join(found) == "가나\n다 abc\n"
+
+
+class Pipe(io.RawIOBase):
+    """What comes through a pipe in so many pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = list(pieces)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.pieces.pop(0) if self.pieces else b""
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def test_whole_lines_from_a_pipe_are_given_as_they_come() -> None:
+    lines = ["tom\n", "가\n\n", "a\u0301 b\r\n", "\u0301 \n", "end"]
+    chunks = read_text(io.BufferedReader(Pipe([line.encode() for line in lines])))
+    assert [next(chunks) for _ in lines[:-1]] == [normalise(line) for line in lines[:-1]]
+    assert "".join(chunks) == "end"
 
 
 def test_other_encodings_by_name(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_ids_are_kept_beside_the_run(files: tuple[str, str], tmp_path: Path) -> 
 
 
 def test_options_choose_the_tokens_and_the_vocabulary(files: tuple[str, str], tmp_path: Path) -> None:
-    config = Config(level="char", max_tokens=50, lower=True, order="frequency")
+    config = Config(level="char", max_tokens=50, lower=True, vocab_order="frequency")
     found = load_corpora(*files, config, tmp_path / "run")
     assert found.train.tokens == 50
     assert "".join(found.train.vocabulary.decode(found.train.ids)) == STORY[:50]

@@ -18,8 +18,11 @@ COMMANDS = {  # name: (module, one line of help)
     "eval": ("evaluate", "Measure a model's perplexity on a text."),
     "score": ("score", "Give every line of a text its probability."),
     "generate": ("generate", "Write text with a model."),
+    "export": ("export", "Write a model in the format of other programs (ARPA)."),
+    "import": ("import_arpa", "Keep a model of another program (ARPA) as one of elman's."),
     "plot": ("plot", "Draw the learning curves of runs."),
     "check-gradients": ("check_gradients", "Prove backward passes by numeric differences."),
+    "bench": ("bench", "Measure how fast elman is on this machine."),
     "data": ("data", "List the named corpora, or fetch one."),
 }
 

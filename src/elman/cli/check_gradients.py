@@ -13,6 +13,7 @@ import numpy as np
 from elman.errors import ConfigError, ElmanError
 from elman.gradcheck import GradientReport, check_gradients
 from elman.layers import (
+    TimeAdaptiveSoftmaxWithLoss,
     TimeAffine,
     TimeAffineSoftmaxWithLoss,
     TimeEmbedding,
@@ -21,6 +22,7 @@ from elman.layers import (
     TimeRNN,
     TimeSoftmaxWithLoss,
 )
+from elman.layers.adaptive import AdaptiveWeights
 from elman.models.rnnlm import RecurrentLM
 
 N, T, D, H, V = 2, 5, 3, 4, 6
@@ -77,6 +79,9 @@ def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
     yield "TimeSoftmaxWithLoss", check_gradients(TimeSoftmaxWithLoss(), randn(N, T, V), ts)
     output = TimeAffineSoftmaxWithLoss(randn(D, V), randn(V))
     yield "TimeAffineSoftmaxWithLoss", check_gradients(output, xs, ts)
+    head, tail = (randn(D, 3), randn(3)), (randn(D, 2), randn(2, V - 2), randn(V - 2))
+    clusters = TimeAdaptiveSoftmaxWithLoss(AdaptiveWeights(head, [tail], rng.permutation(V)))
+    yield "TimeAdaptiveSoftmaxWithLoss", check_gradients(clusters, xs, ts, before=before)
     for name in ("rnn", "lstm", "gru"):
         model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
         yield f"RecurrentLM {name}, 2 layers", check_gradients(model, ids, ts, before=ids[:, ::-1])

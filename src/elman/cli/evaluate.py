@@ -4,15 +4,17 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from elman.backend import Backend
 from elman.cli import standard_input
 from elman.cli.json_lines import to_json
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.file import load
+from elman.models.ngram import NgramModel
 from elman.models.text_model import TextModel
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
@@ -30,13 +32,36 @@ from elman.text.corpus import Corpus, encode_corpus
     type=click.IntRange(1),
     help="pieces read side by side, each begun afresh",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["numpy", "torch"]),
+    default="numpy",
+    show_default=True,
+    help="what holds the weights and computes: NumPy, or PyTorch's tensors",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="where tensors live; cuda, a GPU, needs --backend torch",
+)
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def command(run: Path, text: str, split: str, encoding: str, lanes: int, as_json: bool) -> None:
+def command(
+    run: Path,
+    text: str,
+    split: str,
+    encoding: str,
+    lanes: int,
+    backend: Literal["numpy", "torch"],
+    device: str,
+    as_json: bool,
+) -> None:
     """Measure the model in RUN (a run folder or a model file) on TEXT.
 
     TEXT is a file, a folder, a named corpus (its --split), or - for standard input.
     """
-    text_model = load(run)
+    text_model = load(run, Backend(backend, device=device))
     with _encoded(text_model, text, split, encoding) as corpus:
         found = measure(text_model, corpus, lanes)
     if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
@@ -89,13 +114,18 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": "carried through the text"
-        if found.lanes == 1
-        else f"carried through each of {found.lanes} pieces",
+        "state": _carried(text_model, found.lanes),
     }
     if optimum is not None:
         numbers["lowest_possible_perplexity"] = optimum.perplexity
     return numbers
+
+
+def _carried(text_model: TextModel, lanes: int) -> str:
+    """Return in words how far the past reaches."""
+    if isinstance(text_model.model, NgramModel) and text_model.model.eos is not None:
+        return "begun afresh on every line"
+    return "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces"
 
 
 def table(found: dict[str, Any]) -> str:

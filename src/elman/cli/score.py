@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from elman.cli.json_lines import to_json
-from elman.cli.lines import read_lines
-from elman.evaluation.scoring import LineScore, score_line
+from elman.cli.lines import read_groups
+from elman.evaluation.scoring import LineScore, score_lines
 from elman.evaluation.surprisal import token_scores
 from elman.models.file import load
 from elman.models.text_model import TextModel
@@ -31,14 +31,15 @@ def command(run: Path, file: str, per_token: bool, as_json: bool, encoding: str)
     probability 0 (-inf).
     """
     text_model = load(run)
-    show = _show_tokens if per_token else _show_line
-    lines = read_lines(file, encoding)
-    first = list(itertools.islice(lines, 1))  # what cannot be read is an error before there is any output
+    show = _show_tokens if per_token else _show_lines
+    groups = read_groups(file, encoding)
+    first = list(itertools.islice(groups, 1))  # what cannot be read is an error before there is any output
     if not as_json:
         click.echo("\t".join(TOKEN_COLUMNS if per_token else LINE_COLUMNS))
-    with suited_threads(0):
-        numbered = enumerate(itertools.chain(first, lines), 1)
-        impossible = sum(show(text_model, number, line, as_json) for number, line in numbered)
+    impossible = done = 0
+    for lines in itertools.chain(first, groups):
+        impossible += show(text_model, lines, done, as_json)
+        done += len(lines)
     if impossible:
         click.echo(
             f"elman: lines with tokens that are not in the vocabulary, which has no <unk>: {impossible:,}; their "
@@ -51,19 +52,26 @@ LINE_COLUMNS = ("ln_prob", "log10_prob", "perplexity", "tokens", "unknown", "tex
 TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown")
 
 
-def _show_line(text_model: TextModel, number: int, line: str, as_json: bool) -> bool:
-    """Print one line's score; return whether it is impossible."""
-    score = score_line(text_model, line)
-    impossible = math.isinf(score.nll_nats)
-    if as_json:
-        click.echo(to_json(_as_dict(score) | {"text": line}))
-    else:
-        numbers = f"{score.ln_prob:.4f}\t{score.log10_prob:.4f}\t{score.perplexity:.4f}"
-        click.echo(f"{numbers}\t{score.tokens}\t{score.unknown}\t{line}")
+def _show_lines(text_model: TextModel, lines: list[str], done: int, as_json: bool) -> int:
+    """Print the scores of lines; return how many are impossible."""
+    impossible = 0
+    for line, score in zip(lines, score_lines(text_model, lines), strict=True):
+        impossible += math.isinf(score.nll_nats)
+        if as_json:
+            click.echo(to_json(_as_dict(score) | {"text": line}))
+        else:
+            numbers = f"{score.ln_prob:.4f}\t{score.log10_prob:.4f}\t{score.perplexity:.4f}"
+            click.echo(f"{numbers}\t{score.tokens}\t{score.unknown}\t{line}")
     return impossible
 
 
-def _show_tokens(text_model: TextModel, number: int, line: str, as_json: bool) -> bool:
+def _show_tokens(text_model: TextModel, lines: list[str], done: int, as_json: bool) -> int:
+    """Print the tokens of lines, after so many others; return in how many lines one is impossible."""
+    with suited_threads(0):
+        return sum(_show_line(text_model, line, k, as_json) for k, line in enumerate(lines, done + 1))
+
+
+def _show_line(text_model: TextModel, line: str, number: int, as_json: bool) -> bool:
     """Print a line's tokens; return whether one is impossible."""
     impossible = False
     for score in token_scores(text_model, line):

@@ -15,6 +15,8 @@ from elman.cli.options import config_options
 from elman.cli.watching import Watcher, encoding_bar
 from elman.errors import ConfigError
 from elman.models.file import LAST_NAME
+from elman.training.model_options import check_options
+from elman.training.ngram_run import NgramRun, train_ngram
 from elman.training.recipes import configure, recipe_names, recipe_text
 from elman.training.run import TrainingRun
 
@@ -76,7 +78,14 @@ def command(
         if valid == standard_input.NAME:
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
+        check_options(config)
         with _no_folder_in_vain(output), _text(corpus, output) as text:
+            if config.model == "ngram":
+                bar = encoding_bar(quiet)
+                _report_ngrams(
+                    train_ngram(output, text, config, valid=valid, overwrite=overwrite, on_encoding=bar)
+                )
+                return
             run = TrainingRun.create(
                 output, text, config, valid=valid, overwrite=overwrite, on_encoding=encoding_bar(quiet)
             )
@@ -132,6 +141,19 @@ def _train(run: TrainingRun, quiet: bool) -> bool:
             for number, handler in kept.items():
                 signal.signal(number, handler)
     return not interrupted
+
+
+def _report_ngrams(run: NgramRun) -> None:
+    train, unit, valid = run.corpora.train, run.text_model.unit, run.valid_perplexity
+    about = f"{train.tokens:,} tokens ({unit}s), vocabulary {len(train.vocabulary):,}"
+    click.echo(f"{run.corpora.name}: {about}", err=True)
+    for name, perplexity in run.corpora.references.items():
+        click.echo(f"  {name} perplexity on the validation text: {perplexity:.4f}", err=True)
+    found = "" if valid is None else f"validation perplexity {valid:.4f} per {unit}, "
+    click.echo(
+        f"{run.folder}: {found}{sum(run.ngrams):,} n-grams of up to {len(run.ngrams)} {unit}s, "
+        f"{run.seconds:.1f} s of counting"
+    )
 
 
 def _announce(run: TrainingRun, resumed: bool) -> None:

@@ -1,5 +1,6 @@
 """Layers: forward and backward passes side by side, written once for NumPy and torch tensors."""
 
+from elman.layers.adaptive import TimeAdaptiveSoftmaxWithLoss
 from elman.layers.affine import TimeAffine
 from elman.layers.base import Layer
 from elman.layers.dropout import TimeDropout
@@ -15,6 +16,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Layer",
+    "TimeAdaptiveSoftmaxWithLoss",
     "TimeAffine",
     "TimeAffineSoftmaxWithLoss",
     "TimeDropout",

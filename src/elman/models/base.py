@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.integer[Any]]
 LogProbs = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
 S = TypeVar("S", bound="State")
 
 
@@ -56,9 +57,11 @@ class LanguageModel(Protocol):
         """Return ln P(next = v | past) for every v: (N, V); the exponentials of a row sum to 1."""
         ...
 
-    def target_log_probs(self, ids: Ids, state: Any) -> tuple[LogProbs, Any]:
+    def target_log_probs(self, ids: Ids, state: Any, counted: Mask | None = None) -> tuple[LogProbs, Any]:
         """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        Never holds N·T·V numbers at once.
+        Where ``counted`` (N, T) is False the id is read, as everywhere, but its probability is not asked for: 0
+        stands in its place, and a model whose output is costly spares itself the work. So lanes of unlike
+        lengths are padded, with any id. Never holds N·T·V numbers at once.
         """
         ...

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ElmanError, ModelFileError
+from elman.arrays import to_numpy
+from elman.backend import NUMPY, Backend
+from elman.errors import ConfigError, ElmanError, ModelFileError
 from elman.files import atomic_write
+from elman.models.clusters import checked_ranks
 from elman.models.ngram import NgramModel
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
@@ -21,6 +24,8 @@ from elman.text.vocabulary import Vocabulary
 FORMAT = 1
 KEY = "elman"
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
+ARPA_SUFFIXES = (".arpa", ".arpa.gz")
+RANKS = "output.ranks"  # of an adaptive softmax: the place of each id in the order of falling frequency
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -34,7 +39,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
     from safetensors.numpy import save
 
     # the format's writer corrupts arrays that are not in row-major order, in silence
-    ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    ordered = {name: np.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
     data = save(ordered, metadata={KEY: json.dumps(about, ensure_ascii=False)})
     try:
         with atomic_write(path) as file:
@@ -78,12 +83,15 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
     """Return a model's arrays and its description, from which `build_model` makes it again."""
     if isinstance(model, NgramModel):
-        return model.to_arrays(), {"kind": "ngram", "model": {}}
-    return dict(model.weights), {"kind": "recurrent", "model": model.hyperparameters}
+        return model.to_arrays(), {"kind": "ngram", "model": {"order": model.order}}
+    arrays: Arrays = dict(model.weights)
+    if model.ranks is not None:
+        arrays[RANKS] = model.ranks
+    return arrays, {"kind": "recurrent", "model": model.hyperparameters}
 
 
-def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path) -> Any:
-    """Return the model that `describe_model` described.
+def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: Backend = NUMPY) -> Any:
+    """Return the model that `describe_model` described; a recurrent one with its weights on ``backend``.
 
     Raises:
         ModelFileError: the kind is unknown, or an array is missing or of another shape than described.
@@ -102,7 +110,18 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path) -> Any:
             what = "missing" if found is None else f"of shape {found.shape}"
             raise ModelFileError(f"{where}: the array {name!r} must be of shape {like.shape}, but is {what}")
         weights[name] = np.array(found)
-    return RecurrentLM(**shape, dropout=dropout, weights=weights)
+    ranks = _ranks(arrays, shape, where)
+    return RecurrentLM(**shape, dropout=dropout, weights=weights, ranks=ranks, backend=backend)
+
+
+def _ranks(arrays: Arrays, shape: Mapping[str, Any], where: Path) -> NDArray[Any] | None:
+    """Return the ranks of an adaptive softmax, or raise ModelFileError; None for another output."""
+    if shape.get("adaptive") is None:
+        return None
+    try:
+        return checked_ranks(arrays[RANKS], shape["vocab_size"])
+    except (KeyError, ConfigError) as error:
+        raise ModelFileError(f"{where}: the array {RANKS!r} is missing or damaged ({error})") from error
 
 
 def describe(text_model: TextModel) -> tuple[Arrays, dict[str, Any]]:
@@ -137,19 +156,26 @@ def reading_description(path: Path) -> Iterator[None]:
         raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
 
 
-def load(path: str | Path) -> TextModel:
+def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
     """Load a model from its file, or from a run folder: its best model, or its last before there is a best.
+
+    A file does not say on which backend it was trained: any model can be loaded on any. An n-gram model may
+    also be in an ARPA file, of any program's making, named .arpa or .arpa.gz.
 
     Raises:
         ModelFileError: there is none, it is truncated, foreign, or of an unknown kind.
     """
     path = Path(path)
+    if path.name.endswith(ARPA_SUFFIXES):
+        from elman.interop.arpa_reader import read_arpa  # which needs this package
+
+        return read_arpa(path)
     if path.is_dir():
         best, last = path / MODEL_NAME, path / LAST_NAME
         path = last if last.is_file() and not best.is_file() else best  # a run stopped in its first epoch
     arrays, about = read_arrays(path)
     with reading_description(path):
-        model = build_model(arrays, about, path)
+        model = build_model(arrays, about, path, backend)
         vocabulary = Vocabulary.from_json(about["vocabulary"])
         tokenizer = make_tokenizer(**about["tokenizer"])
     if len(vocabulary) != model.vocab_size:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ShapeError, VocabularyError
-from elman.models.base import Ids
+from elman.models.base import Ids, Mask
 
 
 def checked_ids(ids: Ids | NDArray[Any], lanes: int, vocab_size: int) -> NDArray[np.int64]:
@@ -23,3 +23,13 @@ def checked_ids(ids: Ids | NDArray[Any], lanes: int, vocab_size: int) -> NDArray
         outside = ids[(ids < 0) | (ids >= vocab_size)][0]
         raise VocabularyError(f"ids must lie in [0, {vocab_size}), got {outside}; encode the text anew")
     return ids.astype(np.int64)
+
+
+def checked_mask(counted: Mask, shape: tuple[int, ...]) -> Mask:
+    """Return ``counted`` as an array; raises ShapeError unless it is of truth values and has the shape of the ids."""
+    counted = np.asarray(counted)
+    if counted.shape != shape or counted.dtype != np.bool_:
+        raise ShapeError(
+            f"counted must be booleans {shape}, one for each id, got {counted.dtype} {counted.shape}"
+        )
+    return counted

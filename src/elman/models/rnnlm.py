@@ -1,12 +1,14 @@
 """The recurrent language model: embedding, recurrent layers, softmax over the vocabulary."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from elman.arrays import Array, as_ids, namespace, time_major, to_numpy, zeros
+from elman.arrays import Array, as_ids, as_number, namespace, time_major, to_numpy, zeros
+from elman.backend import Backend
+from elman.errors import ConfigError
 from elman.layers import (
     TimeAffine,
     TimeAffineSoftmaxWithLoss,
@@ -17,9 +19,13 @@ from elman.layers import (
     TimeRNN,
     TimeSoftmaxWithLoss,
 )
+from elman.layers import adaptive as adaptive_output
+from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.output import log_probs, target_log_probs
-from elman.models.base import Ids, LogProbs
-from elman.models.ids import checked_ids
+from elman.models import wavefront
+from elman.models.base import Ids, LogProbs, Mask
+from elman.models.clusters import checked_ranks
+from elman.models.ids import checked_ids, checked_mask
 from elman.models.state import RecurrentState
 from elman.models.weights import draw_weights, plan_weights
 
@@ -38,9 +44,13 @@ class RecurrentLM:
         dropout: the share dropped after the embedding, between layers and before the output.
         tie_weights: use the word vectors as the output matrix too (needs D = H).
         rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
+        adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: the softmax over all words.
+        ranks: with ``adaptive``, the place (V,) of each id in the order of falling frequency (see
+            `frequency_ranks`); None: the ids stand in that order.
         weight_scale, embedding_scale: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for proofs.
         weights: named weights to use (not copied) instead of drawn ones.
+        backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
 
     Within training, the layers carry the hidden state from block to block; the LanguageModel calls
     (`start`, `feed`, `next_log_probs`, `target_log_probs`) read with layers of their own on the same
@@ -58,17 +68,27 @@ class RecurrentLM:
         tie_weights: bool = False,
         rng: np.random.Generator | None = None,
         *,
+        adaptive: Sequence[int] | None = None,
+        ranks: Ids | None = None,
         weight_scale: float | None = None,
         embedding_scale: float = 0.01,
         dtype: DTypeLike = np.float32,
         weights: Mapping[str, Array] | None = None,
+        backend: Backend | None = None,
     ) -> None:
+        if adaptive is not None and weights is not None and ranks is None:
+            raise ConfigError("weights of an adaptive softmax mean nothing without the ranks they go with")
         if weights is None:
             plan = plan_weights(
-                vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale
+                vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale, adaptive
             )
             weights = draw_weights(plan, weight_scale, rng, dtype)
-        self.weights = dict(weights)
+        self.backend = Backend.of(weights) if backend is None else backend
+        self.weights = {name: self.backend.place(weight) for name, weight in weights.items()}
+        self.adaptive = self.ranks = None
+        if adaptive is not None:
+            self.adaptive = tuple(adaptive)
+            self.ranks = checked_ranks(np.arange(vocab_size) if ranks is None else ranks, vocab_size)
         self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
         self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
@@ -104,6 +124,15 @@ class RecurrentLM:
 
     def _output(self) -> Any:
         """Append what comes before the loss to ``layers`` and return the loss layer."""
+        if self.adaptive is not None:
+            w, tails = self.weights, range(1, len(self.adaptive) + 1)
+            return TimeAdaptiveSoftmaxWithLoss(
+                AdaptiveWeights(
+                    (w["output.head.W"], w["output.head.b"]),
+                    [(w[f"output.{k}.P"], w[f"output.{k}.W"], w[f"output.{k}.b"]) for k in tails],
+                    self.ranks,
+                )
+            )
         if self.tie_weights:
             (dW,) = self.embedding.grads
             return TimeAffineSoftmaxWithLoss(self.weights["embedding"].T, self.weights["output.b"], dW.T)
@@ -122,7 +151,7 @@ class RecurrentLM:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """What the constructor needs to build a model of the same shape."""
-        return {
+        shape = {
             "vocab_size": self.vocab_size,
             "wordvec_size": self.wordvec_size,
             "hidden_size": self.hidden_size,
@@ -131,25 +160,41 @@ class RecurrentLM:
             "dropout": self.dropout,
             "tie_weights": self.tie_weights,
         }
+        return shape if self.adaptive is None else {**shape, "adaptive": list(self.adaptive)}
 
     # Training
 
     def forward(self, xs: Array, ts: Array) -> float:
         """Return the mean loss in nats of predicting ts (N, T) from xs (N, T), going on from the carried state."""
-        for layer in self.layers:
-            xs = layer.forward(xs)
-        return float(self.loss_layer.forward(xs, ts))
+        with self.backend.training():
+            embedding, *layers = self.layers
+            xs = embedding.forward(xs)
+            if wavefront.applies(layers, self.loss_layer):
+                return wavefront.forward(layers, self.loss_layer, xs, ts)
+            for layer in layers:
+                xs = layer.forward(xs)
+            loss: float = as_number(self.loss_layer.forward(xs, ts))
+            return loss
 
     def backward(self, dout: float = 1.0) -> None:
         """Write the gradients of dout·loss, by backpropagation through the T steps of the block."""
-        dxs = self.loss_layer.backward(dout)
-        for layer in reversed(self.layers):
-            dxs = layer.backward(dxs)
+        with self.backend.training():
+            dxs = self.loss_layer.backward(dout)
+            embedding, *layers = self.layers
+            if wavefront.applies(layers, self.loss_layer):
+                dxs = wavefront.backward(layers, dxs)
+            else:
+                for layer in reversed(layers):
+                    dxs = layer.backward(dxs)
+            embedding.backward(dxs)
 
     @property
     def grad_rows(self) -> list[Array | None]:
         """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
-        return [self.embedding.rows, *[None] * (len(self.grads) - 1)]
+        rows: list[Array | None] = [self.embedding.rows, *[None] * (len(self.grads) - 1)]
+        if self.adaptive is not None:
+            rows[-len(self.loss_layer.grads) :] = self.loss_layer.grad_rows
+        return rows
 
     def train_mode(self, train_flg: bool = True) -> None:
         """Switch dropout, and the gradients made in `forward`, on or off."""
@@ -182,7 +227,7 @@ class RecurrentLM:
 
     def start(self, lanes: int = 1) -> RecurrentState:
         """Return the state of having read nothing: zeros, for N lanes."""
-        like = self.weights["output.b"]
+        like = self.weights["0.b"]
         layers = range(len(self.rnn_layers))
         cells = layers if self.cell == "lstm" else ()
         shape = (lanes, self.hidden_size)
@@ -194,20 +239,43 @@ class RecurrentLM:
 
     def next_log_probs(self, state: RecurrentState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        return np.array(to_numpy(log_probs(state.h[-1], *self.loss_weights)))
+        with self.backend.reading():
+            if self.adaptive is None:
+                found = log_probs(state.h[-1], *self.loss_weights)
+            else:
+                found = adaptive_output.log_probs(state.h[-1], self.loss_layer.weights)
+        return np.array(to_numpy(found))
 
-    def target_log_probs(self, ids: Ids, state: RecurrentState) -> tuple[LogProbs, RecurrentState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
+    def target_log_probs(
+        self, ids: Ids, state: RecurrentState, counted: Mask | None = None
+    ) -> tuple[LogProbs, RecurrentState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
+        """
         hs, after = self._read(ids, state)
         N, T, H = hs.shape
         past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
-        targets = time_major(as_ids(ids, hs)).reshape(-1)
-        chosen = target_log_probs(past.reshape(T * N, H), targets, *self.loss_weights)
+        rows, targets = past.reshape(T * N, H), time_major(as_ids(ids, hs)).reshape(-1)
+        if counted is None:
+            chosen = self._score(rows, targets)
+        else:
+            (places,) = np.nonzero(checked_mask(counted, (N, T)).T.reshape(-1))
+            places = as_ids(places, hs)
+            chosen = zeros((T * N,), hs)
+            chosen[places] = self._score(rows[places], targets[places])
         return np.array(to_numpy(chosen.reshape(T, N).T)), after
+
+    def _score(self, rows: Array, targets: Array) -> Array:
+        """Return ln P(target) as (K,) for hidden rows (K, H) and targets (K,)."""
+        with self.backend.reading():
+            if self.adaptive is None:
+                return target_log_probs(rows, targets, *self.loss_weights)
+            return adaptive_output.target_log_probs(rows, targets, self.loss_layer.weights)
 
     @property
     def loss_weights(self) -> tuple[Array, Array]:
-        """W (H, V) and b (V,) of the output."""
+        """W (H, V) and b (V,) of the output, where it is not an adaptive softmax."""
         W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
         return W, self.weights["output.b"]
 
@@ -215,9 +283,9 @@ class RecurrentLM:
         """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
         embedding, *cells = self._reader
         _set_states(cells, state)
-        hs = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
-        for cell in cells:
-            hs = cell.forward(hs)
+        with self.backend.reading():
+            vectors = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
+            hs = wavefront.read(cells, vectors)
         return hs, _state_of(cells)
 
 

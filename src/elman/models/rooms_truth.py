@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import VocabularyError
-from elman.models.base import Ids
-from elman.models.ids import checked_ids
+from elman.models.base import Ids, Mask
+from elman.models.ids import checked_ids, checked_mask
 from elman.text.rooms import Place, World
 from elman.text.tokenizers import EOS
 
@@ -79,14 +79,21 @@ class RoomsTruth:
                 row[self._ids[token]] = math.log(probability)
         return log_probs
 
-    def target_log_probs(self, ids: Ids, state: RoomsState) -> tuple[NDArray[np.float64], RoomsState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids."""
+    def target_log_probs(
+        self, ids: Ids, state: RoomsState, counted: Mask | None = None
+    ) -> tuple[NDArray[np.float64], RoomsState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        It is 0 where ``counted`` (N, T) is False.
+        """
         ids = checked_ids(ids, state.lanes, self.vocab_size)
         log_probs = np.empty(ids.shape)  # (N, T)
         places = list(state.places)
         for lane, row in enumerate(ids.tolist()):
             for t, id_ in enumerate(row):
                 log_probs[lane, t], places[lane] = self._step(places[lane], self._tokens[id_])
+        if counted is not None:
+            log_probs[~checked_mask(counted, ids.shape)] = 0
         return log_probs, RoomsState(tuple(places))
 
     def _step(self, place: Place | None, token: str) -> tuple[float, Place | None]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elman.arrays import Array, namespace, to_numpy
+from elman.arrays import Array, as_ids, namespace, to_numpy
 from elman.models.base import Ids
 
 
@@ -29,7 +29,7 @@ class RecurrentState:
 
     def select(self, lanes: Sequence[int] | Ids) -> "RecurrentState":
         """Return the state of these lanes, in this order; a lane may be repeated or left out."""
-        index = np.asarray(lanes, dtype=np.intp)
+        index = as_ids(lanes, self.h[0])
         return RecurrentState([a[index] for a in self.h], [a[index] for a in self.c])
 
     def join(self, *others: "RecurrentState") -> "RecurrentState":

@@ -1,6 +1,6 @@
 """Initial weights of a recurrent language model, drawn in one fixed order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ from numpy.typing import DTypeLike
 
 from elman.arrays import Array
 from elman.errors import ConfigError
+from elman.models.clusters import tail_sizes, tail_width
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+DRAWN_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,17 @@ def plan_weights(
     layers: int = 1,
     tie_weights: bool = False,
     embedding_scale: float = 0.01,
+    adaptive: Sequence[int] | None = None,
 ) -> dict[str, Weight]:
     """Return every weight's shape and scale, in the order in which they are drawn.
 
     Embedding N(0,1)·embedding_scale; Wx N(0,1)/√D; Wh and the output's W N(0,1)/√H; biases constant.
-    ``wordvec_size=0`` means one-hot input: the embedding holds the rows of the first Wx.
+    ``wordvec_size=0`` means one-hot input: the embedding holds the rows of the first Wx. ``adaptive``, the
+    cutoffs of an adaptive softmax, makes the output that of `TimeAdaptiveSoftmaxWithLoss`.
 
     Raises:
-        ConfigError: the cell is unknown, a size is below 1, or sizes do not allow tied weights.
+        ConfigError: the cell is unknown, a size is below 1, sizes do not allow tied weights, or the cutoffs
+            do not fit the vocabulary.
     """
     if cell not in GATES:
         raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(GATES)}")
@@ -50,6 +55,11 @@ def plan_weights(
             "tied weights need word vectors as wide as the hidden state, got "
             f"wordvec {wordvec_size} and hidden {hidden_size}"
         )
+    if tie_weights and adaptive is not None:
+        raise ConfigError(
+            "tied weights need one output matrix over all words, and an adaptive softmax has several; "
+            "choose one of the two"
+        )
     V, D, H, G = vocab_size, wordvec_size, hidden_size, GATES[cell] * hidden_size
     plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
     for k in range(layers):
@@ -60,9 +70,23 @@ def plan_weights(
         plan[f"{k}.b"] = Weight((G,))
         if cell == "gru":
             plan[f"{k}.b_h"] = Weight((H,))
+    if adaptive is not None:
+        return plan | _plan_adaptive(V, H, adaptive)
     if not tie_weights:
         plan["output.W"] = Weight((H, V), H**-0.5)
     plan["output.b"] = Weight((V,))
+    return plan
+
+
+def _plan_adaptive(V: int, H: int, cutoffs: Sequence[int]) -> dict[str, Weight]:
+    sizes = tail_sizes(cutoffs, V)
+    entries = cutoffs[0] + len(sizes)
+    plan = {"output.head.W": Weight((H, entries), H**-0.5), "output.head.b": Weight((entries,))}
+    for k, V_k in enumerate(sizes, 1):
+        d = tail_width(H, k)
+        plan[f"output.{k}.P"] = Weight((H, d), H**-0.5)
+        plan[f"output.{k}.W"] = Weight((d, V_k), d**-0.5)
+        plan[f"output.{k}.b"] = Weight((V_k,))
     return plan
 
 
@@ -85,9 +109,20 @@ def draw_weights(
             weights[name] = np.zeros(weight.shape, dtype)
         else:
             scale = weight.scale if weight_scale is None else weight_scale
-            weights[name] = (randn(*weight.shape) * scale).astype(dtype)
+            weights[name] = _draw(randn, weight.shape, scale, dtype)
     for name, b in weights.items():
         H = weights["0.Wh"].shape[0]
-        if name.endswith(".b") and b.size > H and name != "output.b" and weight_scale is None:
+        if name.endswith(".b") and b.size > H and not name.startswith("output.") and weight_scale is None:
             b[H : 2 * H] = 1  # both cells have that gate in second place
     return weights
+
+
+def _draw(randn: Callable[..., Any], shape: tuple[int, ...], scale: float, dtype: DTypeLike) -> Array:
+    """Return scale·N(0,1) of this shape, drawn a few rows at a time: the draws are float64, and may be many."""
+    drawn = np.empty(shape, dtype)
+    rows, columns = shape
+    step = max(1, DRAWN_AT_ONCE // columns)
+    for k in range(0, rows, step):
+        part = drawn[k : k + step]
+        part[...] = randn(len(part), columns) * scale
+    return drawn

@@ -20,8 +20,9 @@ def read_text(source: Source, encoding: str = "utf-8", chunk_size: int = CHUNK) 
     r"""Yield the text of a file or binary stream, in pieces of about ``chunk_size`` bytes.
 
     A byte order mark at the front is dropped, ``\r\n`` and ``\r`` become ``\n``, and the text is in Unicode
-    NFC: joined, the pieces are the same for every chunk size. Raises TextError for a file that is missing,
-    unreadable, binary or in another encoding, and ConfigError for an unknown encoding.
+    NFC: joined, the pieces are the same for every chunk size. What comes through a pipe is given as it comes.
+    Raises TextError for a file that is missing, unreadable, binary or, after the text up to there, in another
+    encoding; ConfigError for an unknown encoding.
     """
     return decode(read_bytes(source, chunk_size), source_name(source), encoding)
 
@@ -32,13 +33,14 @@ def source_name(source: Source) -> str:
 
 
 def read_bytes(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:
-    """Yield the bytes of a file or binary stream. Raises TextError where it cannot be read."""
+    """Yield the bytes of a file or binary stream, those of a pipe as they come; raises TextError where it fails."""
     try:
         if isinstance(source, (str, Path)):
             with Path(source).open("rb", buffering=0) as file:
                 yield from iter(lambda: file.read(chunk_size), b"")
         else:
-            yield from iter(lambda: source.read(chunk_size), b"")
+            read = getattr(source, "read1", source.read)  # read1 does not wait for a pipe to fill the chunk
+            yield from iter(lambda: read(chunk_size), b"")
     except FileNotFoundError as error:
         raise TextError(f"{source_name(source)}: there is no such file") from error
     except IsADirectoryError as error:
@@ -85,12 +87,15 @@ def _decode(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
         for chunk in chunks:
             done += len(chunk)
             yield decoder.decode(chunk)
-        yield decoder.decode(b"", final=True)
+        chunk = b""
+        yield decoder.decode(chunk, final=True)
     except UnicodeDecodeError as error:
         # error.object ends where the bytes fed so far end, whatever the decoder had held back.
-        offset = done - len(error.object) + error.start
+        bad = len(error.object) - error.start
+        if before := chunk[:-bad]:
+            yield decoder.decode(before)
         raise TextError(
-            f"{name}: byte 0x{error.object[error.start]:02x} at offset {offset} is not {encoding}; "
+            f"{name}: byte 0x{error.object[error.start]:02x} at offset {done - bad} is not {encoding}; "
             "name the file's encoding with --encoding (latin-1, cp949, utf-16)"
         ) from error
 
@@ -115,11 +120,11 @@ def nfc(chunks: Iterable[str]) -> Iterator[str]:
     """Yield a text in Unicode NFC: the pieces, joined, are the normal form of the chunks, joined.
 
     Each chunk is cut before its last character that no earlier one can change or be changed by; what
-    follows the cut waits for the next chunk.
+    follows the cut waits for the next chunk. No character can change a newline, so that whole lines do not wait.
     """
     held: list[str] = []
     for chunk in chunks:
-        cut = _last_boundary(chunk)
+        cut = len(chunk) if chunk.endswith("\n") else _last_boundary(chunk)
         if cut is None:
             held.append(chunk)
             continue

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError
+from elman.text.pages import let_go
 
+KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are let go
 Wrap = Literal["circle", "restart"]
 
 
@@ -48,6 +50,7 @@ class Lanes:
         self.position = 0  # steps read by every lane
         self._offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
         self._steps = np.arange(time_size)  # (T,)
+        self._kept_steps = max(1, KEPT // batch_size)
 
     def next(self) -> tuple[NDArray[Any], NDArray[Any], bool]:
         """Return inputs and targets (N, T), and whether reading has just started again at the front."""
@@ -56,5 +59,8 @@ class Lanes:
         if restarted:
             self.position = 0
         where = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
+        if self.position // self._kept_steps != (self.position + T) // self._kept_steps:
+            let_go(self.xs)
+            let_go(self.ts)
         self.position += T
         return self.xs[where], self.ts[where], restarted

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.arrays import asarray, to_numpy
 from elman.errors import ModelFileError
 from elman.models.file import Arrays, describe, read_arrays, write_arrays
 from elman.models.rnnlm import RecurrentLM
@@ -31,7 +32,7 @@ class Checkpoint:
 
 def weights_are_finite(model: RecurrentLM) -> bool:
     """Tell whether every weight is a finite number: only then may a checkpoint replace an older one."""
-    return all(bool(np.isfinite(weight).all()) for weight in model.weights.values())
+    return all(bool(np.isfinite(to_numpy(weight)).all()) for weight in model.weights.values())
 
 
 def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **more: Any) -> None:
@@ -78,9 +79,11 @@ def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
     optimizer = trainer.optimizer
     optimizer.step = training["optimizer_step"]
     if optimizer.step:
-        count = range(len(model.params))
         optimizer.state = {
-            slot: [np.array(checkpoint.arrays[f"optimizer.{slot}.{k}"]) for k in count]
+            slot: [
+                asarray(np.array(checkpoint.arrays[f"optimizer.{slot}.{k}"]), like=p)
+                for k, p in enumerate(model.params)
+            ]
             for slot in optimizer.slots
         }
     model.dropout_rng.bit_generator.state = training["random_state"]

@@ -9,7 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from elman.errors import ConfigError
+from elman.models.clusters import default_cutoffs
 
+AUTO = "auto"
 WIDEST = 1_000_000  # whoever asks for more has mistyped; NumPy cannot even name such a matrix's size
 
 
@@ -41,7 +43,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     level: Annotated[Literal["word", "char", "byte"], choice("what a token is")] = "word"
     lower: Annotated[bool, choice("make all letters small")] = False
     encoding: Annotated[str, choice("the text's encoding")] = "utf-8"
-    order: Annotated[
+    vocab_order: Annotated[
         Literal["appearance", "frequency"],
         choice("number the vocabulary by first appearance or by frequency"),
     ] = "appearance"
@@ -49,12 +51,42 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     min_count: Annotated[int, count("tokens seen less often become <unk>")] = 1
     max_tokens: Annotated[int, limit("learn from the first so many tokens only; 0: all")] = 0
 
+    model: Annotated[
+        Literal["rnn", "ngram"], choice("a recurrent network (see --cell), or counted n-grams")
+    ] = "rnn"
+    order: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=6,
+            title="a whole number from 1 to 6 (the order of the vocabulary is --vocab-order)",
+            description="tokens of the longest n-gram (--model ngram)",
+        ),
+    ] = 5
+    smoothing: Annotated[
+        Literal["kneser-ney", "witten-bell"],
+        choice("what n-grams that were not seen get (--model ngram); kneser-ney: modified, interpolated"),
+    ] = "kneser-ney"
+
     cell: Annotated[Literal["rnn", "lstm", "gru"], choice("the recurrent layer; rnn is Elman's")] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100
     hidden: Annotated[int, width("width of the hidden state")] = 100
     layers: Annotated[int, Meta(ge=1, le=100, description="recurrent layers, one on another")] = 1
     dropout: Annotated[float, Meta(ge=0, lt=1, description="share of units dropped between layers")] = 0.0
     tie_weights: Annotated[bool, choice("use the word vectors as output matrix too")] = False
+    softmax: Annotated[
+        Literal["full", "adaptive"],
+        choice("over all words at once, or by clusters of frequency, for large vocabularies"),
+    ] = "full"
+    cutoffs: Annotated[
+        str,
+        Meta(
+            pattern=rf"^({AUTO}|[1-9]\d*(,[1-9]\d*)*)$",
+            title=f"{AUTO}, or numbers that rise such as 2000,20000",
+            description="where the clusters of the adaptive softmax begin, in the order of frequency, such as "
+            f"2000,20000; {AUTO}: V/64, V/16 and V/4",
+        ),
+    ] = AUTO
     weight_scale: Annotated[float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs)")] = 0.0
     embedding_scale: Annotated[
         float, Meta(gt=0, description="initial word vectors are this times N(0,1)")
@@ -94,6 +126,17 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     patience: Annotated[int, limit("end after so many epochs without a better perplexity; 0: never")] = 0
     seed: Annotated[int, Meta(ge=0, description="seed of weights, dropout and samples")] = 0
 
+    backend: Annotated[
+        Literal["numpy", "torch"], choice("what holds the weights and computes: NumPy, or PyTorch's tensors")
+    ] = "numpy"
+    precision: Annotated[
+        Literal["float32", "bf16"],
+        choice("of the matrix products while training; bf16 needs --backend torch, the rest stays float32"),
+    ] = "float32"
+    device: Annotated[
+        Literal["cpu", "cuda"], choice("where tensors live; cuda, a GPU, needs --backend torch")
+    ] = "cpu"
+
     report_every: Annotated[int, limit("blocks between two points of the training curve; 0: 100")] = 0
     sample_every: Annotated[int, limit("blocks between two samples of the model's writing; 0: none")] = 0
     sample_length: Annotated[int, count("tokens of such a sample")] = 100
@@ -121,6 +164,23 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         """Return all options as plain data, in their order here."""
         return msgspec.structs.asdict(self)
 
+    def adaptive(self, vocab_size: int) -> tuple[int, ...] | None:
+        """Return the cutoffs of the adaptive softmax over V tokens; None for the full softmax.
+
+        Raises:
+            ConfigError: there are cutoffs for a full softmax.
+        """
+        if self.softmax == "full":
+            if self.cutoffs != AUTO:
+                raise ConfigError(
+                    f"cutoffs {self.cutoffs} are those of an adaptive softmax, but softmax is 'full'; "
+                    "add --softmax adaptive, or leave them out"
+                )
+            return None
+        if self.cutoffs == AUTO:
+            return default_cutoffs(vocab_size)
+        return tuple(map(int, self.cutoffs.split(",")))
+
 
 def check(name: str, value: Any, strict: bool = True) -> Any:
     """Return the value of one option; where ``strict`` is not set, a string is read as what the option takes.
@@ -146,6 +206,8 @@ def kinds() -> dict[str, Any]:
 def expected(name: str) -> str:
     """Return in words what an option takes."""
     kind, meta = get_args(kinds()[name])
+    if meta.title is not None:
+        return str(meta.title)
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]

@@ -49,7 +49,7 @@ def load_corpora(
         cache=cache,
         vocabulary=vocabulary,
         encoding=config.encoding,
-        order=config.order,
+        order=config.vocab_order,
         max_vocab=config.max_vocab or None,
         min_count=config.min_count,
         max_tokens=config.max_tokens or None,

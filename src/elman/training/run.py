@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from elman.errors import RunError, TextError
+from elman.backend import Backend
+from elman.errors import ConfigError, RunError, TextError
 from elman.generation import Sampler, generate
+from elman.models.clusters import frequency_ranks
 from elman.models.file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
@@ -31,8 +33,8 @@ from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import EpochDone, Event, IntervalDone
 from elman.training.run_folder import (
     CONFIG_NAME,
-    FILES,
     METRICS_NAME,
+    beginning,
     changed,
     check_same,
     read_stored,
@@ -81,20 +83,17 @@ class TrainingRun:
             RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options make no model of it.
         """
-        made = [name for name in FILES if (folder / name).exists()]
-        if made and not overwrite:
-            raise RunError(
-                f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
-                "by --overwrite, or choose another folder"
-            )
+        if config.model != "rnn":
+            raise ConfigError(f"a TrainingRun is of a recurrent model, not {config.model!r}; see train_ngram")
         kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
-        new = folder / f"{CONFIG_NAME}.new"  # takes its name when all else has gone well
-        write_stored(new, {**kept, "options": config.to_dict()})
-        try:
+        backend = Backend(config.backend, config.precision, config.device)
+        with beginning(folder, {**kept, "options": config.to_dict()}, overwrite):
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
             rng = np.random.default_rng(config.seed)
+            ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
+            adaptive = config.adaptive(vocab_size)
             model = RecurrentLM(
-                len(corpora.train.vocabulary),
+                vocab_size,
                 config.wordvec,
                 config.hidden,
                 config.cell,
@@ -102,23 +101,18 @@ class TrainingRun:
                 config.dropout,
                 config.tie_weights,
                 rng,
+                adaptive=adaptive,
+                ranks=None if adaptive is None else frequency_ranks(ids, vocab_size),
                 weight_scale=config.weight_scale or None,
                 embedding_scale=config.embedding_scale,
+                backend=backend,
             )
-            ids = corpora.train.ids
             try:
                 Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
             run = cls(folder, config, corpora, model)
             run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-        for name in made:
-            (folder / name).unlink()
-        new.replace(folder / CONFIG_NAME)
-        tidy(folder)
         try:
             run.metrics.write("start", **run.describe())
             run.save()
@@ -140,14 +134,17 @@ class TrainingRun:
             ModelFileError: the checkpoint is damaged, or another run's.
         """
         path = folder / CONFIG_NAME
-        if not path.is_file() or not (folder / LAST_NAME).is_file():
+        stored = read_stored(path) if path.is_file() else None
+        if stored is not None and stored["options"].get("model") == "ngram":
+            raise RunError(f"{folder} holds an n-gram model, finished when it was made; begin a new run")
+        if stored is None or not (folder / LAST_NAME).is_file():
             raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
-        stored = read_stored(path)
         config = changed(stored["options"], changes or {}, path)
         last = folder / LAST_NAME
+        backend = Backend(config.backend, config.precision, config.device)
         checkpoint = load_checkpoint(last)
         with reading_description(last):
-            model = build_model(checkpoint.arrays, checkpoint.about, last)
+            model = build_model(checkpoint.arrays, checkpoint.about, last, backend)
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
             tokenizer = dict(checkpoint.about["tokenizer"])
@@ -178,7 +175,7 @@ class TrainingRun:
             "tokens": train.tokens,
             "vocab_size": len(train.vocabulary),
             "unit": self.text_model.unit,
-            "parameters": int(sum(p.size for p in model.params)),
+            "parameters": sum(math.prod(p.shape) for p in model.params),
             "references": self.corpora.references,
             "options": self.config.to_dict(),
         }

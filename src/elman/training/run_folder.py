@@ -1,5 +1,7 @@
 """What stands in a run's folder besides models: its options, written once, and changed within limits."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ from elman.errors import ConfigError, RunError
 from elman.files import atomic_write, remove_leftovers
 from elman.models.file import LAST_NAME, MODEL_NAME
 from elman.models.rnnlm import RecurrentLM
-from elman.training.config import Config, read_toml, write_toml
+from elman.text.vocabulary import ORDERS
+from elman.training.config import AUTO, Config, read_toml, write_toml
 
 CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
 FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
@@ -20,6 +23,9 @@ MAY_CHANGE = {
     "sample_every",
     "sample_length",
     "checkpoint_every",
+    "backend",
+    "precision",
+    "device",
 }
 
 
@@ -38,6 +44,32 @@ def write_stored(path: Path, stored: dict[str, Any]) -> None:
             f"cannot write the run folder {path.parent}: {error.strerror or error}; choose another folder "
             "or make room; nothing was changed"
         ) from error
+
+
+@contextlib.contextmanager
+def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[None]:
+    """Write down what a new run is; the run that was in its folder goes once the block has ended well.
+
+    Raises:
+        RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
+    """
+    made = [name for name in FILES if (folder / name).exists()]
+    if made and not overwrite:
+        raise RunError(
+            f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
+            "by --overwrite, or choose another folder"
+        )
+    new = folder / f"{CONFIG_NAME}.new"  # takes its name when all else has gone well
+    write_stored(new, stored)
+    try:
+        yield
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    for name in made:
+        (folder / name).unlink()
+    new.replace(folder / CONFIG_NAME)
+    tidy(folder)
 
 
 def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
@@ -69,8 +101,11 @@ def check_same(config: Config, model: RecurrentLM, tokenizer: dict[str, Any], pa
         "cell": model.cell,
         "layers": len(model.rnn_layers),
         "tie_weights": model.tie_weights,
+        "softmax": "full" if model.adaptive is None else "adaptive",
         **tokenizer,
     }
+    if model.adaptive is not None and config.cutoffs != AUTO:
+        trained["cutoffs"] = ",".join(map(str, model.adaptive))
     for name, value in trained.items():
         if getattr(config, name) != value:
             raise ConfigError(
@@ -89,4 +124,7 @@ def read_stored(path: Path) -> dict[str, Any]:
     wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
     if wrong:
         raise RunError(f"{path} lacks {' and '.join(wrong)}: it is not as `elman train` wrote it; restore it")
+    options = stored["options"]
+    if options.get("order") in ORDERS:  # what vocab_order was called before n-grams had an order
+        options["vocab_order"] = options.pop("order")
     return stored

@@ -9,12 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.arrays import is_torch
 from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
 from elman.threads import suited_threads
 from elman.training.batches import Lanes, Wrap
-from elman.training.clipping import clip_by_norm, clip_by_value, global_norm, merge_shared
+from elman.training.clipping import global_norm, merge_shared, norm_scale
+from elman.training.cuda_graph import GraphStep, graph_step
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.schedules import Constant, Schedule
@@ -35,6 +37,7 @@ class RnnlmTrainer:
         self.progress = Progress()
         self.schedule: Schedule = Constant()
         self.stopped = False
+        self._graph: GraphStep | None = None  # the whole step, on a GPU
 
     @property
     def ppl_list(self) -> list[float]:
@@ -95,7 +98,8 @@ class RnnlmTrainer:
         Raises:
             ConfigError: an argument is out of range, or ``valid`` is given for a model that cannot score it.
             TextError: the text is shorter than one block.
-            TrainingDiverged: the loss is NaN or has exploded; the weights are as before that block's update.
+            TrainingDiverged: the loss is NaN or has exploded; the weights are as before that block's update
+                (on a GPU, where a recorded step updates before the host looks, as after it).
         """
         if reduction not in ("mean", "sum"):
             raise ConfigError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
@@ -121,7 +125,10 @@ class RnnlmTrainer:
             patient = patience is None or progress.epochs_without_gain < patience
             return progress.iteration < blocks and in_time() and patient and not self.stopped
 
-        largest = batch_size * time_size * max(p.size for p in self.model.params)
+        largest = 0  # torch shares its products among threads of its own
+        if not is_torch(self.model.params[0]):
+            largest = batch_size * time_size * max(p.size for p in self.model.params)
+        self._graph = graph_step(self.model, self.optimizer, max_grad, max_value, reduction)
         with suited_threads(largest), self._afterwards(base_lr):
             while goes_on():
                 done = max(
@@ -165,17 +172,18 @@ class RnnlmTrainer:
             model.reset_state()
         elif fresh_at is not None and (afresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
             model.reset_state(afresh)
+        if self._graph is not None:
+            loss, norm = self._graph(xs, ts)
+            self._check(loss, norm)
+            return loss, norm
         loss = float(model.forward(xs, ts))
         model.backward(float(ts.size) if reduction == "sum" else 1.0)
         rows = getattr(model, "grad_rows", None) or [None] * len(model.grads)
         params, grads, rows = merge_shared(model.params, model.grads, rows)
         norm = global_norm(grads, rows)
         self._check(loss, norm)
-        if max_grad is not None:
-            clip_by_norm(grads, rows, norm, max_grad)
-        if max_value is not None:
-            clip_by_value(grads, rows, max_value)
-        self.optimizer.update(params, grads, rows)
+        scale = norm_scale(norm, max_grad)
+        self.optimizer.update(params, grads, rows, scale=scale, limit=max_value)
         return loss, norm
 
     def _check(self, loss: float, norm: float) -> None:

@@ -1,0 +1,270 @@
+"""float32 layers, by loops and by NumPy's passes, against the float64 layers whose gradients are proven."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from elman.crew import many_hands
+from elman.layers import (
+    TimeAffineSoftmaxWithLoss,
+    TimeEmbedding,
+    TimeSoftmaxWithLoss,
+    embedding,
+    recurrent,
+    rnn,
+    softmax,
+    vocabulary_part,
+)
+from loops import FUSED, needs_compiled_loops, switch_loops
+from recurrent import KINDS, Kind
+from tiny import blocks_of, small_lm
+
+Used = set[str]
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+D, H, T, V = 5, 17, 4, 50
+
+
+class Noting:
+    """The loops, and the names of those that were used."""
+
+    def __init__(self, loops: Any, used: Used) -> None:
+        self.loops, self.used = loops, used
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        self.used.add(name)
+        loop: Callable[..., Any] = getattr(self.loops, name)
+        return loop
+
+
+@pytest.fixture(params=["passes", *FUSED])
+def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Used:
+    """Names of the loops that float32 layers use: compiled, as plain Python, or none but NumPy's passes."""
+    names: Used = set()
+    loops = None if request.param == "passes" else Noting(FUSED[request.param], names)
+    for module in (embedding, recurrent, softmax, vocabulary_part):
+        monkeypatch.setattr(module, "fused_loops", lambda like: loops if like.dtype == np.float32 else None)
+    if loops is None:
+        names.add("passes")
+    return names
+
+
+def draw(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape).astype("f")
+
+
+def exact(arrays: list[Any]) -> list[Any]:
+    return [array.astype(np.float64) for array in arrays]
+
+
+def close(ours: list[Any], theirs: list[Any], error: float = 2e-6) -> None:
+    """Relative to the largest number of each array."""
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.dtype == np.float32
+        assert np.abs(a - b).max(initial=0) <= error * np.abs(b).max(initial=0)
+
+
+def outcome(layer: Any, xs: Any, dhs: Any) -> list[Any]:
+    """Return all that comes of one block, as copies."""
+    found = [layer.forward(xs), layer.backward(dhs), *layer.grads]
+    found += [getattr(layer, prefix + name) for prefix in ("", "d") for name in layer.states]
+    return [np.copy(array) for array in found]
+
+
+# The recurrent layers
+
+
+@every_kind
+@pytest.mark.parametrize("N", [1, rnn.FEW_LANES, rnn.FEW_LANES + 1, 5])
+@pytest.mark.parametrize("projected", [False, True])
+def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, projected: bool) -> None:
+    rng = np.random.default_rng(0)
+    weights = kind.weights(rng, D, H, np.float32)
+    weights[1] *= np.float32(0.5)  # which keeps rounding from growing from step to step
+    if projected:
+        weights[0] = None
+    layer = kind.Time(*weights, stateful=True)
+    twin = kind.Time(*(None if w is None else w.astype("d") for w in weights), stateful=True)
+    for seed in range(3):
+        xs, dhs = draw(seed, N, T, kind.gates * H if projected else D), draw(seed + 10, N, T, H)
+        close(outcome(layer, xs, dhs), outcome(twin, *exact([xs, dhs])), 5e-6)
+    name = {1: "rnn", 4: "lstm", 3: "gru"}[kind.gates]
+    steps = "s" if name == "rnn" and N <= rnn.FEW_LANES else ""
+    assert used in ({"passes"}, {f"{name}_step{steps}", f"{name}_step{steps}_backward"})
+
+
+@every_kind
+@pytest.mark.parametrize("N", [2, 3])
+def test_spans_of_steps(used: Used, kind: Kind, N: int) -> None:
+    """As a model with several threads asks for them."""
+    weights = kind.weights(np.random.default_rng(0), D, H, np.float32)
+    layer, twin = kind.Time(*weights, stateful=True), kind.Time(*exact(weights), stateful=True)
+    for seed in range(2):
+        xs, dhs = draw(seed, N, 7, D), draw(seed + 10, N, 7, H)
+        hs = layer.begin(xs)
+        for span in ((0, 1), (1, 4), (4, 7)):
+            layer.forward_steps(*span)
+        layer.end()
+        dxs = layer.begin_backward(dhs)
+        for span in ((5, 7), (2, 5), (0, 2)):
+            layer.backward_steps(*span)
+        layer.end_backward()
+        for write in layer.weight_gradients():
+            write()
+        ours = [hs, dxs, *layer.grads, *kind.carried(layer), *kind.carried(layer, "d")]
+        close(ours, outcome(twin, *exact([xs, dhs])), 1e-5)
+    assert used
+
+
+@every_kind
+@pytest.mark.parametrize("N", [2, 3])
+def test_backward_twice_gives_the_same_gradients(used: Used, kind: Kind, N: int) -> None:
+    layer = kind.Time(*kind.weights(np.random.default_rng(0), D, H, np.float32), stateful=True)
+    xs, dhs = draw(0, N, T, D), draw(1, N, T, H)
+    kept = xs.copy(), dhs.copy()
+    first = outcome(layer, xs, dhs)
+    layer.backward(dhs)
+    for one, other in zip(
+        first[2:], [*layer.grads, *kind.carried(layer), *kind.carried(layer, "d")], strict=True
+    ):
+        assert_array_equal(one, other)
+    assert_array_equal((xs, dhs)[0], kept[0])
+    assert_array_equal((xs, dhs)[1], kept[1])
+    assert used
+
+
+@every_kind
+@pytest.mark.parametrize("N", [2, 3])
+def test_layout_of_weights_and_blocks_does_not_matter(used: Used, kind: Kind, N: int) -> None:
+    weights = kind.weights(np.random.default_rng(0), D, H, np.float32)
+    xs, dhs = draw(0, N, T, D), draw(1, N, T, H)
+    expected = outcome(kind.Time(*exact(weights)), *exact([xs, dhs]))
+    layer = kind.Time(*map(np.asfortranarray, weights))
+    close(outcome(layer, np.asfortranarray(xs), np.repeat(dhs, 2, axis=2)[:, :, ::2]), expected, 5e-6)
+    assert used
+
+
+@every_kind
+@pytest.mark.parametrize("N", [2, 3])
+def test_no_number_in_one_lane_leaves_the_others_as_they_are(used: Used, kind: Kind, N: int) -> None:
+    layer = kind.Time(*kind.weights(np.random.default_rng(0), D, H, np.float32))
+    xs = draw(0, N, T, D)
+    expected = layer.forward(xs).copy()
+    xs[0, 1] = np.nan
+    with np.errstate(all="ignore"):  # as the trainer does
+        hs = layer.forward(xs)
+    assert np.isnan(hs[0, 1:]).all()
+    assert_array_equal(hs[0, 0], expected[0, 0])
+    assert_array_equal(hs[1:], expected[1:])
+    assert used
+
+
+# Embedding and output
+
+
+def test_the_embedding_block_after_block(used: Used) -> None:
+    W = draw(0, V, D)
+    layer, twin = TimeEmbedding(W), TimeEmbedding(W.astype("d"))
+    for seed, (N, steps) in enumerate([(3, 4), (3, 4), (1, 1), (4, 30)]):
+        ids, dout = blocks_of(V, N, steps, 1, seed)[0], draw(seed, N, steps, D)
+        ids[0, 0] = ids[-1, -1]
+        assert_array_equal(layer.forward(ids), W[ids])
+        layer.backward(dout)
+        twin.forward(ids)
+        twin.backward(dout.astype("d"))
+        close(layer.grads, twin.grads)
+        assert sorted(layer.rows) == sorted(twin.rows)
+    assert used in ({"passes"}, {"add_rows"})
+
+
+def test_the_tied_embedding_adds_to_what_another_layer_wrote(used: Used) -> None:
+    layer = TimeEmbedding(draw(0, V, 1), tied=True)
+    for _ in range(2):
+        layer.grads[0][...] = 10
+        layer.forward(np.array([[1, 1, 4]]))
+        layer.backward(np.ones((1, 3, 1), "f"))
+        assert_array_equal(layer.grads[0][:6, 0], [10, 12, 10, 10, 11, 10])
+        assert layer.rows is None
+    assert used
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_output_layer_block_after_block(used: Used, number: int) -> None:
+    W, b = draw(0, D, V), draw(1, V)
+    layer = TimeAffineSoftmaxWithLoss(W, b)
+    softmax_loss = TimeSoftmaxWithLoss()
+    for seed in range(3):
+        xs, ts = draw(seed, 3, T, D), blocks_of(V, 3, T, 1, seed)[0]
+        ts[1, 1:3] = -1
+        with many_hands(number):
+            loss = layer.forward(xs, ts)
+            dxs = layer.backward(0.5)
+        x, w = xs.astype("d"), W.astype("d")
+        assert loss == pytest.approx(softmax_loss.forward(x @ w + b, ts), rel=1e-6)
+        dscores = softmax_loss.backward(0.5)
+        theirs = [dscores @ w.T, np.einsum("nth,ntv->hv", x, dscores), dscores.sum(axis=(0, 1))]
+        close([dxs, *layer.grads], theirs)
+    assert used in ({"passes"}, {"score_rows", "differentiate_rows"})
+
+
+# Whole models
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [{"layers": 2, "dropout": 0.3}, {"D": 0}, {"D": 5, "H": 5, "tie_weights": True}],
+    ids=["two layers", "one-hot input", "tied weights"],
+)
+def test_a_model_block_after_block(used: Used, cell: str, number: int, options: dict[str, Any]) -> None:
+    options = {"cell": cell, "H": 6, **options}
+    model, twin = small_lm(V, dtype=np.float32, **options), small_lm(V, **options)
+    for xs, ts in zip(blocks_of(V, 3, 7, 3), blocks_of(V, 3, 7, 3, seed=1), strict=True):
+        with many_hands(number):
+            loss = model.forward(xs, ts)
+            model.backward()
+        assert loss == pytest.approx(twin.forward(xs, ts), rel=1e-6)
+        twin.backward()
+        close(model.grads, twin.grads, 1e-5)
+    assert (f"{cell}_step" in used) == ("passes" not in used)
+
+
+# When the loops are used
+
+
+def test_without_compiled_loops_numpy_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_loops(monkeypatch, False)
+    layer = KINDS["lstm"].Time(*KINDS["lstm"].weights(np.random.default_rng(0), D, H, np.float32))
+    assert layer._fused is None
+
+
+@needs_compiled_loops
+@every_kind
+def test_compiled_loops_are_for_float32_only(kind: Kind) -> None:
+    rng = np.random.default_rng(0)
+    assert kind.Time(*kind.weights(rng, D, H, np.float32))._fused is FUSED["compiled"]
+    assert kind.Time(*kind.weights(rng, D, H, np.float64))._fused is None
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_copy_of_a_model_learns_as_the_model_does(cell: str, number: int) -> None:
+    """In float32, with what is there: compiled loops or passes."""
+    model = small_lm(V, cell=cell, layers=2, dtype=np.float32)
+    xs, ts = blocks_of(V, 3, 7, 2)
+    with many_hands(number):
+        model.forward(xs, ts)
+        twin = copy.deepcopy(model)
+        losses: list[list[float]] = [[], []]
+        for one, found in zip((model, twin), losses, strict=True):
+            for _ in range(3):
+                found.append(one.forward(xs, ts))
+                one.backward()
+                for param, grad in zip(one.params, one.grads, strict=True):
+                    param -= grad
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 3
