@@ -5,14 +5,18 @@ same weights, on the same ids, with the same number of threads, each in a proces
 in turn to run for a moment (A B C, A B C, …), and what is quoted are medians over the rounds and ratios of
 medians. Before the clock starts, the losses of the first steps are compared. Corpora come from $ELMAN_DATA; a
 text of the same statistics is made up where one is absent. A peer whose library is absent is left out, saying so;
+``--beside 1`` asks what is left of it on a machine that is shared.
 ``--python torch=PATH`` and ``--python jax=PATH`` name interpreters that have torch or jax (and elman).
 """
 
 import argparse
+import contextlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,13 @@ def options() -> argparse.Namespace:
         "--threads", type=int, default=usable_cores(), help="of every peer (default: all cores)"
     )
     parser.add_argument("--python", action="append", default=[], metavar="LIBRARY=PATH", help="see above")
+    parser.add_argument(
+        "--beside",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many other processes that keep a core busy each",
+    )
     parser.add_argument("--json", metavar="FILE", help="write everything measured here, too")
     return parser.parse_args()
 
@@ -79,12 +90,27 @@ def _raw(member: Member) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def busy_processes(number: int) -> Iterator[None]:
+    """Within the block, let so many other processes keep a core busy each."""
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
 def main() -> None:
     given = options()
     works = chosen(given.works)
     pythons = dict(item.split("=", 1) for item in given.python)
     machine = describe()
     method = f"{given.rounds} rounds of {given.seconds:g} s a peer, {given.threads} threads"
+    if given.beside:
+        method += f", beside {given.beside} other busy processes"
     print(f"# Speed: {method}\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in machine.items()]), flush=True)
     if CORETYPE in os.environ:
@@ -94,9 +120,10 @@ def main() -> None:
         )
     found: list[Verdict] = []
     raw: dict[str, Any] = {}
-    for work in works:
-        judged, raw[work.name] = run_work(work, given, pythons)
-        found += judged
+    with busy_processes(given.beside):
+        for work in works:
+            judged, raw[work.name] = run_work(work, given, pythons)
+            found += judged
     versions = {
         k: v for r in raw.values() for peer in r["peers"].values() for k, v in peer["versions"].items()
     }

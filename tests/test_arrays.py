@@ -40,6 +40,11 @@ def test_time_major_and_back_is_a_view() -> None:
     assert arrays.time_major(arrays.batch_major(turned)).ctypes.data == turned.ctypes.data
 
 
+def test_arrays_of_numpy_are_their_own_operands() -> None:
+    W = np.ones((2, 3), np.float32)
+    assert arrays.Buffers().operand("W", W) is W
+
+
 def test_contiguous_copies_only_what_is_not_so_already() -> None:
     W = np.arange(6.0).reshape(2, 3)
     assert arrays.contiguous(W) is W

@@ -109,6 +109,47 @@ def test_of_the_tasks_that_are_ready_the_first_comes_first() -> None:
     assert done == ["a", "b", "c", "late"]
 
 
+def test_a_task_waits_for_all_that_it_names() -> None:
+    """Even where some of them are done, and there is nothing else to do but what stands behind it."""
+    done: list[str] = []
+    release = threading.Event()
+
+    def slow() -> None:
+        assert release.wait(PATIENCE)
+        done.append("slow")
+
+    for turned in (False, True):
+        done.clear()
+        release.clear()
+        before = [Task(slow), Task(lambda: done.append("quick"))]
+        last = Task(lambda: done.append("last"), before[::-1] if turned else before)
+        in_time(lambda tasks=[*before, last, Task(release.set)]: run(tasks), 2)
+        assert done == ["quick", "slow", "last"]
+
+
+@several
+def test_whoever_waits_is_told_when_a_task_is_done(number: int) -> None:
+    """All wait for one thread, the asking thread longer than the others; then one task is left for all of them."""
+    meet, done = meeting(number), []
+
+    def worked() -> None:
+        me = threading.get_ident()
+        busy = threading.Lock()
+
+        def work() -> None:
+            meet()
+            if threading.get_ident() == me:
+                time.sleep(0.01)
+            elif busy.acquire(blocking=False):
+                time.sleep(0.03)
+
+        first = [Task(work) for _ in range(number)]
+        run([*first, Task(lambda: done.append("last"), first)])
+
+    in_time(worked, number)
+    assert done == ["last"]
+
+
 @several
 def test_as_many_threads_are_at_work_as_there_are_hands(number: int) -> None:
     threads: set[int] = set()
@@ -216,12 +257,23 @@ def test_tasks_of_several_threads_do_not_mix() -> None:
     assert all(sorted(numbers) == sorted([*range(5)] * 10) for numbers in done.values())
 
 
+def test_threads_are_kept_for_the_next_work() -> None:
+    def worked() -> int:
+        for _ in range(20):
+            meet = meeting(2)
+            side_by_side(meet, meet)
+        return threading.active_count()
+
+    assert in_time(worked, 2) <= in_time(worked, 2)
+
+
 # Exceptions
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("mine", [True, False])
 def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
-    stopped: threading.Event, mine: bool
+    stopped: threading.Event, mine: bool, error: type[BaseException]
 ) -> None:
     """It comes in the asking thread or in another; the task under way ends, and no further one begins."""
     meet, done = meeting(2), []
@@ -232,7 +284,7 @@ def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
         def work() -> None:
             meet()
             if (threading.get_ident() == me) == mine:
-                raise ValueError("the task's own words")
+                raise error("the task's own words")
             assert stopped.wait(PATIENCE)
             time.sleep(0.02)
             done.append("under way")
@@ -241,7 +293,7 @@ def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
         never = [Task(lambda: done.append("too late"), after) for after in ([], [first], [second])]
         run([first, second, *never])
 
-    with pytest.raises(ValueError, match="the task's own words"):
+    with pytest.raises(error, match="the task's own words"):
         in_time(worked, 2)
     assert done == ["under way"]
 

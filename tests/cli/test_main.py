@@ -20,7 +20,7 @@ SECONDS = 60
 
 
 def test_the_commands_are_those_promised() -> None:
-    promised = ["demo", "train", "eval", "score", "generate", "plot", "check-gradients", "data"]
+    promised = ["demo", "train", "eval", "score", "generate", "plot", "check-gradients", "bench", "data"]
     assert set(promised) <= set(COMMANDS)
 
 

@@ -10,7 +10,7 @@ from elman.backend import NUMPY, Backend
 from elman.bench.inputs import Inputs
 from elman.bench.peer import WORDS_A_STEP, Peer
 from elman.bench.works import Work
-from elman.models.rnnlm import RecurrentLM, SimpleRnnlm
+from elman.models.rnnlm import RecurrentLM
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, Event
 from elman.training.trainer import RnnlmTrainer
@@ -21,12 +21,7 @@ FOREVER = 10**9  # epochs
 def make_model(
     work: Work, weights: Mapping[str, NDArray[np.float32]], backend: Backend = NUMPY
 ) -> RecurrentLM:
-    """Return the work's model with a copy of these weights: the textbook's class for the textbook's sizes."""
-    if backend == NUMPY and work.cell == "rnn" and work.D:
-        model = SimpleRnnlm(work.V, work.D, work.H)
-        for name, weight in weights.items():
-            model.weights[name][...] = weight
-        return model
+    """Return the work's model with a copy of these weights: what `elman train` trains."""
     copied = {name: weight.copy() for name, weight in weights.items()}
     return RecurrentLM(work.V, work.D, work.H, work.cell, work.layers, weights=copied, backend=backend)
 
