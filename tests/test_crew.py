@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,8 @@ def test_a_task_waits_for_all_that_it_names() -> None:
         release.clear()
         before = [Task(slow), Task(lambda: done.append("quick"))]
         last = Task(lambda: done.append("last"), before[::-1] if turned else before)
-        in_time(lambda tasks=[*before, last, Task(release.set)]: run(tasks), 2)
+        tasks = [*before, last, Task(release.set)]
+        in_time(partial(run, tasks), 2)
         assert done == ["quick", "slow", "last"]
 
 
@@ -255,16 +257,6 @@ def test_tasks_of_several_threads_do_not_mix() -> None:
         thread.join(PATIENCE)
         assert not thread.is_alive()
     assert all(sorted(numbers) == sorted([*range(5)] * 10) for numbers in done.values())
-
-
-def test_threads_are_kept_for_the_next_work() -> None:
-    def worked() -> int:
-        for _ in range(20):
-            meet = meeting(2)
-            side_by_side(meet, meet)
-        return threading.active_count()
-
-    assert in_time(worked, 2) <= in_time(worked, 2)
 
 
 # Exceptions

@@ -151,6 +151,19 @@ def test_parts_are_made_anew_only_when_a_shape_or_the_number_of_hands_changes(
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_number_of_rows_may_change_while_that_of_a_chunk_does_not(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(output, "CHUNK_SCORES", T * V)
+    W, b, _, _ = case()
+    layer = TimeAffineSoftmaxWithLoss(W, b)
+    for lanes in (2, 1, 3):
+        xs, ts = case(lanes, N=lanes)[2:]
+        assert output.rows_per_chunk(lanes * T, V) == T
+        assert_same(outcome(layer, xs, ts, number), outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 1))
+
+
 # Any order that the dependencies allow
 
 

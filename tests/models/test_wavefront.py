@@ -192,6 +192,44 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
     assert_same(trained(model_of(cell, options), blocks(), 3), alone)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_loss_alone_waits_for_the_last_step_too(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    model, twin = model_of("lstm", {"layers": 2}), model_of("lstm", {"layers": 2})
+    model.train_mode(False)
+    monkeypatch.setattr(wavefront, "run", in_any_order(seed))
+    for xs, ts in blocks():
+        with many_hands(2):
+            loss = model.forward(xs, ts)
+        assert_allclose(loss, twin.forward(xs, ts), rtol=1e-12)
+
+
+def test_scores_wait_for_no_more_steps_than_those_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six spans of a step, and two steps of rows a chunk: one chunk needs two spans, the next one four."""
+    handed_out: list[Sequence[Task]] = []
+    real = wavefront.run
+    monkeypatch.setattr(wavefront, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
+    monkeypatch.setattr(output, "CHUNK_SCORES", 2 * N * V)
+    with many_hands(2):
+        model_of("rnn", {}).forward(*blocks(6, 1)[0])
+    (tasks,) = handed_out
+    steps = tasks[:6]
+    waits = [len(set(task.after) & set(steps)) for task in tasks[6:]]
+    assert waits == [
+        2,
+        2,
+        0,
+        0,
+        4,
+        4,
+        0,
+        0,
+        6,
+        6,
+        0,
+        0,
+    ]  # two parts of the vocabulary: scores, then gradients
+
+
 @pytest.mark.parametrize("layers", [1, 2, 4])
 def test_each_task_stands_after_those_that_it_waits_for(monkeypatch: pytest.MonkeyPatch, layers: int) -> None:
     """That is what `run` asks of a list; and in it the layers take turns."""
@@ -315,6 +353,22 @@ def test_reading_gives_what_one_thread_reads(
         assert_same([together, *after.h, *after.c], [alone, *end.h, *end.c])
         assert after == fed
     assert len(runs) == (6 if "layers" in options else 0)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_no_two_threads_write_to_the_same_scores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """There are as many places for scores as hands: each is used again once it is free."""
+    handed_out: list[Sequence[Task]] = []
+    real = output.run
+    monkeypatch.setattr(output, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
+    monkeypatch.setattr(output, "CHUNK_SCORES", 6 * V)
+    model = model_of("rnn", {})
+    with many_hands(number):
+        model.target_log_probs(blocks_of(V, N, T, 1)[0], model.start(N))
+    (tasks,) = handed_out
+    assert len(tasks) > 2 * number
+    for k, task in enumerate(tasks):
+        assert list(task.after) == ([tasks[k - number]] if k >= number else [])
 
 
 @pytest.mark.parametrize("rows", [1, 5, 1000])

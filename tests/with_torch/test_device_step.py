@@ -148,6 +148,9 @@ def test_ids_and_targets_are_checked_beforehand() -> None:
         step(good, good * 0 + 30)
     with pytest.raises(ShapeError, match="every target"):
         step(good, good * 0 - 1)
+    model.carry(model.start(N + 1))
+    with pytest.raises(ShapeError, match=r"call reset_state\(\)"):
+        step(good, good)
     assert all(torch.equal(p, q) for p, q in zip(model.params, before, strict=True))
 
 

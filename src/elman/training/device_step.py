@@ -12,6 +12,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from elman.arrays import Array, Buffers, as_ids, is_torch, namespace, unattended, zeros
+from elman.layers.base import check_state
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.softmax import check_targets
@@ -74,8 +75,11 @@ class DeviceStep:
         self._rate.fill_(self.optimizer.next_rate())
         for name, place, rnn in self._states(len(xs)):
             carried = getattr(rnn, name)
-            if carried is not place:
-                place[...] = 0 if carried is None else carried
+            if carried is None:
+                place[...] = 0
+            elif carried is not place:
+                check_state(name, carried, *place.shape)
+                place[...] = carried
         self.rest_states(len(xs))
 
     def _keep(self, name: str, ids: NDArray[Any]) -> None:
