@@ -88,11 +88,11 @@ class TimeRNN(TimeRecurrence):
             if not fused:
                 xp.multiply(after, after, out=slopes)
                 xp.subtract(self._one, slopes, out=slopes)  # tanh' = 1 - tanh²
-            for dh_t, h, slope, dz in reversed(list(zip(dhs, after, slopes, dzs, strict=True))):
+            for t in reversed(range(last - first)):
                 if fused:
-                    fused.rnn_step_backward(dh_t, h, dh, dz)
+                    fused.rnn_step_backward(dhs[t], after[t], dh, dzs[t])
                 else:
-                    xp.add(dh, dh_t, out=dz)
-                    xp.multiply(dz, slope, out=dz)
-                xp.matmul(dz, WhT, out=dh)
+                    xp.add(dh, dhs[t], out=dzs[t])
+                    xp.multiply(dzs[t], slopes[t], out=dzs[t])
+                xp.matmul(dzs[t], WhT, out=dh)
         self.projection.backward_steps(first, last)
