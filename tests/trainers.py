@@ -6,7 +6,7 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from elman.layers import TimeAffine, TimeEmbedding, TimeRNN, TimeSoftmaxWithLoss
-from elman.models.rnnlm import SimpleRnnlm
+from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.training.optimizers import SGD
 from elman.training.progress import BlockDone
 from elman.training.trainer import RnnlmTrainer

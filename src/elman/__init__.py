@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from elman.models.kneser_ney import kneser_ney as kneser_ney
     from elman.models.ngram import NgramModel as NgramModel
     from elman.models.rnnlm import RecurrentLM as RecurrentLM
-    from elman.models.rnnlm import SimpleRnnlm as SimpleRnnlm
     from elman.models.rooms_truth import RoomsTruth as RoomsTruth
+    from elman.models.simple_rnnlm import SimpleRnnlm as SimpleRnnlm
     from elman.models.text_model import TextModel as TextModel
     from elman.text import ptb as ptb
     from elman.text.corpus import Corpus as Corpus
@@ -80,7 +80,8 @@ _HOMES = {
     "elman.models.file": ("load", "save_model"),
     "elman.models.kneser_ney": ("kneser_ney",),
     "elman.models.ngram": ("NgramModel",),
-    "elman.models.rnnlm": ("RecurrentLM", "SimpleRnnlm"),
+    "elman.models.rnnlm": ("RecurrentLM",),
+    "elman.models.simple_rnnlm": ("SimpleRnnlm",),
     "elman.models.rooms_truth": ("RoomsTruth",),
     "elman.models.text_model": ("TextModel",),
     "elman.text": ("ptb",),

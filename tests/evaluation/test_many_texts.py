@@ -13,8 +13,8 @@ from elman.evaluation import many_texts
 from elman.evaluation.many_texts import text_nlls
 from elman.evaluation.perplexity import begin
 from elman.models.ngram import NgramModel
-from elman.models.rnnlm import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
+from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.text.rooms import World
 from tiny import ids_of_length, small_lm
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import oracle
 from elman.crew import many_hands
 from elman.layers import (
     TimeAffineSoftmaxWithLoss,
@@ -167,16 +168,14 @@ def test_no_number_in_one_lane_leaves_the_others_as_they_are(used: Used, kind: K
 
 def test_the_embedding_block_after_block(used: Used) -> None:
     W = draw(0, V, D)
-    layer, twin = TimeEmbedding(W), TimeEmbedding(W.astype("d"))
+    layer = TimeEmbedding(W)
     for seed, (N, steps) in enumerate([(3, 4), (3, 4), (1, 1), (4, 30)]):
         ids, dout = blocks_of(V, N, steps, 1, seed)[0], draw(seed, N, steps, D)
         ids[0, 0] = ids[-1, -1]
         assert_array_equal(layer.forward(ids), W[ids])
         layer.backward(dout)
-        twin.forward(ids)
-        twin.backward(dout.astype("d"))
-        close(layer.grads, twin.grads)
-        assert sorted(layer.rows) == sorted(twin.rows)
+        close(layer.grads, [oracle.embedding_backward(ids, dout, np.zeros((V, D)))])
+        assert sorted(layer.rows) == sorted(set(ids.reshape(-1)))
     assert used in ({"passes"}, {"add_rows"})
 
 

@@ -12,10 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman.crew import many_hands
 from elman.errors import ShapeError, VocabularyError
 from elman.models.base import LanguageModel
+from elman.models.cache import CachedModel
 from elman.models.kneser_ney import kneser_ney
+from elman.models.neural_cache import NeuralCache
 from elman.models.ngram import NgramModel
-from elman.models.rnnlm import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
+from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.text.rooms import World
 from tiny import ids_of_length, small_lm
 
@@ -43,6 +45,15 @@ def sentences() -> Given:
     return NgramModel.train(ids_of_length(200, V), V, 4, kneser_ney, eos=2), random_ids()
 
 
+def cached_ngram() -> Given:
+    model, ids = ngram(3)()
+    return CachedModel(model, 4, 0.3), ids
+
+
+def neural_cache() -> Given:
+    return NeuralCache(small_lm(V, cell="lstm", dtype=np.float32), 4, 0.7, 0.3), random_ids()
+
+
 def rooms() -> Given:
     world = World("en")
     tokens = list(world.vocabulary)
@@ -64,8 +75,10 @@ MODELS: dict[str, Callable[[], Given]] = {
     "3-gram": ngram(3),
     "4-gram of sentences": sentences,
     "rooms": rooms,
+    "cached 3-gram": cached_ngram,
+    "neural cache": neural_cache,
 }
-RECURRENT = [name for name in MODELS if "gram" not in name and name != "rooms"]
+RECURRENT = [name for name in MODELS if "gram" not in name and name not in ("rooms", "neural cache")]
 
 
 @pytest.fixture(params=MODELS)

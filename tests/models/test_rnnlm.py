@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracle
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffine, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
-from elman.models.rnnlm import RecurrentLM, SimpleRnnlm
+from elman.models.rnnlm import RecurrentLM
+from elman.models.simple_rnnlm import SimpleRnnlm
 from tiny import blocks_of, ids_of_length, small_lm
 
 V, D, H, N, T = 9, 4, 5, 3, 6

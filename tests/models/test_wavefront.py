@@ -11,7 +11,8 @@ from elman.crew import Task, many_hands
 from elman.gradcheck import check_gradients
 from elman.layers import output
 from elman.models import wavefront
-from elman.models.rnnlm import RecurrentLM, SimpleRnnlm
+from elman.models.rnnlm import RecurrentLM
+from elman.models.simple_rnnlm import SimpleRnnlm
 from tiny import blocks_of, small_lm
 
 V, D, H, N, T = 50, 4, 5, 3, 7  # V: enough words for a part of the vocabulary for each of three threads

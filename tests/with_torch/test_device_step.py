@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 
 from elman.backend import Backend
 from elman.errors import ShapeError, TrainingDiverged, VocabularyError
-from elman.models.rnnlm import RecurrentLM, SimpleRnnlm
+from elman.models.rnnlm import RecurrentLM
+from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.training import trainer as trainer_module
 from elman.training.cuda_graph import WARM_UP, GraphStep, graph_step
 from elman.training.device_step import DeviceStep, can_step_alone

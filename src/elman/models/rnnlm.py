@@ -10,14 +10,12 @@ from elman.arrays import Array, as_ids, as_number, namespace, time_major, to_num
 from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import (
-    TimeAffine,
     TimeAffineSoftmaxWithLoss,
     TimeDropout,
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
     TimeRNN,
-    TimeSoftmaxWithLoss,
 )
 from elman.layers import adaptive as adaptive_output
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
@@ -237,6 +235,11 @@ class RecurrentLM:
         """Read ids (N, T) after ``state``; return the state that follows."""
         return self._read(ids, state)[1]
 
+    def hidden(self, ids: Ids, state: RecurrentState) -> Array:
+        """Return the top layer's h that each of ids (N, T) is predicted from, the state's own first: (N, T, H)."""
+        hs, _ = self._read(ids, state)
+        return namespace(hs).concatenate((state.h[-1][:, None], hs), 1)[:, :-1]
+
     def next_log_probs(self, state: RecurrentState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
         with self.backend.reading():
@@ -298,26 +301,3 @@ def _state_of(cells: list[Any]) -> RecurrentState:
 def _set_states(cells: list[Any], state: RecurrentState) -> None:
     for k, cell in enumerate(cells):
         cell.set_state(state.h[k], *(c[k] for c in (state.c,) if c))
-
-
-class SimpleRnnlm(RecurrentLM):
-    """The textbook model: TimeEmbedding → TimeRNN → TimeAffine → TimeSoftmaxWithLoss, float32.
-
-    ``rng=None`` draws from NumPy's global stream in the order embedding, Wx, Wh, affine W, so that
-    ``np.random.seed(0)`` gives the numbers of the textbook form.
-    """
-
-    def __init__(
-        self,
-        vocab_size: int,
-        wordvec_size: int,
-        hidden_size: int,
-        rng: np.random.Generator | None = None,
-        *,
-        dtype: DTypeLike = np.float32,
-    ) -> None:
-        super().__init__(vocab_size, wordvec_size, hidden_size, rng=rng, dtype=dtype)
-
-    def _output(self) -> TimeSoftmaxWithLoss:
-        self.layers.append(TimeAffine(self.weights["output.W"], self.weights["output.b"]))
-        return TimeSoftmaxWithLoss()
