@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
 
+import numpy as np
+
 _hands: ContextVar[int] = ContextVar("hands", default=1)
 
 
@@ -90,8 +92,13 @@ def run(tasks: Sequence[Task]) -> None:
         for task in tasks:
             task.work()
         return
-    crew = _Crew(tasks)
-    others = [_pool().submit(copy_context().run, crew.work) for _ in range(min(hands(), len(tasks)) - 1)]
+    crew, settings = _Crew(tasks), np.geterr()
+
+    def work_too() -> None:
+        with np.errstate(**settings):  # before NumPy 2 they were a thread's own, and not in its context
+            crew.work()
+
+    others = [_pool().submit(copy_context().run, work_too) for _ in range(min(hands(), len(tasks)) - 1)]
     try:
         crew.work()
     finally:
