@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
     from elman.models.base import LanguageModel as LanguageModel
     from elman.models.base import State as State
+    from elman.models.cache import CachedModel as CachedModel
     from elman.models.file import load as load
     from elman.models.file import save_model as save_model
     from elman.models.kneser_ney import kneser_ney as kneser_ney
+    from elman.models.mixture import Mixture as Mixture
+    from elman.models.mixture import fit_weights as fit_weights
+    from elman.models.neural_cache import NeuralCache as NeuralCache
     from elman.models.ngram import NgramModel as NgramModel
     from elman.models.rnnlm import RecurrentLM as RecurrentLM
     from elman.models.rooms_truth import RoomsTruth as RoomsTruth
@@ -77,8 +81,11 @@ _HOMES = {
     ),
     "elman.interop.arpa_writer": ("write_arpa",),
     "elman.models.base": ("LanguageModel", "State"),
+    "elman.models.cache": ("CachedModel",),
     "elman.models.file": ("load", "save_model"),
     "elman.models.kneser_ney": ("kneser_ney",),
+    "elman.models.mixture": ("Mixture", "fit_weights"),
+    "elman.models.neural_cache": ("NeuralCache",),
     "elman.models.ngram": ("NgramModel",),
     "elman.models.rnnlm": ("RecurrentLM",),
     "elman.models.simple_rnnlm": ("SimpleRnnlm",),

@@ -12,7 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from elman.evaluation.perplexity import evaluate
+from elman.models.cache import CachedModel
 from elman.models.file import load
+from elman.models.neural_cache import NeuralCache
 from tiny import STORY
 
 Refused = Callable[..., str]
@@ -141,6 +143,72 @@ def test_lanes_are_part_of_the_definition(measured: Any, lanes: int, pieces: int
     assert found["state"] == expected
     assert found["tokens"] == 77
     assert measured("word", "tom zip zap zip", "--lanes", lanes)["state"] == "carried through the text"
+
+
+@pytest.mark.parametrize(
+    ("options", "cached", "definition"),
+    [
+        (
+            ("--cache", 50),
+            lambda model: CachedModel(model, 50, 0.1),
+            "P = 0.9·model + 0.1·cache: the word's share of the last 50 of its lane",
+        ),
+        (
+            ("--neural-cache", 1000, "--theta", 2, "--cache-weight", 0.25),
+            lambda model: NeuralCache(model, 1000, 2, 0.25),
+            "P = 0.75·model + 0.25·cache: the last 1,000 words of its lane, each weighted by exp(2·h_t·h_i)",
+        ),
+    ],
+    ids=["cache", "neural cache"],
+)
+def test_a_cache_is_part_of_the_definition(
+    command: Any, measured: Any, runs: Path, options: Any, cached: Any, definition: str
+) -> None:
+    text_model = load(runs / "word")
+    _, ids = text_model.encode(STORY)
+    found = measured("word", STORY, *options)
+    assert found.keys() == {*KEYS, "cache"}
+    assert found["cache"] == definition
+    expected = evaluate(cached(text_model.model), ids, eos=text_model.start_id)
+    assert found["nll_nats"] == pytest.approx(expected.nll_nats)
+    assert found["nll_nats"] != pytest.approx(measured("word", STORY)["nll_nats"])
+    shown = command("eval", runs / "word", runs / "story.txt", *options)
+    assert re.search(rf"^cache +{re.escape(definition)}$", shown.out, re.MULTILINE)
+    assert "carried through the text" in shown.out
+
+
+def test_ngrams_have_a_cache_too_but_no_neural_one(
+    command: Any, refused: Refused, runs: Path, tmp_path: Path
+) -> None:
+    story = runs / "story.txt"
+    assert command("train", story, "--model", "ngram", "--valid", "none", "-o", "counted", "-q").code == 0
+    found = json.loads(command("eval", "counted", story, "--cache", 20, "--json").out)
+    assert found["cache"].endswith("the last 20 of its lane")
+    assert found["state"] == "begun afresh on every line; the cache is carried through the text"
+    assert refused("eval", "counted", story, "--neural-cache", 20) == (
+        "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; take --cache"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--cache", 0), "the size of a cache must be 1 word or more, got 0"),
+        (("--neural-cache", -1), "the size of a cache must be 1 word or more, got -1"),
+        (("--cache", 9, "--cache-weight", 1), "the weight of a cache must lie in [0, 1), got 1.0; try 0.1"),
+        (
+            ("--neural-cache", 9, "--theta", -1),
+            "theta of a neural cache must be 0 or more and finite, got -1.0; try 0.3",
+        ),
+        (("--cache", 9, "--neural-cache", 9), "--cache and --neural-cache are two kinds of cache; take one"),
+        (("--cache", 9, "--theta", 1), "--theta belongs to a neural cache; add --neural-cache SIZE"),
+        (("--cache-weight", 0.1), "--cache-weight needs a cache; add --cache SIZE or --neural-cache SIZE"),
+    ],
+)
+def test_a_cache_that_makes_no_sense_is_one_line(
+    refused: Refused, runs: Path, options: Any, message: str
+) -> None:
+    assert refused("eval", runs / "word", runs / "story.txt", *options).startswith(message)
 
 
 def test_a_named_corpus_is_measured_on_its_test_part(command: Any, runs: Path, tmp_path: Path) -> None:

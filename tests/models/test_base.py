@@ -14,6 +14,7 @@ from elman.errors import ShapeError, VocabularyError
 from elman.models.base import LanguageModel
 from elman.models.cache import CachedModel
 from elman.models.kneser_ney import kneser_ney
+from elman.models.mixture import Mixture
 from elman.models.neural_cache import NeuralCache
 from elman.models.ngram import NgramModel
 from elman.models.rooms_truth import RoomsTruth
@@ -54,6 +55,10 @@ def neural_cache() -> Given:
     return NeuralCache(small_lm(V, cell="lstm", dtype=np.float32), 4, 0.7, 0.3), random_ids()
 
 
+def mixture() -> Given:
+    return Mixture([recurrent(cell="lstm")()[0], sentences()[0]], (0.3, 0.7)), random_ids()
+
+
 def rooms() -> Given:
     world = World("en")
     tokens = list(world.vocabulary)
@@ -75,10 +80,13 @@ MODELS: dict[str, Callable[[], Given]] = {
     "3-gram": ngram(3),
     "4-gram of sentences": sentences,
     "rooms": rooms,
+    "mixture": mixture,
     "cached 3-gram": cached_ngram,
     "neural cache": neural_cache,
 }
-RECURRENT = [name for name in MODELS if "gram" not in name and name not in ("rooms", "neural cache")]
+RECURRENT = [
+    name for name in MODELS if "gram" not in name and name not in ("rooms", "mixture", "neural cache")
+]
 
 
 @pytest.fixture(params=MODELS)

@@ -18,6 +18,7 @@ COMMANDS = {  # name: (module, one line of help)
     "eval": ("evaluate", "Measure a model's perplexity on a text."),
     "score": ("score", "Give every line of a text its probability."),
     "generate": ("generate", "Write text with a model."),
+    "mix": ("mix", "Mix several models into one, with the weights that suit a text."),
     "export": ("export", "Write a model in the format of other programs (ARPA)."),
     "import": ("import_arpa", "Keep a model of another program (ARPA) as one of elman's."),
     "plot": ("plot", "Draw the learning curves of runs."),

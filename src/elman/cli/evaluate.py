@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +11,13 @@ import click
 
 from elman.backend import Backend
 from elman.cli import standard_input
+from elman.cli.caches import cache_options, with_cache
 from elman.cli.json_lines import to_json
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
+from elman.models.cache import CachedModel
 from elman.models.file import load
+from elman.models.mixture import Mixture
 from elman.models.ngram import NgramModel
 from elman.models.text_model import TextModel
 from elman.text import datasets
@@ -46,6 +50,7 @@ from elman.text.corpus import Corpus, encode_corpus
     show_default=True,
     help="where tensors live; cuda, a GPU, needs --backend torch",
 )
+@cache_options
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def command(
     run: Path,
@@ -56,12 +61,13 @@ def command(
     backend: Literal["numpy", "torch"],
     device: str,
     as_json: bool,
+    **cache: Any,
 ) -> None:
     """Measure the model in RUN (a run folder or a model file) on TEXT.
 
     TEXT is a file, a folder, a named corpus (its --split), or - for standard input.
     """
-    text_model = load(run, Backend(backend, device=device))
+    text_model = with_cache(load(run, Backend(backend, device=device)), **cache)
     with _encoded(text_model, text, split, encoding) as corpus:
         found = measure(text_model, corpus, lanes)
     if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
@@ -116,6 +122,8 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
         "state": _carried(text_model, found.lanes),
     }
+    if isinstance(text_model.model, CachedModel):
+        numbers["cache"] = text_model.model.definition
     if optimum is not None:
         numbers["lowest_possible_perplexity"] = optimum.perplexity
     return numbers
@@ -123,9 +131,17 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
 
 def _carried(text_model: TextModel, lanes: int) -> str:
     """Return in words how far the past reaches."""
-    if isinstance(text_model.model, NgramModel) and text_model.model.eos is not None:
+    carried = "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces"
+    model = text_model.model
+    if isinstance(model, CachedModel):
+        inner = _carried(replace(text_model, model=model.model), lanes)
+        return inner if inner == carried else f"{inner}; the cache is {carried}"
+    if isinstance(model, Mixture):
+        members = {_carried(replace(text_model, model=member), lanes) for member in model.models}
+        return members.pop() if len(members) == 1 else carried
+    if isinstance(model, NgramModel) and model.eos is not None:
         return "begun afresh on every line"
-    return "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces"
+    return carried
 
 
 def table(found: dict[str, Any]) -> str:
@@ -143,6 +159,8 @@ def table(found: dict[str, Any]) -> str:
         ("end of line", f"{eos}; the first {unit} is predicted {found['first_token']}"),
         ("state", found["state"]),
     ]
+    if "cache" in found:
+        rows.append(("cache", found["cache"]))
     if "lowest_possible_perplexity" in found:
         rows.insert(1, ("lowest possible perplexity", f"{found['lowest_possible_perplexity']:.4f}"))
     width = max(len(name) for name, _ in rows)

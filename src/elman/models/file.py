@@ -14,6 +14,7 @@ from elman.backend import NUMPY, Backend
 from elman.errors import ConfigError, ElmanError, ModelFileError
 from elman.files import atomic_write
 from elman.models.clusters import checked_ranks
+from elman.models.mixture import Mixture
 from elman.models.ngram import NgramModel
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
@@ -84,10 +85,27 @@ def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
     """Return a model's arrays and its description, from which `build_model` makes it again."""
     if isinstance(model, NgramModel):
         return model.to_arrays(), {"kind": "ngram", "model": {"order": model.order}}
+    if isinstance(model, Mixture):
+        return _describe_members(model)
     arrays: Arrays = dict(model.weights)
     if model.ranks is not None:
         arrays[RANKS] = model.ranks
     return arrays, {"kind": "recurrent", "model": model.hyperparameters}
+
+
+def _describe_members(mixture: Mixture) -> tuple[Arrays, dict[str, Any]]:
+    """Return the arrays of a mixture's members, each under its number, and the description of all."""
+    arrays: Arrays = {}
+    members = []
+    for k, model in enumerate(mixture.models):
+        own, about = describe_model(model)
+        arrays |= {f"{_prefix(k)}{name}": array for name, array in own.items()}
+        members.append(about)
+    return arrays, {"kind": "mixture", "model": {"weights": list(mixture.weights), "members": members}}
+
+
+def _prefix(k: int) -> str:
+    return f"members.{k}."
 
 
 def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: Backend = NUMPY) -> Any:
@@ -99,6 +117,8 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: 
     kind = about.get("kind")
     if kind == "ngram":
         return NgramModel.from_arrays(arrays)
+    if kind == "mixture":
+        return _build_mixture(arrays, about["model"], where, backend)
     if kind != "recurrent":
         raise ModelFileError(f"{where} holds a model of kind {kind!r}, which this elman does not know")
     shape = dict(about["model"])
@@ -112,6 +132,15 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: 
         weights[name] = np.array(found)
     ranks = _ranks(arrays, shape, where)
     return RecurrentLM(**shape, dropout=dropout, weights=weights, ranks=ranks, backend=backend)
+
+
+def _build_mixture(arrays: Arrays, model: Mapping[str, Any], where: Path, backend: Backend) -> Mixture:
+    members = []
+    for k, about in enumerate(model["members"]):
+        start = _prefix(k)
+        own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        members.append(build_model(own, about, where, backend))
+    return Mixture(members, model["weights"])
 
 
 def _ranks(arrays: Arrays, shape: Mapping[str, Any], where: Path) -> NDArray[Any] | None:

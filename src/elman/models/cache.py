@@ -1,0 +1,138 @@
+"""A model that adapts to the text it reads: words that occurred lately become more probable."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError
+from elman.models.base import Ids, LanguageModel, LogProbs, Mask
+from elman.models.cache_state import NO_WORD, CacheState
+from elman.models.ids import checked_ids
+
+_CHUNK = 128  # positions predicted at once
+_CHUNK_SHARES = 1 << 21  # shares held at once: 16 MB
+
+Floats = NDArray[np.float64]
+
+
+class CachedModel:
+    """P(w | past) = (1 - λ)·P_model(w | past) + λ·P_cache(w): the continuous cache.
+
+    P_cache is the share of w among the last ``size`` words of the same lane; while a lane has read none, λ is 0
+    there. The wrapped model is never changed. (R. Kuhn and R. De Mori, A cache-based natural language model for
+    speech recognition, 1990.)
+
+    Raises:
+        ConfigError: size is below 1, or the weight λ outside [0, 1).
+    """
+
+    def __init__(self, model: LanguageModel, size: int, weight: float) -> None:
+        if size < 1:
+            raise ConfigError(f"the size of a cache must be 1 word or more, got {size}")
+        if not 0 <= weight < 1:
+            raise ConfigError(f"the weight of a cache must lie in [0, 1), got {weight}; try 0.1")
+        self.model, self.size, self.weight = model, size, weight
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return self.model.vocab_size
+
+    @property
+    def definition(self) -> str:
+        """What the cache does to the model's probabilities, in words."""
+        return f"P = {1 - self.weight:g}·model + {self.weight:g}·cache: {self._cache_in_words()}"
+
+    def start(self, lanes: int = 1) -> CacheState:
+        """Return the state of having read nothing, for N lanes."""
+        inner = self.model.start(lanes)
+        nothing = np.zeros((lanes, 0), np.int64)
+        return CacheState(inner, nothing, self._keys(nothing, inner))
+
+    def feed(self, ids: Ids, state: CacheState) -> CacheState:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        words, keys = self._with_past(ids, state)
+        return self._state(self.model.feed(ids, state.inner), words, keys)
+
+    def next_log_probs(self, state: CacheState) -> LogProbs:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        remembered = state.words[:, None] != NO_WORD  # (N, 1, L)
+        shares = self._shares(self._next_key(state.inner), state.keys, remembered)[:, 0]
+        cached = np.zeros((state.lanes, self.vocab_size))
+        lanes, places = np.nonzero(remembered[:, 0])
+        np.add.at(cached, (lanes, state.words[lanes, places]), shares[lanes, places])
+        return self._mix(self.model.next_log_probs(state.inner), cached, remembered.any(axis=2))
+
+    def target_log_probs(
+        self, ids: Ids, state: CacheState, counted: Mask | None = None
+    ) -> tuple[LogProbs, CacheState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        Where ``counted`` (N, T) is False it is 0.
+        """
+        words, keys = self._with_past(ids, state)
+        found, inner = self.model.target_log_probs(ids, state.inner, counted)
+        mixed = self._mix(found, *self._cached(words, keys, np.asarray(ids).shape[1]))
+        if counted is not None:
+            mixed[~np.asarray(counted)] = 0
+        return mixed, self._state(inner, words, keys)
+
+    def _cached(self, words: NDArray[np.int64], keys: Any, T: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return P_cache of each of the last T words, and whether anything was remembered before it: (N, T)."""
+        N, length = words.shape
+        cached, known = np.zeros((N, T)), np.zeros((N, T), np.bool_)
+        most = _CHUNK_SHARES // max(1, N * (min(self.size, length) + _CHUNK))
+        step = max(1, min(_CHUNK, most))
+        for begin in range(length - T, length, step):
+            end = min(begin + step, length)
+            first = max(0, begin - self.size)
+            place, column = np.arange(begin, end)[:, None], np.arange(first, end - 1)
+            within = (column < place) & (column >= place - self.size)  # (Q, M)
+            remembered = within & (words[:, None, first : end - 1] != NO_WORD)  # (N, Q, M)
+            shares = self._shares(keys[:, begin:end], keys[:, first : end - 1], remembered)
+            same = words[:, begin:end, None] == words[:, None, first : end - 1]
+            chunk = slice(begin - (length - T), end - (length - T))
+            cached[:, chunk] = (shares * same).sum(axis=2)
+            known[:, chunk] = remembered.any(axis=2)
+        return cached, known
+
+    def _shares(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
+        """Return each position's share of P_cache, (N, Q, M), from queries (N, Q, K), keys (N, M, K).
+
+        A row sums to 1; where nothing is ``remembered`` (N, Q, M), to 0.
+        """
+        weights = self._weights(queries, keys, remembered)
+        totals = weights.sum(axis=2, keepdims=True)
+        return weights / np.where(totals, totals, 1)
+
+    def _mix(self, log_probs: LogProbs, cached: Floats, known: NDArray[np.bool_]) -> Floats:
+        """Return ln((1 - λ)·P_model + λ·P_cache), λ being 0 where nothing is known."""
+        weight = np.where(known, self.weight, 0.0)
+        with np.errstate(divide="ignore"):
+            mixed: Floats = np.logaddexp(np.log1p(-weight) + log_probs, np.log(weight * cached))
+        return mixed
+
+    def _with_past(self, ids: Ids, state: CacheState) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return the words remembered and then ids, (N, L + T), and the key of each: (N, L + T, K)."""
+        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        keys = np.concatenate([state.keys, self._keys(ids, state.inner)], axis=1)
+        return np.concatenate([state.words, ids], axis=1), keys
+
+    def _state(self, inner: Any, words: NDArray[np.int64], keys: NDArray[Any]) -> CacheState:
+        return CacheState(inner, words[:, -self.size :], keys[:, -self.size :])
+
+    def _cache_in_words(self) -> str:
+        return f"the word's share of the last {self.size:,} of its lane"
+
+    def _keys(self, ids: NDArray[np.int64], inner: Any) -> NDArray[Any]:
+        """Return what each of ids (N, T) is remembered by: (N, T, K)."""
+        return np.zeros((*ids.shape, 0))
+
+    def _next_key(self, inner: Any) -> NDArray[Any]:
+        """Return what the next word will be remembered by: (N, 1, K)."""
+        return np.zeros((inner.lanes, 1, 0))
+
+    def _weights(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
+        """Return each position's weight, (N, Q, M), 0 where it is not remembered."""
+        return remembered.astype(np.float64)

@@ -1,0 +1,136 @@
+"""The linear mixture of models, P(w | past) = Σ_k λ_k · P_k(w | past), and the EM that finds its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ConfigError, ShapeError, TextError, VocabularyError
+from elman.models.base import Ids, LanguageModel, LogProbs, Mask
+from elman.models.ids import checked_mask
+
+GAP = 1e-8  # nats a token between the likelihood that EM stops at and the highest there is
+STEPS = 1000
+
+
+@dataclass(frozen=True)
+class MixtureState:
+    """The states of a mixture's members, in their order, after the same past."""
+
+    members: tuple[Any, ...]
+
+    @property
+    def lanes(self) -> int:
+        """The number N of lanes."""
+        lanes: int = self.members[0].lanes
+        return lanes
+
+    def select(self, lanes: Sequence[int] | Ids) -> "MixtureState":
+        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
+        return MixtureState(tuple(member.select(lanes) for member in self.members))
+
+    def join(self, *others: "MixtureState") -> "MixtureState":
+        """Return one state with this state's lanes followed by those of the others."""
+        columns = zip(self.members, *(other.members for other in others), strict=True)
+        return MixtureState(tuple(first.join(*rest) for first, *rest in columns))
+
+
+class Mixture:
+    """P(w | past) = Σ_k λ_k · P_k(w | past), of K models of any kinds over the same ids.
+
+    ``weights`` are the λ_k: none below 0, their sum 1. Raises ConfigError for other weights, or for no model;
+    VocabularyError where the models' numbers of tokens differ.
+    """
+
+    def __init__(self, models: Sequence[LanguageModel], weights: Sequence[float] | NDArray[Any]) -> None:
+        self.models = tuple(models)
+        self.weights = tuple(float(weight) for weight in weights)
+        if not self.models:
+            raise ConfigError("a mixture needs at least one model, got none")
+        if len(self.weights) != len(self.models):
+            raise ConfigError(
+                f"a mixture of {len(self.models)} models needs as many weights, got {len(self.weights)}"
+            )
+        if not (min(self.weights) >= 0 and abs(sum(self.weights) - 1) < 1e-9):
+            raise ConfigError(
+                f"the weights of a mixture must be 0 or more and sum to 1, got {list(self.weights)}"
+            )
+        if len(sizes := {model.vocab_size for model in self.models}) > 1:
+            raise VocabularyError(
+                f"the models of a mixture must share a vocabulary, but theirs have {sorted(sizes)} tokens; "
+                "train them on the same text with the same options of the vocabulary"
+            )
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return self.models[0].vocab_size
+
+    def start(self, lanes: int = 1) -> MixtureState:
+        """Return the state of having read nothing, for N lanes."""
+        return MixtureState(tuple(model.start(lanes) for model in self.models))
+
+    def feed(self, ids: Ids, state: MixtureState) -> MixtureState:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        pairs = zip(self.models, state.members, strict=True)
+        return MixtureState(tuple(model.feed(ids, member) for model, member in pairs))
+
+    def next_log_probs(self, state: MixtureState) -> NDArray[np.float64]:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        pairs = zip(self.models, state.members, strict=True)
+        return self._mixed([model.next_log_probs(member) for model, member in pairs])
+
+    def target_log_probs(
+        self, ids: Ids, state: MixtureState, counted: Mask | None = None
+    ) -> tuple[NDArray[np.float64], MixtureState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        It is 0 where ``counted`` (N, T) is False.
+        """
+        pairs = zip(self.models, state.members, strict=True)
+        answers = [model.target_log_probs(ids, member, counted) for model, member in pairs]
+        log_probs = self._mixed([scores for scores, _ in answers])  # (N, T)
+        if counted is not None:
+            log_probs[~checked_mask(counted, log_probs.shape)] = 0
+        return log_probs, MixtureState(tuple(after for _, after in answers))
+
+    def _mixed(self, log_probs: Sequence[LogProbs]) -> NDArray[np.float64]:
+        return mix_log_probs(log_probs, self.weights)
+
+
+def mix_log_probs(log_probs: Sequence[LogProbs], weights: Sequence[float]) -> NDArray[np.float64]:
+    """Return ln Σ_k λ_k exp(log_probs[k]), of K arrays of one shape; no exponential over- or underflows."""
+    with np.errstate(divide="ignore"):  # ln 0 = -inf is what a weight of 0 means
+        log_weights = np.log(np.asarray(weights, np.float64))
+    mixed: NDArray[np.float64] = log_weights[0] + log_probs[0]
+    for log_weight, scores in zip(log_weights[1:], log_probs[1:], strict=True):
+        np.logaddexp(mixed, log_weight + scores, out=mixed)
+    return mixed
+
+
+def fit_weights(log_probs: LogProbs, steps: int = STEPS) -> NDArray[np.float64]:
+    """Return the weights (K,) of the mixture that gives a text the highest probability.
+
+    ``log_probs`` (n, K) is ln P_k(w_t | past) of n tokens by K models. EM from equal weights (A. Dempster and
+    others, 1977): λ_k ← mean over t of λ_k P_k(w_t) / Σ_j λ_j P_j(w_t). No step lowers the likelihood; it ends
+    1e-8 nats a token below the highest, or after ``steps``. Tokens that no model thinks possible do not count.
+    Raises ShapeError unless there are two axes; TextError where no token counts.
+    """
+    log_probs = np.asarray(log_probs, np.float64)
+    if log_probs.ndim != 2 or log_probs.shape[1] == 0:
+        raise ShapeError(f"log probabilities to fit weights to must be (n, K), got {log_probs.shape}")
+    highest = log_probs.max(axis=1, keepdims=True)  # (n, 1)
+    possible = np.isfinite(highest[:, 0])
+    if not possible.any():
+        raise TextError("the text to fit weights to holds no token that a model thinks possible")
+    probs = np.exp(log_probs[possible] - highest[possible])  # (n, K), up to a factor of each token
+    weights: NDArray[np.float64] = np.full(log_probs.shape[1], 1 / log_probs.shape[1])
+    for _ in range(steps):
+        gains = (probs / (probs @ weights)[:, None]).mean(axis=0)  # (K,), the likelihood's gradient
+        if np.log(gains.max()) < GAP:  # concave, so no weights are better by more than this
+            break
+        weights *= gains
+        weights /= weights.sum()  # 1 already, but for rounding
+    return weights
