@@ -31,7 +31,7 @@ class TimeEmbedding:
         self.params = [W]
         self.grads = [zeros(tuple(W.shape), W)]
         self.tied = tied
-        self.rows: Array | None = None  # distinct ids (U,) of the last backward
+        self.rows: Array | None = None  # distinct ids (U,) of the last backward, in order
         self._dense = False  # the last backward wrote every row
         self._buffers = Buffers()
         if fused_loops(W):
@@ -70,6 +70,7 @@ class TimeEmbedding:
         douts = time_major(dout).reshape(-1, D)
         if fused := fused_loops(dW):
             rows = self._distinct[: fused.add_rows(dW, self._ids, douts, self._seen, self._distinct)]
+            rows.sort()
         else:
             rows, sums = sum_rows_by_id(self._ids, douts)
             dW[rows] += sums
