@@ -118,14 +118,14 @@ class TimeAffineSoftmaxWithLoss:
         self._targets, counted, count = check_targets(ids, self.ignore_label, V)
         self._weights = asarray(counted, like=W) / count  # (T·N,), of each position in the mean
         self._nll = self._buffers.get("nll", (T * N,), W)
-        self._parts = self._parts_for(T * N)
 
     def tasks(self, after: Callable[[int], Sequence[Task]] = lambda row: ()) -> list[Task]:
         """Return the block's work; ``after`` names the tasks that fill the rows up to one, not included."""
-        K, V = len(self._rows), self.params[0].shape[1]
+        K, (H, V) = len(self._rows), self.params[0].shape
         if not self.train_flg:
             return [Task(self._score_targets, after(K))]
-        step = rows_per_chunk(K, V, self.params[0].shape[0])
+        step = rows_per_chunk(K, V, H)
+        self._parts = self._parts_for(K, step)
         chunks = [slice(k, min(k + step, K)) for k in range(0, K, step)]
         tasks: list[Task] = []
         grads: list[Task] = []
@@ -137,15 +137,13 @@ class TimeAffineSoftmaxWithLoss:
             tasks += scored + grads
         return tasks
 
-    def _parts_for(self, rows: int) -> list[VocabularyPart]:
-        """Return the parts of the vocabulary for so many rows: those of the last block where they fit."""
-        H, V = self.params[0].shape
-        step = rows_per_chunk(rows, V, H)
+    def _parts_for(self, rows: int, step: int) -> list[VocabularyPart]:
+        """Return the parts of the vocabulary for chunks of so many rows: those of the last block where they fit."""
         shape = (hands(), rows, step)
         if shape != self._parts_shape:
             (W, b), (dW, db) = self.params, self.grads
             self._parts = [
-                VocabularyPart(W, b, dW, db, words, rows, step) for words in shares(V, LEAST_WORDS)
+                VocabularyPart(W, b, dW, db, words, rows, step) for words in shares(len(b), LEAST_WORDS)
             ]
             self._parts_shape = shape
         return self._parts
