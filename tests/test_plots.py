@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from elman.errors import MissingExtra, RunError
-from elman.plots import plot_perplexities, plot_runs
+from elman.evaluation.by_distance import Distances
+from elman.plots import plot_by_distance, plot_perplexities, plot_runs
 
 Make = Callable[..., Path]
 START = {"kind": "start", "unit": "word", "references": {"3-gram": 2.277, "lowest possible": 1.648}}
@@ -167,6 +168,24 @@ def test_perplexities_are_drawn_in_their_order(tmp_path: Path) -> None:
     assert list(zip(*line.get_data(), strict=True)) == [(1, 300.0), (2, 100.0), (3, 50.0)]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert plot_perplexities([2.0]).axes[0].get_lines()[0].get_marker() == "o"
+
+
+def test_answers_are_drawn_against_their_distance(tmp_path: Path) -> None:
+    near, far = Distances(13, 16, 50, 0.0), Distances(17, 20, 40, 2.0)
+    figure = plot_by_distance(
+        {"knows": [near], "guesses": [near, far]}, tmp_path / "d.png", window=16, lowest=1.0
+    )
+    drawn = curves(figure)
+    assert drawn["knows"] == [(14.5, 1.0)]
+    assert drawn["guesses"] == [(14.5, 1.0), (18.5, pytest.approx(7.389, rel=1e-3))]
+    assert legend(figure) == ["guesses", "knows"]  # as the lines lie at their right ends
+    (axes,) = figure.axes
+    assert [" ".join(text.get_text().split()) for text in axes.texts] == [
+        "lowest possible: 1.000",
+        "beyond a window of 16 words",
+    ]
+    assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+    assert not plot_by_distance({"knows": [near]}, tmp_path / "d.png").axes[0].texts
 
 
 def test_without_matplotlib_the_extra_is_named(

@@ -31,13 +31,18 @@ if TYPE_CHECKING:
     from elman.models.base import LanguageModel as LanguageModel
     from elman.models.base import State as State
     from elman.models.cache import CachedModel as CachedModel
+    from elman.models.cbow import CBOW as CBOW
+    from elman.models.dynamic import DynamicModel as DynamicModel
     from elman.models.file import load as load
     from elman.models.file import save_model as save_model
     from elman.models.kneser_ney import kneser_ney as kneser_ney
+    from elman.models.learner import mean_squares as mean_squares
     from elman.models.mixture import Mixture as Mixture
     from elman.models.mixture import fit_weights as fit_weights
     from elman.models.neural_cache import NeuralCache as NeuralCache
     from elman.models.ngram import NgramModel as NgramModel
+    from elman.models.nplm import NPLM as NPLM
+    from elman.models.regularisation import Regularisation as Regularisation
     from elman.models.rnnlm import RecurrentLM as RecurrentLM
     from elman.models.rooms_truth import RoomsTruth as RoomsTruth
     from elman.models.simple_rnnlm import SimpleRnnlm as SimpleRnnlm
@@ -82,11 +87,16 @@ _HOMES = {
     "elman.interop.arpa_writer": ("write_arpa",),
     "elman.models.base": ("LanguageModel", "State"),
     "elman.models.cache": ("CachedModel",),
+    "elman.models.dynamic": ("DynamicModel",),
+    "elman.models.cbow": ("CBOW",),
     "elman.models.file": ("load", "save_model"),
     "elman.models.kneser_ney": ("kneser_ney",),
+    "elman.models.learner": ("mean_squares",),
     "elman.models.mixture": ("Mixture", "fit_weights"),
     "elman.models.neural_cache": ("NeuralCache",),
     "elman.models.ngram": ("NgramModel",),
+    "elman.models.nplm": ("NPLM",),
+    "elman.models.regularisation": ("Regularisation",),
     "elman.models.rnnlm": ("RecurrentLM",),
     "elman.models.simple_rnnlm": ("SimpleRnnlm",),
     "elman.models.rooms_truth": ("RoomsTruth",),

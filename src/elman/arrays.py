@@ -83,6 +83,14 @@ def asarray(values: Any, like: Array) -> Array:
     return np.asarray(values, dtype=like.dtype)
 
 
+def in_double(values: Any, like: Array) -> Array:
+    """Return a float64 copy of ``values``, of the library and on the device of ``like``."""
+    if is_torch(like):
+        torch = sys.modules["torch"]
+        return torch.asarray(values, dtype=torch.float64, device=like.device, copy=True)
+    return np.array(values, dtype=np.float64)
+
+
 def as_ids(ids: Any, like: Array) -> Array:
     """Return integer ``ids`` in the form in which ``like`` can be indexed by them."""
     if is_torch(like):

@@ -75,11 +75,14 @@ def check_gradients(
     if before is not None:
         layer.forward(before, *args)
     states = [] if before is None else _carried_states(parts)
+    carried = layer.carried_state() if hasattr(layer, "carry") and not states else None
 
     def forward() -> Array:
         _reset(parts)  # what an earlier call carried must not differ from one difference to the next
         for part, state in states:
             part.set_state(**state)
+        if carried is not None:
+            layer.carry(carried)
         return layer.forward(x, *args)
 
     out = forward()

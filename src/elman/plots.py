@@ -1,15 +1,19 @@
-"""Learning curves, fit for print: perplexity against blocks, on a logarithmic scale."""
+"""Curves fit for print, on a logarithmic scale: perplexity against blocks of training, or against distance."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from elman.errors import MissingExtra, RunError
+from elman.evaluation.by_distance import Distances
+from elman.evaluation.optimum import LOWEST
 from elman.files import atomic_write
 from elman.training.metrics import read_metrics
 
 # Okabe and Ito's palette, which people with any kind of colour vision can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vP*X"
 FORMATS = ("png", "svg", "pdf")
 
 
@@ -117,6 +121,59 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     axes.set_xlabel("blocks of training (truncated BPTT)")
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
     axes.legend(frameon=False)
+    _label_scale(axes)
+    _save(figure, path)
+    return figure
+
+
+def plot_by_distance(
+    models: Mapping[str, Sequence[Distances]],
+    path: Path,
+    window: int | None = None,
+    lowest: float | None = None,
+) -> Any:
+    """Draw the perplexity of answers against how far back they stand, a line for each model by its name; save it.
+
+    A vertical line marks the reach of a ``window`` of words, a dashed one the ``lowest`` possible perplexity. The
+    names stand in the legend in the order of the lines' right ends.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        RunError: the picture cannot be written.
+    """
+    figure, axes = _figure()
+    for k, (name, spans) in enumerate(models.items()):
+        axes.plot(
+            [(span.least + span.most) / 2 for span in spans],
+            [span.perplexity for span in spans],
+            color=COLOURS[k % len(COLOURS)],
+            marker=MARKERS[k % len(MARKERS)],
+            markersize=6,
+            markevery=(k % 2, 2) if len(spans) > 2 else None,  # of two lines one upon another, both show
+            label=name,
+        )
+    if lowest is not None:
+        _draw_reference(axes, LOWEST, lowest, below=True)
+    if window is not None:
+        axes.axvline(window + 0.5, color="#555555", linestyle=":", linewidth=1.2, zorder=0)
+        axes.annotate(
+            f" beyond a window\n of {window} words",
+            (window + 0.5, 0.98),
+            xycoords=axes.get_xaxis_transform(),
+            va="top",
+            color="#555555",
+        )
+    axes.set_xlabel("words from the name to the question that asks for it")
+    axes.set_ylabel("perplexity of the answer")
+    handles, names = axes.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda k: -handles[k].get_ydata()[-1])
+    axes.legend(
+        [handles[k] for k in order],
+        [names[k] for k in order],
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
     _label_scale(axes)
     _save(figure, path)
     return figure

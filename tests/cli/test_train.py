@@ -38,7 +38,7 @@ def test_progress_goes_to_standard_error_with_a_line_an_epoch(command: Any, stor
 
 
 def test_a_validation_text_is_measured_after_every_epoch(command: Any, story: Path) -> None:
-    outcome = command("train", story, "-o", "run", *SMALL, "--valid", story)
+    outcome = command("train", story, "-o", "run", *SMALL, "--valid", story, "--allow-overlap")
     assert outcome.err.count(", validation ") == 2
     assert "best validation perplexity" in outcome.out
 

@@ -109,3 +109,54 @@ def test_wrong_shapes_are_errors() -> None:
     layer.forward(np.ones((2, 3, 4)))
     with pytest.raises(ShapeError, match=r"\(2, 3, 4\), got \(2, 3, 1\)"):
         layer.backward(np.ones((2, 3, 1)))
+
+
+# One mask through a block
+
+
+def by_block(ratio: float = 0.5, seed: int = 0) -> TimeDropout:
+    return TimeDropout(ratio, np.random.default_rng(seed), mask="block")
+
+
+def test_a_mask_for_a_block_is_the_same_at_every_step_and_another_in_the_next_block() -> None:
+    layer = by_block()
+    first, second = (layer.forward(ones).copy() for _ in range(2))
+    assert_array_equal(first, np.broadcast_to(first[:, :1], first.shape))
+    assert (first != second).any()
+    for axis in (0, 2):
+        assert (first != np.roll(first, 1, axis=axis)).any()
+    assert_array_equal(layer.backward(3 * ones), 3 * second)
+
+
+def test_a_mask_for_a_block_drops_the_same_share_and_keeps_the_mean() -> None:
+    out = np.array([by_block(0.3, seed).forward(ones[:, :1]) for seed in range(50)])  # 50,000 units
+    assert_allclose(np.unique(out), [0, 1 / 0.7])
+    assert (out == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert out.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_of_one_step_both_masks_are_the_same() -> None:
+    step = TimeDropout(0.5, np.random.default_rng(0))
+    assert_array_equal(by_block().forward(ones[:, :1]), step.forward(ones[:, :1]))
+
+
+def test_a_mask_for_a_block_in_spans_of_steps() -> None:
+    layer, whole = by_block(), by_block()
+    xs = np.random.default_rng(1).standard_normal((2, 7, 3))
+    out = layer.begin(xs)
+    for span in ((0, 1), (1, 4), (4, 7)):
+        layer.forward_steps(*span)
+    assert_array_equal(out, whole.forward(xs))
+    dxs = layer.begin_backward(xs)
+    for span in ((4, 7), (1, 4), (0, 1)):
+        layer.backward_steps(*span)
+    assert_array_equal(dxs, whole.backward(xs))
+
+
+def test_a_mask_is_for_a_step_or_for_a_block() -> None:
+    with pytest.raises(ConfigError, match="'step' or for a 'block', got 'epoch'"):
+        TimeDropout(0.5, mask="epoch")  # type: ignore[arg-type]
+    layer = by_block()
+    layer.forward(np.ones((2, 3, 4)))
+    with pytest.raises(ShapeError, match=r"\(2, 3, 4\), got \(2, 1, 4\)"):
+        layer.backward(np.ones((2, 1, 4)))

@@ -13,10 +13,13 @@ from elman.crew import many_hands
 from elman.errors import ShapeError, VocabularyError
 from elman.models.base import LanguageModel
 from elman.models.cache import CachedModel
+from elman.models.cbow import CBOW
+from elman.models.dynamic import DynamicModel
 from elman.models.kneser_ney import kneser_ney
 from elman.models.mixture import Mixture
 from elman.models.neural_cache import NeuralCache
 from elman.models.ngram import NgramModel
+from elman.models.nplm import NPLM
 from elman.models.rooms_truth import RoomsTruth
 from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.text.rooms import World
@@ -55,6 +58,27 @@ def neural_cache() -> Given:
     return NeuralCache(small_lm(V, cell="lstm", dtype=np.float32), 4, 0.7, 0.3), random_ids()
 
 
+def dynamic() -> Given:
+    return DynamicModel(small_lm(V, cell="lstm"), lr=0.5, decay=0.01, block=4), random_ids()
+
+
+def dynamic_window() -> Given:
+    inner, ids = nplm(window=2, dtype=np.float64)()
+    return DynamicModel(inner, lr=0.5, block=3), ids
+
+
+def neural_cache_of_dynamic() -> Given:
+    return NeuralCache(dynamic()[0], 4, 0.7, 0.3), random_ids()
+
+
+def cbow(**options: Any) -> Callable[[], Given]:
+    return lambda: (CBOW(V, 4, 3, rng=np.random.default_rng(2), weight_scale=0.5, **options), random_ids())
+
+
+def nplm(**options: Any) -> Callable[[], Given]:
+    return lambda: (NPLM(V, 5, 5, rng=np.random.default_rng(3), weight_scale=0.5, **options), random_ids())
+
+
 def mixture() -> Given:
     return Mixture([recurrent(cell="lstm")()[0], sentences()[0]], (0.3, 0.7)), random_ids()
 
@@ -76,6 +100,11 @@ MODELS: dict[str, Callable[[], Given]] = {
     "gru tied": recurrent(cell="gru", D=5, tie_weights=True),
     "rnn one-hot": recurrent(D=0),
     "lstm adaptive": recurrent(cell="lstm", adaptive=(2, 5), ranks=ids_of_length(V, V)),
+    "cbow": cbow(dtype=np.float64),
+    "cbow tied": cbow(tie_weights=True),
+    "nplm": nplm(window=4, dtype=np.float64),
+    "nplm of one word": nplm(window=1),
+    "nplm tied dropout": nplm(window=2, tie_weights=True, dropout=0.5),
     "1-gram": ngram(1),
     "3-gram": ngram(3),
     "4-gram of sentences": sentences,
@@ -83,9 +112,14 @@ MODELS: dict[str, Callable[[], Given]] = {
     "mixture": mixture,
     "cached 3-gram": cached_ngram,
     "neural cache": neural_cache,
+    "dynamic": dynamic,
+    "neural cache of dynamic": neural_cache_of_dynamic,
+    "dynamic window": dynamic_window,
 }
 RECURRENT = [
-    name for name in MODELS if "gram" not in name and name not in ("rooms", "mixture", "neural cache")
+    name
+    for name in MODELS
+    if not any(other in name for other in ("gram", "rooms", "mixture", "cache", "dynamic"))
 ]
 
 
@@ -308,7 +342,7 @@ def test_training_leaves_states_that_were_read_alone(trainable: Given) -> None:
     train_on(model, ids)
     held = model.carried_state()
     kept_carried = copy.deepcopy(held)
-    train_on(model, ids)
+    train_on(model, ids[:, ::-1])
     assert carried is None
     assert state == kept
     assert held == kept_carried

@@ -1,9 +1,11 @@
 """Initial weights: names, shapes, order and scale."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
 from elman.models.weights import draw_weights, plan_weights
@@ -113,3 +115,78 @@ def test_without_a_generator_the_global_stream_is_drawn_from() -> None:
     first = draw_weights(plan)
     np.random.seed(5)
     np.testing.assert_array_equal(first["embedding"], (np.random.randn(V, D) * 0.01).astype(np.float32))
+
+
+# Other kinds of initial weights
+
+
+def drawn(init: Any, cell: str = "rnn", H: int = 40, scale: float | None = None) -> dict[str, Any]:
+    return draw_weights(plan_weights(60, 20, H, cell, 2), scale, np.random.default_rng(0), np.float64, init)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_uniform_weights_fill_the_interval(cell: str) -> None:
+    for name, weight in drawn("uniform", cell, scale=0.1).items():
+        if weight.ndim == 1:
+            assert not weight.any()
+            continue
+        assert np.abs(weight).max() < 0.1, name
+        assert weight.std() == pytest.approx(0.1 / np.sqrt(3), rel=0.05)
+        assert (weight.min(), weight.max()) == pytest.approx((-0.1, 0.1), abs=0.003)
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+@pytest.mark.parametrize("scale", [None, 0.01])
+def test_orthogonal_weights_keep_lengths_and_the_others_are_as_usual(
+    cell: str, gates: int, scale: float | None
+) -> None:
+    H = 40
+    weights, usual = drawn("orthogonal", cell, H, scale), drawn("normal", cell, H, scale)
+    for name, weight in weights.items():
+        if not name.endswith(".Wh"):
+            assert_array_equal(weight, usual[name])
+            continue
+        blocks = np.split(weight, gates, axis=1)
+        for block in blocks:
+            assert_allclose(block @ block.T, np.eye(H), atol=1e-12)
+        for block, other in pairwise(blocks):
+            assert np.abs(block - other).max() > 0.1
+
+
+def test_orthogonal_weights_prefer_no_direction() -> None:
+    """Two by two: as many turns as reflections, at angles spread over the circle."""
+    plan = plan_weights(3, 2, 2)
+    found = [draw_weights(plan, rng=np.random.default_rng(k), init="orthogonal")["0.Wh"] for k in range(400)]
+    assert np.mean([np.linalg.det(W) > 0 for W in found]) == pytest.approx(0.5, abs=0.1)
+    assert_allclose(np.mean(found, axis=0), np.zeros((2, 2)), atol=0.15)
+
+
+def test_the_identity_is_of_the_plain_rnn() -> None:
+    weights, usual = drawn("identity"), drawn("normal")
+    for name, weight in weights.items():
+        assert_array_equal(weight, np.eye(40) if name.endswith(".Wh") else usual[name])
+
+
+@pytest.mark.parametrize(
+    ("init", "cell", "message"),
+    [
+        ("identity", "lstm", "that of this cell is 40 x 160; take --cell rnn, or --init orthogonal"),
+        ("identity", "gru", "40 x 120"),
+        ("uniform", "rnn", "the weight_scale, is not given; add it, such as 0.1"),
+        ("xavier", "rnn", "unknown init 'xavier'; choose from normal, uniform, orthogonal, identity"),
+    ],
+)
+def test_a_kind_that_does_not_fit_is_an_error(init: str, cell: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        drawn(init, cell)
+
+
+def test_uniform_weights_come_from_numpys_stream_where_no_other_is_given() -> None:
+    plan = plan_weights(V, D, H)
+    np.random.seed(0)
+    first = draw_weights(plan, 0.1, init="uniform")
+    np.random.seed(0)
+    again = draw_weights(plan, 0.1, init="uniform")
+    for name in plan:
+        assert_array_equal(first[name], again[name])
+    assert (first["0.Wh"] != first["0.Wh"].T).any()

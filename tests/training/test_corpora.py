@@ -10,7 +10,7 @@ from elman.evaluation.perplexity import evaluate
 from elman.models.rooms_truth import RoomsTruth
 from elman.text.rooms import World
 from elman.training.config import Config
-from elman.training.corpora import load_corpora
+from elman.training.corpora import RunCorpora, check_valid, load_corpora
 from tiny import SENTENCE, STORY
 
 
@@ -94,3 +94,104 @@ def test_a_text_that_is_not_there_is_named(files: tuple[str, str], tmp_path: Pat
     names[missing] = str(tmp_path / "gone.txt")
     with pytest.raises(TextError, match=r"gone.txt"):
         load_corpora(names[0], names[1], Config(), tmp_path / "run")
+
+
+# The end of the text, held out
+
+LINES = "".join(f"line number {k} of the text\n" for k in range(40))
+
+
+def held_out_of(folder: Path, text: str = LINES, config: Config | None = None) -> RunCorpora:
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    return load_corpora(str(folder / "text.txt"), "auto", config or Config(), folder / "run")
+
+
+@pytest.mark.parametrize("level", ["word", "char", "byte"])
+def test_what_is_held_out_is_what_two_files_would_be(tmp_path: Path, level: str) -> None:
+    config = Config(level=level)
+    found = held_out_of(tmp_path, config=config)
+    for name, part in (("front.txt", LINES.splitlines(True)[:38]), ("end.txt", LINES.splitlines(True)[38:])):
+        (tmp_path / name).write_text("".join(part), encoding="utf-8")
+    apart = load_corpora(str(tmp_path / "front.txt"), str(tmp_path / "end.txt"), config, tmp_path / "run")
+    assert found.held_out
+    assert not apart.held_out
+    assert found.valid is not None
+    assert apart.valid is not None
+    assert found.train.vocabulary == apart.train.vocabulary  # words that only the end has are not known
+    for ours, theirs in ((found.train, apart.train), (found.valid, apart.valid)):
+        np.testing.assert_array_equal(ours.ids, theirs.ids)
+        assert (ours.tokens, ours.unknown, ours.lines) == (theirs.tokens, theirs.unknown, theirs.lines)
+
+
+def test_of_the_first_tokens_the_last_are_held_out(tmp_path: Path) -> None:
+    found = held_out_of(tmp_path, config=Config(max_tokens=140))
+    assert found.valid is not None
+    assert (found.train.tokens, found.valid.tokens) == (133, 7)
+    assert found.valid.vocabulary.decode(found.valid.ids[found.valid.ids >= 0])[:2] == ["line", "number"]
+
+
+def test_a_named_corpus_that_has_a_validation_text_brings_it(tmp_path: Path) -> None:
+    auto, own = (load_corpora("rooms", valid, Config(), tmp_path / "run") for valid in ("auto", None))
+    assert auto.valid is not None
+    assert own.valid is not None
+    assert auto.valid.sources == own.valid.sources
+    assert not auto.held_out
+    prose = load_corpora("prose-en", "auto", Config(), tmp_path / "run")
+    assert prose.held_out
+
+
+def test_a_text_that_is_too_short_to_hold_out_from(tmp_path: Path) -> None:
+    with pytest.raises(
+        TextError, match="too short to hold out a part of it: it has 1 tokens; give more text"
+    ):
+        held_out_of(tmp_path, "a", Config(level="char"))
+
+
+# Validation texts that measure nothing
+
+
+def checked(
+    train: str, valid: str, allow: bool = False, folder: Path = Path(), level: str = "word"
+) -> RunCorpora:
+    for name, text in (("train.txt", train), ("valid.txt", valid)):
+        (folder / name).write_text(text, encoding="utf-8")
+    names = (str(folder / "train.txt"), str(folder / "valid.txt"))
+    config = Config.of({"level": level}, "here")
+    return check_valid(load_corpora(*names, config, folder / "run"), names[1], config, allow)
+
+
+@pytest.mark.parametrize("level", ["word", "char", "byte"])
+def test_a_validation_text_of_learnt_lines_is_refused_or_warned_of(tmp_path: Path, level: str) -> None:
+    half = "".join(LINES.splitlines(True)[:20])
+    new = half.replace("number", "numeral")
+    assert checked(LINES + "numeral", half + new, folder=tmp_path, level=level).warning == ""
+    for valid in (half, half + new[: len(new) // 2]):
+        with pytest.raises(
+            TextError, match=r"valid.txt stands in the training text: at least \d+ of its \d+ d"
+        ):
+            checked(LINES + "numeral", valid[: valid.rindex("\n")], folder=tmp_path, level=level)
+    allowed = checked(LINES, half, True, tmp_path, level)
+    assert allowed.warning.endswith("its perplexity says what was learnt by heart")
+
+
+@pytest.mark.parametrize("valid", ["\n\n\n", " \n"])
+def test_a_blank_validation_text_is_refused(tmp_path: Path, valid: str) -> None:
+    with pytest.raises(TextError, match=r"valid.txt holds nothing but blank lines; name another by --valid"):
+        checked(LINES, valid, folder=tmp_path)
+
+
+def test_an_empty_validation_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TextError, match=r"valid.txt is empty"):
+        checked(LINES, "", folder=tmp_path)
+
+
+@pytest.mark.parametrize("valid", [None, "auto", "rooms"])
+def test_the_generated_worlds_repeat_themselves_by_nature(tmp_path: Path, valid: str | None) -> None:
+    corpora = load_corpora("rooms", valid, Config(), tmp_path / "run")
+    assert check_valid(corpora, valid, Config()) is corpora
+
+
+def test_what_is_held_out_of_a_text_that_repeats_itself_is_refused(tmp_path: Path) -> None:
+    corpora = load_corpora("hello", "auto", Config(), tmp_path / "run")
+    with pytest.raises(TextError, match="the validation text held out of hello stands in the training text"):
+        check_valid(corpora, "auto", Config())

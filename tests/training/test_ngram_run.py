@@ -129,7 +129,7 @@ def test_there_is_nothing_to_resume(texts: tuple[str, str], tmp_path: Path) -> N
 
 
 def test_a_training_run_is_of_a_recurrent_model(texts: tuple[str, str], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is of a recurrent model, not 'ngram'"):
+    with pytest.raises(ConfigError, match="is of a model that is trained, not counted"):
         TrainingRun.create(tmp_path / "run", texts[0], options())
     assert not (tmp_path / "run").exists()
 

@@ -41,10 +41,17 @@ COMBINATIONS: list[dict[str, Any]] = [
         strict=True,
     )
 ]
+WINDOWS: list[dict[str, Any]] = [
+    {"model": "cbow", "window": 3, "schedule": "cosine", "dropout": 0.3},
+    {"model": "nplm", "window": 7, "schedule": "plateau", "level": "char", "lr": 0.01},
+    {"model": "nplm", "window": 1, "wordvec": 6, "tie_weights": True, "batch_size": 1, "wrap": "restart"},
+]
 
 
 @pytest.mark.parametrize(
-    "options", COMBINATIONS, ids=lambda o: f"{o['optimizer']}-{o['cell']}-{o.get('level', 'word')}"
+    "options",
+    [*COMBINATIONS, *WINDOWS],
+    ids=lambda o: f"{o.get('optimizer', 'adam')}-{o.get('cell') or o['model']}-{o.get('level', 'word')}",
 )
 def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
     tmp_path: Path, options: dict[str, Any]
@@ -169,7 +176,9 @@ def test_a_run_goes_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "corpus.txt").write_text(STORY, encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    run = TrainingRun.create(Path("run"), "corpus.txt", small_config(), valid="corpus.txt")
+    run = TrainingRun.create(
+        Path("run"), "corpus.txt", small_config(), valid="corpus.txt", allow_overlap=True
+    )
     assert run.text_model.info["corpus"] == "corpus.txt"
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = TrainingRun.resume(Path("..") / "run")

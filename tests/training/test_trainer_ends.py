@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from elman.evaluation.perplexity import evaluate
 from elman.models.rnnlm import RecurrentLM
 from elman.training import trainer as trainer_module
 from elman.training.optimizers import SGD, AdaGrad, Adam
@@ -188,3 +189,26 @@ def test_an_error_of_the_watcher_comes_through() -> None:
 
     with pytest.raises(RuntimeError, match="the disk is gone"):
         fit(small_lm(), on_event=broken)
+
+
+def test_the_last_validation_is_within_the_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def evaluation(*args: Any, **options: Any) -> Any:
+        nonlocal now
+        now += 10 * len(args[1]) / len(CORPUS)  # ten seconds for the whole text
+        return evaluate(*args, **options)
+
+    def block_done(event: Any) -> None:
+        nonlocal now
+        now += isinstance(event, BlockDone)
+
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(trainer_module, "evaluate", evaluation)
+    trainer = RnnlmTrainer(small_lm(), SGD(0.1))
+    lengths = {"batch_size": N, "time_size": len(XS) // N}  # an epoch a block
+    trainer.fit(XS, TS, 1000, **lengths, time_budget=47.0, valid=CORPUS, on_event=block_done)
+    assert trainer.progress.iteration == 4  # of 11 seconds; a fifth would not have left 10 for its validation
+    assert trainer.progress.seconds == 47.0  # what was set aside counts as used
+    trainer.fit(XS, TS, 1000, **lengths, time_budget=47.0, valid=CORPUS, on_event=block_done)
+    assert trainer.progress.iteration == 4

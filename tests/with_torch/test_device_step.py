@@ -13,6 +13,7 @@ from elman.errors import ShapeError, TrainingDiverged, VocabularyError
 from elman.models.rnnlm import RecurrentLM
 from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.training import trainer as trainer_module
+from elman.training.averaging import Tail
 from elman.training.cuda_graph import WARM_UP, GraphStep, graph_step
 from elman.training.device_step import DeviceStep, can_step_alone
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam
@@ -79,12 +80,12 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     ("cell", "name"), [*zip(itertools.cycle(["rnn", "lstm", "gru"]), OPTIMIZERS, strict=False)]
 )
 def test_the_numbers_are_those_of_the_ordinary_step(cell: str, name: str, tie: bool) -> None:
-    for options in ({}, {"reduction": "sum", "max_value": 0.05}):
+    for decay, options in ((0.0, {}), (5.0, {"reduction": "sum", "max_value": 0.05})):
         models = [lm(cell, tie) for _ in range(2)]
-        expected = fit(models[0], OPTIMIZERS[name](lr=0.002), **options)
+        expected = fit(models[0], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trainer_module, "graph_step", DeviceStep)
-            found = fit(models[1], OPTIMIZERS[name](lr=0.002), **options)
+            found = fit(models[1], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         assert_allclose(found, expected, rtol=2e-6)
         assert_same(*models)
 
@@ -226,6 +227,25 @@ def test_which_models_have_such_a_step() -> None:
     assert graph_step(lm(), SGD(0.1)) is None  # on a CPU there is nothing to record
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_the_average_is_that_of_the_ordinary_step(alone: Any, share: float) -> None:
+    averages = []
+    for replayed in (False, True):
+        if replayed:
+            alone(lambda *options: GraphStep(*options, record=Recorder()))
+        trainer = RnnlmTrainer(lm(), SGD(0.1, weight_decay=0.5))
+        trainer.averaging = Tail(share)
+        trainer.fit(IDS[:-1], IDS[1:], 2, N, T)
+        raw = [p.clone() for p in trainer.model.params]
+        with trainer.averaging.applied(trainer.model.params):
+            averages.append([p.clone() for p in trainer.model.params])
+        assert trainer.averaging.totals[0].dtype == torch.float64
+        assert all(torch.equal(p, q) for p, q in zip(trainer.model.params, raw, strict=True))
+        assert not torch.equal(averages[-1][0], raw[0])
+    for p, q in zip(*averages, strict=True):
+        assert_allclose(p, q, rtol=1e-4, atol=1e-6)
+
+
 @needs_gpu
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -233,12 +253,12 @@ def test_a_recorded_step_gives_the_numbers_of_the_ordinary_one(
     monkeypatch: pytest.MonkeyPatch, cell: str, precision: str
 ) -> None:
     models = [lm(cell, device="cuda", precision=precision) for _ in range(2)]
-    found = fit(models[0], Adam(0.01))
+    found = fit(models[0], Adam(0.01, weight_decay=1.0))
     step = graph_step(models[0], Adam(0.01))
     assert step is not None
     for _ in range(WARM_UP + 2):
         step(IDS[: N * T].reshape(N, T), IDS[: N * T].reshape(N, T))
     assert step.failure == ""
     monkeypatch.setattr(trainer_module, "graph_step", lambda *options: None)
-    expected = fit(models[1], Adam(0.01))
+    expected = fit(models[1], Adam(0.01, weight_decay=1.0))
     assert_allclose(found, expected, rtol=1e-2 if precision == "bf16" else 1e-4)

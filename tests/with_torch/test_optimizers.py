@@ -52,22 +52,33 @@ def by_elman(optimizer: Any) -> Any:
         (RMSProp(0.1, 0.9, eps=0.0), lambda p: torch.optim.RMSprop(p, lr=0.1, alpha=0.9, eps=0.0), 1e-12),
         (Adam(0.1), lambda p: torch.optim.Adam(p, lr=0.1), 1e-5),
         (
+            Adam(0.1, eps=0.0, weight_decay=0.3),
+            lambda p: torch.optim.AdamW(p, lr=0.1, eps=0.0, weight_decay=0.3),
+            1e-12,
+        ),
+        (
+            SGD(0.1, weight_decay=0.3),
+            lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.3),
+            1e-12,
+        ),
+        (
             Adam(0.1, 0.8, 0.9, eps=0.0),
             lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.9), eps=0.0),
             1e-12,
         ),
     ],
-    ids=["sgd", "momentum", "adagrad", "rmsprop", "adam", "adam without eps"],
+    ids=["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "sgd with l2", "adam without eps"],
 )
 def test_takes_the_steps_of_pytorch(ours: Any, theirs: Any, rtol: float) -> None:
     assert_allclose(by_elman(ours), by_torch(theirs), rtol=rtol)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_updates_tensors_as_it_updates_arrays(name: str) -> None:
+def test_updates_tensors_as_it_updates_arrays(name: str, decay: float) -> None:
     param, rows = torch.tensor(begin()), torch.tensor([0, 2])
-    optimizer = OPTIMIZERS[name](lr=0.1)
-    array, other = begin(), OPTIMIZERS[name](lr=0.1)
+    optimizer = OPTIMIZERS[name](lr=0.1, weight_decay=decay)
+    array, other = begin(), OPTIMIZERS[name](lr=0.1, weight_decay=decay)
     for grad in gradients():
         grad[[1, 3]] = 0
         optimizer.update([param], [torch.tensor(grad)], [rows])

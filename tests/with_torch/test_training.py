@@ -28,6 +28,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"cell": "gru", "optimizer": "adagrad", "dropout": 0.3, "wordvec": 6, "tie_weights": True},
     {"cell": "gru", "optimizer": "momentum", "wordvec": 0, "level": "char"},
     {"cell": "lstm", "optimizer": "rmsprop", "lr": 0.005, "softmax": "adaptive", "cutoffs": "5,10"},
+    {"model": "cbow", "window": 3, "dropout": 0.3, "wordvec": 6, "tie_weights": True},
+    {"cell": "rnn", "averaging": "tail", "averaging_share": 1.0, "weight_decay": 2.0},
+    {"model": "nplm", "window": 3, "optimizer": "adagrad", "dropout": 0.3},
 ]
 
 
@@ -38,7 +41,7 @@ def train(folder: Path, **options: Any) -> tuple[TrainingRun, list[float]]:
     return run, losses
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: f"{o['cell']}-{o['optimizer']}")
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
 def test_the_first_blocks_have_the_losses_of_numpy(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
     valid = str(tmp_path / "valid.txt")

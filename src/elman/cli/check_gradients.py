@@ -23,6 +23,8 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
+from elman.models.cbow import CBOW
+from elman.models.nplm import NPLM
 from elman.models.rnnlm import RecurrentLM
 
 N, T, D, H, V = 2, 5, 3, 4, 6
@@ -85,6 +87,9 @@ def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
     for name in ("rnn", "lstm", "gru"):
         model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
         yield f"RecurrentLM {name}, 2 layers", check_gradients(model, ids, ts, before=ids[:, ::-1])
+    scales: dict[str, Any] = {"rng": rng, "weight_scale": 0.5, "dtype": np.float64}
+    for window in (CBOW(V, D, 3, **scales), NPLM(V, D, H, 3, **scales)):
+        yield f"{type(window).__name__}, 3 words", check_gradients(window, ids, ts, before=ids[:, ::-1])
 
 
 def _own(factory: str) -> tuple[str, GradientReport]:

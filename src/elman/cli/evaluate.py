@@ -1,8 +1,5 @@
 """`elman eval`: the perplexity of a text, with everything that defines the number."""
 
-import contextlib
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,18 +7,21 @@ from typing import Any, Literal
 import click
 
 from elman.backend import Backend
-from elman.cli import standard_input
 from elman.cli.caches import cache_options, with_cache
+from elman.cli.dynamic import dynamic_options, threads_for, with_dynamic
+from elman.cli.encoded import encoded
 from elman.cli.json_lines import to_json
 from elman.evaluation.optimum import rooms_optimum
 from elman.evaluation.perplexity import evaluate
+from elman.models.base import LanguageModel
 from elman.models.cache import CachedModel
+from elman.models.dynamic import DynamicModel
 from elman.models.file import load
 from elman.models.mixture import Mixture
 from elman.models.ngram import NgramModel
 from elman.models.text_model import TextModel
-from elman.text import datasets
-from elman.text.corpus import Corpus, encode_corpus
+from elman.models.window import WindowLM
+from elman.text.corpus import Corpus
 
 
 @click.command("eval", no_args_is_help=True)
@@ -50,6 +50,7 @@ from elman.text.corpus import Corpus, encode_corpus
     show_default=True,
     help="where tensors live; cuda, a GPU, needs --backend torch",
 )
+@dynamic_options
 @cache_options
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def command(
@@ -61,14 +62,20 @@ def command(
     backend: Literal["numpy", "torch"],
     device: str,
     as_json: bool,
-    **cache: Any,
+    cache: int | None,
+    neural_cache: int | None,
+    theta: float | None,
+    cache_weight: float | None,
+    **dynamic: Any,
 ) -> None:
     """Measure the model in RUN (a run folder or a model file) on TEXT.
 
-    TEXT is a file, a folder, a named corpus (its --split), or - for standard input.
+    TEXT is a file, a folder, a named corpus (its --split), or - for standard input. Of a mixture, each recurrent
+    member has a neural cache, and learns by --dynamic, by itself.
     """
-    text_model = with_cache(load(run, Backend(backend, device=device)), **cache)
-    with _encoded(text_model, text, split, encoding) as corpus:
+    learning = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
+    text_model = with_cache(learning, cache, neural_cache, theta, cache_weight)
+    with encoded(text_model, text, split, encoding) as corpus, threads_for(**dynamic):
         found = measure(text_model, corpus, lanes)
     if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
         click.echo(
@@ -80,20 +87,6 @@ def command(
         click.echo(to_json(found))
     else:
         click.echo(table(found))
-
-
-@contextlib.contextmanager
-def _encoded(text_model: TextModel, text: str, split: str, encoding: str) -> Iterator[Corpus]:
-    """Yield a text as ids in a temporary file, so that the memory does not grow with its length."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if text == standard_input.NAME:
-            sources = [stack.enter_context(standard_input.spooled(folder))]
-        else:
-            sources = datasets.resolve(text, split)
-        yield encode_corpus(
-            sources, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
-        )
 
 
 def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, Any]:
@@ -122,17 +115,37 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
         "state": _carried(text_model, found.lanes),
     }
-    if isinstance(text_model.model, CachedModel):
-        numbers["cache"] = text_model.model.definition
+    numbers |= adaptations(text_model.model)
     if optimum is not None:
         numbers["lowest_possible_perplexity"] = optimum.perplexity
     return numbers
+
+
+WHO = {"dynamic": "each recurrent or window member: ", "cache": "each recurrent member: "}
+
+
+def adaptations(model: LanguageModel) -> dict[str, str]:
+    """Return in words how a model, or a member of a mixture, adapts to what it reads: by "dynamic" and "cache"."""
+    if isinstance(model, Mixture):
+        found: dict[str, str] = {}
+        for member in model.models:
+            found |= adaptations(member)
+        return {name: who + words.removeprefix(who) for name, words in found.items() for who in [WHO[name]]}
+    if isinstance(model, DynamicModel):
+        return {"dynamic": model.definition}
+    if isinstance(model, CachedModel):
+        inner = adaptations(model.model)
+        both = [words for words in (inner.get("cache"), model.definition) if words]
+        return inner | {"cache": "; ".join(both)}
+    return {}
 
 
 def _carried(text_model: TextModel, lanes: int) -> str:
     """Return in words how far the past reaches."""
     carried = "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces"
     model = text_model.model
+    if isinstance(model, DynamicModel):
+        return _carried(replace(text_model, model=model.model), lanes)
     if isinstance(model, CachedModel):
         inner = _carried(replace(text_model, model=model.model), lanes)
         return inner if inner == carried else f"{inner}; the cache is {carried}"
@@ -141,6 +154,8 @@ def _carried(text_model: TextModel, lanes: int) -> str:
         return members.pop() if len(members) == 1 else carried
     if isinstance(model, NgramModel) and model.eos is not None:
         return "begun afresh on every line"
+    if isinstance(model, WindowLM):
+        return f"the last {model.window} {text_model.unit}s, {carried}"
     return carried
 
 
@@ -159,8 +174,7 @@ def table(found: dict[str, Any]) -> str:
         ("end of line", f"{eos}; the first {unit} is predicted {found['first_token']}"),
         ("state", found["state"]),
     ]
-    if "cache" in found:
-        rows.append(("cache", found["cache"]))
+    rows += [(name, found[name]) for name in ("dynamic", "cache") if name in found]
     if "lowest_possible_perplexity" in found:
         rows.insert(1, ("lowest possible perplexity", f"{found['lowest_possible_perplexity']:.4f}"))
     width = max(len(name) for name, _ in rows)

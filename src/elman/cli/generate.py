@@ -1,13 +1,19 @@
 """`elman generate`: text, token by token."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
+from elman.cli.json_lines import to_json
+from elman.cli.novelty import report, table, text_to_compare
 from elman.evaluation.perplexity import read
 from elman.generation import Sampler, generate
 from elman.models.file import load
+from elman.models.text_model import TextModel
 from elman.threads import suited_threads
 
 
@@ -32,6 +38,16 @@ from elman.threads import suited_threads
 @click.option(
     "--seed", type=click.IntRange(0), help="the same seed draws the same text; without it, every time another"
 )
+@click.option("--novelty", is_flag=True, help="tell what of the drawn text is copied from the training text")
+@click.option(
+    "--novelty-text",
+    metavar="TEXT",
+    help="the same, for another text: a file, a folder, a named corpus, or - for standard input",
+)
+@click.option(
+    "--encoding", default="utf-8", show_default=True, help="the encoding of the text of --novelty-text"
+)
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object, when all is drawn")
 def command(
     run: Path,
     prompt: str,
@@ -42,25 +58,72 @@ def command(
     greedy: bool,
     allow_unk: bool,
     seed: int | None,
+    novelty: bool,
+    novelty_text: str | None,
+    encoding: str,
+    as_json: bool,
 ) -> None:
-    """Write text with the model in RUN, as it is drawn."""
+    """Write text with the model in RUN, as it is drawn.
+
+    --novelty tells on standard error which is the longest stretch of the drawn text that stands verbatim in the
+    training text, on which line it begins there, and which share of the drawn n-grams is new.
+    """
     text_model = load(run)
-    model, vocabulary = text_model.model, text_model.vocabulary
-    exclude = () if allow_unk or vocabulary.unk_id is None else (vocabulary.unk_id,)
+    unk = text_model.vocabulary.unk_id
+    exclude = () if allow_unk or unk is None else (unk,)
     sampler = Sampler(0.0 if greedy else temperature, top_k, top_p, exclude)
 
+    with contextlib.ExitStack() as stack:
+        compared = None
+        if (
+            novelty or novelty_text is not None
+        ):  # what cannot be compared is an error before there is any output
+            compared = stack.enter_context(text_to_compare(run, text_model, novelty_text, encoding))
+        drawn: list[int] = []
+        parts: list[str] = []
+        for part in _written(text_model, prompt, sampler, np.random.default_rng(seed), length, drawn):
+            parts.append(part) if as_json else click.echo(part, nl=False)
+        told = None if compared is None else report(text_model, drawn, *compared)
+    if as_json:
+        click.echo(to_json(_as_dict(text_model, prompt, "".join(parts), drawn, told)))
+        return
+    click.echo()
+    if told is not None:
+        click.echo(table(told, text_model.unit, len(drawn)), err=True)
+
+
+def _written(
+    text_model: TextModel,
+    prompt: str,
+    sampler: Sampler,
+    rng: np.random.Generator,
+    length: int,
+    drawn: list[int],
+) -> Iterator[str]:
+    """Yield the prompt and what the model writes after it; ``drawn`` receives the ids of the latter."""
     tokens, ids = text_model.encode(prompt)
+    _warn_of_unknown(text_model, tokens)
+    state = read(text_model.model, ids, text_model.start_id)
+    decoder = text_model.tokenizer.decoder()
+    yield "".join(decoder.push(token) for token in tokens)
+    with suited_threads(0):
+        for token_id in generate(text_model.model, state, sampler, rng, length):
+            drawn.append(token_id)
+            yield decoder.push(text_model.vocabulary.token(token_id))
+    yield decoder.finish()
+
+
+def _warn_of_unknown(text_model: TextModel, tokens: list[str]) -> None:
     unknown = [
         token for token, is_unknown in zip(tokens, text_model.is_unknown(tokens), strict=True) if is_unknown
     ]
     if unknown:
-        what = "left out" if vocabulary.unk_id is None else "read as <unk>"
+        what = "left out" if text_model.vocabulary.unk_id is None else "read as <unk>"
         click.echo(f"elman: not in the vocabulary, {what}: {' '.join(dict.fromkeys(unknown))}", err=True)
-    state = read(model, ids, text_model.start_id)
 
-    decoder = text_model.tokenizer.decoder()
-    click.echo("".join(decoder.push(token) for token in tokens), nl=False)
-    with suited_threads(0):
-        for token_id in generate(model, state, sampler, np.random.default_rng(seed), length):
-            click.echo(decoder.push(vocabulary.token(token_id)), nl=False)
-    click.echo(decoder.finish())
+
+def _as_dict(
+    text_model: TextModel, prompt: str, text: str, drawn: list[int], told: dict[str, Any] | None
+) -> dict[str, Any]:
+    found = {"prompt": prompt, "text": text, "unit": text_model.unit, "tokens": len(drawn)}
+    return found if told is None else found | {"novelty": told}

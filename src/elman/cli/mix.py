@@ -1,12 +1,19 @@
 """`elman mix`: several models in, one out that is better than each."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from elman.cli.caches import neural_cache_options, with_cache
+from elman.cli.dynamic import dynamic_options, threads_for, with_dynamic
 from elman.errors import ConfigError, RunError
 from elman.evaluation.mixing import Mixed, mix
+from elman.models.base import LanguageModel
 from elman.models.file import MODEL_NAME, load, save_model
+from elman.models.learner import learns
+from elman.models.members import any_fits
+from elman.models.neural_cache import has_hidden_states
 from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.training.corpora import lasting
@@ -18,6 +25,8 @@ from elman.training.run_folder import FILES
 @click.option("--tune", help="the text to fit the weights to: a file, a folder, or a named corpus")
 @click.option("--split", default="valid", show_default=True, help="which part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@dynamic_options
+@neural_cache_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="the folder to make")
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 def command(
@@ -27,12 +36,19 @@ def command(
     encoding: str,
     output: Path | None,
     overwrite: bool,
+    neural_cache: int | None,
+    theta: float | None,
+    cache_weight: float | None,
+    **dynamic: Any,
 ) -> None:
     """Mix the models in several RUNs into one, kept in the folder MIX (-o).
 
     The mixture's probabilities are weighted means of theirs, P = λ1 P1 + λ2 P2 + ..., with the weights that
     give the text of --tune the highest probability. The models may be of any kinds, but must have the same
     vocabulary. For instance: elman mix lstm n-gram --tune valid.txt -o MIX
+
+    With --dynamic or --neural-cache the weights are fitted to what the recurrent models say while they adapt.
+    MIX holds the models as trained, and the weights: give the same options to `elman eval MIX`.
     """
     if len(set(runs)) < max(2, len(runs)):
         raise ConfigError("name two or more RUNs to mix, each once")
@@ -56,7 +72,20 @@ def command(
         vocabulary=first.vocabulary,
         encoding=encoding,
     )
-    mixed = mix(members, text.ids, {"tuned_on": lasting(tune)})
+    learning = [name for name in members if any_fits(members[name].model, learns)]
+    hidden = [name for name in members if any_fits(members[name].model, has_hidden_states)]
+
+    def as_read(name: str) -> LanguageModel:
+        """Return a member that adapts as the options say; where no member can, each is refused."""
+        member = members[name]
+        if name in learning or not learning:
+            member = with_dynamic(member, encoding, **dynamic)
+        if name in hidden or not hidden:
+            member = with_cache(member, None, neural_cache, theta, cache_weight)
+        return member.model
+
+    with threads_for(**dynamic):
+        mixed = mix(members, text.ids, {"tuned_on": lasting(tune)}, as_read)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -12,12 +12,14 @@ import click
 
 from elman.cli import standard_input
 from elman.cli.options import config_options
-from elman.cli.watching import Watcher, encoding_bar
+from elman.cli.watching import Watcher, encoding_bar, overfitting_line
 from elman.errors import ConfigError
 from elman.models.file import LAST_NAME
+from elman.training.choosing import held_options
+from elman.training.corpora import RunCorpora
 from elman.training.model_options import check_options
 from elman.training.ngram_run import NgramRun, train_ngram
-from elman.training.recipes import configure, recipe_names, recipe_text
+from elman.training.recipes import configure, recipe_names, recipe_options, recipe_text
 from elman.training.run import TrainingRun
 
 
@@ -31,7 +33,13 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.command("train", no_args_is_help=True)
 @click.argument("corpus", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to make")
-@click.option("--valid", help="validation text: a file, a folder, a named corpus, or `none`")
+@click.option(
+    "--valid",
+    help="validation text: a file, a folder, a named corpus, `none`, or `auto`: the last 5 % of the text, held out",
+)
+@click.option(
+    "--allow-overlap", is_flag=True, help="validate on a text most of which stands in the training text"
+)
 @click.option("--recipe", help="a named set of options, or a TOML file; options given here win over it")
 @click.option(
     "--list-recipes",
@@ -46,15 +54,24 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 )
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option("-q", "--quiet", is_flag=True, help="no progress bar, no samples")
+@click.option(
+    "--choose/--no-choose",
+    "choose",
+    default=None,
+    help="choose all options that are not given, as suits the time budget and the speed of this machine  "
+    "[default: where a time budget is given, and neither a recipe nor a size]",
+)
 @config_options
 def command(
     corpus: str | None,
     output: Path | None,
     valid: str | None,
+    allow_overlap: bool,
     recipe: str | None,
     resume: Path | None,
     overwrite: bool,
     quiet: bool,
+    choose: bool | None,
     **options: Any,
 ) -> None:
     """Train a language model on CORPUS and keep it in the folder RUN (-o).
@@ -65,7 +82,7 @@ def command(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
-        if corpus or output or recipe or valid or overwrite:
+        if corpus or output or recipe or valid or overwrite or allow_overlap:
             raise ConfigError(
                 "--resume takes the corpus, the recipe and the folder from the run; leave them out"
             )
@@ -79,22 +96,22 @@ def command(
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
         check_options(config)
+        named = {*given, *recipe_options(recipe)}
+        held = held_options(config, named, False if recipe and choose is None else choose)
+        how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
         with _no_folder_in_vain(output), _text(corpus, output) as text:
             if config.model == "ngram":
-                bar = encoding_bar(quiet)
-                _report_ngrams(
-                    train_ngram(output, text, config, valid=valid, overwrite=overwrite, on_encoding=bar)
-                )
+                _report_ngrams(train_ngram(output, text, config, **how, on_encoding=encoding_bar(quiet)))
                 return
-            run = TrainingRun.create(
-                output, text, config, valid=valid, overwrite=overwrite, on_encoding=encoding_bar(quiet)
-            )
+            run = TrainingRun.create(output, text, config, **how, held=held, on_encoding=encoding_bar(quiet))
     if run.finished:
         raise ConfigError(
             f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "
             "iterations; raise --epochs or --iterations to train on"
         )
     _announce(run, resumed=resume is not None)
+    for line in run.choice.lines() if run.choice is not None else ():
+        click.echo(line, err=True)
     finished = _train(run, quiet)
     _report(run, finished)
 
@@ -147,13 +164,21 @@ def _report_ngrams(run: NgramRun) -> None:
     train, unit, valid = run.corpora.train, run.text_model.unit, run.valid_perplexity
     about = f"{train.tokens:,} tokens ({unit}s), vocabulary {len(train.vocabulary):,}"
     click.echo(f"{run.corpora.name}: {about}", err=True)
-    for name, perplexity in run.corpora.references.items():
-        click.echo(f"  {name} perplexity on the validation text: {perplexity:.4f}", err=True)
+    _announce_validation(run.corpora)
     found = "" if valid is None else f"validation perplexity {valid:.4f} per {unit}, "
     click.echo(
         f"{run.folder}: {found}{sum(run.ngrams):,} n-grams of up to {len(run.ngrams)} {unit}s, "
         f"{run.seconds:.1f} s of counting"
     )
+
+
+def _announce_validation(corpora: RunCorpora) -> None:
+    if corpora.held_out and corpora.valid is not None:
+        click.echo(f"  held out to validate on: the {corpora.valid.tokens:,} tokens after these", err=True)
+    if corpora.warning:
+        click.echo(f"  warning: {corpora.warning}", err=True)
+    for name, perplexity in corpora.references.items():
+        click.echo(f"  {name} perplexity on the validation text: {perplexity:.4f}", err=True)
 
 
 def _announce(run: TrainingRun, resumed: bool) -> None:
@@ -163,8 +188,7 @@ def _announce(run: TrainingRun, resumed: bool) -> None:
         f"{about['parameters']:,} parameters",
         err=True,
     )
-    for name, perplexity in about["references"].items():
-        click.echo(f"  {name} perplexity on the validation text: {perplexity:.4f}", err=True)
+    _announce_validation(run.corpora)
     if resumed:
         click.echo(f"going on after iteration {progress.iteration} (epoch {progress.epoch + 1})", err=True)
 
@@ -183,6 +207,8 @@ def _report(run: TrainingRun, finished: bool) -> None:
             f"{run.folder}: no epoch had a finite perplexity; {LAST_NAME} holds the model as it is now"
         )
         return
+    if run.overfitting.found is not None:
+        click.echo(overfitting_line(run.overfitting.found), err=True)
     which = "validation" if run.corpora.valid is not None else "training"
     click.echo(
         f"{run.folder}: best {which} perplexity {best['perplexity']:.4f} per {run.text_model.unit} "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elman.evaluation.optimum import LOWEST
-from elman.training.progress import BlockDone, EpochDone, Event
+from elman.training.progress import BlockDone, EpochDone, Event, Overfitting
 from elman.training.run import TrainingRun
 
 
@@ -31,6 +31,16 @@ def encoding_bar(quiet: bool) -> Callable[[int, int], None] | None:
             bar = None
 
     return show
+
+
+def overfitting_line(found: Overfitting) -> str:
+    """Return in words what has been seen, and what may help."""
+    return (
+        f"overfitting since epoch {found.best_epoch + 1}: validation {found.best_valid_perplexity:.1f} → "
+        f"{found.valid_perplexity:.1f} while training fell {found.best_training_perplexity:.1f} → "
+        f"{found.training_perplexity:.1f}; the model kept is that of epoch {found.best_epoch}; "
+        "try --dropout, --weight-decay, a smaller model or --patience 3"
+    )
 
 
 class Watcher:
@@ -67,6 +77,8 @@ class Watcher:
             self._block(event)
         elif isinstance(event, EpochDone):
             self._epoch(event)
+        elif isinstance(event, Overfitting) and not self.quiet:
+            self.bar.write(overfitting_line(event), file=sys.stderr)
 
     def _block(self, event: BlockDone) -> None:
         self._tokens += event.tokens

@@ -1,6 +1,6 @@
 """Making a mixture of text models: whether they go together, and the weights that suit a text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,17 @@ class Mixed:
     unknown: int
 
 
-def mix(members: Mapping[str, TextModel], ids: Ids, info: Mapping[str, Any]) -> Mixed:
+def mix(
+    members: Mapping[str, TextModel],
+    ids: Ids,
+    info: Mapping[str, Any],
+    as_read: Callable[[str], LanguageModel] | None = None,
+) -> Mixed:
     """Mix models, each under a name, with the weights that give a text of ids (n,) the highest probability.
 
-    The text is read as by ``evaluate``. ``info`` is kept with the mixture, beside that of its members.
+    The text is read as by ``evaluate``. ``info`` is kept with the mixture, beside that of its members. ``as_read``
+    returns the model of a name that is to read the text, such as a wrapper that adapts to it; the mixture is of the
+    members as they are.
 
     Raises:
         ConfigError, ModelFileError, VocabularyError: the models are fewer than two or do not go together.
@@ -48,7 +55,8 @@ def mix(members: Mapping[str, TextModel], ids: Ids, info: Mapping[str, Any]) -> 
     known = known[known >= 0]
     if len(known) == 0:
         raise TextError("the text to fit weights to holds no token that the vocabulary has")
-    columns = [_log_probs(member.model, known, first.start_id) for member in members.values()]
+    reader = as_read or (lambda name: members[name].model)
+    columns = [_log_probs(reader(name), known, first.start_id) for name in members]
     weights = tuple(fit_weights(np.stack(columns, axis=1)).tolist())
     model = Mixture([member.model for member in members.values()], weights)
     about = {**info, "members": {name: member.info for name, member in members.items()}}

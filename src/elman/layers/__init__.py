@@ -9,6 +9,7 @@ from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.rnn import RNN, TimeRNN
+from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "TimeGRU",
     "TimeLSTM",
     "TimeRNN",
+    "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",
 ]

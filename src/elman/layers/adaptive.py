@@ -144,10 +144,13 @@ class TimeAdaptiveSoftmaxWithLoss:
         self._shape = (T, N, H)
         self.head.train_flg = self.train_flg
         loss = self.head.forward(rows[None], places.in_head[None])
+        self.nlls = self.head.nlls + 0  # (T·N,), -ln P(target)
         for k, (first, tail) in enumerate(zip(self.weights.cutoffs, self.tails, strict=True), 1):
             (members,) = namespace(W).where((places.clusters == k) & counted)
             within = places.ranks[members] - first
             loss += tail.forward(rows, members, within, len(members) / count, self.train_flg)
+            if len(members):
+                self.nlls[members] += tail.softmax.nlls
         return loss
 
     def backward(self, dout: float = 1.0) -> Array:

@@ -1,7 +1,7 @@
 """Dropout: while training, forget a random part of the signal and scale up the rest."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -9,22 +9,31 @@ from elman.arrays import Array, Buffers, asarray, attended, batch_major, namespa
 from elman.errors import ConfigError, ShapeError
 from elman.layers.base import check_gradient
 
+Span = Literal["step", "block"]
+
 
 class TimeDropout:
     """While ``train_flg``, set a share ``ratio`` of xs to zero and divide the rest by (1 - ratio).
 
     Scaling while training leaves nothing to do when predicting: there the layer is the identity.
     ``rng`` draws the mask, with NumPy whatever the array library, so that a seed means the same numbers.
+    ``mask="step"`` drops other units at every step; ``"block"`` the same ones at all steps of a block.
 
-    Source: N. Srivastava et al., JMLR 15 (2014); between recurrent layers: W. Zaremba et al. (2014).
+    Source: N. Srivastava et al., JMLR 15 (2014); between recurrent layers: W. Zaremba et al. (2014); one mask
+    through time: Y. Gal and Z. Ghahramani, NIPS 2016.
     """
 
-    def __init__(self, ratio: float = 0.5, rng: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, ratio: float = 0.5, rng: np.random.Generator | None = None, mask: Span = "step"
+    ) -> None:
         if not 0 <= ratio < 1:
             raise ConfigError(f"the dropout ratio must be in [0, 1), got {ratio}")
+        if mask not in get_args(Span):
+            raise ConfigError(f"a dropout mask is for a 'step' or for a 'block', got {mask!r}")
         self.params: list[Array] = []
         self.grads: list[Array] = []
         self.ratio = ratio
+        self.mask = mask
         self.rng = rng if rng is not None else np.random.default_rng()
         self.train_flg = True
         self._mask: Any = None
@@ -62,14 +71,15 @@ class TimeDropout:
         `begin` does it by itself, except where the host may not step in.
         """
         N, T, D = shape
-        kept = self.rng.random((T, N, D), dtype=np.float32) >= self.ratio
-        self._mask = self._buffers.get("mask", (T, N, D), like)
+        steps = T if self.mask == "step" else 1
+        kept = self.rng.random((steps, N, D), dtype=np.float32) >= self.ratio
+        self._mask = self._buffers.get("mask", (steps, N, D), like)
         self._mask[...] = asarray(kept / (1 - self.ratio), like)
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last."""
         if self._mask is not None:
-            _multiply(self._xs, self._mask, self._dropped, slice(first, last))
+            self._multiply(self._xs, self._dropped, slice(first, last))
 
     def end(self) -> None:
         """Nothing is carried to the next block."""
@@ -78,7 +88,7 @@ class TimeDropout:
         """Take dout (N, T, D), which need not be filled yet; return the gradient, which `backward_steps` fills."""
         if self._mask is None:
             return dout
-        T, N, D = self._mask.shape
+        T, N, D = self._dropped.shape
         check_gradient(dout, (N, T, D))
         self._dout = time_major(dout)
         self._dxs = self._buffers.get("dxs", (T, N, D), self._mask)
@@ -87,7 +97,7 @@ class TimeDropout:
     def backward_steps(self, first: int, last: int) -> None:
         """Do the steps last > t ≥ first."""
         if self._mask is not None:
-            _multiply(self._dout, self._mask, self._dxs, slice(first, last))
+            self._multiply(self._dout, self._dxs, slice(first, last))
 
     def end_backward(self) -> None:
         """Nothing came in from the block before."""
@@ -96,6 +106,6 @@ class TimeDropout:
         """Return no pieces: there are no weights."""
         return []
 
-
-def _multiply(a: Array, b: Array, out: Array, span: slice) -> None:
-    namespace(out).multiply(a[span], b[span], out=out[span])
+    def _multiply(self, xs: Array, out: Array, span: slice) -> None:
+        mask = self._mask[span] if self.mask == "step" else self._mask
+        namespace(out).multiply(xs[span], mask, out=out[span])

@@ -9,6 +9,7 @@ from elman.arrays import (
     as_ids,
     attended,
     batch_major,
+    namespace,
     sum_rows_by_id,
     take_rows,
     time_major,
@@ -16,6 +17,7 @@ from elman.arrays import (
 )
 from elman.errors import ShapeError, VocabularyError
 from elman.layers.base import check_gradient, fused_loops
+from elman.layers.weight_dropout import WeightDropout
 
 
 class TimeEmbedding:
@@ -24,7 +26,8 @@ class TimeEmbedding:
     Only the rows that a block touched have a gradient: ``rows`` names them, the other rows of the
     gradient are zero, and an optimizer for which a zero gradient changes nothing may skip them.
     ``tied=True`` says that another layer has written its part of the same gradient before: `backward`
-    then adds to it, and ``rows`` is None because every row counts.
+    then adds to it, and ``rows`` is None because every row counts. ``dropout``, where there is one, is of
+    the rows of W, (V, 1): a word that is dropped is dropped wherever it stands in the block.
     """
 
     def __init__(self, W: Array, tied: bool = False) -> None:
@@ -33,6 +36,8 @@ class TimeEmbedding:
         self.tied = tied
         self.rows: Array | None = None  # distinct ids (U,) of the last backward, in order
         self._dense = False  # the last backward wrote every row
+        self.dropout: WeightDropout | None = None
+        self._factors: Array | None = None
         self._buffers = Buffers()
         if fused_loops(W):
             self._seen = np.zeros(len(W), np.bool_)
@@ -55,19 +60,32 @@ class TimeEmbedding:
         self._ids, self._shape = time_major(as_ids(ids, W)).reshape(-1), (N, T, D)  # ids (T·N,)
         vectors = self._buffers.get("vectors", (T, N, D), W)
         take_rows(W, self._ids, out=vectors.reshape(T * N, D))
+        self._drop(vectors.reshape(T * N, D))
         return batch_major(vectors)
+
+    def _drop(self, rows: Array) -> None:
+        """Multiply rows (T·N, D) by what the mask has for their words; keep these factors for `backward`."""
+        mask = None if self.dropout is None else self.dropout.begin(like=rows)
+        self._factors = None
+        if mask is not None:
+            self._factors = self._buffers.get("factors", (len(rows), 1), rows)
+            take_rows(mask, self._ids, out=self._factors)
+            namespace(rows).multiply(rows, self._factors, out=rows)
 
     def backward(self, dout: Array) -> None:
         """Write the gradient of W for dout (N, T, D): repeated ids add up. Ids have no gradient: None."""
         (dW,) = self.grads
         D = dW.shape[1]
         check_gradient(dout, self._shape)
+        douts = time_major(dout).reshape(-1, D)
+        if self._factors is not None:
+            dropped = self._buffers.get("dropped douts", tuple(douts.shape), douts)
+            douts = namespace(dW).multiply(douts, self._factors, out=dropped)
         if not attended():
-            self._write_dense(time_major(dout).reshape(-1, D))
+            self._write_dense(douts)
             return
         if not self.tied and (self._dense or self.rows is not None):
             dW[... if self._dense else self.rows] = 0
-        douts = time_major(dout).reshape(-1, D)
         if fused := fused_loops(dW):
             rows = self._distinct[: fused.add_rows(dW, self._ids, douts, self._seen, self._distinct)]
             rows.sort()

@@ -94,6 +94,11 @@ class TimeAffineSoftmaxWithLoss:
         self._buffers = Buffers()
         self._parts_shape: tuple[int, ...] | None = None
 
+    @property
+    def nlls(self) -> Array:
+        """-ln P(target) of every row of the last `forward`, in time-major order: (T·N,), valid until the next."""
+        return self._nll
+
     def forward(self, xs: Array, ts: Array) -> float:
         """Return the mean of -ln P(target) over the counted positions.
 

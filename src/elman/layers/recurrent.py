@@ -24,6 +24,7 @@ from elman.layers.base import (
     fused_loops,
 )
 from elman.layers.projection import InputProjection
+from elman.layers.weight_dropout import WeightDropout
 
 
 class TimeRecurrence(ABC):
@@ -32,7 +33,7 @@ class TimeRecurrence(ABC):
     `forward` is `begin`, `forward_steps` for the spans of steps in order, `end`; `backward` is
     `begin_backward`, `backward_steps` for the spans in reverse, `end_backward` and the pieces of
     `weight_gradients`. A model of several layers calls these itself, to work on layer 2 at one span while
-    layer 1 is at the next.
+    layer 1 is at the next. ``dropout``, where there is one, is of Wh.
     """
 
     h: Array | None
@@ -51,6 +52,7 @@ class TimeRecurrence(ABC):
         self.stateful = stateful
         self.reset_state()
         self.dh = None
+        self.dropout: WeightDropout | None = None
         self._buffers = Buffers()
         self._one = asarray(1.0, Wh)
 
@@ -69,6 +71,11 @@ class TimeRecurrence(ABC):
         self.forward_steps(0, xs.shape[1])
         self.end()
         return hs
+
+    @property
+    def hs(self) -> Array:
+        """What the last `forward` returned, (N, T, H), valid until the next."""
+        return batch_major(self._hs[1:])
 
     def backward(self, dhs: Array) -> Array:
         """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
@@ -93,7 +100,7 @@ class TimeRecurrence(ABC):
                 check_state(name, state, N, H)
             history[0] = 0 if state is None else state
         self._carried, self._hs = carried, carried["h"]
-        self._product_Wh = self._buffers.operand("Wh", self.Wh)
+        self._product_Wh = self._buffers.operand("Wh", self._dropped_Wh())
         self._prepare(T, N, H)
         return batch_major(self._hs[1:])
 
@@ -136,6 +143,17 @@ class TimeRecurrence(ABC):
 
     def _write_hidden_gradients(self) -> None:
         namespace(self.Wh).matmul(as_rows(self._hs[:-1]).T, as_rows(self._towards_h), out=self.dWh)
+        if self._mask is not None:
+            self.dWh *= self._mask
+
+    def _dropped_Wh(self) -> Array:
+        """Return Wh∘mask, with a new mask; Wh itself where nothing is dropped."""
+        self._mask = None if self.dropout is None else self.dropout.begin(like=self.Wh)
+        if self._mask is None:
+            return self.Wh
+        dropped = self._buffers.get("dropped Wh", tuple(self.Wh.shape), self.Wh)
+        namespace(self.Wh).multiply(self.Wh, self._mask, out=dropped)
+        return dropped
 
     def _prepare(self, T: int, N: int, H: int) -> None:
         """Make what the forward steps of this block write to, where that is more than the states."""

@@ -48,12 +48,13 @@ class CachedModel:
         """Return the state of having read nothing, for N lanes."""
         inner = self.model.start(lanes)
         nothing = np.zeros((lanes, 0), np.int64)
-        return CacheState(inner, nothing, self._keys(nothing, inner))
+        return CacheState(inner, nothing, self._feed(nothing, inner)[0])
 
     def feed(self, ids: Ids, state: CacheState) -> CacheState:
         """Read ids (N, T) after ``state``; return the state that follows."""
-        words, keys = self._with_past(ids, state)
-        return self._state(self.model.feed(ids, state.inner), words, keys)
+        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        read, inner = self._feed(ids, state.inner)
+        return self._state(inner, *self._with_past(ids, read, state))
 
     def next_log_probs(self, state: CacheState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
@@ -71,9 +72,10 @@ class CachedModel:
 
         Where ``counted`` (N, T) is False it is 0.
         """
-        words, keys = self._with_past(ids, state)
-        found, inner = self.model.target_log_probs(ids, state.inner, counted)
-        mixed = self._mix(found, *self._cached(words, keys, np.asarray(ids).shape[1]))
+        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        found, read, inner = self._score(ids, state.inner, counted)
+        words, keys = self._with_past(ids, read, state)
+        mixed = self._mix(found, *self._cached(words, keys, ids.shape[1]))
         if counted is not None:
             mixed[~np.asarray(counted)] = 0
         return mixed, self._state(inner, words, keys)
@@ -113,11 +115,11 @@ class CachedModel:
             mixed: Floats = np.logaddexp(np.log1p(-weight) + log_probs, np.log(weight * cached))
         return mixed
 
-    def _with_past(self, ids: Ids, state: CacheState) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    def _with_past(
+        self, ids: NDArray[np.int64], keys: NDArray[Any], state: CacheState
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Return the words remembered and then ids, (N, L + T), and the key of each: (N, L + T, K)."""
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
-        keys = np.concatenate([state.keys, self._keys(ids, state.inner)], axis=1)
-        return np.concatenate([state.words, ids], axis=1), keys
+        return np.concatenate([state.words, ids], axis=1), np.concatenate([state.keys, keys], axis=1)
 
     def _state(self, inner: Any, words: NDArray[np.int64], keys: NDArray[Any]) -> CacheState:
         return CacheState(inner, words[:, -self.size :], keys[:, -self.size :])
@@ -125,9 +127,16 @@ class CachedModel:
     def _cache_in_words(self) -> str:
         return f"the word's share of the last {self.size:,} of its lane"
 
-    def _keys(self, ids: NDArray[np.int64], inner: Any) -> NDArray[Any]:
-        """Return what each of ids (N, T) is remembered by: (N, T, K)."""
-        return np.zeros((*ids.shape, 0))
+    def _feed(self, ids: NDArray[np.int64], inner: Any) -> tuple[NDArray[Any], Any]:
+        """Read ids (N, T); return what each is remembered by, (N, T, K), and the model's state after them."""
+        return np.zeros((*ids.shape, 0)), self.model.feed(ids, inner)
+
+    def _score(
+        self, ids: NDArray[np.int64], inner: Any, counted: Mask | None
+    ) -> tuple[LogProbs, NDArray[Any], Any]:
+        """Do what `_feed` does; return first the model's ln P of each of ids (N, T)."""
+        found, after = self.model.target_log_probs(ids, inner, counted)
+        return found, np.zeros((*ids.shape, 0)), after
 
     def _next_key(self, inner: Any) -> NDArray[Any]:
         """Return what the next word will be remembered by: (N, 1, K)."""

@@ -18,16 +18,19 @@ COUNTED_AT_ONCE = 1 << 20
 
 
 def frequency_ranks(ids: Ids, vocab_size: int) -> NDArray[np.int32]:
-    """Return the place (V,) of each id in the order of falling frequency in ids (n,); ties go by id.
+    """Return the place (V,) of each id in the order of falling frequency in ids (n,); ties go by id."""
+    ranks = np.empty(vocab_size, np.int32)
+    counts = count_ids(ids, vocab_size)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(vocab_size, dtype=np.int32)
+    return ranks
 
-    ``ids`` may be memory-mapped: it is read in pieces.
-    """
+
+def count_ids(ids: Ids, vocab_size: int) -> NDArray[np.int64]:
+    """Return how often each id occurs in ids (n,), which may be memory-mapped: it is read in pieces."""
     counts = np.zeros(vocab_size, np.int64)
     for k in range(0, len(ids), COUNTED_AT_ONCE):
         counts += np.bincount(ids[k : k + COUNTED_AT_ONCE], minlength=vocab_size)
-    ranks = np.empty(vocab_size, np.int32)
-    ranks[np.argsort(-counts, kind="stable")] = np.arange(vocab_size, dtype=np.int32)
-    return ranks
+    return counts
 
 
 def default_cutoffs(vocab_size: int) -> tuple[int, ...]:

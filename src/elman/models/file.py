@@ -13,12 +13,16 @@ from elman.arrays import to_numpy
 from elman.backend import NUMPY, Backend
 from elman.errors import ConfigError, ElmanError, ModelFileError
 from elman.files import atomic_write
+from elman.models.cbow import CBOW
 from elman.models.clusters import checked_ranks
 from elman.models.mixture import Mixture
 from elman.models.ngram import NgramModel
+from elman.models.nplm import NPLM
+from elman.models.regularisation import NONE, Regularisation
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
-from elman.models.weights import plan_weights
+from elman.models.weights import Weight, plan_weights
+from elman.models.window import WindowLM
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 
@@ -26,6 +30,7 @@ FORMAT = 1
 KEY = "elman"
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
 ARPA_SUFFIXES = (".arpa", ".arpa.gz")
+WINDOWS: dict[Any, Any] = {model.kind: model for model in (CBOW, NPLM)}
 RANKS = "output.ranks"  # of an adaptive softmax: the place of each id in the order of falling frequency
 
 Arrays = dict[str, NDArray[Any]]
@@ -87,10 +92,13 @@ def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
         return model.to_arrays(), {"kind": "ngram", "model": {"order": model.order}}
     if isinstance(model, Mixture):
         return _describe_members(model)
+    if not isinstance(model, RecurrentLM | WindowLM):
+        raise ModelFileError(f"a {type(model).__name__} is not kept in a file; save the model that it wraps")
     arrays: Arrays = dict(model.weights)
     if model.ranks is not None:
         arrays[RANKS] = model.ranks
-    return arrays, {"kind": "recurrent", "model": model.hyperparameters}
+    kind = model.kind if isinstance(model, WindowLM) else "recurrent"
+    return arrays, {"kind": kind, "model": model.hyperparameters}
 
 
 def _describe_members(mixture: Mixture) -> tuple[Arrays, dict[str, Any]]:
@@ -108,8 +116,16 @@ def _prefix(k: int) -> str:
     return f"members.{k}."
 
 
-def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: Backend = NUMPY) -> Any:
+def build_model(
+    arrays: Arrays,
+    about: Mapping[str, Any],
+    where: Path,
+    backend: Backend = NUMPY,
+    regularisation: Regularisation = NONE,
+) -> Any:
     """Return the model that `describe_model` described; a recurrent one with its weights on ``backend``.
+
+    No file tells of a ``regularisation``, which matters only where training goes on.
 
     Raises:
         ModelFileError: the kind is unknown, or an array is missing or of another shape than described.
@@ -119,19 +135,36 @@ def build_model(arrays: Arrays, about: Mapping[str, Any], where: Path, backend: 
         return NgramModel.from_arrays(arrays)
     if kind == "mixture":
         return _build_mixture(arrays, about["model"], where, backend)
-    if kind != "recurrent":
+    if kind != "recurrent" and kind not in WINDOWS:
         raise ModelFileError(f"{where} holds a model of kind {kind!r}, which this elman does not know")
     shape = dict(about["model"])
     dropout = shape.pop("dropout")
+    if kind in WINDOWS:
+        made = WINDOWS[kind]
+        weights = _planned(arrays, made.plan(**shape), where)
+        return made(**shape, dropout=dropout, weights=weights, backend=backend)
+    weights = _planned(arrays, plan_weights(**shape), where)
+    ranks = _ranks(arrays, shape, where)
+    return RecurrentLM(
+        **shape,
+        dropout=dropout,
+        weights=weights,
+        ranks=ranks,
+        regularisation=regularisation,
+        backend=backend,
+    )
+
+
+def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
+    """Return copies of the weights of a plan; raises ModelFileError where one is not as planned."""
     weights: Arrays = {}
-    for name, like in plan_weights(**shape).items():
+    for name, like in plan.items():
         found = arrays.get(name)
         if found is None or found.shape != like.shape:
             what = "missing" if found is None else f"of shape {found.shape}"
             raise ModelFileError(f"{where}: the array {name!r} must be of shape {like.shape}, but is {what}")
         weights[name] = np.array(found)
-    ranks = _ranks(arrays, shape, where)
-    return RecurrentLM(**shape, dropout=dropout, weights=weights, ranks=ranks, backend=backend)
+    return weights
 
 
 def _build_mixture(arrays: Arrays, model: Mapping[str, Any], where: Path, backend: Backend) -> Mixture:

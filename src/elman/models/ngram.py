@@ -1,7 +1,6 @@
 """The Markov model: the next token given the last order - 1, by interpolated n-gram counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,31 +13,7 @@ from elman.models.ngram_arrays import from_arrays, to_arrays
 from elman.models.ngram_counts import count_ngrams
 from elman.models.ngram_level import UNSEEN, Level
 from elman.models.ngram_smoothing import Smoothing, witten_bell
-
-_BEFORE_TEXT = -1
-
-
-@dataclass(frozen=True)
-class NgramState:
-    """The last order - 1 ids of each lane, the oldest first, -1 where the text had not begun.
-
-    Of a model of sentences they reach back to the sentence's beginning ``<s>``, whose id is V; before it is -1.
-    """
-
-    past: tuple[tuple[int, ...], ...]
-
-    @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
-        return len(self.past)
-
-    def select(self, lanes: Sequence[int] | Ids) -> "NgramState":
-        """Return the state of these lanes, in this order."""
-        return NgramState(tuple(self.past[lane] for lane in lanes))
-
-    def join(self, *others: "NgramState") -> "NgramState":
-        """Return the lanes of this state followed by those of the others."""
-        return NgramState(sum((other.past for other in others), self.past))
+from elman.models.past import BEFORE_TEXT, Past
 
 
 class NgramModel:
@@ -105,18 +80,18 @@ class NgramModel:
         """The tables of n-grams, for n = 1, ..., order; not to be changed."""
         return self._levels
 
-    def start(self, lanes: int = 1) -> NgramState:
+    def start(self, lanes: int = 1) -> Past:
         """Return the state of having read nothing, for N lanes."""
-        nothing = np.full((lanes, self.order - 1), _BEFORE_TEXT)
+        nothing = np.full((lanes, self.order - 1), BEFORE_TEXT)
         if self.eos is not None:
             nothing[:, -1:] = self.vocab_size
-        return _as_state(nothing)
+        return Past.of(nothing)
 
-    def feed(self, ids: Ids, state: NgramState) -> NgramState:
+    def feed(self, ids: Ids, state: Past) -> Past:
         """Read ids (N, T) after ``state``; return the state that follows."""
         return self._state_after(self._text_with_past(ids, state))
 
-    def next_log_probs(self, state: NgramState) -> NDArray[np.float64]:
+    def next_log_probs(self, state: Past) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
         past = self._text_with_past(np.zeros((state.lanes, 0), np.int64), state)
         K = self._levels[0].symbols  # V, or V + 1 with <s>
@@ -129,8 +104,8 @@ class NgramModel:
         return np.log(probs[:, : self.vocab_size])
 
     def target_log_probs(
-        self, ids: Ids, state: NgramState, counted: Mask | None = None
-    ) -> tuple[NDArray[np.float64], NgramState]:
+        self, ids: Ids, state: Past, counted: Mask | None = None
+    ) -> tuple[NDArray[np.float64], Past]:
         """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         It is 0 where ``counted`` (N, T) is False.
@@ -153,20 +128,19 @@ class NgramModel:
         """Return the model that ``to_arrays`` described; raises ModelFileError if they do not fit."""
         return cls(*from_arrays(arrays))
 
-    def _text_with_past(self, ids: Ids, state: NgramState) -> NDArray[np.int64]:
+    def _text_with_past(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the order - 1 tokens of the state and then ids: (N, order - 1 + T)."""
         ids = checked_ids(ids, state.lanes, self.vocab_size)
-        past = np.array(state.past, np.int64).reshape(state.lanes, self.order - 1)
-        return np.concatenate([past, ids], axis=1)
+        return np.concatenate([state.array(self.order - 1), ids], axis=1)
 
-    def _state_after(self, text: NDArray[np.int64]) -> NgramState:
+    def _state_after(self, text: NDArray[np.int64]) -> Past:
         last = text[:, text.shape[1] - (self.order - 1) :]
         if self.eos is not None:
             ends = last == self.eos
             ends_from_here = np.cumsum(ends[:, ::-1], axis=1)[:, ::-1]
             last = np.where(ends, self.vocab_size, last)
-            last = np.where(ends_from_here > ends, _BEFORE_TEXT, last)
-        return _as_state(last)
+            last = np.where(ends_from_here > ends, BEFORE_TEXT, last)
+        return Past.of(last)
 
     def _look_up(
         self, text: NDArray[np.int64]
@@ -185,7 +159,3 @@ class NgramModel:
             if self.eos is not None:
                 contexts[:, 1:][text == self.eos] = after_end
                 after_end = UNSEEN
-
-
-def _as_state(past: NDArray[np.int64]) -> NgramState:
-    return NgramState(tuple(map(tuple, past.tolist())))

@@ -6,28 +6,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from elman.arrays import Array, as_ids, as_number, namespace, time_major, to_numpy, zeros
+from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
 from elman.backend import Backend
 from elman.errors import ConfigError
-from elman.layers import (
-    TimeAffineSoftmaxWithLoss,
-    TimeDropout,
-    TimeEmbedding,
-    TimeGRU,
-    TimeLSTM,
-    TimeRNN,
-)
+from elman.layers import TimeEmbedding
 from elman.layers import adaptive as adaptive_output
-from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.output import log_probs, target_log_probs
+from elman.layers.penalty import TimePenalty
 from elman.models import wavefront
 from elman.models.base import Ids, LogProbs, Mask
 from elman.models.clusters import checked_ranks
 from elman.models.ids import checked_ids, checked_mask
-from elman.models.state import RecurrentState
-from elman.models.weights import draw_weights, plan_weights
-
-TimeCell = TimeRNN | TimeLSTM | TimeGRU
+from elman.models.regularisation import NONE, Regularisation
+from elman.models.stack import TimeCell, adaptive_softmax_layer, recurrent_layer, softmax_layer
+from elman.models.state import RecurrentState, put_state, state_of
+from elman.models.weights import Init, draw_weights, plan_weights
 
 
 class RecurrentLM:
@@ -45,7 +38,8 @@ class RecurrentLM:
         adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: the softmax over all words.
         ranks: with ``adaptive``, the place (V,) of each id in the order of falling frequency (see
             `frequency_ranks`); None: the ids stand in that order.
-        weight_scale, embedding_scale: see `draw_weights` and `plan_weights`.
+        regularisation: what else `forward` and `backward` do against learning by heart; of no matter elsewhere.
+        weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for proofs.
         weights: named weights to use (not copied) instead of drawn ones.
         backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
@@ -68,8 +62,10 @@ class RecurrentLM:
         *,
         adaptive: Sequence[int] | None = None,
         ranks: Ids | None = None,
+        regularisation: Regularisation = NONE,
         weight_scale: float | None = None,
         embedding_scale: float = 0.01,
+        init: Init = "normal",
         dtype: DTypeLike = np.float32,
         weights: Mapping[str, Array] | None = None,
         backend: Backend | None = None,
@@ -80,7 +76,7 @@ class RecurrentLM:
             plan = plan_weights(
                 vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale, adaptive
             )
-            weights = draw_weights(plan, weight_scale, rng, dtype)
+            weights = draw_weights(plan, weight_scale, rng, dtype, init)
         self.backend = Backend.of(weights) if backend is None else backend
         self.weights = {name: self.backend.place(weight) for name, weight in weights.items()}
         self.adaptive = self.ranks = None
@@ -92,17 +88,13 @@ class RecurrentLM:
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
-        self.rnn_layers: list[TimeCell] = [self._cell(k) for k in range(layers)]
-        drop = [TimeDropout(dropout, self.dropout_rng) for _ in range(layers + 1)] if dropout else []
-        self.layers: list[Any] = [self.embedding]
-        for k, rnn in enumerate(self.rnn_layers):
-            if drop and (k or wordvec_size):  # a one-hot input is not dropped
-                self.layers.append(drop[k])
-            self.layers.append(rnn)
-        self.layers += drop[-1:]
+        self.rnn_layers: list[TimeCell] = [recurrent_layer(cell, self.weights, k) for k in range(layers)]
+        self.layers: list[Any] = regularisation.around(
+            self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
+        )
         self.loss_layer: Any = self._output()
         self._reader: list[Any] = [TimeEmbedding(self.weights["embedding"])]
-        self._reader += [self._cell(k) for k in range(layers)]
+        self._reader += [recurrent_layer(cell, self.weights, k) for k in range(layers)]
 
         self.params: list[Array] = []
         self.grads: list[Array] = []
@@ -112,29 +104,11 @@ class RecurrentLM:
                     self.params.append(param)
                     self.grads.append(grad)
 
-    def _cell(self, k: int) -> TimeCell:
-        Wx, Wh, b = (self.weights.get(f"{k}.{name}") for name in ("Wx", "Wh", "b"))
-        if self.cell == "lstm":
-            return TimeLSTM(Wx, Wh, b, stateful=True)
-        if self.cell == "gru":
-            return TimeGRU(Wx, Wh, b, self.weights[f"{k}.b_h"], stateful=True)
-        return TimeRNN(Wx, Wh, b, stateful=True)
-
     def _output(self) -> Any:
         """Append what comes before the loss to ``layers`` and return the loss layer."""
         if self.adaptive is not None:
-            w, tails = self.weights, range(1, len(self.adaptive) + 1)
-            return TimeAdaptiveSoftmaxWithLoss(
-                AdaptiveWeights(
-                    (w["output.head.W"], w["output.head.b"]),
-                    [(w[f"output.{k}.P"], w[f"output.{k}.W"], w[f"output.{k}.b"]) for k in tails],
-                    self.ranks,
-                )
-            )
-        if self.tie_weights:
-            (dW,) = self.embedding.grads
-            return TimeAffineSoftmaxWithLoss(self.weights["embedding"].T, self.weights["output.b"], dW.T)
-        return TimeAffineSoftmaxWithLoss(self.weights["output.W"], self.weights["output.b"])
+            return adaptive_softmax_layer(self.weights, self.adaptive, self.ranks)
+        return softmax_layer(self.weights, self.embedding if self.tie_weights else None)
 
     @property
     def vocab_size(self) -> int:
@@ -175,10 +149,13 @@ class RecurrentLM:
             return loss
 
     def backward(self, dout: float = 1.0) -> None:
-        """Write the gradients of dout·loss, by backpropagation through the T steps of the block."""
+        """Write the gradients of dout·(loss + penalties), by backpropagation through the T steps of the block."""
         with self.backend.training():
             dxs = self.loss_layer.backward(dout)
             embedding, *layers = self.layers
+            for layer in layers:
+                if isinstance(layer, TimePenalty):
+                    layer.dout = dout
             if wavefront.applies(layers, self.loss_layer):
                 dxs = wavefront.backward(layers, dxs)
             else:
@@ -195,10 +172,11 @@ class RecurrentLM:
         return rows
 
     def train_mode(self, train_flg: bool = True) -> None:
-        """Switch dropout, and the gradients made in `forward`, on or off."""
-        for layer in (*self.layers, self.loss_layer):
-            if hasattr(layer, "train_flg"):
-                layer.train_flg = train_flg
+        """Switch dropout, penalties, and the gradients made in `forward`, on or off."""
+        of_weights = (getattr(layer, "dropout", None) for layer in self.layers)
+        for part in (*self.layers, self.loss_layer, *of_weights):
+            if hasattr(part, "train_flg"):
+                part.train_flg = train_flg
 
     def reset_state(self, lanes: Ids | None = None) -> None:
         """Forget the carried state, of these lanes or of all: the next block starts from zeros there."""
@@ -212,14 +190,14 @@ class RecurrentLM:
 
     def carried_state(self) -> RecurrentState | None:
         """Return a copy of the state that the next training block starts from; None for zeros."""
-        return None if self.rnn_layer.h is None else _state_of(self.rnn_layers)
+        return None if self.rnn_layer.h is None else state_of(self.rnn_layers)
 
     def carry(self, state: RecurrentState | None) -> None:
         """Let the next training block start from ``state``; None for zeros."""
         if state is None:
             self.reset_state()
         else:
-            _set_states(self.rnn_layers, state)
+            put_state(self.rnn_layers, state)
 
     # LanguageModel
 
@@ -256,6 +234,13 @@ class RecurrentLM:
 
         Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
         """
+        log_probs, _, after = self.target_log_probs_and_hidden(ids, state, counted)
+        return log_probs, after
+
+    def target_log_probs_and_hidden(
+        self, ids: Ids, state: RecurrentState, counted: Mask | None = None
+    ) -> tuple[LogProbs, Array, RecurrentState]:
+        """Do what `target_log_probs` does; return also what `hidden` returns, in one reading."""
         hs, after = self._read(ids, state)
         N, T, H = hs.shape
         past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
@@ -267,7 +252,7 @@ class RecurrentLM:
             places = as_ids(places, hs)
             chosen = zeros((T * N,), hs)
             chosen[places] = self._score(rows[places], targets[places])
-        return np.array(to_numpy(chosen.reshape(T, N).T)), after
+        return np.array(to_numpy(chosen.reshape(T, N).T)), batch_major(past), after
 
     def _score(self, rows: Array, targets: Array) -> Array:
         """Return ln P(target) as (K,) for hidden rows (K, H) and targets (K,)."""
@@ -285,19 +270,8 @@ class RecurrentLM:
     def _read(self, ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
         """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
         embedding, *cells = self._reader
-        _set_states(cells, state)
+        put_state(cells, state)
         with self.backend.reading():
             vectors = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
             hs = wavefront.read(cells, vectors)
-        return hs, _state_of(cells)
-
-
-def _state_of(cells: list[Any]) -> RecurrentState:
-    return RecurrentState(
-        [cell.h + 0 for cell in cells], [cell.c + 0 for cell in cells if hasattr(cell, "c")]
-    )
-
-
-def _set_states(cells: list[Any], state: RecurrentState) -> None:
-    for k, cell in enumerate(cells):
-        cell.set_state(state.h[k], *(c[k] for c in (state.c,) if c))
+        return hs, state_of(cells)

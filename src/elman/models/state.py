@@ -1,6 +1,7 @@
 """The state of a recurrent language model, as a value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,17 @@ class RecurrentState:
             [concatenate(parts) for parts in zip(self.c, *(o.c for o in others), strict=True)],
         )
 
+    def to_arrays(self) -> dict[str, Array]:
+        """Return the state as named arrays: the input of `from_arrays`."""
+        named = (("h", self.h), ("c", self.c))
+        return {f"{name}.{k}": array for name, arrays in named for k, array in enumerate(arrays)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "RecurrentState":
+        """Return the state that `to_arrays` described."""
+        h, c = ([name for name in arrays if name.startswith(f"{which}.")] for which in ("h", "c"))
+        return cls([arrays[f"h.{k}"] for k in range(len(h))], [arrays[f"c.{k}"] for k in range(len(c))])
+
     def __eq__(self, other: object) -> bool:
         if (
             not isinstance(other, RecurrentState)
@@ -53,3 +65,16 @@ class RecurrentState:
     def __hash__(self) -> int:
         # + 0 turns -0.0 into 0.0, which it equals
         return hash(tuple((to_numpy(a) + 0).tobytes() for a in (*self.h, *self.c)))
+
+
+def state_of(layers: Sequence[Any]) -> RecurrentState:
+    """Return a copy of the state that recurrent layers carry."""
+    return RecurrentState(
+        [layer.h + 0 for layer in layers], [layer.c + 0 for layer in layers if hasattr(layer, "c")]
+    )
+
+
+def put_state(layers: Sequence[Any], state: RecurrentState) -> None:
+    """Let recurrent layers go on from ``state``."""
+    for k, layer in enumerate(layers):
+        layer.set_state(state.h[k], *(c[k] for c in (state.c,) if c))

@@ -16,6 +16,7 @@ from elman.arrays import Array, is_torch
 from elman.crew import Task, hands, run
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import TimeRecurrence
 
 SPANS_PER_HAND = 4  # few enough that a span's products stay large, many enough that no hand waits long
@@ -25,7 +26,7 @@ def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
     """Tell whether several threads may work on these layers now, and these layers can be worked on in spans."""
     return (
         hands() > 1
-        and all(isinstance(layer, TimeRecurrence | TimeDropout) for layer in layers)
+        and all(isinstance(layer, TimeRecurrence | TimeDropout | TimePenalty) for layer in layers)
         and isinstance(loss_layer, TimeAffineSoftmaxWithLoss)
         and not is_torch(loss_layer.params[0])  # torch has threads of its own
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from elman.errors import ConfigError, TextError, VocabularyError
-from elman.text.id_cache import Dtype, IdCache, Record, Stamp
-from elman.text.reading import check_file, normalise, read_bytes
+from elman.text.id_cache import Dtype, IdCache, Record, Stamp, stamps_of
+from elman.text.reading import normalise, read_bytes
 from elman.text.stream import Ids, Piece, Size, Tally, as_piece, count_tokens, encode_piece, read_pieces
 from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary
@@ -52,6 +52,7 @@ def encode_corpus(
     max_vocab: int | None = None,
     min_count: int = 1,
     max_tokens: int | None = None,
+    skip_tokens: int = 0,
     open_vocabulary: bool = False,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -59,27 +60,29 @@ def encode_corpus(
 
     Without ``vocabulary`` the files are read twice: their tokens are counted (``order``, ``max_vocab``,
     ``min_count`` and ``open_vocabulary`` as in ``Vocabulary.build``), then encoded. With ``max_tokens`` only
-    the first tokens are. ``cache`` is a folder that keeps the ids: they are used again for the same files,
-    unchanged in size and time, and the same settings. ``progress`` is called with the bytes done and the
-    bytes there are to do. Raises TextError for files that cannot be read, are empty or change while they
-    are read, and for a full disk; ConfigError and VocabularyError for settings that make no sense.
+    the first tokens are, with ``skip_tokens`` those after so many. ``cache`` is a folder that keeps the ids:
+    they are used again for the same files, unchanged in size and time, and the same settings. ``progress``
+    is called with the bytes done and the bytes there are to do. Raises TextError for files that cannot be
+    read, are empty or change while they are read, and for a full disk; ConfigError and VocabularyError for
+    settings that make no sense.
     """
     if not sources:
         raise TextError("no file to read; name at least one")
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
     given = _of_bytes(vocabulary) if tokenizer.level == "byte" else vocabulary
-    stamps = _stamps(sources)
+    stamps = stamps_of(sources)
     store = None
     if cache is not None:
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
         choice = given.digest if given else (order, max_vocab, min_count, open_vocabulary)
-        store = IdCache(cache, sources, [*text, choice])
+        store = IdCache(cache, sources, [*text, choice, *([skip_tokens] if skip_tokens else [])])
         if kept := store.load(stamps):
             ids, known, record = kept
             return _corpus(ids, known, record.size, record.sha256, sources)
 
-    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, _meter(progress, stamps, given))
+    on_read = _meter(progress, stamps, given)
+    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens)
     known = given or Vocabulary.build(
         reading.counts(), order, max_vocab, min_count, eos=tokenizer.eos, open_vocabulary=open_vocabulary
     )
@@ -120,9 +123,12 @@ class _Reading:
     max_tokens: int | None
     stamps: list[Stamp]
     on_read: Callable[[int], None]
+    skip: int = 0
 
     def _pieces(self) -> Iterator[Piece]:
-        return read_pieces(self.sources, self.tokenizer, self.encoding, self.max_tokens, self.on_read)
+        return read_pieces(
+            self.sources, self.tokenizer, self.encoding, self.max_tokens, self.on_read, self.skip
+        )
 
     def counts(self) -> Mapping[str, int]:
         counts = count_tokens(self._pieces(), self.tokenizer.level)
@@ -135,7 +141,7 @@ class _Reading:
 
     def _check(self, tokens: int) -> None:
         names = " and ".join(map(str, self.sources[:2])) + (" and others" if len(self.sources) > 2 else "")
-        if _stamps(self.sources) != self.stamps:
+        if stamps_of(self.sources) != self.stamps:
             raise TextError(f"{names} changed while being read; try again")
         if tokens == 0:
             raise TextError(f"{names} {'is' if len(self.sources) == 1 else 'are'} empty")
@@ -162,10 +168,6 @@ def _of_bytes(vocabulary: Vocabulary | None) -> Vocabulary:
     if vocabulary is not None and vocabulary.tokens != every.tokens:
         raise VocabularyError("the vocabulary of the byte level is the 256 bytes; this one is another")
     return every
-
-
-def _stamps(sources: Iterable[Path]) -> list[Stamp]:
-    return [(str(path.absolute()), *check_file(path)) for path in sources]
 
 
 def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | None) -> Callable[[int], None]:

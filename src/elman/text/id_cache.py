@@ -10,12 +10,18 @@ import msgspec
 import numpy as np
 
 from elman.errors import VocabularyError
+from elman.text.reading import check_file
 from elman.text.storage import writing
 from elman.text.stream import Ids, Size
 from elman.text.vocabulary import Vocabulary
 
 Stamp: TypeAlias = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "int32"]
+
+
+def stamps_of(sources: Iterable[Path]) -> list[Stamp]:
+    """Return what tells whether files are still the same. Raises TextError for one that cannot be read."""
+    return [(str(path.absolute()), *check_file(path)) for path in sources]
 
 
 class Record(msgspec.Struct):

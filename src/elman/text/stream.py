@@ -30,18 +30,20 @@ def read_pieces(
     encoding: str,
     limit: int | None,
     on_read: Callable[[int], None],
+    skip: int = 0,
 ) -> Iterator[Piece]:
-    """Yield the tokens of files, one file after the other, up to ``limit`` tokens.
+    """Yield the tokens of files, one file after the other, but the first ``skip``, and up to ``limit`` tokens.
 
     The last line of each file is closed if its tokens are words. ``on_read`` hears of every chunk's bytes.
     """
-    every = (
+    every: Iterable[Piece] = (
         as_piece(block, tokenizer)
         for path in sources
         for block in _blocks(_reported(read_bytes(path), on_read), str(path), tokenizer, encoding)
         if block
     )
-    return every if limit is None else _first(every, limit, tokenizer)
+    after = _after(every, skip, tokenizer) if skip else iter(every)
+    return after if limit is None else _first(after, limit, tokenizer)
 
 
 def as_piece(block: str, tokenizer: Tokenizer) -> Piece:
@@ -68,6 +70,17 @@ def _first(pieces: Iterable[Piece], limit: int, tokenizer: Tokenizer) -> Iterato
             return
         limit -= len(piece.tokens)
         yield piece
+
+
+def _after(pieces: Iterable[Piece], skip: int, tokenizer: Tokenizer) -> Iterator[Piece]:
+    for piece in pieces:
+        if skip == 0:
+            yield piece
+        elif len(piece.tokens) <= skip:
+            skip -= len(piece.tokens)
+        else:
+            yield as_piece(piece.text[len(_cut(piece.text, skip, tokenizer)) :], tokenizer)
+            skip = 0
 
 
 def _cut(block: str, count: int, tokenizer: Tokenizer) -> str:

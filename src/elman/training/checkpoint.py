@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.arrays import asarray, to_numpy
+from elman.arrays import asarray, in_double, to_numpy
 from elman.errors import ModelFileError
 from elman.models.file import Arrays, describe, read_arrays, write_arrays
-from elman.models.rnnlm import RecurrentLM
-from elman.models.state import RecurrentState
 from elman.models.text_model import TextModel
 from elman.training.progress import Progress
 from elman.training.trainer import RnnlmTrainer
+
+CARRIED = "carried."  # before the names of the state's arrays
 
 
 @dataclass
@@ -30,27 +30,28 @@ class Checkpoint:
         return dict(self.about["training"])
 
 
-def weights_are_finite(model: RecurrentLM) -> bool:
+def weights_are_finite(model: Any) -> bool:
     """Tell whether every weight is a finite number: only then may a checkpoint replace an older one."""
     return all(bool(np.isfinite(to_numpy(weight)).all()) for weight in model.weights.values())
 
 
 def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **more: Any) -> None:
-    """Write the model, the optimizer, the carried state, the random state and the progress to one file.
+    """Write the model, the optimizer, the averages, the carried and random state and the progress to one file.
 
     The file is a model file too: `elman.load` reads it. ``more`` is plain data kept beside the progress.
     """
-    model: RecurrentLM = trainer.model
+    model = trainer.model
     arrays, about = describe(text_model)
     for slot, held in trainer.optimizer.state.items():
         arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(held)}
+    arrays |= {f"average.{k}": total for k, total in enumerate(trainer.averaging.totals)}
     carried = model.carried_state()
     if carried is not None:
-        arrays |= {f"carried.h.{k}": array for k, array in enumerate(carried.h)}
-        arrays |= {f"carried.c.{k}": array for k, array in enumerate(carried.c)}
+        arrays |= {f"{CARRIED}{name}": array for name, array in carried.to_arrays().items()}
     about["training"] = {
         "progress": trainer.progress.to_json(),
         "schedule": trainer.schedule.state(),
+        **({"averaging": averaging} if (averaging := trainer.averaging.state()) else {}),
         "optimizer_step": trainer.optimizer.step,
         "random_state": model.dropout_rng.bit_generator.state,
         **more,
@@ -72,10 +73,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
     """Put a trainer, made with the same options, where the checkpoint's stood; its weights are loaded already."""
-    model: RecurrentLM = trainer.model
+    model = trainer.model
     training = checkpoint.training
     trainer.progress = Progress.from_json(training["progress"])
     trainer.schedule.restore(training["schedule"])
+    if trainer.averaging.state():
+        averaging = training["averaging"]
+        averaged = enumerate(model.params) if averaging["count"] else ()
+        totals = [in_double(checkpoint.arrays[f"average.{k}"], like=p) for k, p in averaged]
+        trainer.averaging.restore(averaging, totals)
     optimizer = trainer.optimizer
     optimizer.step = training["optimizer_step"]
     if optimizer.step:
@@ -87,8 +93,12 @@ def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
             for slot in optimizer.slots
         }
     model.dropout_rng.bit_generator.state = training["random_state"]
-    h, c = (_numbered(checkpoint.arrays, f"carried.{name}.") for name in ("h", "c"))
-    model.carry(RecurrentState(h, c) if h else None)
+    carried = {
+        name.removeprefix(CARRIED): np.array(array)
+        for name, array in checkpoint.arrays.items()
+        if name.startswith(CARRIED)
+    }
+    model.carry(type(model.start()).from_arrays(carried) if carried else None)
 
 
 def _numbered(arrays: Arrays, prefix: str) -> list[NDArray[Any]]:

@@ -30,6 +30,17 @@ def width(description: str, least: int = 1) -> Meta:
     return Meta(ge=least, le=WIDEST, description=description)
 
 
+def share(description: str) -> Meta:
+    """Describe a share that is dropped."""
+    return Meta(ge=0, lt=1, description=description)
+
+
+def own_share(description: str) -> Meta:
+    """Describe a share that is dropped at one place, where that may be as elsewhere."""
+    title = "a number at least 0 and below 1, or -1: as --dropout"
+    return Meta(ge=-1, lt=1, title=title, description=f"{description}; -1: as --dropout")
+
+
 def choice(description: str) -> Meta:
     """Describe a word or a switch."""
     return Meta(description=description)
@@ -52,7 +63,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     max_tokens: Annotated[int, limit("learn from the first so many tokens only; 0: all")] = 0
 
     model: Annotated[
-        Literal["rnn", "ngram"], choice("a recurrent network (see --cell), or counted n-grams")
+        Literal["rnn", "ngram", "cbow", "nplm"],
+        choice(
+            "a recurrent network (see --cell), counted n-grams, or a network that sees a window of words: their "
+            "mean (cbow), or one behind another before a hidden layer (nplm)"
+        ),
     ] = "rnn"
     order: Annotated[
         int,
@@ -68,16 +83,42 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         choice("what n-grams that were not seen get (--model ngram); kneser-ney: modified, interpolated"),
     ] = "kneser-ney"
 
+    window: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="words that the next is predicted from (--model cbow or nplm)"),
+    ] = 5
+
     cell: Annotated[Literal["rnn", "lstm", "gru"], choice("the recurrent layer; rnn is Elman's")] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100
     hidden: Annotated[int, width("width of the hidden state")] = 100
     layers: Annotated[int, Meta(ge=1, le=100, description="recurrent layers, one on another")] = 1
-    dropout: Annotated[float, Meta(ge=0, lt=1, description="share of units dropped between layers")] = 0.0
+    dropout: Annotated[float, share("share of units dropped before, between and after the layers")] = 0.0
+    dropout_mask: Annotated[
+        Literal["step", "block"], choice("drop other units at every step, or the same ones through a block")
+    ] = "step"
+    input_dropout: Annotated[float, own_share("share dropped of the word vectors")] = -1.0
+    output_dropout: Annotated[float, own_share("share dropped of what the output layer reads")] = -1.0
+    embedding_dropout: Annotated[float, share("share of words dropped through a block")] = 0.0
+    recurrent_dropout: Annotated[
+        float, share("share dropped of the weights from state to state, through a block (DropConnect)")
+    ] = 0.0
+    activation_penalty: Annotated[
+        float, limit("add to the loss this times the mean square of the last layer's output, after dropout")
+    ] = 0.0
+    temporal_penalty: Annotated[
+        float, limit("add to the loss this times the mean square of that output's change, before dropout")
+    ] = 0.0
     tie_weights: Annotated[bool, choice("use the word vectors as output matrix too")] = False
     softmax: Annotated[
-        Literal["full", "adaptive"],
-        choice("over all words at once, or by clusters of frequency, for large vocabularies"),
+        Literal["full", "adaptive", "sampled"],
+        choice(
+            "over all words at once; by clusters of frequency, for large vocabularies; or, while training, over a "
+            "sample of the words (perplexities of the training text are then too low)"
+        ),
     ] = "full"
+    candidates: Annotated[
+        int, count("words that a block's sample has, besides its targets (--softmax sampled)")
+    ] = 4000
     cutoffs: Annotated[
         str,
         Meta(
@@ -87,6 +128,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
             f"2000,20000; {AUTO}: V/64, V/16 and V/4",
         ),
     ] = AUTO
+    init: Annotated[
+        Literal["normal", "uniform", "orthogonal", "identity"],
+        choice(
+            "how initial weights are drawn: N(0,1) or U(-1,1) times --weight-scale, or normal but for those from "
+            "state to state, which are orthogonal or, with --cell rnn, the identity"
+        ),
+    ] = "normal"
     weight_scale: Annotated[float, limit("initial weights are this times N(0,1); 0: N(0,1)/√(inputs)")] = 0.0
     embedding_scale: Annotated[
         float, Meta(gt=0, description="initial word vectors are this times N(0,1)")
@@ -116,6 +164,22 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
             "learning rate over time: constant, divided by 4 after an epoch without gain, or half a cosine"
         ),
     ] = "constant"
+    weight_decay: Annotated[
+        float, limit("an update takes lr times this off every matrix, biases aside (decoupled); 0: none")
+    ] = 0.0
+    averaging: Annotated[
+        Literal["none", "triggered", "tail"],
+        choice(
+            "validate and keep the mean of the weights over many updates: once the perplexity no longer falls, "
+            "or over the last part of training"
+        ),
+    ] = "none"
+    averaging_patience: Annotated[
+        int, count("--averaging triggered: begin at an epoch worse than the best before the last so many")
+    ] = 5
+    averaging_share: Annotated[
+        float, Meta(gt=0, le=1, description="--averaging tail: the share of training to average over")
+    ] = 0.25
     clip_norm: Annotated[float, limit("clip the gradient to this global norm; 0: no clipping")] = 1.0
     clip_value: Annotated[float, limit("clip every gradient entry to ± this; 0: no clipping")] = 0.0
     epochs: Annotated[int, count("passes over the text")] = 10
@@ -168,12 +232,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         """Return the cutoffs of the adaptive softmax over V tokens; None for the full softmax.
 
         Raises:
-            ConfigError: there are cutoffs for a full softmax.
+            ConfigError: there are cutoffs for another softmax.
         """
-        if self.softmax == "full":
+        if self.softmax != "adaptive":
             if self.cutoffs != AUTO:
                 raise ConfigError(
-                    f"cutoffs {self.cutoffs} are those of an adaptive softmax, but softmax is 'full'; "
+                    f"cutoffs {self.cutoffs} are those of an adaptive softmax, but softmax is {self.softmax!r}; "
                     "add --softmax adaptive, or leave them out"
                 )
             return None

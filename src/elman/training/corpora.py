@@ -1,7 +1,7 @@
 """The texts of a run: what it learns from, what it is validated on, and what it is measured against."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from elman.errors import DatasetError, TextError
@@ -9,10 +9,13 @@ from elman.evaluation.optimum import LOWEST, rooms_optimum
 from elman.evaluation.perplexity import evaluate
 from elman.models.ngram import NgramModel
 from elman.text import datasets
+from elman.text.builtin import LANGUAGES
 from elman.text.corpus import Corpus, encode_corpus
+from elman.text.held_out import Cut, hold_out
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from elman.training.config import Config
+from elman.training.config import AUTO, Config
+from elman.training.overlap import is_blank, overlap
 
 Progress = Callable[[int, int], None]
 NO_VALIDATION = "none"
@@ -20,12 +23,18 @@ NO_VALIDATION = "none"
 
 @dataclass(frozen=True)
 class RunCorpora:
-    """``references`` are perplexities of the validation text to hold the model's against."""
+    """``references`` are perplexities of the validation text to hold the model's against.
+
+    ``held_out`` tells whether the validation text is the end of the corpus, which is not learnt then;
+    ``warning`` says what makes its perplexity mean less than it seems.
+    """
 
     name: str
     train: Corpus
     valid: Corpus | None = None
     references: dict[str, float] = field(default_factory=dict)
+    held_out: bool = False
+    warning: str = ""
 
 
 def load_corpora(
@@ -39,12 +48,19 @@ def load_corpora(
     """Encode the texts of a run; the ids are kept beside the run folder and used again while the files are the same.
 
     ``valid`` is a file, a folder or a named corpus; None takes the validation part of a named corpus that has
-    one, unless only its first tokens are learnt; "none" means no validation.
+    one, unless only its first tokens are learnt; "none" means no validation; "auto" the validation part of a
+    named corpus, and else the last 5 % of the text (of its first ``max_tokens``), which are not learnt.
     """
     tokenizer = make_tokenizer(config.level, config.lower)
     cache = run.absolute().parent / ".elman-cache"
+    texts = datasets.resolve(corpus, "train")
+    sources, limit = _valid_sources(corpus, valid, config), config.max_tokens or None
+    cut: Cut | None = None
+    if sources is None and valid == AUTO:
+        cut = hold_out(texts, tokenizer, cache=cache, encoding=config.encoding, max_tokens=limit)
+        sources = texts
     train = encode_corpus(
-        datasets.resolve(corpus, "train"),
+        texts,
         tokenizer,
         cache=cache,
         vocabulary=vocabulary,
@@ -52,10 +68,9 @@ def load_corpora(
         order=config.vocab_order,
         max_vocab=config.max_vocab or None,
         min_count=config.min_count,
-        max_tokens=config.max_tokens or None,
+        max_tokens=limit if cut is None else cut.learnt,
         progress=progress,
     )
-    sources = _valid_sources(corpus, valid, config)
     if sources is None:
         return RunCorpora(corpus, train)
     held_out = encode_corpus(
@@ -64,6 +79,8 @@ def load_corpora(
         cache=cache,
         vocabulary=train.vocabulary,
         encoding=config.encoding,
+        max_tokens=None if cut is None else cut.tokens - cut.learnt,
+        skip_tokens=0 if cut is None else cut.learnt,
         progress=progress,
     )
     if held_out.unknown == held_out.tokens and train.vocabulary.unk_id is None:
@@ -71,15 +88,47 @@ def load_corpora(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
             "name another by --valid, or `none`"
         )
-    return RunCorpora(corpus, train, held_out, _references(corpus, train, held_out))
+    return RunCorpora(corpus, train, held_out, _references(corpus, train, held_out), cut is not None)
+
+
+def check_valid(
+    corpora: RunCorpora, valid: str | None, config: Config, allow_overlap: bool = False
+) -> RunCorpora:
+    """Return the texts with a warning, if there is one to give; ``valid`` is what `load_corpora` was told.
+
+    The generated worlds' own splits pass: they repeat themselves by nature, and were drawn apart.
+
+    Raises:
+        TextError: the validation text is blank, or most of its lines stand in the training text and
+            ``allow_overlap`` is not set.
+    """
+    if corpora.valid is None or (corpora.name if valid in (None, AUTO) else valid) in LANGUAGES:
+        return corpora
+    what = f"the validation text {_described(corpora, valid)}"
+    if is_blank(corpora.valid):
+        raise TextError(f"{what} holds nothing but blank lines; name another by --valid, or `none`")
+    found = overlap(corpora.train, corpora.valid, config.level)
+    if not found.most:
+        return corpora
+    most = f"{what} stands in the training text: at least {found.found:,} of its {found.lines:,} distinct lines do"
+    if allow_overlap:
+        return replace(corpora, warning=f"{most}; its perplexity says what was learnt by heart")
+    raise TextError(
+        f"{most}, so that its perplexity would say what was learnt by heart; validate on other text (--valid FILE), "
+        "on none (--valid none), or add --allow-overlap if the text repeats itself by nature"
+    )
+
+
+def _described(corpora: RunCorpora, valid: str | None) -> str:
+    return f"held out of {corpora.name}" if corpora.held_out else str(valid or f"of {corpora.name}")
 
 
 def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path] | None:
     if valid == NO_VALIDATION:
         return None
-    if valid is not None:
-        return datasets.resolve(valid, "valid")
-    if not datasets.is_named(corpus) or config.max_tokens:
+    if valid not in (None, AUTO):
+        return datasets.resolve(str(valid), "valid")
+    if not datasets.is_named(corpus) or (config.max_tokens and valid is None):
         return None
     try:
         return datasets.resolve(corpus, "valid")
@@ -89,7 +138,8 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
 
 def lasting(source: str) -> str:
     """Return a corpus argument that means the same text from any folder: a path becomes absolute."""
-    return source if source == NO_VALIDATION or datasets.is_named(source) else str(Path(source).absolute())
+    kept = source in (NO_VALIDATION, AUTO) or datasets.is_named(source)
+    return source if kept else str(Path(source).absolute())
 
 
 def _references(corpus: str, train: Corpus, valid: Corpus) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 The ordinary step (`RnnlmTrainer`) looks at what it has computed on its way: at the ids, to check them and to count
 those that differ; at the loss and the norm, to decide what comes next. Here the host does its part first, into
-arrays that stay where they are (ids, dropout masks, the learning rate, the carried state), and after that nothing
-depends on what an array holds. Such a step can be recorded once and replayed: see `elman.training.cuda_graph`.
+arrays that stay where they are (ids, dropout masks, the learning rate, the weight decay, the carried state), and
+after that nothing depends on what an array holds. Such a step can be recorded once and replayed: see
+`elman.training.cuda_graph`.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ class DeviceStep:
         self.max_grad, self.max_value, self.reduction = max_grad, max_value, reduction
         self._buffers = Buffers()
         weight = model.params[0]
-        self._rate = zeros((), weight)
+        self._rate, self._shrinkage = zeros((), weight), zeros((), weight)
         self._found = zeros((2,), weight)  # loss and norm
         self._ids: dict[str, Array] = {}
 
@@ -73,6 +74,7 @@ class DeviceStep:
         self._keep("ts", ts)
         self._draw_masks(*xs.shape)
         self._rate.fill_(self.optimizer.next_rate())
+        self._shrinkage.fill_(self.optimizer.shrinkage)
         for name, place, rnn in self._states(len(xs)):
             carried = getattr(rnn, name)
             if carried is None:
@@ -104,7 +106,7 @@ class DeviceStep:
             params, grads, _ = merge_shared(model.params, model.grads, [None] * len(model.grads))
             self._found[0], self._found[1] = loss, norm(grads)
             self._scale(grads)
-            self.optimizer.apply(params, grads, self._rate, limit=self.max_value)
+            self.optimizer.apply(params, grads, self._rate, limit=self.max_value, shrinkage=self._shrinkage)
             for name, place, rnn in self._states(len(xs)):
                 place[...] = getattr(rnn, name)
         self.rest_states(len(xs))
@@ -124,12 +126,16 @@ class DeviceStep:
         ]
 
     def _draw_masks(self, N: int, T: int) -> None:
-        width = self.model.wordvec_size
+        width, like = self.model.wordvec_size, self.model.params[0]
         for layer in self.model.layers:
-            if not isinstance(layer, TimeDropout):
-                width = width if layer is self.model.embedding else self.model.hidden_size
-            elif layer.train_flg and layer.ratio:
-                layer.draw((N, T, width), like=self.model.params[0])
+            if isinstance(layer, TimeDropout):
+                if layer.train_flg and layer.ratio:
+                    layer.draw((N, T, width), like)
+                continue
+            width = width if layer is self.model.embedding else self.model.hidden_size
+            of_weights = getattr(layer, "dropout", None)
+            if of_weights is not None and of_weights.train_flg:
+                of_weights.draw(like)
 
     def _scale(self, grads: Sequence[Array]) -> None:
         """Scale all gradients where their norm exceeds max_grad; zero them all where it is no finite number."""

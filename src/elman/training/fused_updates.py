@@ -18,6 +18,13 @@ def clipped(g: Array, scale: Array, limit: Array) -> Array:
 
 
 @compiled
+def shrink(p: Array, share: Array) -> None:
+    """p ← p - share·p."""
+    for k in range(len(p)):
+        p[k] -= share * p[k]
+
+
+@compiled
 def sgd(p: Array, g: Array, scale: Array, limit: Array, rate: Array) -> None:
     """p ← p - rate·g."""
     for k in range(len(p)):

@@ -2,10 +2,12 @@
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from elman.errors import RunError
+from elman.training.progress import EpochDone
 
 
 class Metrics:
@@ -59,3 +61,12 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             raise RunError(f"{path}, line {number} says of no kind of event: elman did not write it")
         found.append(value)
     return found
+
+
+def epochs_of(folder: Path) -> list[EpochDone]:
+    """Return the epochs that a run's metrics tell of; none where there are no metrics. Raises RunError as above."""
+    if not (folder / "metrics.jsonl").is_file():
+        return []
+    names = {each.name for each in fields(EpochDone)}
+    lines = [line for line in read_metrics(folder) if line["kind"] == "epoch" and names <= line.keys()]
+    return [EpochDone(**{name: line[name] for name in names}) for line in lines]

@@ -14,8 +14,9 @@ from elman.models.ngram_smoothing import Smoothing, witten_bell
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.training.config import Config
-from elman.training.corpora import Progress, RunCorpora, lasting, load_corpora
+from elman.training.corpora import Progress, RunCorpora, check_valid, lasting, load_corpora
 from elman.training.metrics import Metrics
+from elman.training.origin import origin_of
 from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, beginning
 
 SMOOTHINGS: dict[str, Smoothing] = {"kneser-ney": kneser_ney, "witten-bell": witten_bell}
@@ -39,6 +40,7 @@ def train_ngram(
     config: Config,
     *,
     valid: str | None = None,
+    allow_overlap: bool = False,
     overwrite: bool = False,
     on_encoding: Progress | None = None,
 ) -> NgramRun:
@@ -57,6 +59,7 @@ def train_ngram(
     }
     with beginning(folder, stored, overwrite):
         corpora = load_corpora(corpus, valid, config, folder, on_encoding)
+        corpora = check_valid(corpora, valid, config, allow_overlap)
         began = time.monotonic()
         text_model = _counted(corpora, config)
         seconds = time.monotonic() - began
@@ -81,12 +84,7 @@ def _counted(corpora: RunCorpora, config: Config) -> TextModel:
     model = NgramModel.train(
         train.ids, len(vocabulary), config.order, SMOOTHINGS[config.smoothing], vocabulary.eos_id
     )
-    info = {
-        "corpus": corpora.name,
-        "corpus_sha256": train.sha256,
-        "order": config.order,
-        "smoothing": config.smoothing,
-    }
+    info = {**origin_of(corpora, config), "order": config.order, "smoothing": config.smoothing}
     return TextModel(model, make_tokenizer(config.level, config.lower), vocabulary, info)
 
 

@@ -7,6 +7,10 @@ skipping rows would be another algorithm.
 
 Clipping is part of the update, so that the gradients are gone over once: ``scale`` multiplies them (see
 `norm_scale`), and then ``limit`` keeps every entry within ±limit. The gradients themselves stay as they are.
+
+Weight decay is decoupled from the gradient: besides its step, every matrix loses the share lr·weight_decay of
+itself, p ← p - lr·weight_decay·p (I. Loshchilov and F. Hutter, ICLR 2019); for SGD that is L2 regularisation.
+Vectors, the biases, are left alone. A matrix whose rows are named loses its share in all of them.
 """
 
 import math
@@ -20,6 +24,7 @@ import numpy as np
 from elman.arrays import Array, Buffers, is_torch, namespace, zeros
 from elman.compiled import serves
 from elman.crew import shares, side_by_side
+from elman.errors import ConfigError
 
 Rows = Sequence[Array | None] | None
 PIECE = 1 << 16  # numbers at a time, few enough that what the passes share stays in the cache
@@ -30,13 +35,21 @@ class Optimizer(ABC):
     """What the optimizers share: the learning rate, a state array per parameter, and scratch space.
 
     ``slots`` names the arrays kept for every parameter; ``step`` counts the updates.
+
+    Raises:
+        ConfigError: the weight decay is below 0, or so large that an update would turn the weights' signs.
     """
 
     slots: tuple[str, ...] = ()
     sparse = False
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
+        if not 0 <= lr * weight_decay < 1:
+            raise ConfigError(
+                f"the learning rate times the weight decay must be in [0, 1), got {lr:g} · {weight_decay:g}"
+            )
         self.lr = lr
+        self.weight_decay = weight_decay
         self.step = 0
         self.state: dict[str, list[Array]] = {}
         self._buffers = Buffers()
@@ -54,12 +67,17 @@ class Optimizer(ABC):
         limit: float | None = None,
     ) -> None:
         """Change every parameter in place by one step along its gradient, scaled and limited."""
-        self.apply(params, grads, self.next_rate(), rows, scale=scale, limit=limit)
+        self.apply(params, grads, self.next_rate(), rows, scale=scale, limit=limit, shrinkage=self.shrinkage)
 
     def next_rate(self) -> float:
         """Count one more update, and return the factor on its gradients."""
         self.step += 1
         return self.lr
+
+    @property
+    def shrinkage(self) -> float:
+        """The share of themselves that an update takes from the matrices."""
+        return self.lr * self.weight_decay
 
     def apply(
         self,
@@ -70,41 +88,66 @@ class Optimizer(ABC):
         *,
         scale: float = 1.0,
         limit: float | None = None,
+        shrinkage: float | Array = 0.0,
     ) -> None:
-        """Do what `update` does, with the factor of `next_rate`: a number, or an array that holds it."""
+        """Do what `update` does, with the factor of `next_rate`: a number, or an array that holds it.
+
+        So is ``shrinkage``, which is looked at only where the weights decay.
+        """
         if not self.state and self.slots:
             self.state = {slot: [zeros(tuple(p.shape), p) for p in params] for slot in self.slots}
         for k, (p, g) in enumerate(zip(params, grads, strict=True)):
             held = [self.state[slot][k] for slot in self.slots]
             only = rows[k] if rows is not None and self.sparse else None
+            share = shrinkage if self.weight_decay and p.ndim > 1 else None
             if only is None:
-                self._change((p, g, *held), rate, scale, limit)
+                self._change((p, g, *held), rate, scale, limit, share)
                 continue
+            if share is not None:
+                self._shrink(p, share)
             part, *held_part = (array[only] for array in (p, *held))
             self._change((part, g[only], *held_part), rate, scale, limit)
             for array, changed in zip((p, *held), (part, *held_part), strict=True):
                 array[only] = changed
 
     def _change(
-        self, arrays: tuple[Array, ...], rate: float | Array, scale: float, limit: float | None
+        self,
+        arrays: tuple[Array, ...],
+        rate: float | Array,
+        scale: float,
+        limit: float | None,
+        share: float | Array | None = None,
     ) -> None:
-        """Make one step of p along g; arrays are p, g and those of the slots."""
+        """Make one step of p along g; arrays are p, g and those of the slots. First p loses its share, if any."""
         if is_torch(arrays[0]) or not all(array.flags.c_contiguous for array in arrays):
-            self._in_passes(arrays, rate, scale, limit)
+            self._in_passes(arrays, rate, scale, limit, share)
             return
         flat = [array.reshape(-1) for array in arrays]
         if serves(arrays[0]) and self._loop:
-            self._in_one_pass(flat, self._numbers(rate, scale, limit))
+            self._in_one_pass(flat, self._numbers(rate, scale, limit), share)
             return
         for k in range(0, len(flat[0]), PIECE):
-            self._in_passes([array[k : k + PIECE] for array in flat], rate, scale, limit)
+            self._in_passes([array[k : k + PIECE] for array in flat], rate, scale, limit, share)
 
-    def _in_one_pass(self, flat: list[Array], numbers: tuple[Any, ...]) -> None:
+    def _in_one_pass(
+        self, flat: list[Array], numbers: tuple[Any, ...], share: float | Array | None = None
+    ) -> None:
+        loop = self._loop if share is None else partial(self._shrinking, np.float32(share))
         parts = shares(len(flat[0]), WORTH_A_HAND)
         if len(parts) == 1:
-            self._loop(*flat, *numbers)
+            loop(*flat, *numbers)
         else:
-            side_by_side(*(partial(self._loop, *(a[part] for a in flat), *numbers) for part in parts))
+            side_by_side(*(partial(loop, *(a[part] for a in flat), *numbers) for part in parts))
+
+    def _shrinking(self, share: np.float32, *given: Any) -> None:
+        """Run the compiled loop, piece by piece, each shrunk while it is in the cache anyway."""
+        from elman.training.fused_updates import shrink
+
+        arrays, numbers = given[: 2 + len(self.slots)], given[2 + len(self.slots) :]
+        for k in range(0, len(arrays[0]), PIECE):
+            piece = [array[k : k + PIECE] for array in arrays]
+            shrink(piece[0], share)
+            self._loop(*piece, *numbers)
 
     @cached_property
     def _loop(self) -> Any:
@@ -124,9 +167,16 @@ class Optimizer(ABC):
         return self._made
 
     def _in_passes(
-        self, arrays: Sequence[Array], rate: float | Array, scale: float, limit: float | None
+        self,
+        arrays: Sequence[Array],
+        rate: float | Array,
+        scale: float,
+        limit: float | None,
+        share: float | Array | None = None,
     ) -> None:
         p, g, *held = arrays
+        if share is not None:
+            self._shrink(p, share)
         if scale != 1 or limit is not None:
             clipped = self._scratch(g, "clipped")
             namespace(g).multiply(g, scale, out=clipped)
@@ -134,6 +184,17 @@ class Optimizer(ABC):
         if limit is not None:
             namespace(g).clip(g, -limit, limit, out=g)
         self._update(p, g, rate, *held)
+
+    def _shrink(self, p: Array, share: float | Array) -> None:
+        """p ← p - share·p."""
+        if serves(p) and p.flags.c_contiguous:
+            from elman.training.fused_updates import shrink
+
+            shrink(p.reshape(-1), np.float32(share))
+            return
+        lost = self._scratch(p)
+        namespace(p).multiply(p, share, out=lost)
+        p -= lost
 
     @property
     def _constants(self) -> tuple[float, ...]:
@@ -157,8 +218,8 @@ class SGD(Optimizer):
 
     sparse = True
 
-    def __init__(self, lr: float = 0.01) -> None:
-        super().__init__(lr)
+    def __init__(self, lr: float = 0.01, *, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
 
     def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
         change = self._scratch(p)
@@ -171,8 +232,8 @@ class Momentum(Optimizer):
 
     slots = ("v",)
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__(lr)
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9, *, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
         self.momentum = momentum
 
     @property
@@ -194,8 +255,8 @@ class AdaGrad(Optimizer):
     slots = ("s",)
     sparse = True
 
-    def __init__(self, lr: float = 0.01, eps: float = 1e-8) -> None:
-        super().__init__(lr)
+    def __init__(self, lr: float = 0.01, eps: float = 1e-8, *, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
         self.eps = eps
 
     @property
@@ -215,8 +276,10 @@ class RMSProp(Optimizer):
 
     slots = ("s",)
 
-    def __init__(self, lr: float = 0.001, decay: float = 0.99, eps: float = 1e-8) -> None:
-        super().__init__(lr)
+    def __init__(
+        self, lr: float = 0.001, decay: float = 0.99, eps: float = 1e-8, *, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr, weight_decay)
         self.decay, self.eps = decay, eps
 
     @property
@@ -239,9 +302,15 @@ class Adam(Optimizer):
     slots = ("m", "s")
 
     def __init__(
-        self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+        self,
+        lr: float = 0.001,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        *,
+        weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, weight_decay)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def next_rate(self) -> float:

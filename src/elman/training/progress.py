@@ -74,4 +74,16 @@ class EpochDone:
     seconds: float
 
 
-Event = BlockDone | IntervalDone | EpochDone
+@dataclass(frozen=True)
+class Overfitting:
+    """The validation perplexity has risen since its best epoch, while that of the training text fell."""
+
+    best_epoch: int
+    epoch: int
+    best_training_perplexity: float  # at the best epoch
+    training_perplexity: float  # now
+    best_valid_perplexity: float
+    valid_perplexity: float
+
+
+Event = BlockDone | IntervalDone | EpochDone | Overfitting

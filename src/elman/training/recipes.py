@@ -38,12 +38,17 @@ def recipe_text(name: str) -> str:
     )
 
 
+def recipe_options(recipe: str | None) -> dict[str, Any]:
+    """Return what a recipe sets, by option; nothing for None. Raises ConfigError as `configure` does."""
+    return read_toml(recipe_text(recipe), f"recipe {recipe}") if recipe else {}
+
+
 def configure(recipe: str | None, overrides: dict[str, Any]) -> Config:
     """Return the options of a recipe (None: the defaults) with ``overrides`` on top.
 
     Raises:
         ConfigError: no such recipe, or an option that is unknown or out of range.
     """
-    values = read_toml(recipe_text(recipe), f"recipe {recipe}") if recipe else {}
+    values = recipe_options(recipe)
     Config.of(values, f"recipe {recipe}")
     return Config.of(values | overrides, "options")

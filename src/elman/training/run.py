@@ -1,8 +1,9 @@
 """A run: a folder that holds a training's options, its best model, its last checkpoint and its metrics."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,25 +13,32 @@ import numpy as np
 from elman.backend import Backend
 from elman.errors import ConfigError, RunError, TextError
 from elman.generation import Sampler, generate
-from elman.models.clusters import frequency_ranks
+from elman.layers.sampled import TimeSampledSoftmaxWithLoss
+from elman.models.clusters import count_ids
 from elman.models.file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
-from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
+from elman.training.averaging import averaging_of
 from elman.training.batches import Lanes
+from elman.training.budget import Task
 from elman.training.checkpoint import (
     load_checkpoint,
     restore,
     save_checkpoint,
     weights_are_finite,
 )
+from elman.training.choosing import Choice, choose
 from elman.training.config import Config
 from elman.training.corpora import Progress as EncodingProgress
-from elman.training.corpora import RunCorpora, lasting, load_corpora
-from elman.training.metrics import Metrics
+from elman.training.corpora import RunCorpora, check_valid, lasting, load_corpora
+from elman.training.metrics import Metrics, epochs_of
+from elman.training.new_model import Network, new_model
 from elman.training.optimizers import OPTIMIZERS
-from elman.training.progress import EpochDone, Event, IntervalDone
+from elman.training.origin import origin_of
+from elman.training.overfitting import OverfittingWatch
+from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone
+from elman.training.regularisers import regularisation_of
 from elman.training.run_folder import (
     CONFIG_NAME,
     METRICS_NAME,
@@ -42,6 +50,7 @@ from elman.training.run_folder import (
     write_stored,
 )
 from elman.training.schedules import SCHEDULES
+from elman.training.speed import seconds_per_token
 from elman.training.trainer import RnnlmTrainer
 
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint, from which on an epoch's end makes another
@@ -54,16 +63,25 @@ class TrainingRun:
     time to time (from it `resume` goes on bit for bit), and ``metrics.jsonl`` all along.
     """
 
-    def __init__(self, folder: Path, config: Config, corpora: RunCorpora, model: RecurrentLM) -> None:
+    def __init__(self, folder: Path, config: Config, corpora: RunCorpora, model: Network) -> None:
         self.folder, self.config, self.corpora = folder, config, corpora
         vocabulary = corpora.train.vocabulary
-        info = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256, "seed": config.seed}
+        info = {**origin_of(corpora, config), "seed": config.seed}
         tokenizer = make_tokenizer(config.level, config.lower)
         start: Literal["eos", "empty"] = "empty" if config.wrap == "restart" else "eos"
         self.text_model = TextModel(model, tokenizer, vocabulary, info, start)
-        self.trainer = RnnlmTrainer(model, OPTIMIZERS[config.optimizer](lr=config.lr))
+        if config.softmax == "sampled":
+            counts = count_ids(corpora.train.ids, model.vocab_size)
+            model.loss_layer = TimeSampledSoftmaxWithLoss(
+                model.loss_layer, counts, config.candidates, model.dropout_rng
+            )
+        optimizer = OPTIMIZERS[config.optimizer](lr=config.lr, weight_decay=config.weight_decay)
+        self.trainer = RnnlmTrainer(model, optimizer)
         self.trainer.schedule = SCHEDULES[config.schedule]()
+        self.trainer.averaging = averaging_of(config)
         self.metrics = Metrics(folder / METRICS_NAME)
+        self.overfitting = OverfittingWatch()
+        self.choice: Choice | None = None  # where `create` chose the options
         self._saved_at = 0.0
 
     @classmethod
@@ -74,45 +92,52 @@ class TrainingRun:
         config: Config,
         *,
         valid: str | None = None,
+        allow_overlap: bool = False,
         overwrite: bool = False,
         on_encoding: EncodingProgress | None = None,
+        held: Collection[str] | None = None,
     ) -> "TrainingRun":
         """Begin a run in ``folder``: read the corpus, draw the weights, write the options down.
+
+        With ``held`` the options that it does not name are chosen from the speed of this machine, as suits the
+        time budget, of which the measuring is part; ``choice`` says what was chosen.
+
+        ``valid`` is as in `load_corpora`, ``allow_overlap`` as in `check_valid`.
 
         Raises:
             RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options make no model of it.
         """
-        if config.model != "rnn":
-            raise ConfigError(f"a TrainingRun is of a recurrent model, not {config.model!r}; see train_ngram")
+        if config.model == "ngram":
+            raise ConfigError("a TrainingRun is of a model that is trained, not counted; see train_ngram")
         kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
         backend = Backend(config.backend, config.precision, config.device)
-        with beginning(folder, {**kept, "options": config.to_dict()}, overwrite):
+        with beginning(folder, {**kept, "options": config.to_dict()}, overwrite) as written:
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
-            rng = np.random.default_rng(config.seed)
+            corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
-            adaptive = config.adaptive(vocab_size)
-            model = RecurrentLM(
-                vocab_size,
-                config.wordvec,
-                config.hidden,
-                config.cell,
-                config.layers,
-                config.dropout,
-                config.tie_weights,
-                rng,
-                adaptive=adaptive,
-                ranks=None if adaptive is None else frequency_ranks(ids, vocab_size),
-                weight_scale=config.weight_scale or None,
-                embedding_scale=config.embedding_scale,
-                backend=backend,
-            )
+            choice = None
             try:
+                if held is not None:
+                    choice = choose(
+                        Task.of(config, held, corpora),
+                        lambda trial, seconds: seconds_per_token(
+                            cls(folder, trial, corpora, new_model(trial, ids, vocab_size, backend)).trainer,
+                            trial,
+                            ids,
+                            seconds,
+                        ),
+                    )
+                    config = choice.config
+                    write_stored(written, {**kept, "options": config.to_dict()})
                 Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
+            model = new_model(config, ids, vocab_size, backend)
             run = cls(folder, config, corpora, model)
             run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
+            if choice is not None:
+                run.choice, run.trainer.progress.seconds = choice, choice.seconds
         try:
             run.metrics.write("start", **run.describe())
             run.save()
@@ -142,9 +167,10 @@ class TrainingRun:
         config = changed(stored["options"], changes or {}, path)
         last = folder / LAST_NAME
         backend = Backend(config.backend, config.precision, config.device)
+        regularisation = regularisation_of(config)
         checkpoint = load_checkpoint(last)
         with reading_description(last):
-            model = build_model(checkpoint.arrays, checkpoint.about, last, backend)
+            model = build_model(checkpoint.arrays, checkpoint.about, last, backend, regularisation)
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
             tokenizer = dict(checkpoint.about["tokenizer"])
@@ -162,6 +188,9 @@ class TrainingRun:
         with reading_description(last):
             restore(checkpoint, run.trainer)
             run.metrics.cut(checkpoint.training["metrics_bytes"])
+        with contextlib.suppress(RunError):  # damaged metrics are no reason not to go on
+            for event in epochs_of(folder):
+                run.overfitting.epoch(event)
         tidy(folder)
         if changes:
             write_stored(path, {**stored, "options": config.to_dict()})
@@ -203,6 +232,9 @@ class TrainingRun:
         def watch(event: Event) -> None:
             self._record(event)
             on_event(event)
+            if isinstance(event, EpochDone) and (found := self.overfitting.epoch(event)) is not None:
+                self.metrics.write("overfitting", **asdict(found))
+                on_event(found)
 
         self._saved_at = time.monotonic()
         self.trainer.fit(
@@ -261,7 +293,7 @@ class TrainingRun:
             self.metrics.write("epoch", **asdict(event))
             if event.improved:
                 self._keep_best(event)
-        else:
+        elif isinstance(event, BlockDone):
             epoch_just_over = self.trainer.progress.block_in_epoch == 0
             due = (
                 min(EPOCH_WORTH_SAVING, self.config.checkpoint_every)
@@ -276,4 +308,5 @@ class TrainingRun:
         if math.isfinite(measured):
             best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
             self.text_model.info["best"] = best
-            save_model(self.folder / MODEL_NAME, self.text_model)
+            with self.trainer.averaging.applied(self.trainer.model.params):
+                save_model(self.folder / MODEL_NAME, self.text_model)

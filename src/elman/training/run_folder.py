@@ -8,9 +8,11 @@ from typing import Any
 from elman.errors import ConfigError, RunError
 from elman.files import atomic_write, remove_leftovers
 from elman.models.file import LAST_NAME, MODEL_NAME
-from elman.models.rnnlm import RecurrentLM
+from elman.models.nplm import NPLM
+from elman.models.window import WindowLM
 from elman.text.vocabulary import ORDERS
 from elman.training.config import AUTO, Config, read_toml, write_toml
+from elman.training.new_model import Network
 
 CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
 FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
@@ -47,8 +49,10 @@ def write_stored(path: Path, stored: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[None]:
+def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
     """Write down what a new run is; the run that was in its folder goes once the block has ended well.
+
+    Yields where it stands until then: the block may write it again.
 
     Raises:
         RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
@@ -62,7 +66,7 @@ def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator
     new = folder / f"{CONFIG_NAME}.new"  # takes its name when all else has gone well
     write_stored(new, stored)
     try:
-        yield
+        yield new
     except BaseException:
         new.unlink(missing_ok=True)
         raise
@@ -93,25 +97,28 @@ def tidy(folder: Path) -> None:
         remove_leftovers(folder / name)
 
 
-def check_same(config: Config, model: RecurrentLM, tokenizer: dict[str, Any], path: Path) -> None:
+def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
     """Raise ConfigError where the options, edited perhaps, are not those of the model that was trained."""
-    trained = {
-        "wordvec": model.wordvec_size,
-        "hidden": model.hidden_size,
-        "cell": model.cell,
-        "layers": len(model.rnn_layers),
-        "tie_weights": model.tie_weights,
-        "softmax": "full" if model.adaptive is None else "adaptive",
-        **tokenizer,
-    }
-    if model.adaptive is not None and config.cutoffs != AUTO:
-        trained["cutoffs"] = ",".join(map(str, model.adaptive))
-    for name, value in trained.items():
+    for name, value in {**_trained_options(config, model), **tokenizer}.items():
         if getattr(config, name) != value:
             raise ConfigError(
                 f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint beside it has {value!r}; "
                 "put that back, or begin a new run"
             )
+
+
+def _trained_options(config: Config, model: Network) -> dict[str, Any]:
+    """Return the options that a trained model tells of itself."""
+    trained: dict[str, Any] = {"wordvec": model.wordvec_size, "tie_weights": model.tie_weights}
+    if isinstance(model, WindowLM):
+        trained |= {"model": model.kind, "window": model.window}
+        return trained | ({"hidden": model.hidden_size} if isinstance(model, NPLM) else {})
+    trained |= {"model": "rnn", "hidden": model.hidden_size}
+    trained |= {"cell": model.cell, "layers": len(model.rnn_layers)}
+    trained["softmax"] = config.softmax.replace("adaptive", "full") if model.adaptive is None else "adaptive"
+    if model.adaptive is not None and config.cutoffs != AUTO:
+        trained["cutoffs"] = ",".join(map(str, model.adaptive))
+    return trained
 
 
 def read_stored(path: Path) -> dict[str, Any]:

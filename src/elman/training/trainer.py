@@ -14,6 +14,7 @@ from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
 from elman.threads import suited_threads
+from elman.training.averaging import Averaging
 from elman.training.batches import Lanes, Wrap
 from elman.training.clipping import global_norm, merge_shared, norm_scale
 from elman.training.cuda_graph import GraphStep, graph_step
@@ -22,13 +23,15 @@ from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, P
 from elman.training.schedules import Constant, Schedule
 
 TOKENS_PER_VALIDATION_LANE = 5_000  # enough that a lane's fresh start does not show
+PROBE = 50  # one part in so many of the validation text tells how long the whole will take
 
 
 class RnnlmTrainer:
     """Trains a model that has ``forward(xs, ts)``, ``backward(dout)``, ``params``, ``grads``, ``reset_state``.
 
     ``ppl_list`` holds the training perplexities; `stop` ends `fit` after the block in hand, and another
-    `fit` goes on from there.
+    `fit` goes on from there. ``averaging`` may be set to one of `elman.training.averaging`: the validation
+    text is then read with the average, which ``averaging.applied(model.params)`` gives later on.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer) -> None:
@@ -36,8 +39,10 @@ class RnnlmTrainer:
         self.optimizer = optimizer
         self.progress = Progress()
         self.schedule: Schedule = Constant()
+        self.averaging = Averaging()
         self.stopped = False
         self._graph: GraphStep | None = None  # the whole step, on a GPU
+        self._validation_seconds = 0.0  # what the next validation will take, as the last one did
 
     @property
     def ppl_list(self) -> list[float]:
@@ -88,7 +93,7 @@ class RnnlmTrainer:
                 state of a lane that is only ever carried on may never come near them.
             schedule: factor on the optimizer's learning rate; constant unless given.
             max_iterations: end after so many blocks in all.
-            time_budget: end after so many seconds of training in all.
+            time_budget: end after so many seconds of training in all, the last validation included.
             valid: ids of a validation text, evaluated after each epoch, in up to N lanes side by side.
             eos: the end-of-line id from which the validation text's first token is predicted.
             patience: end after so many epochs in a row without a better perplexity.
@@ -118,8 +123,13 @@ class RnnlmTrainer:
         before, began = progress.seconds, time.perf_counter()
         base_lr = self.optimizer.lr
 
+        def deadline() -> float:
+            """Return when to stop, so that a validation still fits into the budget."""
+            budget = math.inf if time_budget is None else time_budget
+            return budget - min(self._validation_seconds, budget / 2)
+
         def in_time() -> bool:
-            return time_budget is None or progress.seconds < time_budget
+            return progress.seconds < deadline()
 
         def goes_on() -> bool:
             patient = patience is None or progress.epochs_without_gain < patience
@@ -130,13 +140,18 @@ class RnnlmTrainer:
             largest = batch_size * time_size * max(p.size for p in self.model.params)
         self._graph = graph_step(self.model, self.optimizer, max_grad, max_value, reduction)
         with suited_threads(largest), self._afterwards(base_lr):
+            if time_budget is not None and valid is not None and not self._validation_seconds:
+                share = max(1, len(valid) // PROBE)
+                for _ in range(2):  # the first fills buffers and caches
+                    self._validate(valid[:share], self._validation_lanes(valid, batch_size), eos)
+                self._validation_seconds *= len(valid) / share
             while goes_on():
-                done = max(
-                    progress.iteration / blocks, progress.seconds / time_budget if time_budget else 0.0
-                )
+                done = max(progress.iteration / blocks, progress.seconds / deadline())
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
+                self.averaging.progress(done)
                 with np.errstate(all="ignore"):  # what overflows is found in the loss and the norm
                     loss, norm = self._train_on_block(lanes, fresh_at, reduction, max_grad, max_value)
+                self.averaging.update(self.model.params)
                 progress.seconds = before + time.perf_counter() - began
                 interval = self._count(loss, lanes, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
@@ -147,6 +162,8 @@ class RnnlmTrainer:
                     progress.seconds = before + time.perf_counter() - began
                 for event in (*events, block):
                     on_event(event)
+        if time_budget is not None and not in_time():
+            progress.seconds = max(progress.seconds, time_budget)  # what was set aside counts as used
 
     @contextlib.contextmanager
     def _afterwards(self, base_lr: float) -> Iterator[None]:
@@ -250,14 +267,16 @@ class RnnlmTrainer:
         perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
         measured, valid_perplexity = perplexity, None
         if valid is not None:
-            lanes = max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_LANE))
-            measured = valid_perplexity = evaluate(self.model, valid, eos=eos, lanes=lanes).perplexity_known
+            lanes = self._validation_lanes(valid, batch_size)
+            with self.averaging.applied(self.model.params):
+                measured = valid_perplexity = self._validate(valid, lanes, eos)
         improved = measured < progress.best_perplexity
         if improved:
             progress.best_perplexity = measured
         if whole:
             progress.epochs_without_gain = 0 if improved else progress.epochs_without_gain + 1
             self.schedule.epoch_end(measured)
+            self.averaging.epoch_end(measured)
             if eval_interval is None:
                 progress.ppl_list.append(perplexity)
             progress.epoch, progress.block_in_epoch, progress.epoch_nll = epoch, 0, 0.0
@@ -270,6 +289,17 @@ class RnnlmTrainer:
             self.optimizer.lr,
             progress.seconds,
         )
+
+    def _validate(self, valid: NDArray[Any], lanes: int, eos: int | None) -> float:
+        """Return the perplexity of known tokens; note how long it took."""
+        began = time.perf_counter()
+        found = evaluate(self.model, valid, eos=eos, lanes=lanes)
+        self._validation_seconds = time.perf_counter() - began
+        return found.perplexity_known
+
+    @staticmethod
+    def _validation_lanes(valid: NDArray[Any], batch_size: int) -> int:
+        return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_LANE))
 
     def plot(self, path: str | None = None) -> Any:
         """Draw ``ppl_list`` with matplotlib and return the figure; save it where a path is given."""

@@ -1,0 +1,137 @@
+"""Train the recipes and print what they reach: `python benchmarks/recipes.py [NAME ...] [-o FOLDER]`.
+
+Every figure is made by the commands that stand above it, run in FOLDER. A run that is there already is gone on with,
+or only measured. Corpora come from $ELMAN_DATA; a recipe whose corpus is not there is skipped, saying so. All of
+them together take about six hours on two cores.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CORPORA = os.environ.get("ELMAN_DATA", "")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The commands that train a model, measure it and let it write; ``prepare`` makes the texts they name."""
+
+    train: str
+    measure: tuple[str, ...]
+    sample: str = ""
+    needs: str = "ptb/ptb.train.txt"
+    prepare: Callable[[Path], None] = lambda path: None
+
+
+def hold_out(path: Path) -> None:
+    """Write the first 90 % and the last 10 % of a text's characters to NAME-train.txt and NAME-test.txt."""
+    text = path.read_text(encoding="utf-8")
+    cut = int(len(text) * 0.9)
+    name = path.parent.name
+    Path(f"{name}-train.txt").write_text(text[:cut], encoding="utf-8")
+    Path(f"{name}-test.txt").write_text(text[cut:], encoding="utf-8")
+
+
+def without_margins(path: Path) -> None:
+    """Write the three texts of PTB without the blanks at both ends of their lines, as ptb-chars-SPLIT.txt."""
+    for split in ("train", "valid", "test"):
+        lines = path.with_name(f"ptb.{split}.txt").read_text(encoding="utf-8").splitlines()
+        text = "".join(line.strip() + "\n" for line in lines)
+        Path(f"ptb-chars-{split}.txt").write_text(text, encoding="utf-8")
+
+
+def on_ptb(recipe: str) -> Trial:
+    return Trial(
+        f"elman train ptb --recipe {recipe} -o {recipe}",
+        (f"elman eval {recipe} ptb --split valid", f"elman eval {recipe} ptb"),
+        f"elman generate {recipe} --length 60 --temperature 0.8 --seed 1",
+    )
+
+
+def held_out(recipe: str, name: str, file: str, options: str = "") -> Trial:
+    return Trial(
+        f"elman train {name}-train.txt --valid auto --recipe {recipe} {options}-o {recipe}-{name}",
+        (f"elman eval {recipe}-{name} {name}-test.txt",),
+        f"elman generate {recipe}-{name} --length 300 --temperature 0.8 --seed 1",
+        f"{name}/{file}",
+        hold_out,
+    )
+
+
+TRIALS: dict[str, Trial] = {}
+
+
+def run(command: str) -> str:
+    """Run a command line; return what it prints on standard output."""
+    print(f"$ {command}", file=sys.stderr, flush=True)
+    words = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(f"{command}: exit code {done.returncode}")
+    return done.stdout
+
+
+def train(command: str) -> None:
+    """Train, or go on where an earlier call of this program was interrupted."""
+    folder = shlex.split(command)[-1]
+    begun = Path(folder, "last.safetensors").exists() or Path(folder, "model.safetensors").exists()
+    if not begun:
+        run(f"{command} -q")
+    elif Path(folder, "last.safetensors").exists():
+        run(f"elman train --resume {folder} -q")
+
+
+def describe_training(folder: str) -> str:
+    """Return in words how long the run took."""
+    lines = Path(folder, "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    epochs = [line for line in map(json.loads, lines) if line["kind"] == "epoch"]
+    return f"{epochs[-1]['epoch']} epochs, {epochs[-1]['seconds'] / 60:.1f} min" if epochs else "counted"
+
+
+def show(trial: Trial) -> None:
+    """Make the trial's run and print its figures."""
+    train(trial.train)
+    folder = shlex.split(trial.train)[-1]
+    print(f"`{trial.train}` ({describe_training(folder)})\n")
+    print("| command | perplexity | bits per character | tokens | unknown |\n|" + " --- |" * 5)
+    for command in trial.measure:
+        found: dict[str, Any] = json.loads(run(f"{command} --json"))
+        known = f"{found['perplexity_known_tokens']:.2f} (known)"
+        perplexity = known if found["perplexity"] is None else f"{found['perplexity']:.2f}"
+        bits = "–" if found["bits_per_char"] is None else f"{found['bits_per_char']:.3f}"
+        cells = (f"`{command}`", f"{perplexity} per {found['unit']}", bits, f"{found['tokens']:,}")
+        print(f"| {' | '.join(cells)} | {found['unknown_tokens']:,} |", flush=True)
+    if trial.sample:
+        print(f"\n`{trial.sample}`:\n\n```\n{run(trial.sample).rstrip()}\n```")
+    print(flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(TRIALS)}; all of them unless given")
+    parser.add_argument("-o", "--output", type=Path, default=Path("recipes"), help="where the runs are")
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in TRIALS]:
+        parser.error(f"no recipe {unknown[0]!r}; choose from {', '.join(TRIALS)}")
+    given.output.mkdir(parents=True, exist_ok=True)
+    os.chdir(given.output)
+    for name in given.names or TRIALS:
+        print(f"## {name}\n")
+        trial = TRIALS[name]
+        corpus = Path(CORPORA, trial.needs)
+        if not CORPORA or not corpus.is_file():
+            print(f"(skipped: $ELMAN_DATA/{trial.needs} is not there)\n")
+            continue
+        trial.prepare(corpus)
+        show(trial)
+
+
+if __name__ == "__main__":
+    main()

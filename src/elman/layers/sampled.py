@@ -1,0 +1,136 @@
+"""Sampled softmax: training over a large vocabulary with the scores of a few thousand words a block.
+
+Every block draws a set C of candidates: word j is in it with probability p_j, each by itself, or because it is
+one of the block's targets. Given C, the chance that y is the target is proportional to P(y | h) / p_y, so that
+
+    loss = -ln softmax(h·W_j + b_j - ln p_j over j in C)[y]
+
+has its least mean where softmax(h·W + b) over all V words is P(y | h): what is trained is the full softmax, with
+which the model is evaluated. The loss itself is lower than that of the full softmax: to tell the target from a few
+words is easier than from all.
+
+Source: S. Jean, K. Cho, R. Memisevic and Y. Bengio, ACL 2015; candidates drawn one by one, with one set for all
+rows of a block, are ours, as is counting the targets of the block among the draws.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.arrays import Array, as_ids, is_torch, time_major
+from elman.crew import Task
+from elman.errors import ConfigError
+from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.softmax import check_targets
+
+FLATTENED = 0.75  # the power of the words' counts that they are drawn by: the rare ones a little more often
+ROUNDED_TO = 512  # words, to which the room for candidates is rounded up: blocks differ, arrays should not
+NEVER = -1e30  # the bias of a column that holds no candidate: the exponential of its score is 0
+
+
+class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
+    """A TimeAffineSoftmaxWithLoss that, while ``train_flg``, scores a sample of the vocabulary.
+
+    Args:
+        full: the layer whose weights and gradients it takes over; without ``train_flg`` it is that layer.
+        counts: how often each word (V,) stands in the training text.
+        candidates: how many words are drawn on average, besides the block's targets.
+        rng: draws them.
+
+    Raises:
+        ConfigError: there are not fewer candidates than words, or the weights are torch's.
+    """
+
+    def __init__(
+        self,
+        full: TimeAffineSoftmaxWithLoss,
+        counts: NDArray[np.integer],
+        candidates: int,
+        rng: np.random.Generator,
+    ) -> None:
+        W, b = full.params
+        if is_torch(W):
+            raise ConfigError(
+                "the sampled softmax works on NumPy's arrays; take --backend numpy, or --softmax full"
+            )
+        if not 0 < candidates < len(b):
+            raise ConfigError(
+                f"the sampled softmax needs fewer candidates than the vocabulary's {len(b):,} words, got "
+                f"{candidates:,}; take --softmax full"
+            )
+        super().__init__(W, b, full.grads[0], full.ignore_label)
+        self.params, self.grads = full.params, full.grads
+        self.rng = rng
+        self.share = np.maximum(counts, 1) / np.maximum(counts, 1).sum()  # of the text, (V,)
+        self.drawn = inclusion_probabilities(self.share**FLATTENED, candidates)  # (V,)
+        self._inner: dict[int, TimeAffineSoftmaxWithLoss] = {}  # by room for candidates
+
+    def begin(self, xs: Array, ts: Array) -> None:
+        """Take xs (N, T, H), which need not be filled yet, and ts; draw the candidates."""
+        if not self.train_flg:
+            super().begin(xs, ts)
+            return
+        W, b = self.params
+        ids = time_major(as_ids(ts, W))  # (T, N)
+        targets, counted, count = check_targets(ids, self.ignore_label, len(b))
+        chosen = self.rng.random(len(b)) < self.drawn  # (V,)
+        chosen[targets[counted]] = True
+        self.candidates = np.flatnonzero(chosen)  # (C,)
+        within = (np.cumsum(chosen) - 1)[targets]  # places among the candidates
+        within[~counted] = self.ignore_label
+        self._now = self._room(len(self.candidates))
+        columns, biases = self._now.params
+        C = len(self.candidates)
+        columns.T[:C] = W.T[self.candidates]
+        columns.T[C:] = 0
+        biases[:C] = b[self.candidates] - self._log_inclusion(count)
+        biases[C:] = NEVER
+        self._now.begin(xs, within.T)
+
+    def tasks(self, after: Callable[[int], Sequence[Task]] = lambda row: ()) -> list[Task]:
+        """Return the block's work; ``after`` names the tasks that fill the rows up to one, not included."""
+        return self._now.tasks(after) if self.train_flg else super().tasks(after)
+
+    def end(self) -> float:
+        """Return the loss, once all tasks are done; the gradient of words that are no candidates is 0."""
+        if not self.train_flg:
+            return super().end()
+        loss = self._now.end()
+        C = len(self.candidates)
+        for grad, found in zip(self.grads, self._now.grads, strict=True):
+            grad[...] = 0
+            grad.T[self.candidates] = found.T[:C]
+        return loss
+
+    def backward(self, dout: float = 1.0) -> Array:
+        """Return dxs (N, T, H), with it and the gradients of W and b scaled by dout."""
+        self._dxs = self._now.backward()
+        return super().backward(dout)
+
+    def _room(self, candidates: int) -> TimeAffineSoftmaxWithLoss:
+        """Return a layer with columns for at least so many candidates."""
+        W, b = self.params
+        room = -(-candidates // ROUNDED_TO) * ROUNDED_TO
+        if room not in self._inner:
+            columns, biases = np.empty((room, W.shape[0]), W.dtype).T, np.empty(room, b.dtype)
+            gradient = np.empty((room, W.shape[0]), W.dtype).T
+            self._inner[room] = TimeAffineSoftmaxWithLoss(columns, biases, gradient, self.ignore_label)
+        return self._inner[room]
+
+    def _log_inclusion(self, rows: int) -> NDArray[np.float64]:
+        """Return ln p of the candidates (C,): drawn, or one of so many rows' targets."""
+        absent = (1 - self.drawn[self.candidates]) * (1 - self.share[self.candidates]) ** rows
+        logs: NDArray[np.float64] = np.log1p(-absent)
+        return logs
+
+
+def inclusion_probabilities(weights: NDArray[np.float64], expected: int) -> NDArray[np.float64]:
+    """Return p (V,) = 1 - exp(-λ·weight), with λ such that Σp is the expected number of words drawn."""
+    low, high = 0.0, 1.0
+    while (1 - np.exp(-high * weights)).sum() < expected:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 - np.exp(-middle * weights)).sum() < expected else (low, middle)
+    return 1 - np.exp(-high * weights)

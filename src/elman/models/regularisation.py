@@ -1,0 +1,103 @@
+"""What keeps a recurrent language model from learning its training text by heart; of no matter once it is trained."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from elman.errors import ConfigError
+from elman.layers.dropout import Span, TimeDropout
+from elman.layers.penalty import TimeActivationPenalty, TimeTemporalPenalty
+from elman.layers.weight_dropout import WeightDropout
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """How to train a `RecurrentLM`, beside its ``dropout``; by default nothing more than that.
+
+    Args:
+        dropout_mask: "step": other units are dropped at every step; "block": the same through a block.
+        input_dropout: the share dropped of the word vectors; None: ``dropout``.
+        output_dropout: the share dropped of what the last layer hands to the output; None: ``dropout``.
+        embedding_dropout: the share of words dropped in a block, wherever they stand in it.
+        recurrent_dropout: the share dropped of every layer's Wh in a block (DropConnect).
+        activation_penalty: α of `TimeActivationPenalty`, after the last layer's dropout.
+        temporal_penalty: β of `TimeTemporalPenalty`, before it.
+
+    Sources: Y. Gal and Z. Ghahramani, NIPS 2016 (one mask through time, words dropped);
+    S. Merity, N. S. Keskar and R. Socher, ICLR 2018 (a rate for each place, and all of it together);
+    those of the layers stand there.
+
+    Raises:
+        ConfigError: a share is not in [0, 1), a penalty is negative, or the mask is for neither.
+    """
+
+    dropout_mask: Span = "step"
+    input_dropout: float | None = None
+    output_dropout: float | None = None
+    embedding_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    activation_penalty: float = 0.0
+    temporal_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dropout_mask not in get_args(Span):
+            raise ConfigError(f"dropout_mask must be 'step' or 'block', got {self.dropout_mask!r}")
+        for name in ("input_dropout", "output_dropout"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share < 1:
+                raise ConfigError(f"{name} must be in [0, 1), or None: as dropout; got {share}")
+        for name in ("embedding_dropout", "recurrent_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for name in ("activation_penalty", "temporal_penalty"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be at least 0, and finite; got {getattr(self, name)}")
+
+    def around(
+        self,
+        embedding: Any,
+        recurrent: Sequence[Any],
+        dropout: float,
+        rng: np.random.Generator,
+        one_hot: bool = False,
+    ) -> list[Any]:
+        """Return these layers, in order, with those between them that regularise; a one-hot input is not dropped.
+
+        Raises:
+            ConfigError: a one-hot input is to be dropped.
+        """
+        if one_hot and self.input_dropout:
+            raise ConfigError(
+                f"input_dropout {self.input_dropout} is of word vectors, but the input is one-hot (wordvec 0); "
+                "take embedding_dropout to leave out words, or leave it out"
+            )
+        ends = self.input_dropout, self.output_dropout
+        first, last = (dropout if share is None else share for share in ends)
+        self._drop_weights(embedding, recurrent, rng)
+        layers = [embedding]
+        before = [0.0 if one_hot else first, *[dropout] * (len(recurrent) - 1)]
+        for rnn, share in zip(recurrent, before, strict=True):
+            layers += [*self._dropping(share, rng), rnn]
+        if self.temporal_penalty:
+            layers.append(TimeTemporalPenalty(self.temporal_penalty))
+        layers += self._dropping(last, rng)
+        if self.activation_penalty:
+            layers.append(TimeActivationPenalty(self.activation_penalty))
+        return layers
+
+    def _drop_weights(self, embedding: Any, recurrent: Sequence[Any], rng: np.random.Generator) -> None:
+        if self.embedding_dropout:
+            (W,) = embedding.params
+            embedding.dropout = WeightDropout(self.embedding_dropout, (len(W), 1), rng)
+        if self.recurrent_dropout:
+            for rnn in recurrent:
+                rnn.dropout = WeightDropout(self.recurrent_dropout, tuple(rnn.Wh.shape), rng)
+
+    def _dropping(self, share: float, rng: np.random.Generator) -> list[Any]:
+        return [TimeDropout(share, rng, self.dropout_mask)] if share else []
+
+
+NONE = Regularisation()

@@ -1,0 +1,214 @@
+"""Language models with a fixed window: CBOW and the neural probabilistic language model."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from elman.arrays import Array, as_ids, as_number, as_rows, time_major, to_numpy, zeros
+from elman.backend import Backend
+from elman.errors import ShapeError
+from elman.layers import TimeAffineSoftmaxWithLoss, TimeDropout
+from elman.layers.output import log_probs, target_log_probs
+from elman.layers.window import TimePaddedEmbedding
+from elman.models.base import Ids, LogProbs, Mask
+from elman.models.ids import checked_ids, checked_mask
+from elman.models.past import BEFORE_TEXT, Past
+from elman.models.weights import Weight, draw_weights
+
+
+class WindowLM:
+    """P(next word | the last k words): what `CBOW` and `NPLM` share; trained by ``forward`` and ``backward``.
+
+    Where the text had not begun, a place of the window holds a vector of zeros. Within training the last k words of
+    every lane are carried from block to block, so that windows reach back into the block before; the LanguageModel
+    calls read with layers of their own on the same weights, without dropout.
+
+    Args:
+        window: k, the words that the next one is predicted from.
+        plan: shapes and scales of the weights.
+        dropout: the share dropped of the word vectors and of what the output sees.
+        tie_weights: use the word vectors as the output matrix too (needs both to be of one width).
+        rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
+        weight_scale: see `draw_weights`.
+        dtype: float32, or float64 for proofs.
+        weights: named weights to use (not copied) instead of drawn ones.
+        backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
+    """
+
+    kind: ClassVar[str]
+    ranks = None  # an adaptive softmax, which would have them, is for recurrent models
+
+    def __init__(
+        self,
+        window: int,
+        plan: dict[str, Weight],
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+        rng: np.random.Generator | None = None,
+        *,
+        weight_scale: float | None = None,
+        dtype: DTypeLike = np.float32,
+        weights: Mapping[str, Array] | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        if weights is None:
+            weights = draw_weights(plan, weight_scale, rng, dtype)
+        self.backend = Backend.of(weights) if backend is None else backend
+        self.weights = {name: self.backend.place(weight) for name, weight in weights.items()}
+        self.window, self.dropout, self.tie_weights = window, dropout, tie_weights
+        self.dropout_rng = rng if rng is not None else np.random.default_rng()
+
+        self.embedding = TimePaddedEmbedding(self.weights["embedding"], tied=tie_weights)
+        self._reader: list[Any] = [TimePaddedEmbedding(self.weights["embedding"]), *self._hidden_layers()]
+        drop = [TimeDropout(dropout, self.dropout_rng) for _ in range(2)] if dropout else []
+        self.layers: list[Any] = [self.embedding, *drop[:1], *self._hidden_layers(), *drop[1:]]
+        dW = self.embedding.grads[0].T if tie_weights else None
+        self.loss_layer = TimeAffineSoftmaxWithLoss(*self.loss_weights, dW)
+        self._past: NDArray[np.int64] | None = None  # (N, k)
+
+        pairs = [p for layer in self.layers for p in zip(layer.params, layer.grads, strict=True)]
+        own = slice(1 if tie_weights else 0, None)  # a tied output matrix is the embedding's already
+        pairs += [*zip(self.loss_layer.params, self.loss_layer.grads, strict=True)][own]
+        self.params: list[Array] = [param for param, _ in pairs]
+        self.grads: list[Array] = [grad for _, grad in pairs]
+
+    def _hidden_layers(self) -> list[Any]:
+        """Return new layers on the model's weights that make the hidden representation of every window."""
+        raise NotImplementedError
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return int(self.weights["embedding"].shape[0])
+
+    @property
+    def wordvec_size(self) -> int:
+        """D."""
+        return int(self.weights["embedding"].shape[1])
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What the constructor needs to build a model of the same shape."""
+        return {
+            "vocab_size": self.vocab_size,
+            "wordvec_size": self.wordvec_size,
+            "window": self.window,
+            "dropout": self.dropout,
+            "tie_weights": self.tie_weights,
+        }
+
+    # Training
+
+    def forward(self, xs: Array, ts: Array) -> float:
+        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T) and the words carried over."""
+        text = self._text_with_past(xs)
+        with self.backend.training():
+            hs: Array = text[:, 1:]  # the window of the first target ends in the first of xs
+            for layer in self.layers:
+                hs = layer.forward(hs)
+            loss: float = as_number(self.loss_layer.forward(hs, ts))
+        self._past = text[:, text.shape[1] - self.window :]
+        return loss
+
+    def backward(self, dout: float = 1.0) -> None:
+        """Write the gradients of dout·loss: all of them, for a window does not reach beyond what was read."""
+        with self.backend.training():
+            dhs = self.loss_layer.backward(dout)
+            for layer in reversed(self.layers):
+                dhs = layer.backward(dhs)
+
+    @property
+    def grad_rows(self) -> list[Array | None]:
+        """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
+        return [self.embedding.rows, *[None] * (len(self.grads) - 1)]
+
+    def train_mode(self, train_flg: bool = True) -> None:
+        """Switch dropout, and the gradients made in `forward`, on or off."""
+        for layer in (*self.layers, self.loss_layer):
+            if hasattr(layer, "train_flg"):
+                layer.train_flg = train_flg
+
+    def reset_state(self, lanes: Ids | None = None) -> None:
+        """Forget the carried words, of these lanes or of all: the next block's text begins there."""
+        if lanes is None or self._past is None:
+            self._past = None
+        else:
+            self._past = self._past.copy()
+            self._past[lanes] = BEFORE_TEXT
+
+    def carried_state(self) -> Past | None:
+        """Return the last words before the next training block; None where none was read."""
+        return None if self._past is None else Past.of(self._past)
+
+    def carry(self, state: Past | None) -> None:
+        """Let the next training block go on after ``state``; None: its text begins there."""
+        self._past = None if state is None else state.array(self.window)
+
+    def _text_with_past(self, xs: Array) -> NDArray[np.int64]:
+        """Return the carried words and xs (N, T): (N, k + T)."""
+        ids = checked_ids(to_numpy(xs), len(xs), self.vocab_size)
+        past = self._past
+        if past is None:
+            past = np.full((len(ids), self.window), BEFORE_TEXT, np.int64)
+        if len(past) != len(ids):
+            raise ShapeError(
+                f"the words carried are of {len(past)} lanes but this block has {len(ids)}; "
+                "call reset_state() before changing the number of lanes"
+            )
+        return np.concatenate([past, ids], axis=1)
+
+    # LanguageModel
+
+    def start(self, lanes: int = 1) -> Past:
+        """Return the state of having read nothing, for N lanes."""
+        return Past(((BEFORE_TEXT,) * self.window,) * lanes)
+
+    def feed(self, ids: Ids, state: Past) -> Past:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        return self._read(ids, state)[1]
+
+    def next_log_probs(self, state: Past) -> LogProbs:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        with self.backend.reading():
+            return np.array(to_numpy(log_probs(self._rows(state.array(self.window)), *self.loss_weights)))
+
+    def target_log_probs(self, ids: Ids, state: Past, counted: Mask | None = None) -> tuple[LogProbs, Past]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
+        """
+        text, after = self._read(ids, state)
+        N, T = len(text), text.shape[1] - self.window
+        places = np.arange(T * N)
+        if counted is not None:
+            (places,) = np.nonzero(checked_mask(counted, (N, T)).T.reshape(-1))
+        with self.backend.reading():
+            rows = self._rows(text[:, :-1])  # (T·N, H)
+            targets, chosen = (
+                as_ids(time_major(text[:, self.window :]).reshape(-1), rows),
+                zeros((T * N,), rows),
+            )
+            places = as_ids(places, rows)
+            chosen[places] = target_log_probs(rows[places], targets[places], *self.loss_weights)
+        return np.array(to_numpy(chosen.reshape(T, N).T)), after
+
+    @property
+    def loss_weights(self) -> tuple[Array, Array]:
+        """W (H, V) and b (V,) of the output."""
+        W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
+        return W, self.weights["output.b"]
+
+    def _read(self, ids: Ids, state: Past) -> tuple[NDArray[np.int64], Past]:
+        """Return the words of the state and then ids, (N, k + T), and the state after them."""
+        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        text = np.concatenate([state.array(self.window), ids], axis=1)
+        return text, Past.of(text[:, ids.shape[1] :])
+
+    def _rows(self, text: NDArray[np.int64]) -> Array:
+        """Return the hidden representation (T·N, H) of the T windows of text (N, k - 1 + T)."""
+        hs: Array = text
+        for layer in self._reader:
+            hs = layer.forward(hs)
+        return as_rows(time_major(hs))

@@ -1,0 +1,97 @@
+"""The end of a text, held out to validate on."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import TextError
+from elman.text.id_cache import Stamp, stamps_of
+from elman.text.storage import writing
+from elman.text.stream import Piece, read_pieces
+from elman.text.tokenizers import EOS, Tokenizer
+from elman.text.vocabulary import code_points
+
+SHARE = 0.05
+MOST_ENDS = 1 << 16  # line ends remembered; of more, every other one is forgotten, the oldest most often
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A text of so many ``tokens``, of which the first ``learnt`` are learnt from and the rest is held out."""
+
+    tokens: int
+    learnt: int
+
+
+class _Record(msgspec.Struct):
+    stamps: list[Stamp]
+    cut: Cut
+
+
+def hold_out(
+    sources: Sequence[Path],
+    tokenizer: Tokenizer,
+    *,
+    cache: Path | None,
+    encoding: str = "utf-8",
+    max_tokens: int | None = None,
+) -> Cut:
+    """Return where to cut the files' text, or its first ``max_tokens``, so that the last 5 % are held out.
+
+    The cut is at the end of a line, so that somewhat more may be held out; but within a line where the last
+    one is more than half of the text. Memory does not grow with the text. ``cache`` is a folder that keeps
+    the cut for the same files, unchanged in size and time. Raises TextError for a text of fewer than two
+    tokens, and for files that cannot be read.
+    """
+    stamps = stamps_of(sources)
+    kept = None
+    if cache is not None:
+        settings = [[path for path, *_ in stamps], tokenizer.level, tokenizer.lower, encoding, max_tokens]
+        kept = cache / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:24]}.cut.json"
+        if (cut := _load(kept, stamps)) is not None:
+            return cut
+    cut = _cut(*_count(read_pieces(sources, tokenizer, encoding, max_tokens, lambda count: None)))
+    if cut.learnt == 0:
+        raise TextError(
+            f"{sources[0]} is too short to hold out a part of it: it has {cut.tokens} tokens; give more text, or "
+            "name a validation text by --valid"
+        )
+    if kept is not None:
+        with writing(kept) as file:
+            file.write(msgspec.json.encode(_Record(stamps, cut)))
+    return cut
+
+
+def _load(path: Path, stamps: list[Stamp]) -> Cut | None:
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=_Record)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return record.cut if record.stamps == stamps else None
+
+
+def _count(pieces: Iterable[Piece]) -> tuple[int, NDArray[np.int64]]:
+    """Return the number of tokens, and the positions after tokens that end lines, not all of them in a long text."""
+    tokens, ends = 0, np.empty(0, np.int64)
+    for piece in pieces:
+        ends = np.append(ends, tokens + 1 + _newlines(piece))
+        tokens += len(piece.tokens)
+        while len(ends) > MOST_ENDS:
+            ends = ends[::2]
+    return tokens, ends
+
+
+def _newlines(piece: Piece) -> NDArray[np.int64]:
+    if piece.tokens is piece.text:
+        return np.flatnonzero(code_points(piece.text) == ord("\n"))
+    return np.array([k for k, token in enumerate(piece.tokens) if token == EOS], np.int64)
+
+
+def _cut(tokens: int, ends: NDArray[np.int64]) -> Cut:
+    latest = max(0, tokens - max(1, int(tokens * SHARE)))
+    whole_lines = int(ends[ends <= latest].max(initial=0))
+    return Cut(tokens, whole_lines if 2 * whole_lines >= tokens else latest)

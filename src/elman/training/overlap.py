@@ -1,0 +1,108 @@
+"""A validation text that stands in the training text measures what was learnt by heart: it is found out here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.text.corpus import Corpus
+from elman.text.pages import let_go
+
+LEAST = {"word": 5, "char": 20, "byte": 20}  # tokens of a line that says more than a name or a "yes"
+CHUNK = 1 << 20  # ids at a time
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Of ``lines`` distinct lines of a validation text, not counting short ones, ``found`` are in the training text."""
+
+    found: int
+    lines: int
+
+    @property
+    def most(self) -> bool:
+        """Whether more than half of them are."""
+        return 2 * self.found > self.lines
+
+
+def overlap(train: Corpus, valid: Corpus, level: str) -> Overlap:
+    """Compare two texts in one vocabulary, line by line; the training text is read once, in flat memory.
+
+    Lines are compared by 64-bit hashes of their ids, those of at least LEAST[level] known tokens. Reading
+    ends where more than half of the lines are found.
+    """
+    eol, longest = _end_of_line(train), _longest_line(valid.ids, _end_of_line(train))
+    lines = _Lines(eol, train.vocabulary.unknown_id, LEAST[level], max(CHUNK, longest + 1))
+    wanted: Hashes = np.unique(np.concatenate([np.empty(0, np.uint64), *lines.hashes(valid.ids)]))
+    found = np.zeros(len(wanted), np.bool_)
+    for hashes in lines.hashes(train.ids) if len(wanted) else ():
+        places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+        found[places[wanted[places] == hashes]] = True
+        if 2 * np.count_nonzero(found) > len(wanted):
+            break
+    return Overlap(int(np.count_nonzero(found)), len(wanted))
+
+
+def is_blank(corpus: Corpus) -> bool:
+    """Tell whether a text holds nothing but ends of lines."""
+    eol = _end_of_line(corpus)
+    chunks = (corpus.ids[k : k + CHUNK] for k in range(0, len(corpus.ids), CHUNK))
+    return eol is not None and all((chunk == eol).all() for chunk in chunks)
+
+
+def _end_of_line(corpus: Corpus) -> int | None:
+    return corpus.vocabulary.eos_id
+
+
+def _longest_line(ids: NDArray[Any], eol: int | None) -> int:
+    ends = np.flatnonzero(ids == eol) if eol is not None else np.empty(0, np.intp)
+    return int(np.diff(ends, prepend=-1, append=len(ids)).max())
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """How a text is read line by line: ``size`` ids at a time, leaving out lines that are longer."""
+
+    eol: int | None
+    unknown: int
+    least: int
+    size: int
+
+    def hashes(self, ids: NDArray[Any]) -> Iterator[Hashes]:
+        """Yield the hashes of the lines, chunk by chunk."""
+        start, whole = 0, True  # whether a line begins at start
+        while start < len(ids):
+            chunk = np.asarray(ids[start : start + self.size])
+            ends = np.flatnonzero(chunk == self.eol) if self.eol is not None else np.empty(0, np.intp)
+            if start + self.size >= len(ids) and (not len(ends) or ends[-1] + 1 < len(chunk)):
+                ends = np.append(ends, len(chunk))
+            if len(ends):
+                starts = np.append(0, ends[:-1] + 1)
+                yield self._hashes(chunk, starts[not whole :], ends[not whole :])
+            start += int(ends[-1]) + 1 if len(ends) else self.size
+            whole = bool(len(ends))
+            let_go(ids)
+
+    def _hashes(self, ids: NDArray[Any], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Hashes:
+        """Return a hash of every line ids[start:end]: the sum of what its ids and their places are mixed to."""
+        long = ends - starts >= self.least
+        starts, lengths = starts[long], (ends - starts)[long]
+        if not len(starts):
+            return np.empty(0, np.uint64)
+        firsts = np.append(0, np.cumsum(lengths)[:-1])
+        places = np.arange(int(lengths.sum())) - np.repeat(firsts, lengths)
+        chosen = ids[np.repeat(starts, lengths) + places].astype(np.int64)
+        mixed = _mix(chosen.view(np.uint64) + (places.astype(np.uint64) << np.uint64(32)))
+        known = np.add.reduceat((chosen != self.unknown).astype(np.intp), firsts)
+        return np.add.reduceat(mixed, firsts)[known >= self.least]
+
+
+def _mix(x: Hashes) -> Hashes:
+    """Return 64 bits that each depend on all of x (the finaliser of SplitMix64)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,68 @@
+"""Runs with a sampled softmax: the model is a full one, and going on is bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from numpy.testing import assert_array_equal
+
+from elman.errors import ConfigError
+from elman.evaluation.perplexity import evaluate
+from elman.models.file import load, read_arrays
+from elman.training.run import TrainingRun
+from runs import in_parts, new_run, without_seconds
+from tiny import SENTENCE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "sgd", "lr": 0.5, "cell": "gru"},
+        {"optimizer": "adam", "cell": "lstm", "dropout": 0.3, "wordvec": 6, "tie_weights": True},
+    ],
+    ids=lambda options: options["optimizer"],
+)
+def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
+    more = {"softmax": "sampled", "candidates": 9, "valid": str(tmp_path / "valid.txt"), **options}
+    whole = new_run(tmp_path / "whole", **more)
+    whole.train()
+    parts = in_parts(new_run(tmp_path / "parts", **more), {1, 8, 9, 11, 26})
+    ours, theirs = (read_arrays(run.folder / "last.safetensors")[0] for run in (parts, whole))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert_array_equal(ours[name], theirs[name], err_msg=name)
+    assert without_seconds(parts.folder) == without_seconds(whole.folder)
+
+
+def test_it_learns_a_model_that_is_a_full_softmax(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", softmax="sampled", candidates=9, lr=0.02, epochs=40)
+    run.train()
+    model: Any = load(run.folder).model
+    assert model.hyperparameters == run.trainer.model.hyperparameters
+    assert "adaptive" not in model.hyperparameters
+    assert evaluate(model, run.corpora.train.ids, eos=run.text_model.start_id).perplexity < 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"candidates": 24}, "fewer candidates than the vocabulary's 24 words"),
+        ({"candidates": 9, "cutoffs": "4,9"}, "softmax is 'sampled'; add --softmax adaptive"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_begin_no_run(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        new_run(tmp_path / "run", softmax="sampled", **options)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_another_softmax_than_the_checkpoints_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", softmax="sampled", candidates=9)
+    path = run.folder / "config.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"sampled"', '"adaptive"'), encoding="utf-8")
+    with pytest.raises(ConfigError, match="says softmax = 'adaptive', but"):
+        TrainingRun.resume(run.folder)
