@@ -70,6 +70,11 @@ def test_two_runs_and_the_optimum_stand_in_one_picture(make: Make, tmp_path: Pat
     assert 5_000 < len(picture) < 500_000
 
 
+def test_a_training_curve_of_sampled_losses_says_so(make: Make, tmp_path: Path) -> None:
+    run = make("lstm", {**START, "options": {"softmax": "sampled"}}, interval(5, 30.0))
+    assert legend(plot_runs([run], tmp_path / "curve.png")) == ["lstm: training, on a sample of the words"]
+
+
 def test_without_intervals_the_epochs_are_the_training_curve(make: Make, tmp_path: Path) -> None:
     run = make("run", epoch(10, 15.0), epoch(20, 8.0))
     assert curves(plot_runs([run], tmp_path / "curve.png"))["run: training"] == [(10, 15.0), (20, 8.0)]
