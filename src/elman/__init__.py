@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from elman.generation import generate as generate
     from elman.gradcheck import check_gradients as check_gradients
     from elman.interop.arpa_writer import write_arpa as write_arpa
+    from elman.interop.onnx_writer import write_onnx as write_onnx
+    from elman.interop.torch import from_state_dict as from_state_dict
+    from elman.interop.torch import to_state_dict as to_state_dict
     from elman.layers import GRU as GRU
     from elman.layers import LSTM as LSTM
     from elman.layers import RNN as RNN
@@ -85,6 +88,8 @@ _HOMES = {
         "TimeSoftmaxWithLoss",
     ),
     "elman.interop.arpa_writer": ("write_arpa",),
+    "elman.interop.onnx_writer": ("write_onnx",),
+    "elman.interop.torch": ("from_state_dict", "to_state_dict"),
     "elman.models.base": ("LanguageModel", "State"),
     "elman.models.cache": ("CachedModel",),
     "elman.models.dynamic": ("DynamicModel",),

@@ -35,7 +35,7 @@ NO_TEXT = [
     ("empty.txt", "empty.txt is empty"),
     (
         "bytes.bin",
-        "bytes.bin: byte 0x80 at offset 127 is not utf-8; name the file's encoding with --encoding",
+        "bytes.bin: byte 0x80 at offset 127 (line 3) is not utf-8; name the file's encoding with --encoding",
     ),
     (
         "nul.bin",
@@ -43,7 +43,7 @@ NO_TEXT = [
     ),
     (
         "latin.txt",
-        "latin.txt: byte 0xe9 at offset 3 is not utf-8; name the file's encoding with --encoding (latin-1",
+        "latin.txt: byte 0xe9 at offset 3 (line 1) is not utf-8; name the file's encoding with --encoding (latin-1",
     ),
     (
         "gone.txt",
@@ -79,7 +79,7 @@ def test_what_is_no_text_cannot_be_measured(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("latin.txt", "latin.txt: byte 0xe9 at offset 3 is not utf-8"),
+        ("latin.txt", "latin.txt: byte 0xe9 at offset 3 (line 1) is not utf-8"),
         ("nul.bin", "nul.bin holds NUL bytes"),
         ("gone.txt", "gone.txt: there is no such file"),
         ("folder", "folder is a folder, not a file"),
@@ -93,7 +93,10 @@ def test_what_is_no_text_cannot_be_scored(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "standard input is empty"), (b"tom \xe9", "standard input: byte 0xe9 at offset 4 is not utf-8")],
+    [
+        (b"", "standard input is empty"),
+        (b"tom \xe9", "standard input: byte 0xe9 at offset 4 (line 1) is not utf-8"),
+    ],
 )
 def test_standard_input_is_named_as_such(
     refused: Refused, tmp_path: Path, runs: Path, content: bytes, message: str
@@ -104,7 +107,9 @@ def test_standard_input_is_named_as_such(
 
 
 def test_scoring_a_pipe_in_another_encoding_names_the_byte(refused: Refused, runs: Path) -> None:
-    assert "byte 0xe9 at offset 4 is not utf-8" in refused("score", runs / "word", stdin=b"tom \xe9\n")
+    assert "byte 0xe9 at offset 4 (line 1) is not utf-8" in refused(
+        "score", runs / "word", stdin=b"tom \xe9\n"
+    )
 
 
 def test_another_encoding_can_be_named(command: Any, texts: Path) -> None:

@@ -22,6 +22,7 @@ KEYS = {
     "unit",
     "perplexity",
     "perplexity_known_tokens",
+    "perplexity_per_word",
     "bits_per_token",
     "bits_per_char",
     "bits_per_byte",
@@ -31,6 +32,7 @@ KEYS = {
     "characters",
     "bytes",
     "lines",
+    "words",
     "nll_nats",
     "vocab_size",
     "end_of_line",
@@ -73,6 +75,9 @@ def test_the_numbers_follow_from_one_another(measured: Any, name: str, unit: str
     assert found["bits_per_token"] == pytest.approx(bits / tokens)
     assert found["bits_per_char"] == pytest.approx(bits / found["characters"])
     assert found["bits_per_byte"] == pytest.approx(bits / found["bytes"])
+    assert found["words"] == len(text.split())
+    per_word = found["nll_nats"] / (found["words"] + found["lines"])
+    assert math.log(found["perplexity_per_word"]) == pytest.approx(per_word)
 
 
 def test_the_numbers_are_those_of_the_library(measured: Any, runs: Path) -> None:

@@ -94,7 +94,7 @@ def test_another_text_is_compared_with(command: Any) -> None:
     other = "q q\n\nx y z y\nx y z x\n"
     arguments = ("generate", "run", "--greedy", "-n", 3)
     outcome = command(*arguments, "--novelty-text", "-", "--json", stdin=other.encode("utf-16"))
-    assert "byte 0xff at offset 0 is not utf-8" in outcome.err
+    assert "byte 0xff at offset 0 (line 1) is not utf-8" in outcome.err
     outcome = command(
         *arguments, "--novelty-text", "-", "--encoding", "utf-16", "--json", stdin=other.encode("utf-16")
     )

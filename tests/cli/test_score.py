@@ -191,7 +191,7 @@ def test_the_lines_before_a_wrong_byte_are_scored(command: Any, runs: Path) -> N
     assert outcome.code == 1
     assert len(rows(outcome.out)) == 16
     (line,) = outcome.err.splitlines()
-    assert "byte 0xe9 at offset 244 is not utf-8" in line
+    assert "byte 0xe9 at offset 244 (line 17) is not utf-8" in line
 
 
 def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """KenLM reads what we write, and scores what we score."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from elman import kenlm_compat
 from elman.evaluation.scoring import score_line
 from elman.interop.arpa_writer import write_arpa
 from elman.models.kneser_ney import kneser_ney
@@ -47,3 +49,51 @@ def test_each_token_has_the_same_log10_probability(tmp_path: Path) -> None:
         ours, _ = model.model.target_log_probs(ids[None], model.model.start())
         theirs = [log10_prob for log10_prob, _, _ in other.full_scores(line, bos=True, eos=True)]
         assert list(ours[0] / 2.302585092994046) == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Any, Any]:
+    """KenLM's model of an ARPA file, and ours in its place."""
+    write_arpa(tmp_path / "m.arpa", sentence_model(order=3, min_count=2))
+    return kenlm.Model(str(tmp_path / "m.arpa")), kenlm_compat.Model(str(tmp_path / "m.arpa"))
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("eos", [True, False])
+def test_a_model_in_its_place_gives_the_same_full_scores(both: Any, bos: bool, eos: bool) -> None:
+    theirs, ours = both
+    assert (ours.path, ours.order) == (theirs.path, theirs.order)
+    for line in LINES:
+        found = list(ours.full_scores(line, bos=bos, eos=eos))
+        expected = list(theirs.full_scores(line, bos=bos, eos=eos))
+        assert [score[1:] for score in found] == [score[1:] for score in expected]
+        assert [score[0] for score in found] == pytest.approx([score[0] for score in expected], abs=1e-5)
+        assert ours.score(line, bos=bos, eos=eos) == pytest.approx(theirs.score(line, bos, eos), abs=1e-4)
+        assert ours.perplexity(line) == pytest.approx(theirs.perplexity(line), rel=1e-4)
+
+
+@pytest.mark.parametrize("begin", ["BeginSentenceWrite", "NullContextWrite"])
+def test_a_model_in_its_place_gives_the_same_base_scores(both: Any, begin: str) -> None:
+    for line in LINES:
+        found = [
+            base_scores(module, model, begin, line)
+            for module, model in zip((kenlm, kenlm_compat), both, strict=True)
+        ]
+        assert found[1] == pytest.approx(found[0], abs=1e-5)
+
+
+def base_scores(module: Any, model: Any, begin: str, line: str) -> list[float]:
+    state, after = module.State(), module.State()
+    getattr(model, begin)(state)
+    numbers = []
+    for word in [*line.split(), "</s>"]:
+        full = model.BaseFullScore(state, word, after)
+        assert full.log_prob == pytest.approx(model.BaseScore(copy.copy(state), word, after))
+        numbers += [full.log_prob, full.ngram_length, full.oov]
+        state, after = after, state
+    return numbers
+
+
+def test_a_model_in_its_place_knows_the_same_words(both: Any) -> None:
+    for word in ("tom", "<unk>", "nobody", "</s>", "<s>"):
+        assert (word in both[1]) == (word in both[0])

@@ -71,7 +71,7 @@ def test_a_wrong_byte_is_named_with_its_offset(
 ) -> None:
     path = tmp_path / "broken.txt"
     path.write_bytes(raw)
-    wanted = rf"broken\.txt: byte 0x{byte} at offset {offset} is not {encoding}; .*--encoding"
+    wanted = rf"broken\.txt: byte 0x{byte} at offset {offset} \(line 1\) is not {encoding}; .*--encoding"
     with pytest.raises(TextError, match=wanted):
         list(read_text(path, encoding, size))
 
@@ -82,7 +82,7 @@ def test_what_stands_before_a_wrong_byte_is_read(size: int, encoding: str) -> No
     wrong = {"utf-8": b"\xff", "cp949": b"\xff\xff", "utf-16-le": b"\x00\xdc\x00\xdc"}[encoding]
     chunks = read_text(io.BytesIO("가나\n다 abc\n".encode(encoding) + wrong), encoding, size)
     found: list[str] = []
-    with pytest.raises(TextError, match="at offset"):
+    with pytest.raises(TextError, match=r"at offset \d+ \(line 3\)"):
         found.extend(chunks)  # which keeps what came before an error
     assert "".join(found) == "가나\n다 abc\n"
 

@@ -88,7 +88,7 @@ def test_what_a_tokenizer_says_of_itself(level: str, eos: str) -> None:
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'morpheme'; choose word, char or byte"):
+    with pytest.raises(ConfigError, match="'morpheme'; choose word, char, byte or subword"):
         make_tokenizer("morpheme")
 
 

@@ -12,7 +12,7 @@ from elman.cli.dynamic import dynamic_options, threads_for, with_dynamic
 from elman.cli.encoded import encoded
 from elman.cli.json_lines import to_json
 from elman.evaluation.optimum import rooms_optimum
-from elman.evaluation.perplexity import evaluate
+from elman.evaluation.perplexity import Watch, evaluate
 from elman.models.base import LanguageModel
 from elman.models.cache import CachedModel
 from elman.models.dynamic import DynamicModel
@@ -89,11 +89,18 @@ def command(
         click.echo(table(found))
 
 
-def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, Any]:
-    """Return every number about a model and a text, each under a name that says its unit."""
+def measure(
+    text_model: TextModel, corpus: Corpus, lanes: int = 1, watch: Watch | None = None
+) -> dict[str, Any]:
+    """Return every number about a model and a text, each under a name that says its unit; ``watch``: see `evaluate`."""
     vocabulary = text_model.vocabulary
     found = evaluate(
-        text_model.model, corpus.ids, eos=text_model.start_id, unk=vocabulary.unk_id, lanes=lanes
+        text_model.model,
+        corpus.ids,
+        eos=text_model.start_id,
+        unk=vocabulary.unk_id,
+        lanes=lanes,
+        watch=watch,
     )
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
     numbers: dict[str, Any] = {
@@ -101,9 +108,11 @@ def measure(text_model: TextModel, corpus: Corpus, lanes: int = 1) -> dict[str, 
         "perplexity": found.perplexity,
         "perplexity_known_tokens": found.perplexity_known,
         "bits_per_token": found.bits_per(corpus.tokens),
+        "perplexity_per_word": found.perplexity_per(corpus.words + corpus.lines) if corpus.words else None,
         "bits_per_char": found.bits_per(corpus.characters),
         "bits_per_byte": found.bits_per(corpus.bytes),
         "tokens": found.tokens,
+        "words": corpus.words,
         "unknown_tokens": found.unknown,
         "unknown_rule": "scored as <unk>" if vocabulary.unk_id is not None else "probability 0: no <unk>",
         "characters": corpus.characters,
@@ -177,5 +186,10 @@ def table(found: dict[str, Any]) -> str:
     rows += [(name, found[name]) for name in ("dynamic", "cache") if name in found]
     if "lowest_possible_perplexity" in found:
         rows.insert(1, ("lowest possible perplexity", f"{found['lowest_possible_perplexity']:.4f}"))
+    if unit != "word" and found["perplexity_per_word"] is not None:
+        words = f"{found['words']:,} between blanks, and {found['lines']:,} ends of lines"
+        perplexity = found["perplexity_per_word"]
+        shown = f"{perplexity:.4f}" if perplexity < 1e6 else f"{perplexity:.4g}"
+        rows.insert(1, ("perplexity per word", f"{shown}, of {words}"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

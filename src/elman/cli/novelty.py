@@ -16,7 +16,7 @@ from elman.text.corpus import Corpus
 from elman.text.pages import let_go
 from elman.training.origin import training_text
 
-LONGEST_NGRAM = {"word": 6, "char": 10, "byte": 10}
+LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "byte": 10}
 COUNTED = 1 << 20  # tokens in which ends of lines are counted at a time
 
 

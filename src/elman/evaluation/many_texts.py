@@ -27,7 +27,7 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
     places = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
-    with suited_threads(_multiplications(model, int(lengths[readable].sum()))):
+    with suited_threads(multiplications(model, int(lengths[readable].sum()))):
         while batch := list(islice(places, 1)):
             batch += islice(places, max(LEAST_LANES, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[place] for place in batch], start)
@@ -53,7 +53,7 @@ def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArr
     return nlls
 
 
-def _multiplications(model: LanguageModel, tokens: int) -> int:
+def multiplications(model: LanguageModel, tokens: int) -> int:
     """Return the number in the largest product of a block; 0 where the model shares it among threads by itself."""
     weights = getattr(model, "params", [])
     if not weights or is_torch(weights[0]):

@@ -89,6 +89,10 @@ def check_alike(name: str, one: TextModel, other_name: str, other: TextModel) ->
             f"{both}: {_difference(one.vocabulary, other.vocabulary)}; train both on the same text with the "
             "same --vocab-order, --min-count and --max-vocab"
         )
+    if one.tokenizer != other.tokenizer:
+        raise ModelFileError(
+            f"{both}: they cut words into different subwords; train one with the other's --tokenizer"
+        )
     if one.start_id != other.start_id:
         raise ModelFileError(
             f"{both}: a text begins {_beginning(one)} for one and {_beginning(other)} for the other"

@@ -5,17 +5,20 @@ perplexity = exp(L),  L = -1/n · Σ ln P(w_t | w_1 … w_{t-1})
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from elman.errors import TextError
-from elman.models.base import Ids, LanguageModel
+from elman.models.base import Ids, LanguageModel, LogProbs
+from elman.models.base import begin as begin
 
 BLOCK = 512  # steps read at a time: bounds the memory whatever the text's length
 BLOCK_TOKENS = 32 * BLOCK  # of all lanes together: bounds it whatever their number
 _LARGEST = math.log(sys.float_info.max)
+Watch = Callable[[Ids, LogProbs], None]
 
 
 def perplexity_of(mean_nll_nats: float) -> float:
@@ -54,17 +57,17 @@ class Evaluation:
             return math.nan
         return perplexity_of((self.nll_nats - self.unknown_nll_nats) / known)
 
+    def perplexity_per(self, units: int) -> float:
+        """Return exp of the text's negative log probability divided by a number of words, say."""
+        if self.unknown and not self.unknown_scored:
+            return math.inf
+        return perplexity_of(self.nll_nats / units)
+
     def bits_per(self, units: int) -> float:
         """Return the text's negative log2 probability divided by a number of characters or bytes."""
         if self.unknown and not self.unknown_scored:
             return math.inf
         return self.nll_nats / math.log(2) / units
-
-
-def begin(model: LanguageModel, eos: int | None, lanes: int = 1) -> Any:
-    """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
-    state = model.start(lanes)
-    return state if eos is None else model.feed(np.full((lanes, 1), eos), state)
 
 
 def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
@@ -75,13 +78,20 @@ def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
 
 
 def evaluate(
-    model: LanguageModel, ids: Ids, *, eos: int | None = None, unk: int | None = None, lanes: int = 1
+    model: LanguageModel,
+    ids: Ids,
+    *,
+    eos: int | None = None,
+    unk: int | None = None,
+    lanes: int = 1,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Evaluate ``model`` on a text of ids (n,); -1 stands for a token that the vocabulary does not have.
 
     Every token is scored, the first one from the end-of-line token ``eos`` (from the empty past where
     eos is None), and the state is carried through the whole text. ``lanes > 1`` cuts the text into that
     many pieces read side by side, each begun afresh: faster, and pessimistic, the more so the shorter they are.
+    ``watch`` is given every block as it is read: the ids that are scored (N, T) and their ln P.
 
     Raises:
         TextError: there is no token to score.
@@ -107,6 +117,8 @@ def evaluate(
             block = piece[:, k : k + steps].astype(np.intp)
             log_probs, state = model.target_log_probs(block, state)
             nll -= float(log_probs.sum(dtype=np.float64))
+            if watch is not None:
+                watch(block, log_probs)
             if unk is not None:
                 unknown += int((block == unk).sum())
                 unknown_nll -= float(log_probs[block == unk].sum(dtype=np.float64))

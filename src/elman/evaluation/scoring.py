@@ -57,18 +57,20 @@ def score_lines(text_model: TextModel, lines: Iterable[str]) -> Iterator[LineSco
     """
     model = text_model.model
     start = begin(model, text_model.start_id)
-    for window in _windows(lines):
+    for window in windows(lines):
         texts = [text_model.encode_line(line)[1] for line in window]
         nlls = text_nlls(model, texts, start).tolist()
         for ids, nll in zip(texts, nlls, strict=True):
-            yield LineScore(len(ids), _count_unknown(ids, text_model.vocabulary), nll)
+            yield LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
 
 
-def _count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
+def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
+    """Return how many of a line's ids stand for tokens that the vocabulary does not have."""
     return int((ids == vocabulary.unknown_id).sum())
 
 
-def _windows(lines: Iterable[str]) -> Iterator[list[str]]:
+def windows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield lines in groups that the memory holds; where ``lines`` fails, those before come first."""
     window: list[str] = []
     characters = 0
     try:

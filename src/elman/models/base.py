@@ -65,3 +65,9 @@ class LanguageModel(Protocol):
         lengths are padded, with any id. Never holds N·T·V numbers at once.
         """
         ...
+
+
+def begin(model: LanguageModel, eos: int | None, lanes: int = 1) -> Any:
+    """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
+    state = model.start(lanes)
+    return state if eos is None else model.feed(np.full((lanes, 1), eos), state)

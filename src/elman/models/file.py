@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elman.arrays import to_numpy
 from elman.backend import NUMPY, Backend
-from elman.errors import ConfigError, ElmanError, ModelFileError
+from elman.errors import ConfigError, ElmanError, MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.models.cbow import CBOW
 from elman.models.clusters import checked_ranks
@@ -23,7 +23,8 @@ from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
 from elman.models.weights import Weight, plan_weights
 from elman.models.window import WindowLM
-from elman.text.tokenizers import make_tokenizer
+from elman.text.subword import SubwordTokenizer
+from elman.text.tokenizers import Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -191,11 +192,17 @@ def describe(text_model: TextModel) -> tuple[Arrays, dict[str, Any]]:
     arrays, about = describe_model(text_model.model)
     return arrays, about | {
         "format": FORMAT,
-        "tokenizer": {"level": text_model.tokenizer.level, "lower": text_model.tokenizer.lower},
+        "tokenizer": _described(text_model.tokenizer),
         "vocabulary": text_model.vocabulary.to_json(),
         "start": text_model.start,
         "info": text_model.info,
     }
+
+
+def _described(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return what `make_tokenizer` makes a tokenizer again from."""
+    about = {"level": tokenizer.level, "lower": tokenizer.lower}
+    return about | ({"json": tokenizer.json} if isinstance(tokenizer, SubwordTokenizer) else {})
 
 
 def save_model(path: str | Path, text_model: TextModel) -> None:
@@ -212,10 +219,18 @@ def reading_description(path: Path) -> Iterator[None]:
     """Raise ModelFileError, naming ``path``, for what is missing or wrong in a description read within."""
     try:
         yield
-    except ModelFileError:
+    except (ModelFileError, MissingExtra):
         raise
     except (KeyError, TypeError, ValueError, ElmanError) as error:
         raise ModelFileError(f"{path}: its description is incomplete ({error!r})") from error
+
+
+def model_file(path: Path) -> Path:
+    """Return the file that `load` reads: of a run folder its best model, or its last before there is a best."""
+    if not path.is_dir():
+        return path
+    best, last = path / MODEL_NAME, path / LAST_NAME
+    return last if last.is_file() and not best.is_file() else best  # a run stopped in its first epoch
 
 
 def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
@@ -226,15 +241,14 @@ def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
 
     Raises:
         ModelFileError: there is none, it is truncated, foreign, or of an unknown kind.
+        MissingExtra: it is of subwords, and the library that cuts them is not installed.
     """
     path = Path(path)
     if path.name.endswith(ARPA_SUFFIXES):
         from elman.interop.arpa_reader import read_arpa  # which needs this package
 
         return read_arpa(path)
-    if path.is_dir():
-        best, last = path / MODEL_NAME, path / LAST_NAME
-        path = last if last.is_file() and not best.is_file() else best  # a run stopped in its first epoch
+    path = model_file(path)
     arrays, about = read_arrays(path)
     with reading_description(path):
         model = build_model(arrays, about, path, backend)

@@ -119,6 +119,18 @@ class NgramModel:
             probs[~checked_mask(counted, probs.shape)] = 1
         return np.log(probs, out=probs), self._state_after(text)
 
+    def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
+        """Return the length of the longest listed n-gram that ends in each of ids (N, T): 1, ..., order.
+
+        What follows in the text does not matter: it is the n-gram whose probability is not backed off to.
+        """
+        text = self._text_with_past(ids, state)
+        P = self.order - 1
+        lengths: NDArray[np.int64] = np.ones((len(text), text.shape[1] - P), np.int64)
+        for n, (_, _, ngrams) in enumerate(self._look_up(text), 1):
+            lengths[ngrams[:, P:] != UNSEEN] = n
+        return lengths
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that the model is, as arrays with names: the input of ``from_arrays``."""
         return to_arrays(self._levels, self.vocab_size, self.eos)

@@ -11,7 +11,19 @@ import numpy as np
 from elman.errors import ConfigError, TextError, VocabularyError
 from elman.text.id_cache import Dtype, IdCache, Record, Stamp, stamps_of
 from elman.text.reading import normalise, read_bytes
-from elman.text.stream import Ids, Piece, Size, Tally, as_piece, count_tokens, encode_piece, read_pieces
+from elman.text.stream import (
+    WHOLE,
+    Ids,
+    Piece,
+    Size,
+    Span,
+    Tally,
+    as_piece,
+    count_tokens,
+    encode_piece,
+    read_pieces,
+)
+from elman.text.subword import SubwordTokenizer
 from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary
 
@@ -26,7 +38,8 @@ class Corpus:
     given and is closed, because tokens outside it are -1 then. ``unknown`` counts these, or every ``<unk>``
     of an open vocabulary, those that stand in the text itself included. ``characters`` (code points) and
     ``bytes`` (UTF-8) are those of the text as read: in NFC, in small letters if so asked, with ``\n`` for
-    newlines and one after the last line at word level. At byte level the files' bytes count as they are.
+    newlines and one after the last line at word and subword level. At byte level the files' bytes count as they
+    are. ``words`` is what stands between blanks, whatever the tokens.
     ``sha256`` is that of the files' bytes, one file after the other.
     """
 
@@ -37,6 +50,7 @@ class Corpus:
     characters: int
     bytes: int
     lines: int
+    words: int
     sha256: str
     sources: tuple[Path, ...]
 
@@ -53,6 +67,7 @@ def encode_corpus(
     min_count: int = 1,
     max_tokens: int | None = None,
     skip_tokens: int = 0,
+    span: Span = WHOLE,
     open_vocabulary: bool = False,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -60,7 +75,8 @@ def encode_corpus(
 
     Without ``vocabulary`` the files are read twice: their tokens are counted (``order``, ``max_vocab``,
     ``min_count`` and ``open_vocabulary`` as in ``Vocabulary.build``), then encoded. With ``max_tokens`` only
-    the first tokens are, with ``skip_tokens`` those after so many. ``cache`` is a folder that keeps the ids:
+    the first tokens are, with ``skip_tokens`` those after so many, with ``span`` those of a part. Bytes and subwords
+    have a vocabulary of their own. ``cache`` is a folder that keeps the ids:
     they are used again for the same files, unchanged in size and time, and the same settings. ``progress``
     is called with the bytes done and the bytes there are to do. Raises TextError for files that cannot be
     read, are empty or change while they are read, and for a full disk; ConfigError and VocabularyError for
@@ -70,23 +86,26 @@ def encode_corpus(
         raise TextError("no file to read; name at least one")
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
-    given = _of_bytes(vocabulary) if tokenizer.level == "byte" else vocabulary
+    given = _own(tokenizer, vocabulary) or vocabulary
     stamps = stamps_of(sources)
     store = None
     if cache is not None:
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
         choice = given.digest if given else (order, max_vocab, min_count, open_vocabulary)
-        store = IdCache(cache, sources, [*text, choice, *([skip_tokens] if skip_tokens else [])])
+        more = [skip_tokens or None, None if span == WHOLE else span, getattr(tokenizer, "digest", None)]
+        store = IdCache(
+            cache, sources, [*text, choice, *(setting for setting in more if setting is not None)]
+        )
         if kept := store.load(stamps):
             ids, known, record = kept
             return _corpus(ids, known, record.size, record.sha256, sources)
 
     on_read = _meter(progress, stamps, given)
-    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens)
+    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens, span)
     known = given or Vocabulary.build(
         reading.counts(), order, max_vocab, min_count, eos=tokenizer.eos, open_vocabulary=open_vocabulary
     )
-    may_miss = vocabulary is not None and known.unk is None and tokenizer.level != "byte"
+    may_miss = vocabulary is not None and known.unk is None and tokenizer.level not in ("byte", "subword")
     dtype: Dtype = "int32" if may_miss else _narrowest(len(known))
     tally = Tally(known, tokenizer.level)
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
@@ -124,10 +143,17 @@ class _Reading:
     stamps: list[Stamp]
     on_read: Callable[[int], None]
     skip: int = 0
+    span: Span = WHOLE
 
     def _pieces(self) -> Iterator[Piece]:
         return read_pieces(
-            self.sources, self.tokenizer, self.encoding, self.max_tokens, self.on_read, self.skip
+            self.sources,
+            self.tokenizer,
+            self.encoding,
+            self.max_tokens,
+            self.on_read,
+            self.skip,
+            self.span,
         )
 
     def counts(self) -> Mapping[str, int]:
@@ -163,11 +189,17 @@ def _narrowest(vocab_size: int) -> Dtype:
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
 
 
-def _of_bytes(vocabulary: Vocabulary | None) -> Vocabulary:
-    every = Vocabulary.of_bytes()
-    if vocabulary is not None and vocabulary.tokens != every.tokens:
-        raise VocabularyError("the vocabulary of the byte level is the 256 bytes; this one is another")
-    return every
+def _own(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
+    """Return the vocabulary that a tokenizer has whatever the text; ``vocabulary`` must be that, or None."""
+    if tokenizer.level == "byte":
+        own, what = Vocabulary.of_bytes(), "the byte level is the 256 bytes"
+    elif isinstance(tokenizer, SubwordTokenizer):
+        own, what = tokenizer.vocabulary, "the subword level is that of its tokenizer"
+    else:
+        return None
+    if vocabulary is not None and vocabulary.tokens != own.tokens:
+        raise VocabularyError(f"the vocabulary of {what}; this one is another")
+    return own
 
 
 def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | None) -> Callable[[int], None]:

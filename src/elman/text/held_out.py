@@ -51,6 +51,7 @@ def hold_out(
     kept = None
     if cache is not None:
         settings = [[path for path, *_ in stamps], tokenizer.level, tokenizer.lower, encoding, max_tokens]
+        settings += [digest] if (digest := getattr(tokenizer, "digest", None)) else []
         kept = cache / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:24]}.cut.json"
         if (cut := _load(kept, stamps)) is not None:
             return cut

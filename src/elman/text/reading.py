@@ -82,20 +82,24 @@ def _decode(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
     except (LookupError, ValueError) as error:
         raise ConfigError(f"unknown encoding {encoding!r}; try utf-8, utf-16, latin-1, cp949") from error
     decoder = io.IncrementalNewlineDecoder(strict, translate=True)
-    done = 0
+    done, line = 0, 1
     try:
         for chunk in chunks:
             done += len(chunk)
-            yield decoder.decode(chunk)
+            text = decoder.decode(chunk)
+            line += text.count("\n")
+            yield text
         chunk = b""
         yield decoder.decode(chunk, final=True)
     except UnicodeDecodeError as error:
         # error.object ends where the bytes fed so far end, whatever the decoder had held back.
         bad = len(error.object) - error.start
         if before := chunk[:-bad]:
-            yield decoder.decode(before)
+            text = decoder.decode(before)
+            line += text.count("\n")
+            yield text
         raise TextError(
-            f"{name}: byte 0x{error.object[error.start]:02x} at offset {done - bad} is not {encoding}; "
+            f"{name}: byte 0x{error.object[error.start]:02x} at offset {done - bad} (line {line}) is not {encoding}; "
             "name the file's encoding with --encoding (latin-1, cp949, utf-16)"
         ) from error
 

@@ -13,8 +13,20 @@ from numpy.typing import NDArray
 from elman.text.reading import decode, read_bytes
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
+from elman.text.words import WordCount
 
 Ids = NDArray[np.integer[Any]]
+CHARACTERS = ("char", "byte", "characters of lines")  # levels whose tokens are the characters of a block
+
+
+class Span(NamedTuple):
+    """A part of a text: ``most`` characters after the ``first`` ones; None: all of them."""
+
+    first: int = 0
+    most: int | None = None
+
+
+WHOLE = Span()
 
 
 class Piece(NamedTuple):
@@ -31,24 +43,50 @@ def read_pieces(
     limit: int | None,
     on_read: Callable[[int], None],
     skip: int = 0,
+    span: Span = WHOLE,
 ) -> Iterator[Piece]:
     """Yield the tokens of files, one file after the other, but the first ``skip``, and up to ``limit`` tokens.
 
-    The last line of each file is closed if its tokens are words. ``on_read`` hears of every chunk's bytes.
+    The last line of each file is closed if its tokens are words or subwords. ``on_read`` hears of every chunk's bytes.
     """
-    every: Iterable[Piece] = (
-        as_piece(block, tokenizer)
+    every = (as_piece(block, tokenizer) for block in read_blocks(sources, tokenizer, encoding, on_read, span))
+    after = _after(every, skip, tokenizer) if skip else every
+    return after if limit is None else _first(after, limit, tokenizer)
+
+
+def read_blocks(
+    sources: Iterable[Path],
+    tokenizer: Tokenizer,
+    encoding: str,
+    on_read: Callable[[int], None],
+    span: Span = WHOLE,
+) -> Iterator[str]:
+    """Yield the text of files, one file after the other, in the tokenizer's blocks; but only that of a span."""
+    blocks = (
+        block
         for path in sources
         for block in _blocks(_reported(read_bytes(path), on_read), str(path), tokenizer, encoding)
         if block
     )
-    after = _after(every, skip, tokenizer) if skip else iter(every)
-    return after if limit is None else _first(after, limit, tokenizer)
+    return blocks if span == WHOLE else _within(blocks, span)
+
+
+def _within(blocks: Iterable[str], span: Span) -> Iterator[str]:
+    skip, most = span.first, span.most
+    for block in blocks:
+        kept = block[skip:][:most]
+        skip = max(0, skip - len(block))
+        if most is not None:
+            most -= len(kept)
+        if kept:
+            yield kept
+        if most == 0:
+            return
 
 
 def as_piece(block: str, tokenizer: Tokenizer) -> Piece:
     """Return a block of the tokenizer with its tokens."""
-    return Piece(block, tokenizer.split(block) if tokenizer.level == "word" else block)
+    return Piece(block, block if tokenizer.level in CHARACTERS else tokenizer.split(block))
 
 
 def _reported(chunks: Iterable[bytes], on_read: Callable[[int], None]) -> Iterator[bytes]:
@@ -66,7 +104,7 @@ def _blocks(chunks: Iterable[bytes], name: str, tokenizer: Tokenizer, encoding: 
 def _first(pieces: Iterable[Piece], limit: int, tokenizer: Tokenizer) -> Iterator[Piece]:
     for piece in pieces:
         if len(piece.tokens) >= limit:
-            yield as_piece(_cut(piece.text, limit, tokenizer), tokenizer)
+            yield _cut(piece, limit, tokenizer)[0]
             return
         limit -= len(piece.tokens)
         yield piece
@@ -79,19 +117,23 @@ def _after(pieces: Iterable[Piece], skip: int, tokenizer: Tokenizer) -> Iterator
         elif len(piece.tokens) <= skip:
             skip -= len(piece.tokens)
         else:
-            yield as_piece(piece.text[len(_cut(piece.text, skip, tokenizer)) :], tokenizer)
+            yield _cut(piece, skip, tokenizer)[1]
             skip = 0
 
 
-def _cut(block: str, count: int, tokenizer: Tokenizer) -> str:
-    """Return the longest beginning of a block that holds ``count`` tokens."""
-    lengths = range(len(block) + 1)
-    return block[: bisect_right(lengths, count, key=lambda n: len(tokenizer.split(block[:n]))) - 1]
+def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
+    """Return the longest beginning of a piece that holds ``count`` tokens, and what follows."""
+    text, tokens = piece
+    if tokenizer.level == "subword":  # a beginning by itself may have other subwords
+        n = len(tokenizer.join(tokens[:count]))
+        return Piece(text[:n], tokens[:count]), Piece(text[n:], tokens[count:])
+    n = bisect_right(range(len(text) + 1), count, key=lambda n: len(tokenizer.split(text[:n]))) - 1
+    return as_piece(text[:n], tokenizer), as_piece(text[n:], tokenizer)
 
 
 def count_tokens(pieces: Iterable[Piece], level: str) -> Mapping[str, int]:
     """Return how often each token occurs, in order of first appearance."""
-    if level != "word":
+    if level in CHARACTERS:
         return _count_characters(piece.text for piece in pieces)
     counts: Counter[str] = Counter()
     for piece in pieces:
@@ -112,7 +154,9 @@ def _count_characters(texts: Iterable[str]) -> dict[str, int]:
 
 def encode_piece(piece: Piece, vocabulary: Vocabulary, level: str) -> NDArray[np.int32]:
     """Return the ids of a piece's tokens, -1 for those that a closed vocabulary does not know."""
-    return vocabulary.encode(piece.tokens) if level == "word" else vocabulary.encode_characters(piece.text)
+    return (
+        vocabulary.encode_characters(piece.text) if level in CHARACTERS else vocabulary.encode(piece.tokens)
+    )
 
 
 @dataclass(frozen=True)
@@ -124,6 +168,7 @@ class Size:
     characters: int = 0
     bytes: int = 0
     lines: int = 0
+    words: int = 0
 
 
 class Tally:
@@ -133,17 +178,20 @@ class Tally:
         self._unknown = -1 if vocabulary.unk_id is None else vocabulary.unk_id
         self._level = level
         self._done = Size()
+        self._words = WordCount()
         self._line_is_open = False
 
     def add(self, text: str, ids: Ids) -> None:
         """Count one piece, not empty."""
         raw = text.encode("latin-1" if self._level == "byte" else "utf-8", "surrogatepass")
+        self._words.add_bytes(raw) if self._level == "byte" else self._words.add(text)
         self._done = Size(
             tokens=self._done.tokens + len(ids),
             unknown=self._done.unknown + int(np.count_nonzero(ids == self._unknown)),
             characters=self._done.characters + (_code_points_in(raw) if self._level == "byte" else len(text)),
             bytes=self._done.bytes + len(raw),
             lines=self._done.lines + text.count("\n"),
+            words=self._words.words,
         )
         self._line_is_open = not text.endswith("\n")
 

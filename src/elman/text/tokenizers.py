@@ -1,7 +1,8 @@
-r"""Text to tokens and back: words, characters or bytes.
+r"""Text to tokens and back: words, characters, bytes or subwords.
 
 A word token is what stands between blanks; a newline is the token ``<eos>``. A character token is one code
 point. A byte token is one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``.
+A subword token is a piece of a word, which a tokenizer.json defines; a newline is ``<eos>``.
 """
 
 import unicodedata
@@ -24,7 +25,7 @@ __all__ = [
     "make_tokenizer",
 ]
 
-LEVELS = ("word", "char", "byte")
+LEVELS = ("word", "char", "byte")  # subwords need a tokenizer.json besides
 
 
 class Tokenizer(Protocol):
@@ -32,7 +33,7 @@ class Tokenizer(Protocol):
 
     @property
     def level(self) -> str:
-        """The kind of token: word, char or byte."""
+        """The kind of token: word, char, byte or subword."""
         ...
 
     @property
@@ -70,8 +71,8 @@ class Tokenizer(Protocol):
         ...
 
 
-class _Streams:
-    """What the three levels share: everything follows from ``blocks``, ``split`` and ``decoder``."""
+class Streams:
+    """What all levels share: everything follows from ``blocks``, ``split`` and ``decoder``."""
 
     def tokens(self: Tokenizer, text: str, end: bool = False) -> list[str]:
         return [token for piece in self.pieces([text], end) for token in piece]
@@ -85,7 +86,7 @@ class _Streams:
 
 
 @dataclass(frozen=True)
-class WordTokenizer(_Streams):
+class WordTokenizer(Streams):
     """Words: what stands between blanks of any kind, and ``<eos>`` for each newline."""
 
     lower: bool = False
@@ -128,7 +129,7 @@ def _after_last_blank(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class CharTokenizer(_Streams):
+class CharTokenizer(Streams):
     """Characters: Unicode code points, the newline among them."""
 
     lower: bool = False
@@ -154,7 +155,7 @@ def _small(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class ByteTokenizer(_Streams):
+class ByteTokenizer(Streams):
     """Bytes of the UTF-8 form; ``lower`` changes the letters A to Z only."""
 
     lower: bool = False
@@ -178,12 +179,20 @@ class ByteTokenizer(_Streams):
         return ByteDecoder()
 
 
-def make_tokenizer(level: str, lower: bool = False) -> Tokenizer:
-    """Return the tokenizer of a level: word, char or byte. Raises ConfigError for another level."""
+def make_tokenizer(level: str, lower: bool = False, json: str = "") -> Tokenizer:
+    """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
+
+    Raises ConfigError for another level and for a tokenizer.json that will not do, MissingExtra for subwords
+    without the library that cuts them.
+    """
     if level == "word":
         return WordTokenizer(lower)
     if level == "char":
         return CharTokenizer(lower)
     if level == "byte":
         return ByteTokenizer(lower)
-    raise ConfigError(f"unknown kind of token {level!r}; choose word, char or byte")
+    if level == "subword":
+        from elman.text.subword import SubwordTokenizer  # which needs this module
+
+        return SubwordTokenizer(json, lower)
+    raise ConfigError(f"unknown kind of token {level!r}; choose {', '.join(LEVELS)} or subword")

@@ -100,7 +100,7 @@ def sized(task: Task, layers: int, width: int) -> Config:
 
 def _with_block(task: Task, config: Config) -> Config:
     """Add the block's lanes and steps; a text has `LEAST_BLOCKS` at least."""
-    bounds = WORD_BLOCKS if config.level == "word" else CHARACTER_BLOCKS
+    bounds = WORD_BLOCKS if config.level in ("word", "subword") else CHARACTER_BLOCKS
     lanes, steps = next(block for most, *block in bounds if recurrent_weights(config) < most)
     config = task.with_chosen(config, time_size=max(1, min(steps, (task.tokens - 1) // LEAST_BLOCKS)))
     most = (task.tokens - 1) // (LEAST_BLOCKS * config.time_size)

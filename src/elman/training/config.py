@@ -12,6 +12,7 @@ from elman.errors import ConfigError
 from elman.models.clusters import default_cutoffs
 
 AUTO = "auto"
+LEAST = 257  # subwords: the 256 bytes and the end of a line
 WIDEST = 1_000_000  # whoever asks for more has mistyped; NumPy cannot even name such a matrix's size
 
 
@@ -51,7 +52,22 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 
     about: Annotated[str, choice("what the recipe is for")] = ""
 
-    level: Annotated[Literal["word", "char", "byte"], choice("what a token is")] = "word"
+    level: Annotated[Literal["word", "char", "byte", "subword"], choice("what a token is")] = "word"
+    subwords: Annotated[
+        Literal["bpe", "unigram"],
+        choice("how subwords are learnt from the training text (--level subword)"),
+    ] = "bpe"
+    vocab_size: Annotated[
+        int,
+        Meta(
+            ge=LEAST,
+            le=WIDEST,
+            description="subwords to learn at most, the 256 bytes and <eos> among them (--level subword)",
+        ),
+    ] = 8000
+    tokenizer: Annotated[
+        str, choice("a tokenizer.json to take instead of learning subwords (--level subword)")
+    ] = ""
     lower: Annotated[bool, choice("make all letters small")] = False
     encoding: Annotated[str, choice("the text's encoding")] = "utf-8"
     vocab_order: Annotated[

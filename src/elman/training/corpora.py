@@ -12,10 +12,13 @@ from elman.text import datasets
 from elman.text.builtin import LANGUAGES
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text.held_out import Cut, hold_out
-from elman.text.tokenizers import make_tokenizer
+from elman.text.stream import Span
+from elman.text.subword import LineCharacters
+from elman.text.tokenizers import Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.training.config import AUTO, Config
 from elman.training.overlap import is_blank, overlap
+from elman.training.tokenizer import learns_tokenizer, tokenizer_for
 
 Progress = Callable[[int, int], None]
 NO_VALIDATION = "none"
@@ -26,7 +29,7 @@ class RunCorpora:
     """``references`` are perplexities of the validation text to hold the model's against.
 
     ``held_out`` tells whether the validation text is the end of the corpus, which is not learnt then;
-    ``warning`` says what makes its perplexity mean less than it seems.
+    ``warning`` says what makes its perplexity mean less than it seems. ``tokenizer`` made the ids.
     """
 
     name: str
@@ -35,6 +38,7 @@ class RunCorpora:
     references: dict[str, float] = field(default_factory=dict)
     held_out: bool = False
     warning: str = ""
+    tokenizer: Tokenizer = field(default_factory=WordTokenizer)
 
 
 def load_corpora(
@@ -44,21 +48,31 @@ def load_corpora(
     run: Path,
     progress: Progress | None = None,
     vocabulary: Vocabulary | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> RunCorpora:
     """Encode the texts of a run; the ids are kept beside the run folder and used again while the files are the same.
 
     ``valid`` is a file, a folder or a named corpus; None takes the validation part of a named corpus that has
     one, unless only its first tokens are learnt; "none" means no validation; "auto" the validation part of a
-    named corpus, and else the last 5 % of the text (of its first ``max_tokens``), which are not learnt.
+    named corpus, and else the last 5 % of the text (of its first ``max_tokens``), which are not learnt. Without a
+    ``tokenizer`` it is as the options say; one of subwords that is learnt is learnt from the training text only.
     """
-    tokenizer = make_tokenizer(config.level, config.lower)
     cache = run.absolute().parent / ".elman-cache"
     texts = datasets.resolve(corpus, "train")
     sources, limit = _valid_sources(corpus, valid, config), config.max_tokens or None
     cut: Cut | None = None
-    if sources is None and valid == AUTO:
-        cut = hold_out(texts, tokenizer, cache=cache, encoding=config.encoding, max_tokens=limit)
-        sources = texts
+    spans = Span(), Span()  # of the training text and of what is held out, where no token can be counted yet
+    if learns_tokenizer(config):
+        if sources is None and valid == AUTO:
+            units = LineCharacters(config.lower)
+            found = hold_out(texts, units, cache=cache, encoding=config.encoding)
+            sources, spans = texts, (Span(0, found.learnt), Span(found.learnt))
+        tokenizer = tokenizer or tokenizer_for(config, texts, spans[0])
+    else:
+        tokenizer = tokenizer or tokenizer_for(config)
+        if sources is None and valid == AUTO:
+            cut = hold_out(texts, tokenizer, cache=cache, encoding=config.encoding, max_tokens=limit)
+            sources = texts
     train = encode_corpus(
         texts,
         tokenizer,
@@ -69,10 +83,11 @@ def load_corpora(
         max_vocab=config.max_vocab or None,
         min_count=config.min_count,
         max_tokens=limit if cut is None else cut.learnt,
+        span=spans[0],
         progress=progress,
     )
     if sources is None:
-        return RunCorpora(corpus, train)
+        return RunCorpora(corpus, train, tokenizer=tokenizer)
     held_out = encode_corpus(
         sources,
         tokenizer,
@@ -81,6 +96,7 @@ def load_corpora(
         encoding=config.encoding,
         max_tokens=None if cut is None else cut.tokens - cut.learnt,
         skip_tokens=0 if cut is None else cut.learnt,
+        span=spans[1],
         progress=progress,
     )
     if held_out.unknown == held_out.tokens and train.vocabulary.unk_id is None:
@@ -88,7 +104,10 @@ def load_corpora(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
             "name another by --valid, or `none`"
         )
-    return RunCorpora(corpus, train, held_out, _references(corpus, train, held_out), cut is not None)
+    is_end = sources is texts
+    return RunCorpora(
+        corpus, train, held_out, _references(corpus, train, held_out), is_end, tokenizer=tokenizer
+    )
 
 
 def check_valid(

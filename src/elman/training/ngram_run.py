@@ -12,7 +12,6 @@ from elman.models.kneser_ney import kneser_ney
 from elman.models.ngram import NgramModel
 from elman.models.ngram_smoothing import Smoothing, witten_bell
 from elman.models.text_model import TextModel
-from elman.text.tokenizers import make_tokenizer
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, check_valid, lasting, load_corpora
 from elman.training.metrics import Metrics
@@ -85,7 +84,7 @@ def _counted(corpora: RunCorpora, config: Config) -> TextModel:
         train.ids, len(vocabulary), config.order, SMOOTHINGS[config.smoothing], vocabulary.eos_id
     )
     info = {**origin_of(corpora, config), "order": config.order, "smoothing": config.smoothing}
-    return TextModel(model, make_tokenizer(config.level, config.lower), vocabulary, info)
+    return TextModel(model, corpora.tokenizer, vocabulary, info)
 
 
 def _valid_perplexity(text_model: TextModel, corpora: RunCorpora) -> float | None:

@@ -40,7 +40,7 @@ def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
     origin = _one_origin(text_model.info, run)
     folder = run if run.is_dir() else run.parent
     try:
-        corpus = _of_run(folder) if (folder / CONFIG_NAME).is_file() else None
+        corpus = _of_run(folder, text_model) if (folder / CONFIG_NAME).is_file() else None
         if corpus is None or corpus.vocabulary != text_model.vocabulary:  # the file is from another folder
             corpus = encode_corpus(
                 datasets.resolve(origin["corpus"]),
@@ -62,12 +62,13 @@ def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
     return corpus
 
 
-def _of_run(folder: Path) -> Corpus:
+def _of_run(folder: Path, text_model: TextModel) -> Corpus:
     path = folder / CONFIG_NAME
     stored = read_stored(path)
     config = Config.of(stored["options"], str(path))
     valid = AUTO if stored["valid"] == AUTO else NO_VALIDATION  # what is held out was not learnt
-    return load_corpora(stored["corpus"], valid, config, folder).train
+    tokenizer = text_model.tokenizer if text_model.tokenizer.level == config.level else None
+    return load_corpora(stored["corpus"], valid, config, folder, tokenizer=tokenizer).train
 
 
 def _one_origin(info: Mapping[str, Any], run: Path) -> Mapping[str, Any]:

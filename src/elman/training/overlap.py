@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from elman.text.corpus import Corpus
 from elman.text.pages import let_go
 
-LEAST = {"word": 5, "char": 20, "byte": 20}  # tokens of a line that says more than a name or a "yes"
+# tokens of a line that says more than a name or a "yes"
+LEAST = {"word": 5, "subword": 8, "char": 20, "byte": 20}
 CHUNK = 1 << 20  # ids at a time
 Hashes = NDArray[np.uint64]
 

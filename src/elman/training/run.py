@@ -67,9 +67,8 @@ class TrainingRun:
         self.folder, self.config, self.corpora = folder, config, corpora
         vocabulary = corpora.train.vocabulary
         info = {**origin_of(corpora, config), "seed": config.seed}
-        tokenizer = make_tokenizer(config.level, config.lower)
         start: Literal["eos", "empty"] = "empty" if config.wrap == "restart" else "eos"
-        self.text_model = TextModel(model, tokenizer, vocabulary, info, start)
+        self.text_model = TextModel(model, corpora.tokenizer, vocabulary, info, start)
         if config.softmax == "sampled":
             counts = count_ids(corpora.train.ids, model.vocab_size)
             model.loss_layer = TimeSampledSoftmaxWithLoss(
@@ -173,10 +172,11 @@ class TrainingRun:
             model = build_model(checkpoint.arrays, checkpoint.about, last, backend, regularisation)
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
-            tokenizer = dict(checkpoint.about["tokenizer"])
-        check_same(config, model, tokenizer, path)
+            kept = dict(checkpoint.about["tokenizer"])
+            tokenizer = make_tokenizer(**kept)
+        check_same(config, model, {"level": kept["level"], "lower": kept["lower"]}, path)
         corpora = load_corpora(
-            stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary
+            stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary, tokenizer
         )
         if corpora.train.sha256 != info.get("corpus_sha256"):
             raise RunError(

@@ -1,0 +1,189 @@
+"""`elman compare`: several models on one text, ranked where that makes sense."""
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.cli import standard_input
+from elman.cli.columns import aligned
+from elman.cli.encoded import encoded
+from elman.cli.evaluate import measure
+from elman.cli.json_lines import to_json
+from elman.errors import ConfigError
+from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
+from elman.evaluation.line_nlls import LineNlls
+from elman.models.base import Ids, LogProbs
+from elman.models.file import MODEL_NAME, describe_model, load, model_file
+from elman.models.text_model import TextModel
+
+
+@dataclass
+class Compared:
+    """A model's numbers on the text; ``difference`` is that from the best model, and None for the best itself."""
+
+    name: str
+    text_model: TextModel
+    numbers: dict[str, Any]
+    line_nats: NDArray[np.float64] = field(repr=False)
+    unknown: int
+    difference: LineDifference | None = None
+
+
+@click.command("compare", no_args_is_help=True)
+@click.argument("runs", nargs=-1, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@click.argument("text")
+@click.option("--split", default="test", show_default=True, help="which part of a named corpus")
+@click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@click.option("--seed", default=0, show_default=True, help="of the draws that tell chance from difference")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: int, as_json: bool) -> None:
+    """Compare the models in several RUNs (run folders or model files) on one TEXT.
+
+    TEXT is a file, a folder, a named corpus (its --split), or - for standard input; it comes last. Perplexities
+    rank models of the same vocabulary only. Others are ranked by bits per character, or, where unknown words are
+    scored as `<unk>`, not at all. Each model is compared with the best one line by line: the mean difference in
+    bits a line, its 95 % interval, and p, the probability of one as large by chance.
+    """
+    if len(set(runs)) < max(2, len(runs)):
+        raise ConfigError("name two or more RUNs to compare, each once, and then the TEXT")
+    if (Path(text) / MODEL_NAME).exists():
+        raise ConfigError(f"{text} is a run, not a text; name the TEXT after the RUNs")
+    models = [(str(run), load(run)) for run in runs]
+    with contextlib.ExitStack() as stack:
+        source = text
+        if text == standard_input.NAME:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            source = str(stack.enter_context(standard_input.spooled(folder)))
+        found = [_read(name, model, source, split, encoding) for name, model in models]
+    ranked = ranking([each.text_model for each in found], [each.unknown for each in found])
+    if ranked.by is not None:
+        found = _in_order(found, ranked.by, seed)
+    if as_json:
+        click.echo(_json(found, ranked, seed))
+    else:
+        click.echo(f"{table(found)}\n\n{definition(found, ranked, seed)}")
+
+
+def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str) -> Compared:
+    """Return what a model makes of a text, read in one lane, and how fast."""
+    lines = LineNlls(text_model.vocabulary.eos_id)
+    begun = done = perf_counter()
+
+    def watch(ids: Ids, log_probs: LogProbs) -> None:
+        nonlocal done
+        lines(ids, log_probs)
+        done = perf_counter()
+
+    with encoded(text_model, text, split, encoding) as corpus:
+        begun = perf_counter()
+        numbers = measure(text_model, corpus, watch=watch)
+        unknown = replaced_tokens(text_model, corpus, encoding)
+    arrays, _ = describe_model(text_model.model)
+    numbers |= {
+        "tokens_per_second": numbers["tokens"] / max(done - begun, 1e-9),
+        "parameters": sum(array.size for array in arrays.values() if np.issubdtype(array.dtype, np.floating)),
+        "file_bytes": model_file(Path(name)).stat().st_size,
+    }
+    return Compared(name, text_model, numbers, lines.nats(), unknown)
+
+
+def _in_order(found: Sequence[Compared], by: str, seed: int) -> list[Compared]:
+    """Return the models, the best first, each with its difference from the best where lines can be paired."""
+    best, *others = sorted(found, key=lambda each: each.numbers[by])
+    for other in others:
+        numbers = len(best.line_nats), len(other.line_nats)
+        if numbers[0] == numbers[1] > 1 and math.isfinite(other.numbers[by]):
+            rng = np.random.default_rng(seed)
+            other.difference = line_difference(other.line_nats, best.line_nats, rng)
+    return [best, *others]
+
+
+def table(found: Sequence[Compared]) -> str:
+    """Return a row a model, as lines for people."""
+    units = {each.text_model.unit for each in found}
+    speed = f"{units.pop()}s/s" if len(units) == 1 else "tokens/s"
+    names = ("perplexity", "per", "bits/char", "unknown", speed, "parameters", "file MB")
+    head = ("model", *names, "bits a line", "95 % interval", "p")
+    return aligned([head, *map(_row, found)])
+
+
+def _row(each: Compared) -> tuple[str, ...]:
+    numbers, differs = each.numbers, each.difference
+    beyond = ("", "", "")
+    if differs is not None:
+        p = "<0.001" if differs.p < 0.001 else f"{differs.p:.3f}"
+        beyond = (f"{differs.bits:+.3f}", f"{differs.low:+.3f} to {differs.high:+.3f}", p)
+    return (
+        each.name,
+        f"{numbers['perplexity']:.2f}",
+        each.text_model.unit,
+        f"{numbers['bits_per_char']:.4f}",
+        f"{numbers['unknown_tokens']:,}",
+        f"{numbers['tokens_per_second']:,.0f}",
+        f"{numbers['parameters']:,}",
+        f"{numbers['file_bytes'] / 1e6:.1f}",
+        *beyond,
+    )
+
+
+MEASURES = {
+    "perplexity": "perplexity",
+    "perplexity_known_tokens": "perplexity per known token",
+    "bits_per_char": "bits per character",
+}
+
+
+def definition(found: Sequence[Compared], ranked: Ranking, seed: int) -> str:
+    """Return what the numbers of the table mean, as lines for people."""
+    how = f"by {MEASURES[ranked.by]}: " if ranked.by is not None else "not at all: "
+    rows = [("ranked", how + ranked.why)]
+    for title, say in (
+        ("text", lambda n: f"{n['tokens']:,} {n['unit']}s in {n['lines']:,} lines, {n['characters']:,} characters"),
+        ("unknown", lambda n: n["unknown_rule"]),
+        ("end of line", lambda n: f"{n['end_of_line']}; the first token is predicted {n['first_token']}"),
+        ("state", lambda n: n["state"]),
+    ):  # fmt: skip
+        rows += [(title, words) for words in _grouped(found, say)]
+    if any(each.difference for each in found):
+        rows += [
+            ("bits a line", f"in the mean, more than by {found[0].name}; {_lines(found):,} lines"),
+            ("interval", "of that mean, by the bootstrap of lines"),
+            ("p", f"by sign flips of lines, two-sided; lines taken as independent; seed {seed}"),
+        ]
+    return aligned(rows, left=2)
+
+
+def _lines(found: Sequence[Compared]) -> int:
+    return max(each.difference.lines for each in found if each.difference is not None)
+
+
+def _grouped(found: Sequence[Compared], say: Any) -> list[str]:
+    """Return what is said of all models once, and what is said of some of them after their names."""
+    groups: dict[str, list[str]] = {}
+    for each in found:
+        groups.setdefault(say(each.numbers), []).append(each.name)
+    if len(groups) == 1:
+        return list(groups)
+    return [f"{', '.join(names)}: {words}" for words, names in groups.items()]
+
+
+def _json(found: Sequence[Compared], ranked: Ranking, seed: int) -> str:
+    models = [
+        {
+            "model": each.name,
+            **each.numbers,
+            "unknown_tokens_not_in_text": each.unknown,
+            "difference_from_best": None if each.difference is None else asdict(each.difference),
+        }
+        for each in found
+    ]
+    return to_json({"ranked_by": ranked.by, "why": ranked.why, "seed": seed, "models": models})

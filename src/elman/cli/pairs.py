@@ -1,0 +1,173 @@
+"""`elman pairs`: the share of minimal pairs in which a model prefers the right sentence."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from elman.cli import standard_input
+from elman.cli.columns import aligned
+from elman.cli.json_lines import to_json
+from elman.cli.lines import read_lines
+from elman.evaluation.pair_files import read_pairs
+from elman.evaluation.pair_spelling import PUNCTUATIONS, Spelling, spelling_for
+from elman.evaluation.pairs import Accuracy, PairScore, accuracies, over_all, score_pairs
+from elman.files import atomic_write
+from elman.models.file import load
+from elman.rescoring.casing import CASES
+
+AUTO = "auto"
+
+
+@click.command("pairs", no_args_is_help=True)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--by", metavar="FIELD", help="the JSON field that names a pair's set  [default: UID]")
+@click.option(
+    "--case",
+    type=click.Choice([AUTO, *CASES]),
+    default=AUTO,
+    show_default=True,
+    help="spell sentences in small letters, in capitals, or as they are; auto: as the vocabulary's words",
+)
+@click.option(
+    "--punctuation",
+    type=click.Choice([AUTO, *PUNCTUATIONS]),
+    default=AUTO,
+    show_default=True,
+    help="set marks, n't and 's apart from words that the vocabulary lacks; auto: if its words are without marks",
+)
+@click.option(
+    "--normalize",
+    type=click.Choice(["none", "token"]),
+    default="none",
+    show_default=True,
+    help="compare ln P of whole sentences, or ln P a token",
+)
+@click.option(
+    "--per-pair", type=click.Path(dir_okay=False, path_type=Path), help="write a TSV of all pairs and scores"
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.option("--encoding", default="utf-8", show_default=True, help="the files' encoding")
+def command(
+    run: Path,
+    files: tuple[str, ...],
+    by: str | None,
+    case: Any,
+    punctuation: Any,
+    normalize: Any,
+    per_pair: Path | None,
+    as_json: bool,
+    encoding: str,
+) -> None:
+    """Test whether the model in RUN prefers the right sentence of each minimal pair in FILEs.
+
+    A FILE (- is standard input) holds a JSON object a line, with sentence_good and sentence_bad, as BLiMP's
+    do, or two columns: the right sentence, a tab, the wrong one.
+
+    A pair is right if P(right sentence) > P(wrong sentence), of whole sentences with their ends. A tie is wrong.
+    Unknown words are scored as `<unk>`, or have probability 0 where there is none; the last columns count the
+    pairs that have one, and leave them out.
+    """
+    text_model = load(run)
+    spelling = spelling_for(
+        text_model, None if case == AUTO else case, None if punctuation == AUTO else punctuation
+    )
+    pairs = [pair for file in files for pair in read_pairs(read_lines(file, encoding), _name(file), by)]
+    scores = list(score_pairs(text_model, pairs, spelling, normalize))
+    sets = accuracies(scores)
+    if per_pair is not None:
+        write_pairs(per_pair, scores)
+    if as_json:
+        click.echo(_json(sets, spelling, normalize))
+    else:
+        click.echo(f"{table(sets)}\n\n{definition(spelling, normalize)}")
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == standard_input.NAME else file
+
+
+COLUMNS = ("set", "pairs", "right", "accuracy", "95 % interval", "ties", "unknown", "accuracy without")
+
+
+def table(sets: Sequence[Accuracy]) -> str:
+    """Return the accuracy of each set and, of several, over all, as lines for people."""
+    shown = [*sets, over_all(sets)] if len(sets) > 1 else sets
+    return aligned([COLUMNS, *map(_row, shown)])
+
+
+def _row(found: Accuracy) -> tuple[str, ...]:
+    low, high = found.interval
+    counts = (f"{count:,}" for count in (found.pairs, found.right))
+    known = "-" if math.isnan(found.accuracy_known) else f"{found.accuracy_known:.1%}"
+    interval = f"{100 * low:.1f} to {100 * high:.1f}"
+    return (
+        found.set,
+        *counts,
+        f"{found.accuracy:.1%}",
+        interval,
+        f"{found.ties:,}",
+        f"{found.unknown:,}",
+        known,
+    )
+
+
+CASE_WORDS = {"lower": "in small letters", "upper": "in capitals", "asis": "in the case that they have"}
+PUNCTUATION_WORDS = {"split": "punctuation apart from words", "asis": "punctuation as it is"}
+
+
+def definition(spelling: Spelling, normalize: str) -> str:
+    """Return what a right pair is, and how the sentences were spelled, as lines for people."""
+    measure = "ln P of the sentence and its end" + (", a token" if normalize == "token" else "")
+    rows = [
+        ("right", f"the right sentence has the higher {measure}; ties are wrong"),
+        ("spelling", f"{CASE_WORDS[spelling.case]}; {PUNCTUATION_WORDS[spelling.punctuation]}"),
+        ("interval", "Wilson's score interval, the pairs taken as independent"),
+        ("unknown", "pairs with a word that the vocabulary lacks; then the accuracy without them"),
+    ]
+    return aligned(rows, left=2)
+
+
+def _json(sets: Sequence[Accuracy], spelling: Spelling, normalize: str) -> str:
+    return to_json(
+        {
+            "all": _numbers(over_all(sets)),
+            "sets": [{"set": found.set, **_numbers(found)} for found in sets],
+            "case": spelling.case,
+            "punctuation": spelling.punctuation,
+            "normalize": normalize,
+            "ties_count_as": "wrong",
+        }
+    )
+
+
+def _numbers(found: Accuracy) -> dict[str, Any]:
+    return {
+        "pairs": found.pairs,
+        "right": found.right,
+        "accuracy": found.accuracy,
+        "interval_95": list(found.interval),
+        "ties": found.ties,
+        "unknown_pairs": found.unknown,
+        "accuracy_without_unknown": found.accuracy_known,
+        "interval_95_without_unknown": list(found.interval_known),
+    }
+
+
+CELL = str.maketrans("\t\r\n", "   ")
+PAIR_COLUMNS = ("set", "line", "good_ln_prob", "bad_ln_prob", "difference", "right", "unknown", "good", "bad")
+
+
+def write_pairs(path: Path, scores: Sequence[PairScore]) -> None:
+    """Write a TSV of both scores of every pair, and of the sentences as the model read them."""
+    with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(PAIR_COLUMNS) + "\n")
+        for score in scores:
+            numbers = (score.good.ln_prob, score.bad.ln_prob, score.difference)
+            marks = (int(score.right), score.good.unknown + score.bad.unknown)
+            pair = score.pair
+            cells = (pair.set, pair.line, *(f"{n:.4f}" for n in numbers), *marks, pair.good, pair.bad)
+            file.write("\t".join(str(cell).translate(CELL) for cell in cells) + "\n")

@@ -1,0 +1,264 @@
+"""`elman rescore`: the best of a speech recogniser's candidates, by a language model."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from elman.cli.caches import cache_options, with_cache
+from elman.cli.json_lines import to_json
+from elman.cli.lines import read_lines
+from elman.errors import ConfigError, RunError
+from elman.files import atomic_write
+from elman.models.file import load
+from elman.rescoring.casing import CASES
+from elman.rescoring.held_out import Judge, Measured, Result
+from elman.rescoring.kaldi import read_kaldi, write_kaldi
+from elman.rescoring.nbest import Utterance, read_references, read_tsv
+from elman.rescoring.rescorer import Rescorer, reranked
+from elman.rescoring.speakers import SEPARATOR, first_half, speaker_of
+from elman.rescoring.weights import Floats, Table, Weights
+from elman.rescoring.word_errors import error_table
+
+
+@click.command("rescore", no_args_is_help=True)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("nbest", default="-")
+@click.option("--ref", help="what was really said: a file with a line `UTTERANCE words` each")
+@click.option(
+    "--tune",
+    type=click.Choice(["both", "first", "second"]),
+    default="both",
+    show_default=True,
+    help="the half of the utterances to tune λ and β on; the result is that of the other half",
+)
+@click.option("--lambda", "lm_weight", type=float, help="λ, instead of tuning it")
+@click.option("--beta", type=float, help="β, nats for every word, with --lambda  [default: 0]")
+@click.option(
+    "--carry", is_flag=True, help="read each utterance after the best candidates of its speaker's before"
+)
+@click.option(
+    "--speaker-of",
+    "separator",
+    metavar="SEPARATOR",
+    default=SEPARATOR,
+    show_default=True,
+    help="the speaker is the part of an utterance's name before this; their order is that of the names",
+)
+@cache_options
+@click.option(
+    "--case",
+    type=click.Choice(CASES),
+    help="write candidates and references so  [default: as the model's vocabulary is written]",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["spelled", "plain"]),
+    default="spelled",
+    show_default=True,
+    help="an unknown word has the probability of <unk> times that of its spelling, or that of <unk>",
+)
+@click.option(
+    "--resample",
+    type=click.Choice(["utterance", "speaker"]),
+    default="utterance",
+    show_default=True,
+    help="what the confidence interval draws anew",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="of the confidence interval")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="the file, or Kaldi's folder, to write")
+@click.option(
+    "--write",
+    type=click.Choice(["best", "all", "kaldi"]),
+    default="best",
+    show_default=True,
+    help="the best candidates, all with their numbers, or all as a folder of Kaldi's",
+)
+@click.option("--json", "as_json", is_flag=True, help="the results as a JSON object a line")
+@click.option("--encoding", default="utf-8", show_default=True, help="of the candidates and the references")
+def command(
+    run: Path,
+    nbest: str,
+    ref: str | None,
+    tune: Any,
+    lm_weight: float | None,
+    beta: float | None,
+    carry: bool,
+    separator: str,
+    case: Any,
+    unknown: Any,
+    resample: str,
+    seed: int,
+    output: Path | None,
+    write: str,
+    as_json: bool,
+    encoding: str,
+    **caches: Any,
+) -> None:
+    """Choose the best candidate of every utterance in NBEST by the model in RUN.
+
+    NBEST is a table with tabs (utterance, rank, score, text; or utterance, text; or utterance, score, text), a folder
+    of Kaldi's (words_text, ac_cost), or - for standard input. Scores are natural logarithms.
+
+    A candidate's total is score + λ·ln P(text) + β·words. With --ref, λ and β are tuned on one half of the utterances,
+    and word error rates are of the other; the halves share no speaker. Without, give --lambda: the best candidates go
+    to -o, or to standard output, as `UTTERANCE<tab>text`.
+    """
+    weights = _given_weights(lm_weight, beta, ref)
+    _check_output(output, write, ref)
+    if not carry and any(value is not None for value in caches.values()):
+        raise ConfigError("a cache remembers the utterances before; add --carry")
+    utterances = read_kaldi(Path(nbest), encoding) if Path(nbest).is_dir() else _read_table(nbest, encoding)
+    references = {} if ref is None else read_references(read_lines(ref, encoding), ref)
+    rescorer = Rescorer(with_cache(load(run), **caches), utterances, case, unknown)
+    if weights is not None and ref is None:
+        table = rescorer.carried_table(weights, separator) if carry else rescorer.table()
+        _report_work(rescorer)
+        _write(output, write, utterances, table, table.totals(weights))
+        return
+    errors, words = error_table(utterances, references, rescorer.case or "asis")
+    names = [utterance.name for utterance in utterances]
+    judge = Judge(
+        rescorer.table() if weights is None or not carry else rescorer.carried_table(weights, separator),
+        errors,
+        words,
+        [speaker_of(name, separator) for name in names] if resample == "speaker" else names,
+        np.random.default_rng(seed),
+    )
+    if weights is not None:
+        measured = judge.fixed(weights)
+    else:
+        judge.carried = (lambda found: rescorer.carried_table(found, separator)) if carry else None
+        measured = judge.halves(first_half(names, separator), tune)
+    _report_work(rescorer)
+    if left := len(references.keys() - set(names)):
+        click.echo(f"references without candidates, left out: {left:,}", err=True)
+    if output is not None:
+        _write(output, write, utterances, measured.table, measured.totals)
+    _report(measured, as_json, weights is None and tune == "both")
+
+
+def _given_weights(lm_weight: float | None, beta: float | None, ref: str | None) -> Weights | None:
+    """Return the weights that the options fix; None where they are to be tuned."""
+    if lm_weight is None:
+        if beta is not None:
+            raise ConfigError("--beta goes with --lambda; give both, or neither to tune them on --ref")
+        if ref is None:
+            raise ConfigError(
+                "name what was said, to tune λ and β on: --ref ref.txt; or give --lambda 0.2 --beta 0"
+            )
+        return None
+    weights = Weights(lm_weight, beta or 0.0)
+    if not np.isfinite([weights.lm, weights.words]).all():
+        raise ConfigError(f"--lambda and --beta must be finite numbers, got {weights.lm} and {weights.words}")
+    return weights
+
+
+def _check_output(output: Path | None, write: str, ref: str | None) -> None:
+    """Refuse at once what could not be written in the end."""
+    if output is None:
+        if write == "kaldi" or (ref is not None and write != "best"):
+            raise ConfigError(f"name what to write: -o {'FOLDER' if write == 'kaldi' else 'FILE'}")
+        return
+    if not output.absolute().parent.is_dir():
+        raise RunError(f"there is no folder {output.parent} to write {output.name} in")
+    if write == "kaldi" and output.exists():
+        raise RunError(f"{output} exists already; name a new folder for Kaldi's files")
+    if write != "kaldi" and output.is_dir():
+        raise RunError(f"{output} is a folder; name a file")
+
+
+def _read_table(nbest: str, encoding: str) -> list[Utterance]:
+    return read_tsv(read_lines(nbest, encoding), "standard input" if nbest == "-" else nbest)
+
+
+def _report_work(rescorer: Rescorer) -> None:
+    """Tell, on standard error, what was read."""
+    work, utterances = rescorer.work, rescorer.utterances
+    candidates = sum(len(utterance.candidates) for utterance in utterances)
+    unknown, words = rescorer.unknown_words()
+    click.echo(
+        f"{len(utterances):,} utterances, {candidates:,} candidates ({rescorer.case}): {work.steps:,} steps instead "
+        f"of {work.tokens:,}, {work.saved:.1%} saved by common beginnings",
+        err=True,
+    )
+    unit = rescorer.text_model.unit
+    click.echo(f"unknown {unit}s in the first candidates: {unknown:,} (of {words:,} words)", err=True)
+
+
+COLUMNS = (
+    "part",
+    "tuned on",
+    "lambda",
+    "beta",
+    "utterances",
+    "words",
+    "first",
+    "oracle",
+    "rescored",
+    "gain",
+    "95 %",
+)
+
+
+def _report(measured: Measured, as_json: bool, show_final: bool) -> None:
+    if as_json:
+        for result in measured.results:
+            click.echo(to_json(_as_dict(result)))
+        return
+    click.echo("\t".join(COLUMNS))
+    for result in measured.results:
+        click.echo("\t".join(_cells(result)))
+    if show_final:
+        click.echo(f"tuned on all: --lambda {measured.final.lm:.4g} --beta {measured.final.words:.4g}")
+
+
+def _cells(result: Result) -> Iterator[str]:
+    yield from (result.part, result.tuned_on)
+    yield from (
+        ("", "") if result.weights is None else (f"{result.weights.lm:.4g}", f"{result.weights.words:.4g}")
+    )
+    yield from (f"{result.utterances:,}", f"{result.words:,}")
+    yield from (f"{result.rate(errors):.2%}" for errors in (result.first, result.oracle, result.rescored))
+    low, high = result.interval
+    yield from (f"{result.gain:.2%}", f"{low:.2%} to {high:.2%}")
+
+
+def _as_dict(result: Result) -> dict[str, Any]:
+    rates = {f"{name}_wer": result.rate(getattr(result, name)) for name in ("first", "oracle", "rescored")}
+    values = asdict(result)
+    weights, (low, high) = values.pop("weights") or {}, values.pop("interval")
+    own = {"lambda": weights.get("lm"), "beta": weights.get("words")}
+    return {**values, **own, **rates, "gain": result.gain, "gain_low": low, "gain_high": high}
+
+
+def _write(
+    output: Path | None, write: str, utterances: list[Utterance], table: Table, totals: Floats
+) -> None:
+    """Write the candidates to a file, or the lines to standard output."""
+    ranked = reranked(utterances, table, totals)
+    if write == "kaldi" and output is not None:
+        write_kaldi(output, ranked)
+        return
+    lines = _all(ranked, totals) if write == "all" else (f"{u.name}\t{u.candidates[0].text}" for u in ranked)
+    if output is None:
+        for line in lines:
+            click.echo(line)
+        return
+    try:
+        with atomic_write(output, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise RunError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def _all(ranked: list[Utterance], totals: Floats) -> Iterator[str]:
+    """Yield a table of all candidates; its `score` is the total, so that it can be read as an n-best list again."""
+    yield "\t".join(("utterance", "rank", "score", "recogniser", "lm", "text"))
+    for utterance, total in zip(ranked, totals, strict=True):
+        best_first = sorted(total[: len(utterance.candidates)].tolist(), reverse=True)
+        for each, score in zip(utterance.candidates, best_first, strict=True):
+            yield f"{utterance.name}\t{each.rank}\t{score:.4f}\t{each.score:.4f}\t{each.lm:.4f}\t{each.text}"

@@ -1,0 +1,177 @@
+"""A model of elman's in the place of a ``kenlm.Model``: for decoders that call KenLM's Python module.
+
+``from elman import kenlm_compat as kenlm`` offers the names that decoders use of KenLM's module, with its signatures
+and its decimal logarithms. A decoder that imports ``kenlm`` by itself finds this module after
+``sys.modules["kenlm"] = elman.kenlm_compat``, put before the decoder is imported.
+"""
+
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.models.base import Ids, LogProbs
+from elman.models.file import load
+from elman.models.ngram import NgramModel
+from elman.models.reach import ngram_lengths
+from elman.models.text_model import TextModel
+
+START, END = "<s>", "</s>"
+NO_LIMIT = 2**31 - 1  # the order of a model that sees all of the past
+MISSING_LOG10 = -100.0  # of an unknown word where the vocabulary has no <unk>: the number that KenLM gives it
+_LN_10 = math.log(10)
+_KEPT = 64  # distributions of the states scored from last
+
+__all__ = ["FullScoreReturn", "Model", "State"]
+
+
+class FullScoreReturn(NamedTuple):
+    """log10 P(word | state), the tokens that it depends on (the word included), and whether the word is unknown."""
+
+    log_prob: float
+    ngram_length: int
+    oov: bool
+
+
+class State:
+    """Where a decoder stands in a sentence: written by a `Model`, copied with `copy.copy`.
+
+    Two states are equal, and of one hash, where the model goes on from both in the same way. A new one is empty.
+    """
+
+    __slots__ = ("_begun", "_read", "_value")
+
+    def __init__(self) -> None:
+        self._value: Any = None  # the model's own state, which is never changed
+        self._read = 0  # tokens
+        self._begun = False  # whether a word was read, so that the next stands behind a blank
+
+    def _write(self, value: Any, read: int, begun: bool) -> None:
+        self._value, self._read, self._begun = value, read, begun
+
+    def __copy__(self) -> "State":
+        copied = State()
+        copied._write(self._value, self._read, self._begun)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "State":
+        return self.__copy__()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return NotImplemented
+        return self._begun == other._begun and bool(self._value == other._value)
+
+    def __hash__(self) -> int:
+        return hash((self._begun, self._value))
+
+
+class Model:
+    """What KenLM's ``Model(path)`` offers, of a run folder, a model file, an ARPA file, or a `TextModel`.
+
+    ``order`` is 2,147,483,647 where the model sees all that it has read. Sentences are words between blanks,
+    without ``<s>`` and ``</s>``. A model of characters, bytes or subwords takes words too, and reads the blanks
+    between them; its ``full_scores`` are of its own tokens. A word that is unknown to a vocabulary without
+    ``<unk>`` has the log10 probability -100, as KenLM gives it, and is not read.
+
+    >>> model = Model(text_model)  # or Model("runs/words")
+    >>> round(model.score("you say hello"), 4)
+    -0.9227
+    >>> state, after = State(), State()
+    >>> model.BeginSentenceWrite(state)
+    >>> round(model.BaseScore(state, "you", after), 4), round(model.BaseScore(after, "say", state), 4)
+    (-0.331, -0.1303)
+
+    Raises:
+        ModelFileError: there is no such model.
+    """
+
+    def __init__(self, path: str | Path | TextModel) -> None:
+        self.text_model = path if isinstance(path, TextModel) else load(path)
+        self.path = b"" if isinstance(path, TextModel) else str(Path(path).absolute()).encode()
+        self.order: int = self.text_model.order or NO_LIMIT
+        tokenizer = self.text_model.tokenizer
+        # between words that are read one by one; some tokenizers put a blank before each text by themselves
+        self._needs_blanks = tokenizer.level != "word" and not getattr(tokenizer, "leads", False)
+        # an n-gram is looked up faster than a distribution is made
+        self._of_ngrams = isinstance(self.text_model.model, NgramModel)
+        # by the identity of a state, which is kept beside so that no other takes it
+        self._kept: OrderedDict[int, tuple[Any, LogProbs]] = OrderedDict()
+
+    def __contains__(self, word: str) -> bool:
+        return word in (START, END) or word in self.text_model
+
+    def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
+        """Return log10 P(sentence </s> | <s>); without ``bos`` or ``eos``, without that beginning or end."""
+        return sum(log10_prob for log10_prob, _, _ in self.full_scores(sentence, bos, eos))
+
+    def full_scores(
+        self, sentence: str, bos: bool = True, eos: bool = True
+    ) -> Iterator[tuple[float, int, bool]]:
+        """Yield (log10 P, n-gram length, unknown) of every word and, with ``eos``, of the end."""
+        text = re.sub(f"(^| ){END}( |$)", "\n", " ".join(sentence.split()))
+        for log10_prob, length, unknown in self.text_model.full_scores(text, bos, eos):
+            yield log10_prob if length else MISSING_LOG10, length, unknown
+
+    def perplexity(self, sentence: str) -> float:
+        """Return 10 ** (-score / n) of a sentence, n its tokens and its end."""
+        scores = [log10_prob for log10_prob, _, _ in self.full_scores(sentence)]
+        return float(10 ** (-sum(scores) / len(scores))) if scores else math.nan
+
+    def BeginSentenceWrite(self, state: State) -> None:
+        """Make ``state`` that of the beginning of a sentence."""
+        state._write(self.text_model.begin_sentence(), int(self.text_model.start_id is not None), False)
+
+    def NullContextWrite(self, state: State) -> None:
+        """Make ``state`` that of nothing behind."""
+        state._write(self.text_model.null_context(), 0, False)
+
+    def BaseScore(self, in_state: State, word: str, out_state: State) -> float:
+        """Return log10 P(word | in_state) and make ``out_state`` that after it; ``</s>`` ends the sentence."""
+        value, known, missing = self._readable(in_state, word)
+        log10_prob = MISSING_LOG10 * missing
+        read, begun = in_state._read + known.size, self._needs_blanks and word != END
+        if known.size:
+            found, value = self._score(value, known)
+            log10_prob += found
+        out_state._write(value, read, begun)
+        return log10_prob
+
+    def BaseFullScore(self, in_state: State, word: str, out_state: State) -> FullScoreReturn:
+        """Do what `BaseScore` does; return also how many tokens the last one depends on, and if one is unknown."""
+        value, known, missing = self._readable(in_state, word)
+        lengths = ngram_lengths(self.text_model.model, known, value, in_state._read)[0].tolist()
+        unknown = missing > 0 or bool((known == self.text_model.vocabulary.unknown_id).any())
+        return FullScoreReturn(self.BaseScore(in_state, word, out_state), [0, *lengths][-1], unknown)
+
+    def _readable(self, state: State, word: str) -> tuple[Any, NDArray[np.intp], int]:
+        """Return what the model makes of a state, the ids (1, T) of a word read after it, and how many have none."""
+        if state._value is None:
+            self.NullContextWrite(state)
+        ids = self.text_model.encode("\n" if word == END else f" {word}" if state._begun else word)[1]
+        known = ids[ids >= 0][None].astype(np.intp)
+        return state._value, known, len(ids) - known.size
+
+    def _score(self, state: Any, ids: Ids) -> tuple[float, Any]:
+        """Return log10 P(ids | state), of ids (1, T), and the state after them."""
+        model = self.text_model.model
+        if ids.size == 1 and not self._of_ngrams:
+            return float(self._next_log_probs(state)[ids[0, 0]]) / _LN_10, model.feed(ids, state)
+        found, after = model.target_log_probs(ids, state)
+        return float(found.sum(dtype=np.float64)) / _LN_10, after
+
+    def _next_log_probs(self, state: Any) -> LogProbs:
+        """Return ln P of every next token (V,); a decoder tries many words after one state."""
+        kept = self._kept.get(id(state))
+        if kept is None:
+            kept = self._kept[id(state)] = (state, self.text_model.model.next_log_probs(state)[0])
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(id(state))
+        return kept[1]

@@ -1,0 +1,1 @@
+"""N-best rescoring: choosing among a speech recogniser's candidates with the help of a language model."""

@@ -1,0 +1,121 @@
+"""Where the tokens of a text stand in the text as it was given, before anything in it was normalised."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.text.reading import BOM, starts_afresh
+from elman.text.subword import SubwordTokenizer
+from elman.text.tokenizers import Tokenizer
+from elman.text.vocabulary import code_points
+
+Change = tuple[int, int, str]  # the characters from the first place to before the second become this
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A text, and for each of its characters the piece ``given[starts[i]:ends[i]]`` that it came from."""
+
+    text: str
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, given: str) -> "Traced":
+        """Return a text of which nothing was changed."""
+        places = np.arange(len(given) + 1)
+        return cls(given, places[:-1], places[1:])
+
+    def changed(self, changes: Iterable[Change]) -> "Traced":
+        """Return the text after changes, in order: every new character came from the whole of what it replaces."""
+        texts, starts, ends = [], [], []
+        done = 0
+        for first, last, new in changes:
+            texts += [self.text[done:first], new]
+            starts += [self.starts[done:first], np.repeat(self.starts[first], len(new))]
+            ends += [self.ends[done:first], np.repeat(self.ends[last - 1], len(new))]
+            done = last
+        if not done:
+            return self
+        texts.append(self.text[done:])
+        return Traced(
+            "".join(texts),
+            np.concatenate([*starts, self.starts[done:]]),
+            np.concatenate([*ends, self.ends[done:]]),
+        )
+
+
+def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
+    """Return where each token of a text starts and ends in it, (n, 2): a token comes from ``text[start:end]``.
+
+    The tokens are those of the normalised text (`elman.text.reading.normalise`), letters made small where the
+    tokenizer does; the offsets count the characters of the text as given. Characters that a normal form makes
+    of one piece together share it, and so do tokens that are parts of one character: bytes, or subwords.
+    """
+    traced = _composed(_one_newline(_without_bom(Traced.of(text))))
+    if tokenizer.level == "byte":
+        return _of_bytes(traced, np.ones(int(_utf8_lengths(traced.text).sum()), np.intp))
+    if tokenizer.lower:
+        traced = _composed(_small(traced))
+    if isinstance(tokenizer, SubwordTokenizer):
+        return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
+    if tokenizer.level == "char":
+        return np.stack([traced.starts, traced.ends], axis=1)
+    words = [word.span() for word in re.finditer(r"\n|\S+", traced.text)]
+    places = np.array(words, np.intp).reshape(-1, 2)
+    return np.stack([traced.starts[places[:, 0]], traced.ends[places[:, 1] - 1]], axis=1)
+
+
+def _of_bytes(traced: Traced, lengths: ArrayLike) -> NDArray[np.intp]:
+    """Return the offsets of tokens of so many bytes each, which together are the text's."""
+    counts = _utf8_lengths(traced.text)
+    starts, ends = np.repeat(traced.starts, counts), np.repeat(traced.ends, counts)  # of every byte
+    last = np.cumsum(lengths, dtype=np.intp)
+    first = last - np.asarray(lengths, np.intp)
+    start = np.append(starts, traced.ends[-1:])[first]
+    return np.stack([start, np.where(first < last, ends[last - 1], start)], axis=1)
+
+
+def _without_bom(traced: Traced) -> Traced:
+    return traced.changed([(0, 1, "")] if traced.text.startswith(BOM) else [])
+
+
+def _one_newline(traced: Traced) -> Traced:
+    return traced.changed((*found.span(), "\n") for found in re.finditer(r"\r\n?", traced.text))
+
+
+def _composed(traced: Traced) -> Traced:
+    """Return the text in NFC."""
+    if unicodedata.is_normalized("NFC", traced.text):
+        return traced
+    return traced.changed(_compositions(traced.text))
+
+
+def _compositions(text: str) -> Iterator[Change]:
+    """Yield the pieces of a text that NFC changes; it treats every piece apart from the others."""
+    cuts = [0, *(i for i in range(1, len(text)) if starts_afresh(text[i])), len(text)]
+    for first, last in pairwise(cuts):
+        piece = text[first:last]
+        composed = unicodedata.normalize("NFC", piece)
+        if composed != piece:
+            yield first, last, composed
+
+
+def _small(traced: Traced) -> Traced:
+    """Return the text in small letters, of which some are two characters where the capital is one."""
+    longer = traced.changed(
+        (i, i + 1, small) for i, c in enumerate(traced.text) if len(small := c.lower()) != 1
+    )
+    return Traced(longer.text.lower(), longer.starts, longer.ends)
+
+
+def _utf8_lengths(text: str) -> NDArray[np.intp]:
+    """Return the number of bytes of each character; of half a surrogate pair, which becomes a question mark, 1."""
+    codes = code_points(text)
+    lengths = 1 + (codes >= 0x80).astype(np.intp) + (codes >= 0x800) + (codes >= 0x10000)
+    return np.where((codes >= 0xD800) & (codes < 0xE000), 1, lengths)

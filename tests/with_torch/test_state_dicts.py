@@ -1,0 +1,117 @@
+"""Language models trained in PyTorch and read by elman, and the other way round, say the same."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from elman.errors import ModelFileError
+from elman.evaluation.perplexity import evaluate
+from elman.interop.torch import from_state_dict, to_state_dict
+from elman.interop.torch_file import read_torch
+from tiny import STORY, small_lm
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+pytestmark = pytest.mark.torch
+
+CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+
+
+class PlainLM(torch.nn.Module):
+    """Embedding, recurrent layers, linear: as PyTorch users write it."""
+
+    def __init__(self, V: int, D: int, H: int, cell: str, layers: int, tied: bool = False) -> None:
+        super().__init__()
+        self.encoder = torch.nn.Embedding(V, D)
+        self.rnn = CELLS[cell](D, H, layers, batch_first=True)
+        self.decoder = torch.nn.Linear(H, V)
+        if tied:
+            self.decoder.weight = self.encoder.weight
+
+    def forward(self, ids: Any, state: Any = None) -> tuple[Any, Any]:
+        hs, state = self.rnn(self.encoder(ids), state)
+        return self.decoder(hs).log_softmax(-1), state
+
+
+def trained(cell: str, ids: Any, V: int, layers: int = 2, tied: bool = False) -> PlainLM:
+    """A model after 30 steps of Adam: its weights, both biases among them, are far from the initial ones."""
+    torch.manual_seed(0)
+    model = PlainLM(V, 16 if tied else 12, 16, cell, layers, tied)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(30):
+        log_probs, _ = model(ids[None, :-1])
+        loss = torch.nn.functional.nll_loss(log_probs[0], ids[1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+def story() -> tuple[Any, list[str]]:
+    words = STORY.replace("\n", " <eos> ").split()
+    tokens = list(dict.fromkeys(words))
+    return torch.tensor([tokens.index(word) for word in words]), tokens
+
+
+@pytest.mark.parametrize(("cell", "tied"), [("rnn", False), ("lstm", False), ("lstm", True), ("gru", False)])
+def test_a_model_trained_in_pytorch_has_the_same_perplexity_here(cell: str, tied: bool) -> None:
+    ids, tokens = story()
+    theirs = trained(cell, ids, len(tokens), tied=tied)
+    with torch.no_grad():
+        log_probs, _ = theirs(ids[None, :-1])
+        nll = torch.nn.functional.nll_loss(log_probs[0].double(), ids[1:])
+    ours = from_state_dict(theirs.state_dict())
+    assert (ours.cell, ours.tie_weights, len(ours.rnn_layers)) == (cell, tied, 2)
+    found = evaluate(ours, ids[1:].numpy(), eos=int(ids[0]))  # the first word is read, and not scored
+    assert found.perplexity < 8  # it has learnt: V is 24
+    assert found.perplexity == pytest.approx(math.exp(nll), rel=1e-5)
+    assert abs(found.perplexity - math.exp(nll)) < 1e-4
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 3}, {"D": 5, "tie_weights": True}, {"D": 0}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_our_model_says_the_same_in_pytorch(cell: str, options: Any) -> None:
+    ours = small_lm(cell=cell, dtype=np.float32, **options)
+    D = ours.wordvec_size or ours.vocab_size
+    theirs = PlainLM(9, D, 5, cell, len(ours.rnn_layers), ours.tie_weights)
+    state_dict = to_state_dict(ours)
+    theirs.load_state_dict(state_dict)
+    ids = np.random.default_rng(0).integers(0, 9, (2, 7))
+    with torch.no_grad():
+        log_probs, _ = theirs(torch.tensor(ids[:, :-1]))
+    chosen = np.take_along_axis(log_probs.numpy(), ids[:, 1:, None], 2)[..., 0]
+    expected, _ = ours.target_log_probs(ids[:, 1:], ours.feed(ids[:, :1], ours.start(2)))
+    assert_allclose(chosen, expected, atol=2e-6)
+    tied = state_dict["decoder.weight"] is state_dict["encoder.weight"]
+    assert tied == ours.tie_weights == from_state_dict(state_dict).tie_weights
+
+
+def test_files_of_pytorch_are_read_without_running_what_is_in_them(tmp_path: Path) -> None:
+    _, tokens = story()
+    model = PlainLM(len(tokens), 6, 6, "gru", 1, tied=True)
+    path, vocab = tmp_path / "model.pt", tmp_path / "vocab.txt"
+    vocab.write_text("\n".join(tokens), "utf-8")
+    torch.save(model.state_dict(), path)
+    read = read_torch(path, vocab)
+    assert read.vocabulary.tokens == tuple(tokens)
+    assert read.model.tie_weights  # type: ignore[attr-defined]
+    torch.save(model, path)
+    with pytest.raises(ModelFileError, match=r"more than a state dict .*torch.save\(model.state_dict\(\)"):
+        read_torch(path, vocab)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(ModelFileError, match="is no state dict of tensors"):
+        read_torch(path, vocab)
+    path.write_bytes(b"PK")
+    with pytest.raises(ModelFileError, match="is damaged"):
+        read_torch(path, vocab)
+
+
+def test_half_precision_is_widened() -> None:
+    model = PlainLM(9, 4, 5, "lstm", 1).to(torch.bfloat16)
+    weights = from_state_dict(model.state_dict()).weights
+    assert weights["embedding"].dtype == np.float32
+    assert_allclose(weights["embedding"], model.encoder.weight.detach().float().numpy())
