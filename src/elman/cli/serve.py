@@ -68,7 +68,10 @@ def command(
         raise MissingExtra(error.name or "starlette", "serve") from error
 
     limits = Limits(seconds=max_seconds, prompt_tokens=max_tokens, max_tokens=max_tokens, streams=max_streams)
-    folders = {name_of(run): run for run in runs if run.is_dir()} | {name_of(run): run for run in watched}
+    folders = {name_of(run): run for run in runs if run.is_dir()}
+    for run in watched:
+        if folders.setdefault(name_of(run), run).resolve() != run.resolve():
+            raise ConfigError(f"two of the runs to watch are named {name_of(run)}; rename one of the folders")
     local = is_loopback(host)
     models = load_models(runs, limits, width)
     app = make_app(models, limits, folders, api_key, LOOPBACK if local else None)

@@ -1,0 +1,190 @@
+"""The engine: one thread that takes the steps of a model, for the lanes of many requests at once.
+
+Every text moves on by a token a step, whether it is scored or continued; where there are more texts than lanes,
+each has a slice of steps, and then waits behind the others. One whose client does not read waits for that.
+Prompts of which nothing but the state is wanted are read in pieces between the steps, a few tokens at a time. So
+no text, however long, keeps another waiting for long.
+
+What a text's numbers are does not depend on the others: a prompt is cut into pieces by its own length alone and
+read by itself, and all steps are of the same shape (see `elman.serving.width`).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from elman.models.base import begin
+from elman.models.text_model import TextModel
+from elman.serving.jobs import Job
+from elman.serving.lanes import Bank, Lane
+from elman.serving.width import exact_width
+from elman.threads import suited_threads
+
+PIECE = 64  # tokens of a prompt read at once
+READ_AHEAD = 128  # tokens of prompts read between two steps
+SLICE = 64  # steps before a lane makes room
+HELD_SECONDS = 0.02  # between looks at clients that have to read first
+
+
+class Engine:
+    """Takes the steps of a model for many jobs at once, in a thread of its own.
+
+    ``width`` is the number of lanes of a step (None: see `exact_width`), ``lanes`` that of all lanes, taken
+    ``width`` at a time. `submit` may be called from any thread.
+    """
+
+    def __init__(self, text_model: TextModel, lanes: int = 64, width: int | None = None) -> None:
+        self.text_model = text_model
+        self._size, self._width = lanes, width
+        self._changed = threading.Condition()
+        self._arrived: deque[Job] = deque()
+        self._reading: deque[Job] = deque()
+        self._waiting: deque[Lane] = deque()
+        self._held: list[Lane] = []  # until their clients have read
+        self._banks: list[Bank] = []
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="elman-engine", daemon=True)
+        self.steps = self.tokens_read = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread; jobs that are not done fail."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, job: Job) -> None:
+        """Hand over a job; where the thread has ended, it fails."""
+        if not self.alive:
+            job.failed(RuntimeError("the engine is not running"))
+            return
+        with self._changed:
+            self._arrived.append(job)
+            self._changed.notify()
+
+    @property
+    def width(self) -> int | None:
+        """The number of lanes that take a step together; None before it is known."""
+        return self._width
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread.is_alive()
+
+    @property
+    def busy(self) -> int:
+        """The number of lanes at work."""
+        return sum(lane is not None for bank in self._banks for lane in bank.lanes)
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts that wait for a lane, or are being read before they have one."""
+        jobs = [*self._arrived, *self._reading]
+        return len(self._waiting) + len(self._held) + sum(len(job.works) for job in jobs)
+
+    def _run(self) -> None:
+        try:
+            with suited_threads(0):
+                self._work()
+        finally:
+            self._abandon()
+
+    def _work(self) -> None:
+        """Do what arrives, until the engine is to stop."""
+        model = self.text_model.model
+        self._begun = begin(model, self.text_model.start_id)
+        width = exact_width(model, self._begun) if self._width is None else self._width
+        self._begun = begin(model, self.text_model.start_id, width).select([0])
+        self._width = width
+        self._banks = [Bank(model, self._begun, width) for _ in range(-(-self._size // width))]
+        while self._take_arrivals():
+            self._read_some()
+            self._admit()
+            for bank in self._banks:
+                self.steps += bank.step()
+
+    def _take_arrivals(self) -> bool:
+        """Wait for something to do; return False where the engine is to stop."""
+        with self._changed:
+            while not (self._stopping or self._arrived or self._reading or self._waiting or self.busy):
+                self._changed.wait(HELD_SECONDS if self._held else None)
+                self._release()
+            while self._arrived:
+                job = self._arrived.popleft()
+                job.state = self.text_model.null_context() if job.from_nothing else self._begun
+                self._reading.append(job)
+            return not self._stopping
+
+    def _read_some(self) -> None:
+        """Read pieces of prompts, each prompt in its turn; a job whose prompt is read has lanes that wait."""
+        budget = READ_AHEAD
+        while self._reading and budget > 0:
+            job = self._reading.popleft()
+            if job.cancelled:
+                continue
+            piece = job.unread[:PIECE]
+            try:
+                if len(piece):
+                    job.state = self.text_model.model.feed(np.asarray(piece, np.intp)[None], job.state)
+            except Exception as error:  # whatever it is, the other requests are to be served
+                job.failed(error)
+                continue
+            job.unread = job.unread[PIECE:]
+            budget -= max(1, len(piece))
+            self.tokens_read += len(piece)
+            if job.unread:
+                self._reading.append(job)
+            else:
+                self._waiting.extend(Lane(work, job, job.state) for work in job.works)
+
+    def _admit(self) -> None:
+        """Give the lanes that wait a place, where there is one or where others have had their slice."""
+        self._release()
+        for bank in self._banks:
+            held = [place for place, lane in enumerate(bank.lanes) if lane is not None and lane.owner.held]
+            self._held += map(bank.leave, held)
+        while self._waiting and self._waiting[0].owner.cancelled:
+            self._waiting.popleft()
+        if not self._waiting:
+            return
+        room = sum(len(bank.free) for bank in self._banks)
+        self._make_room(len(self._waiting) - room)
+        for bank in self._banks:
+            newcomers: list[Lane] = []
+            while self._waiting and len(newcomers) < len(bank.free):
+                lane = self._waiting.popleft()
+                if not lane.owner.cancelled:
+                    newcomers.append(lane)
+            if newcomers:
+                bank.join(newcomers)
+
+    def _release(self) -> None:
+        """Let lanes wait like others whose clients have read, or are gone."""
+        held, self._held = self._held, []
+        for lane in held:
+            (self._held if lane.owner.held else self._waiting).append(lane)
+
+    def _make_room(self, wanted: int) -> None:
+        """Let lanes that have had their slice wait behind the others, as many as are wanted."""
+        for bank in self._banks:
+            for place, lane in enumerate(bank.lanes):
+                if wanted <= 0:
+                    return
+                if lane is not None and lane.steps >= SLICE:
+                    self._waiting.append(bank.leave(place))
+                    wanted -= 1
+
+    def _abandon(self) -> None:
+        """Tell those who still wait that nothing will come."""
+        at_work = (lane for bank in self._banks for lane in bank.lanes if lane is not None)
+        owners: Sequence[Any] = [*self._arrived, *self._reading]
+        for owner in (*owners, *(lane.owner for lane in (*self._waiting, *self._held, *at_work))):
+            owner.failed(RuntimeError("the server is stopping"))

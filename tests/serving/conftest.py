@@ -1,0 +1,104 @@
+"""Servers, within the test's own process and as another, on models so small that an answer takes no time."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import elman
+from elman.models.file import save_model
+
+NEEDED = ("starlette", "uvicorn", "prometheus_client", "httpx")
+if any(importlib.util.find_spec(name) is None for name in NEEDED):
+    collect_ignore_glob = ["test_*.py"]
+else:
+    from starlette.testclient import TestClient
+
+    from elman.serving.app import make_app
+    from elman.serving.limits import Limits
+    from elman.serving.served import Models, Served
+    from tiny import text_model
+
+LEVELS = ("word", "char", "byte")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., Any]]:
+    """Start a server of models (by name) and return its client."""
+    with ExitStack() as stack:
+
+        def start(models: dict[str, Any], limits: Any = None, **options: Any) -> Any:
+            served = [Served(name, model, limits or Limits()) for name, model in models.items()]
+            app = make_app(Models(served), limits, **options)
+            return stack.enter_context(
+                TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+            )
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def models() -> dict[str, Any]:
+    """A float32 model of each level, its recurrent weights small enough not to magnify rounding errors."""
+    return {level: text_model(level, dtype=np.float32, D=24, H=40, weight_scale=0.15) for level in LEVELS}
+
+
+@pytest.fixture(scope="session")
+def client(serve: Any, models: dict[str, Any]) -> Any:
+    """A client of a server of these models."""
+    return serve(models)
+
+
+@pytest.fixture(scope="session")
+def complete(client: Any) -> Callable[..., Any]:
+    """Ask for a completion, which must be given; return the answer."""
+
+    def ask(prompt: Any, **fields: Any) -> Any:
+        answer = client.post("/v1/completions", json={"prompt": prompt, **fields})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return ask
+
+
+def started(*arguments: object) -> subprocess.Popen[bytes]:
+    """Start ``elman`` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "elman", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(elman.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start `elman serve`; return the process and its address."""
+    path = tmp_path_factory.mktemp("models") / "story.safetensors"
+    save_model(path, text_model())
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def run(*options: str) -> tuple[subprocess.Popen[bytes], str]:
+        process = started("serve", path, "--port", "0", *options)
+        processes.append(process)
+        assert process.stderr is not None
+        line = process.stderr.readline().decode()
+        assert line.startswith("elman serves story at http://127.0.0.1:"), line
+        return process, line.split()[4].rstrip(";")
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def address(start: Any) -> str:
+    found: str = start()[1]
+    return found

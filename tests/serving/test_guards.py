@@ -1,0 +1,97 @@
+"""Who is served, what every answer carries, and what a server tells of itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elman.serving.guards import LOOPBACK
+from elman.serving.openapi import document
+from elman.serving.run import is_loopback
+from elman.training.metrics import Metrics
+
+
+@pytest.fixture(scope="module")
+def guarded(serve: Any, models: Any) -> Any:
+    return serve(models, key="a secret", hosts=LOOPBACK)
+
+
+def test_a_key_is_needed_where_there_is_one(guarded: Any) -> None:
+    for authorization in ("", "a secret", "Bearer", "Bearer a secre", "Bearer a secrets", "Basic a secret"):
+        answer = guarded.get("/v1/models", headers={"authorization": authorization})
+        assert answer.status_code == 401
+    assert guarded.get("/v1/models").json()["error"]["code"] == "invalid_api_key"
+    assert guarded.get("/v1/models", headers={"authorization": "Bearer a secret"}).status_code == 200
+    assert (
+        guarded.get("/v1/models", headers={"authorization": "Bearer \xe9".encode("latin-1")}).status_code
+        == 401
+    )
+    assert guarded.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", ""]
+)
+def test_other_hosts_are_refused(guarded: Any, host: str) -> None:
+    answer = guarded.get("/health", headers={"host": host})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "host_not_allowed"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:80", "[::1]:8000"])
+def test_this_machine_is_served(guarded: Any, host: str) -> None:
+    assert guarded.get("/health", headers={"host": host}).status_code == 200
+
+
+def test_every_answer_carries_the_security_headers(guarded: Any) -> None:
+    for answer in (guarded.get("/"), guarded.get("/nothing"), guarded.get("/", headers={"host": "x"})):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+def test_other_sites_may_not_ask_the_browser(client: Any) -> None:
+    headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    assert client.options("/v1/completions", headers=headers).status_code == 405
+
+
+def test_loopback_addresses() -> None:
+    assert [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "127.9.9.9")] == [True] * 4
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.1", "example.org")] == [False] * 4
+
+
+def test_models_are_listed_and_named(client: Any) -> None:
+    listed = client.get("/v1/models").json()
+    assert [each["id"] for each in listed["data"]] == ["word", "char", "byte"]
+    assert client.get("/v1/models/char").json() == listed["data"][1]
+
+
+def test_the_counts_are_told(client: Any, complete: Any) -> None:
+    complete("tom", max_tokens=2)
+    text = client.get("/metrics").text
+    assert 'elman_requests_total{route="/v1/completions",status="200"}' in text
+    assert 'elman_drawn_tokens_total{model="word"}' in text
+    assert 'elman_lanes_busy{model="word"} 0.0' in text
+
+
+def test_the_training_of_a_run_can_be_watched(serve: Any, models: Any, tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path / "metrics.jsonl")
+    watching = serve(models, runs={"mine": tmp_path})
+    assert watching.get("/runs").json() == {"runs": ["mine"]}
+    assert watching.get("/runs/mine/metrics").status_code == 404
+    metrics.write("epoch", epoch=1)
+    metrics.write("epoch", epoch=2)
+    answer = watching.get("/runs/mine/metrics", params={"after": 1}).json()
+    assert answer == {"run": "mine", "lines": [{"kind": "epoch", "epoch": 2}], "next": 2}
+    for after in ("-1", "x", "²", "9" * 5000):
+        assert watching.get("/runs/mine/metrics", params={"after": after}).status_code == 400
+
+
+def test_the_openapi_document_names_what_there_is(client: Any) -> None:
+    published = client.get("/openapi.json").json()
+    assert published == json.loads(json.dumps(document()))
+    routes = {route.path for route in client.app.routes}
+    assert set(published["paths"]) == routes
+    fields = published["components"]["schemas"]["CompletionRequest"]["properties"]
+    assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}
