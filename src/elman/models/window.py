@@ -1,5 +1,6 @@
 """Language models with a fixed window: CBOW and the neural probabilistic language model."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from elman.models.past import BEFORE_TEXT, Past
 from elman.models.weights import Weight, draw_weights
 
 
-class WindowLM:
+class WindowLM(ABC):
     """P(next word | the last k words): what `CBOW` and `NPLM` share; trained by ``forward`` and ``backward``.
 
     Where the text had not begun, a place of the window holds a vector of zeros. Within training the last k words of
@@ -74,9 +75,9 @@ class WindowLM:
         self.params: list[Array] = [param for param, _ in pairs]
         self.grads: list[Array] = [grad for _, grad in pairs]
 
+    @abstractmethod
     def _hidden_layers(self) -> list[Any]:
         """Return new layers on the model's weights that make the hidden representation of every window."""
-        raise NotImplementedError
 
     @property
     def vocab_size(self) -> int:
