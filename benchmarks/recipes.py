@@ -67,7 +67,7 @@ def held_out(run: str, recipe: str, file: str, options: str = "") -> Trial:
     )
 
 
-ADAPTED = "--dynamic --neural-cache 500 --theta 0.5 --cache-weight 0.1"
+ADAPTED = "--dynamic --dynamic-lr 0.003 --neural-cache 500 --theta 0.5 --cache-weight 0.08"
 TRIALS = {
     "ptb-rnn": on_ptb("ptb-rnn"),
     "ptb-lstm": on_ptb("ptb-lstm"),
@@ -86,7 +86,7 @@ TRIALS = {
         (
             "elman eval wikitext-2 wikitext-2 --split valid",
             "elman eval wikitext-2 wikitext-2",
-            "elman eval wikitext-2 wikitext-2 --neural-cache 2000 --theta 0.5 --cache-weight 0.15",
+            "elman eval wikitext-2 wikitext-2 --neural-cache 4000 --theta 0.4 --cache-weight 0.2",
         ),
         "elman generate wikitext-2 --length 60 --temperature 0.8 --seed 1",
         "wikitext-2/train.txt",
