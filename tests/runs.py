@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from numpy.testing import assert_array_equal
+
+from elman.models.file import read_arrays
 from elman.training.config import Config
 from elman.training.metrics import read_metrics
 from elman.training.progress import BlockDone
@@ -38,6 +41,15 @@ def without_seconds(folder: Path) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in line.items() if name != "seconds"} for line in read_metrics(folder)
     ]
+
+
+def assert_same_end(run: TrainingRun, other: TrainingRun) -> None:
+    """Both runs have the same last checkpoint, array by array, and the same metrics but for the seconds."""
+    ours, theirs = (read_arrays(each.folder / "last.safetensors")[0] for each in (run, other))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert_array_equal(ours[name], theirs[name], err_msg=name)
+    assert without_seconds(run.folder) == without_seconds(other.folder)
 
 
 def small_config(**options: Any) -> Config:
