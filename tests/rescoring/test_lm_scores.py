@@ -1,6 +1,7 @@
 """Prefix trees: shared states change no score, for every kind of model."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from elman.evaluation.scoring import score_line
 from elman.models.mixture import Mixture
 from elman.models.nplm import NPLM
 from elman.models.text_model import TextModel
-from elman.rescoring.carrying import carried_lm_scores
+from elman.rescoring.carrying import read_on
 from elman.rescoring.lm_scores import BATCH, encode, lm_scores
 from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import Rescorer
@@ -95,7 +96,13 @@ def test_carried_candidates_score_what_they_score_in_one_text(kind: str) -> None
     model = KINDS[kind]()
     encoded = [encode(model, texts) for texts in TEXTS]
     best = [1, 0, 2]
-    found, work = carried_lm_scores(model, encoded, [[0, 2], [1]], lambda place, scores: best[place])
+    found: dict[int, Any] = {}
+
+    def choose(place: int, ln_probs: Sequence[Any]) -> int:
+        (found[place],) = ln_probs
+        return best[place]
+
+    work = read_on([(model, encoded)], [[0, 2], [1]], choose)
     alone, _ = lm_scores(model, encoded)
     assert_allclose(found[0], alone[0], rtol=1e-6)
     assert_allclose(found[1], alone[1], rtol=1e-6)

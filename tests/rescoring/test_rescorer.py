@@ -9,10 +9,14 @@ from numpy.testing import assert_allclose
 from elman.evaluation.scoring import score_line
 from elman.rescoring.casing import Case, case_of
 from elman.rescoring.nbest import Candidate, Utterance
-from elman.rescoring.rescorer import Rescorer, Unknown
+from elman.rescoring.reader import Unknown
+from elman.rescoring.recurring import Recurring
+from elman.rescoring.rescorer import Rescorer
 from elman.rescoring.spelling import Spelling
+from elman.rescoring.weights import IMPOSSIBLE, Weights
 from elman.text.vocabulary import Vocabulary
 from ngrams import sentence_model
+from tiny import text_model
 
 
 def test_spellings_are_probabilities_of_strings() -> None:
@@ -43,7 +47,8 @@ def test_an_unknown_word_costs_its_spelling_too() -> None:
     expected = tables["plain"] - np.array([costs["singing"], costs["xqzqx"], 0])
     assert_allclose(tables["spelled"], expected, rtol=1e-9)
     assert costs["xqzqx"] > costs["singing"]
-    assert rescorer.unknown_words() == (1, 4)
+    assert rescorer.unknown_words() == [1]
+    assert rescorer.words() == 4
 
 
 @pytest.mark.parametrize(
@@ -58,3 +63,43 @@ def test_an_unknown_word_costs_its_spelling_too() -> None:
 )
 def test_the_case_of_a_vocabulary_is_that_of_nearly_all_its_words(tokens: list[str], case: Case) -> None:
     assert case_of(Vocabulary([*tokens, "<eos>"], eos="<eos>")) == case
+
+
+def test_several_models_score_the_mean_of_what_each_scores() -> None:
+    texts = ["tom was asleep .", "mary was satom ."]
+    list_ = [Utterance("u", tuple(Candidate(k, 0.0, t) for k, t in enumerate(texts, 1)))]
+    models = [sentence_model(min_count=2), text_model("char"), text_model(cell="lstm")]
+    each = [Rescorer(model, list_).table().lm for model in models[:2]]
+    both = Rescorer(models[0], list_, others=models[1:2])
+    assert_allclose(both.table().lm, (each[0] + each[1]) / 2, rtol=1e-9)
+    assert both.work.tokens == sum(len(m.encode_line(text)[1]) for m in models[:2] for text in texts)
+    each = [Rescorer(model, list_).carried_table(Weights(1.0, 0.0)).lm for model in models[:2]]
+    assert_allclose(both.carried_table(Weights(1.0, 0.0)).lm, (each[0] + each[1]) / 2, rtol=1e-6)
+    assert Rescorer(models[0], list_, others=models[2:]).table().lm[0, 1] == IMPOSSIBLE
+
+
+def test_what_was_unknown_before_is_likelier_and_probabilities_stay_a_distribution() -> None:
+    nlls = {"ana": 9.0, "bo": 7.0}
+    seen, fresh = Recurring(), Recurring(0.0)
+    assert fresh.ln_prob("ana", 9.0) == -9.0
+    assert seen.ln_prob("ana", 9.0) == pytest.approx(math.log(0.8) - 9.0)
+    seen.add(["ana", "ana", "cy"])
+    expected = 0.8 * math.exp(-9.0) + 0.2 * 2 / 4
+    assert seen.ln_prob("ana", 9.0) == pytest.approx(math.log(expected))
+    assert seen.ln_prob("bo", nlls["bo"]) == pytest.approx(math.log(0.8) - 7.0)
+    assert seen.ln_prob("far", 2000.0) == pytest.approx(math.log(0.8) - 2000.0)
+    fresh.add(["ana"])
+    assert fresh.ln_prob("ana", 9.0) == -9.0
+
+
+def test_a_name_that_a_speaker_said_is_likelier_when_it_comes_again() -> None:
+    model = sentence_model(min_count=2)
+    said = Candidate(1, 0.0, "tom was xqzqx .")
+    list_ = [Utterance(name, (said,)) for name in ("a-1", "a-2", "b-1")]
+    rescorer = Rescorer(model, list_)
+    carried, alone = rescorer.carried_table(Weights(1.0, 0.0)).lm[:, 0], rescorer.table().lm[:, 0]
+    assert carried[0] == pytest.approx(alone[0] + math.log(0.8))
+    assert carried[2] == pytest.approx(carried[0])
+    assert carried[1] > alone[0] + 10
+    plain = Rescorer(model, list_, unknown="plain")
+    assert_allclose(plain.carried_table(Weights(1.0, 0.0)).lm[0], plain.table().lm[0], rtol=1e-9)

@@ -24,6 +24,14 @@ from elman.rescoring.word_errors import error_table
 @click.command("rescore", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("nbest", default="-")
+@click.option(
+    "--with",
+    "others",
+    metavar="RUN",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="a further model, of any unit and vocabulary: ln P is the mean of all models'; may be given several times",
+)
 @click.option("--ref", help="what was really said: a file with a line `UTTERANCE words` each")
 @click.option(
     "--tune",
@@ -79,6 +87,7 @@ from elman.rescoring.word_errors import error_table
 def command(
     run: Path,
     nbest: str,
+    others: tuple[Path, ...],
     ref: str | None,
     tune: Any,
     lm_weight: float | None,
@@ -100,9 +109,9 @@ def command(
     NBEST is a table with tabs (utterance, rank, score, text; or utterance, text; or utterance, score, text), a folder
     of Kaldi's (words_text, ac_cost), or - for standard input. Scores are natural logarithms.
 
-    A candidate's total is score + λ·ln P(text) + β·words. With --ref, λ and β are tuned on one half of the utterances,
-    and word error rates are of the other; the halves share no speaker. Without, give --lambda: the best candidates go
-    to -o, or to standard output, as `UTTERANCE<tab>text`.
+    A candidate's total is score + λ·ln P(text) + β·words; with --with, ln P is the mean of several models'. With
+    --ref, λ and β are tuned on one half of the utterances, and word error rates are of the other; the halves share no
+    speaker. Without, give --lambda: the best candidates go to -o, or to standard output, as `UTTERANCE<tab>text`.
     """
     weights = _given_weights(lm_weight, beta, ref)
     _check_output(output, write, ref)
@@ -110,7 +119,8 @@ def command(
         raise ConfigError("a cache remembers the utterances before; add --carry")
     utterances = read_kaldi(Path(nbest), encoding) if Path(nbest).is_dir() else _read_table(nbest, encoding)
     references = {} if ref is None else read_references(read_lines(ref, encoding), ref)
-    rescorer = Rescorer(with_cache(load(run), **caches), utterances, case, unknown)
+    first, *further = (with_cache(load(each), **caches) for each in (run, *others))
+    rescorer = Rescorer(first, utterances, case, unknown, further)
     if weights is not None and ref is None:
         table = rescorer.carried_table(weights, separator) if carry else rescorer.table()
         _report_work(rescorer)
@@ -176,11 +186,13 @@ def _report_work(rescorer: Rescorer) -> None:
     """Tell, on standard error, what was read."""
     work, utterances = rescorer.work, rescorer.utterances
     candidates = sum(len(utterance.candidates) for utterance in utterances)
-    unknown, words = rescorer.unknown_words()
     click.echo(
         f"{len(utterances):,} utterances, {candidates:,} candidates ({rescorer.case}): {work.steps:,} steps instead "
         f"of {work.tokens:,}, {work.saved:.1%} saved by common beginnings",
         err=True,
     )
-    unit = rescorer.text_model.unit
-    click.echo(f"unknown {unit}s in the first candidates: {unknown:,} (of {words:,} words)", err=True)
+    for reader, unknown in zip(rescorer.readers, rescorer.unknown_words(), strict=True):
+        click.echo(
+            f"unknown {reader.text_model.unit}s in the first candidates: {unknown:,} (of {rescorer.words():,} words)",
+            err=True,
+        )

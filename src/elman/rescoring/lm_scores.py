@@ -37,6 +37,11 @@ class Work:
     steps: int = 0
     tokens: int = 0
 
+    def add(self, other: "Work") -> None:
+        """Count another's too."""
+        self.steps += other.steps
+        self.tokens += other.tokens
+
     @property
     def saved(self) -> float:
         """The share of steps that common beginnings saved."""

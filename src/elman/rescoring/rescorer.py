@@ -1,85 +1,93 @@
-"""A language model put to work on an n-best list: ln P of its candidates, once, as a table of numbers."""
+"""Language models put to work on an n-best list: ln P of its candidates, once, as a table of numbers."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.models.text_model import TextModel
-from elman.rescoring.carrying import carried_lm_scores
-from elman.rescoring.casing import Case, case_of, in_case
-from elman.rescoring.lm_scores import Encoded, Work, encode, lm_scores
+from elman.rescoring.carrying import read_on
+from elman.rescoring.casing import Case
+from elman.rescoring.lm_scores import Work, lm_scores
 from elman.rescoring.nbest import Utterance
-from elman.rescoring.speakers import SEPARATOR, in_order
-from elman.rescoring.spelling import Spelling
+from elman.rescoring.reader import Reader, Unknown
+from elman.rescoring.recurring import Recurring
+from elman.rescoring.speakers import SEPARATOR, in_order, speaker_of
 from elman.rescoring.weights import IMPOSSIBLE, Floats, Table, Weights
-
-Unknown = Literal["spelled", "plain"]
 
 
 @dataclass
 class Rescorer:
-    """Gives the candidates of an n-best list their numbers, by a model of any kind.
+    """Gives the candidates of an n-best list their numbers, by a model of any kind, or by several.
 
-    ``case`` None is the case of the model's vocabulary. ``unknown`` says what a word that the model does not
+    ``case`` None is the case of each model's vocabulary. ``unknown`` says what a word that a model does not
     know has: the probability of `<unk>` (plain), or that times the probability of its spelling (spelled), by
-    which models of words with `<unk>` can tell a rare word from none. ``work`` counts what was read in all.
+    which models of words with `<unk>` can tell a rare word from none. With ``others``, which may have other units and
+    vocabularies, ln P is the mean of all models' (a log-linear combination with equal weights: D. Klakow, Log-linear
+    interpolation of language models, ICSLP 1998). ``work`` counts what was read in all.
 
     Raises:
-        VocabularyError: the model knows no end of a line.
+        VocabularyError: a model knows no end of a line.
     """
 
     text_model: TextModel
     utterances: Sequence[Utterance]
     case: Case | None = None
     unknown: Unknown = "spelled"
+    others: Sequence[TextModel] = ()
     work: Work = field(default_factory=Work)
 
     def __post_init__(self) -> None:
-        self.case = self.case or case_of(self.text_model.vocabulary)
-        case = self.case
-        texts = [[in_case(c.text, case) for c in u.candidates] for u in self.utterances]
-        self.encoded: list[Encoded] = [encode(self.text_model, each) for each in texts]
-        spells = self.unknown == "spelled" and self.text_model.unit == "word"
-        spells = spells and self.text_model.vocabulary.unk_id is not None
-        self._spelling = self._spelled(texts) if spells else [np.zeros(len(each)) for each in texts]
-
-    def _spelled(self, texts: Sequence[Sequence[str]]) -> list[Floats]:
-        """Return ln P (K,) of how the unknown words of each candidate are spelled."""
-        tokenizer, vocabulary = self.text_model.tokenizer, self.text_model.vocabulary
-        words = [[tokenizer.tokens(text) for text in each] for each in texts]
-        unknown = {w for each in words for text in each for w in text if w not in vocabulary}
-        nlls = Spelling(vocabulary).nll_nats(unknown)
-        return [np.array([-sum(nlls.get(w, 0.0) for w in text) for text in each]) for each in words]
+        models = (self.text_model, *self.others)
+        self.readers = [Reader(model, self.utterances, self.case, self.unknown) for model in models]
+        self.case = self.readers[0].case
 
     def table(self) -> Table:
         """Return the numbers of all candidates, every utterance read from the beginning of a line."""
-        scores, work = lm_scores(self.text_model, self.encoded)
-        return self._table(scores, work)
+        found = []
+        for reader in self.readers:
+            scores, work = lm_scores(reader.text_model, reader.encoded)
+            self.work.add(work)
+            found.append([ln_probs + reader.spelled(place) for place, ln_probs in enumerate(scores)])
+        return Table.of(self.utterances, [_mean(each) for each in zip(*found, strict=True)])
 
     def carried_table(self, weights: Weights, separator: str = SEPARATOR) -> Table:
-        """Return the numbers, every utterance read after its speaker's before: their best candidates by ``weights``."""
+        """Return the numbers, every utterance read after its speaker's before: their best candidates by ``weights``.
 
-        def choose(place: int, ln_probs: NDArray[np.float64]) -> int:
-            one = Table.of([self.utterances[place]], [ln_probs + self._spelling[place]])
-            return int(one.best(weights)[0])
+        Unknown words that the speaker has said before are likelier than their spelling makes them.
+        """
+        names = [utterance.name for utterance in self.utterances]
+        before = {speaker_of(name, separator): [Recurring() for _ in self.readers] for name in names}
+        means: list[Floats] = [np.empty(0)] * len(names)
 
-        speakers = in_order([utterance.name for utterance in self.utterances], separator)
-        scores, work = carried_lm_scores(self.text_model, self.encoded, speakers, choose)
-        return self._table(scores, work)
+        def choose(place: int, ln_probs: Sequence[NDArray[np.float64]]) -> int:
+            known = before[speaker_of(names[place], separator)]
+            members = zip(self.readers, ln_probs, known, strict=True)
+            means[place] = _mean([found + reader.spelled(place, seen) for reader, found, seen in members])
+            best = int(Table.of([self.utterances[place]], [means[place]]).best(weights)[0])
+            for reader, seen in zip(self.readers, known, strict=True):
+                seen.add(reader.unknown_words(place, best))
+            return best
 
-    def _table(self, scores: Sequence[Floats], work: Work) -> Table:
-        self.work.steps += work.steps
-        self.work.tokens += work.tokens
-        return Table.of(self.utterances, [a + b for a, b in zip(scores, self._spelling, strict=True)])
+        models = [(reader.text_model, reader.encoded) for reader in self.readers]
+        self.work.add(read_on(models, in_order(names, separator), choose))
+        return Table.of(self.utterances, means)
 
-    def unknown_words(self) -> tuple[int, int]:
-        """Return how many words of the first candidates the model does not know, and how many words these have."""
-        words = sum(len(u.candidates[0].text.split()) for u in self.utterances)
-        return sum(int(each.unknown[0]) for each in self.encoded), words
+    def unknown_words(self) -> list[int]:
+        """Return how many tokens of the first candidates each model does not know."""
+        return [sum(int(each.unknown[0]) for each in reader.encoded) for reader in self.readers]
+
+    def words(self) -> int:
+        """Return how many words the first candidates have."""
+        return sum(len(u.candidates[0].text.split()) for u in self.utterances)
+
+
+def _mean(ln_probs: Sequence[Floats]) -> Floats:
+    """Return the mean (K,) of the models' ln P of an utterance's candidates."""
+    mean: Floats = sum(ln_probs[1:], ln_probs[0]) / len(ln_probs)
+    return mean
 
 
 def reranked(utterances: Sequence[Utterance], table: Table, totals: Floats) -> list[Utterance]:
