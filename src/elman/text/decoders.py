@@ -49,7 +49,7 @@ class CharDecoder:
 
 
 class ByteDecoder:
-    """Waits for the whole of each character; bytes that are not UTF-8 become U+FFFD."""
+    """Waits for the whole of each character; bytes that are not UTF-8 become U+FFFD, and one cut off is left out."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -59,8 +59,9 @@ class ByteDecoder:
         return self._decoder.decode(token.encode("latin-1"))
 
     def finish(self) -> str:
-        """Return what is still held back."""
-        return self._decoder.decode(b"", final=True)
+        """Return nothing: what is still held back is no whole character."""
+        self._decoder.reset()
+        return ""
 
 
 class SubwordDecoder:
