@@ -15,11 +15,18 @@ _SUFFIX = ".part"
 def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterator[IO[Any]]:
     """Yield a file that takes the name ``path`` when the block ends well, and vanishes when it does not.
 
-    A reader, or a process killed at any moment, sees the old file or the new one, never a part.
+    A reader, or a process killed at any moment, sees the old file or the new one, never a part. A symbolic link stays
+    one, and what it points to is replaced. What is there and no regular file, such as a pipe or ``/dev/stdout``, is
+    written as it stands.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; ``path`` is as it was.
     """
+    if path.exists() and not path.is_file():
+        with path.open(mode, **open_arguments) as stream:
+            yield stream
+        return
+    path = path.resolve()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
     temporary = Path(name)
     try:
