@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from elman.generation import Sampler as Sampler
     from elman.generation import generate as generate
     from elman.gradcheck import check_gradients as check_gradients
+    from elman.inspection.through_time import through_time as through_time
+    from elman.inspection.trace import trace as trace
+    from elman.inspection.units import correlated_units as correlated_units
     from elman.interop.arpa_writer import write_arpa as write_arpa
     from elman.interop.onnx_writer import write_onnx as write_onnx
     from elman.interop.torch import from_state_dict as from_state_dict
@@ -87,6 +90,9 @@ _HOMES = {
         "TimeRNN",
         "TimeSoftmaxWithLoss",
     ),
+    "elman.inspection.through_time": ("through_time",),
+    "elman.inspection.trace": ("trace",),
+    "elman.inspection.units": ("correlated_units",),
     "elman.interop.arpa_writer": ("write_arpa",),
     "elman.interop.onnx_writer": ("write_onnx",),
     "elman.interop.torch": ("from_state_dict", "to_state_dict"),

@@ -12,7 +12,7 @@ out. PyTorch's other two hidden biases are added to b.
 Source: K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
 """
 
-from elman.arrays import Array, as_rows, namespace, zeros
+from elman.arrays import Array, as_rows, batch_major, namespace, zeros
 from elman.layers.base import check_weights
 from elman.layers.lstm import sigmoid
 from elman.layers.recurrent import TimeRecurrence
@@ -109,6 +109,13 @@ class TimeGRU(TimeRecurrence):
             xp.subtract(h_prev, n, out=h)
             xp.multiply(h, z, out=h)
             xp.add(h, n, out=h)
+
+    @property
+    def inside(self) -> dict[str, Array]:
+        """The state h, the gates r and z and the candidate n of the last `forward`: (N, T, H) each, valid as hs is."""
+        H, products = self.Wh.shape[0], batch_major(self._products)
+        r, z = products[:, :, :H], products[:, :, H : 2 * H]
+        return {**super().inside, "r": r, "z": z, "n": batch_major(self._ns)}
 
     def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         buffers, Wh = self._buffers, self.Wh

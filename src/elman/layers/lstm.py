@@ -12,7 +12,7 @@ F. Cummins, Neural Computation 12 (2000), for the forget gate.
 
 import numpy as np
 
-from elman.arrays import Array, asarray, namespace, zeros
+from elman.arrays import Array, asarray, batch_major, namespace, zeros
 from elman.layers.base import check_weights, copied_state
 from elman.layers.recurrent import TimeRecurrence
 
@@ -112,6 +112,13 @@ class TimeLSTM(TimeRecurrence):
             xp.add(c, ig, out=c)
             xp.tanh(c, out=tanh_c)
             xp.multiply(o, tanh_c, out=self._hs[t + 1])
+
+    @property
+    def inside(self) -> dict[str, Array]:
+        """The states h and c, and the gates i, f, g and o, of the last `forward`: (N, T, H) each, valid as hs is."""
+        H, gates = self.Wh.shape[0], batch_major(self._gates)
+        named = {name: gates[:, :, k * H : (k + 1) * H] for k, name in enumerate("ifgo")}
+        return {**super().inside, **named}
 
     def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         buffers, Wh = self._buffers, self.Wh

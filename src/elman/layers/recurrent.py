@@ -77,6 +77,11 @@ class TimeRecurrence(ABC):
         """What the last `forward` returned, (N, T, H), valid until the next."""
         return batch_major(self._hs[1:])
 
+    @property
+    def inside(self) -> dict[str, Array]:
+        """What the cell went through in the last `forward`, by name: h and all else, (N, T, H) each, valid as hs is."""
+        return {name: batch_major(history[1:]) for name, history in self._carried.items()}
+
     def backward(self, dhs: Array) -> Array:
         """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
         dxs = self.begin_backward(dhs)

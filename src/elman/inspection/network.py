@@ -1,0 +1,90 @@
+"""The layers of a recurrent language model once more, on the same weights, to be looked into."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.arrays import Array, to_numpy
+from elman.errors import ConfigError
+from elman.models.base import Ids, LanguageModel
+from elman.models.mixture import Mixture
+from elman.models.rnnlm import RecurrentLM
+from elman.models.stack import recurrent_layer
+
+INSIDE = {"rnn": ("h",), "lstm": ("h", "c", "i", "f", "g", "o"), "gru": ("h", "r", "z", "n")}
+ROWS = 64  # one-hot gradients, V numbers each, held at once
+
+
+class NoHiddenUnits(ConfigError):
+    """A model that is not a recurrent network: there is nothing inside it to look at."""
+
+
+def recurrent(model: LanguageModel) -> RecurrentLM:
+    """Return the model, which is a recurrent network. Raises NoHiddenUnits for any other."""
+    if isinstance(model, RecurrentLM):
+        return model
+    kind = type(model).__name__
+    if isinstance(model, Mixture):
+        places = [str(k) for k, member in enumerate(model.models, 1) if isinstance(member, RecurrentLM)]
+        if places:
+            which = f"number {places[0]} is" if len(places) == 1 else f"numbers {', '.join(places)} are"
+            hint = (
+                f"of its {len(model.models)} members {which} recurrent: look into the files it was mixed of"
+            )
+        else:
+            hint = "and none of its members is recurrent"
+    elif isinstance(getattr(model, "model", None), RecurrentLM):
+        hint = "but the model that it wraps is recurrent: look into that"
+    else:
+        hint = "take a model that was trained with --cell rnn, lstm or gru"
+    raise NoHiddenUnits(f"a {kind} has no hidden units of its own; {hint}")
+
+
+class Network:
+    """Recurrent layers that read one text from the zero state on, and lead a gradient back to its word vectors.
+
+    They share the model's weights and nothing else, so that neither the model nor what else reads with it, in
+    whatever thread, notices; no gradient of a weight is worked out. Everything is in NumPy, on the CPU.
+    """
+
+    def __init__(self, model: RecurrentLM) -> None:
+        self.weights: dict[str, Array] = {name: to_numpy(weight) for name, weight in model.weights.items()}
+        self.one_hot = not model.wordvec_size
+        self.layers = [recurrent_layer(model.cell, self.weights, k) for k in range(len(model.rnn_layers))]
+
+    def read(self, ids: Ids | Sequence[int]) -> NDArray[np.floating]:
+        """Return the top layer's hs (T, H) of ids (T,), T ≥ 1; the layers then hold what is inside them."""
+        xs = self.weights["embedding"][np.asarray(ids, np.intp)][None]  # (1, T, D): of a one-hot input x·Wx
+        for layer in self.layers:
+            xs = layer.forward(xs)
+        hs: NDArray[np.floating] = xs[0]
+        return hs
+
+    def lead_back(self, dh: Array) -> NDArray[np.floating]:
+        """Return the gradients (T, D) of the word vectors that were read, dh (H,) being that of the last step's h.
+
+        By backpropagation through all T steps; of a one-hot input that is the gradient of the row of Wx.
+        """
+        T, H = self.layers[-1].hs.shape[1:]
+        dxs = np.zeros((1, T, H), dh.dtype)
+        dxs[0, -1] = dh
+        for layer in reversed(self.layers):
+            upwards, dxs = dxs, layer.begin_backward(dxs)
+            layer.backward_steps(0, upwards.shape[1])
+        found: NDArray[np.floating] = dxs[0]
+        return found
+
+    def input_norms(self, dxs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return ‖∂/∂x_t‖ (T,), given what `lead_back` returns; x_t is the word vector, or the one-hot input."""
+        if not self.one_hot:
+            return _norms(dxs)
+        Wx = self.weights["embedding"]  # (V, G): x_t·Wx is what the layer adds up
+        pieces = [_norms(dxs[t : t + ROWS] @ Wx.T) for t in range(0, len(dxs), ROWS)]
+        return np.concatenate(pieces)
+
+
+def _norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the Euclidean norm of every row; in float64, so that squares of small numbers are not 0."""
+    norms: NDArray[np.float64] = np.linalg.norm(rows.astype(np.float64), axis=1)
+    return norms

@@ -1,0 +1,72 @@
+"""Which hidden units go up and down with a property of the text."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.errors import ConfigError, ShapeError
+from elman.inspection.properties import Span, property_of
+from elman.inspection.trace import Trace, trace
+from elman.models.text_model import TextModel
+
+
+class UnitCorrelation(NamedTuple):
+    """A unit of a layer, counted from 0, and its Pearson correlation with a property, -1 to 1."""
+
+    unit: int
+    correlation: float
+
+
+def correlations(values: ArrayLike, property_: ArrayLike) -> NDArray[np.float64]:
+    """Return Pearson's r (H,) of each column of values (T, H) with a property (T,); of a constant column 0.
+
+    Raises:
+        ShapeError: there is not one number of the property for each row.
+        ConfigError: the property is the same in every row: nothing can go with it.
+    """
+    units, given = np.asarray(values, np.float64), np.asarray(property_, np.float64)
+    if units.ndim != 2 or given.shape != units.shape[:1]:
+        raise ShapeError(f"a property of {units.shape} values must be ({len(units)},), got {given.shape}")
+    if not len(given) or given.min() == given.max():
+        raise ConfigError(
+            "the property is the same at every token of this text, so that no unit can go with it; "
+            "give a text in which it changes"
+        )
+    centred, deviations = units - units.mean(axis=0), given - given.mean()
+    lengths = np.linalg.norm(centred, axis=0) * np.linalg.norm(deviations)  # (H,)
+    varying = (units.min(axis=0) < units.max(axis=0)) & (lengths > 0) & np.isfinite(lengths)
+    found: NDArray[np.float64] = np.zeros(units.shape[1])
+    np.divide(deviations @ centred, lengths, out=found, where=varying)
+    return found.clip(-1, 1)
+
+
+def strongest(traced: Trace, of: str | Span, what: str, layer: int | None, top: int) -> list[UnitCorrelation]:
+    """Return the units of a trace that go with a property the most; see `correlated_units`."""
+    if top < 1:
+        raise ConfigError(f"top must be 1 unit or more, got {top}")
+    found = correlations(traced.values(what, layer), property_of(traced.coded, of))
+    best = np.argsort(-np.abs(found), kind="stable")[:top]
+    return [UnitCorrelation(unit, float(found[unit])) for unit in best.tolist()]
+
+
+def correlated_units(
+    text_model: TextModel,
+    text: str,
+    of: str | Span,
+    what: str = "h",
+    layer: int | None = None,
+    top: int = 10,
+) -> list[UnitCorrelation]:
+    """Return the units whose values after each token go with a property of the text the most, by falling |r|.
+
+    ``of`` is the name of a property (see `elman.inspection.properties`), or a span of characters, first to last,
+    for the units that tell its tokens from all others; ``what`` and ``layer`` are those of `Trace.values`. A
+    correlation in one text is a hint: look whether it holds in another.
+
+    Raises:
+        NoHiddenUnits, TextError: as `trace`.
+        ConfigError: the property is unknown or constant in the text, the span is not within it, there is no such
+            layer or state, or top is below 1.
+    """
+    return strongest(trace(text_model, text), of, what, layer, top)
