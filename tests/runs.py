@@ -38,8 +38,11 @@ def in_parts(run: TrainingRun, stops: set[int]) -> TrainingRun:
 
 
 def without_seconds(folder: Path) -> list[dict[str, Any]]:
+    """Return the metrics without what the clock decides: how long things took, and when a sample was drawn."""
     return [
-        {name: value for name, value in line.items() if name != "seconds"} for line in read_metrics(folder)
+        {name: value for name, value in line.items() if name != "seconds"}
+        for line in read_metrics(folder)
+        if line["kind"] != "sample"
     ]
 
 

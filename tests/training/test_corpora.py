@@ -7,6 +7,8 @@ import pytest
 
 from elman.errors import TextError
 from elman.evaluation.perplexity import evaluate
+from elman.models.kneser_ney import kneser_ney
+from elman.models.ngram import NgramModel
 from elman.models.rooms_truth import RoomsTruth
 from elman.text.rooms import World
 from elman.training.config import Config
@@ -36,7 +38,20 @@ def test_the_validation_text_is_read_in_the_vocabulary_of_the_training_text(
     assert found.valid is not None
     assert found.valid.vocabulary == found.train.vocabulary
     assert found.valid.unknown > 0  # "goodbye", among others
-    assert found.references == {}
+
+
+def test_an_ngram_model_of_the_training_text_is_what_a_run_is_held_against(
+    files: tuple[str, str], tmp_path: Path
+) -> None:
+    found = load_corpora(*files, Config(), tmp_path / "run")
+    assert found.valid is not None
+    eos = found.train.vocabulary.eos_id
+    counted = NgramModel.train(found.train.ids, len(found.train.vocabulary), 3, kneser_ney, eos)
+    expected = evaluate(counted, found.valid.ids, eos=eos).perplexity_known
+    assert found.references == {"3-gram": pytest.approx(expected)}
+    by_character = load_corpora(*files, Config(level="char"), tmp_path / "run")
+    assert by_character.references.keys() == {"5-gram"}
+    assert load_corpora(*files, Config(model="ngram"), tmp_path / "run").references == {}
 
 
 def test_ids_are_kept_beside_the_run(files: tuple[str, str], tmp_path: Path) -> None:

@@ -26,6 +26,23 @@ def test_a_run_leaves_its_options_its_models_and_its_metrics(tmp_path: Path) -> 
     assert kinds.count("interval") == run.trainer.progress.iteration // 5
 
 
+def test_the_metrics_hold_the_gradients_norm_and_a_sample(tmp_path: Path) -> None:
+    run, norms = new_run(tmp_path / "run"), []
+
+    def watch(event: Any) -> None:
+        if isinstance(event, BlockDone):
+            norms.append(event.grad_norm)
+
+    run.train(watch)
+    lines = read_metrics(run.folder)
+    first = next(line for line in lines if line["kind"] == "interval")
+    assert first["grad_norm"] == sum(norms[:5]) / 5
+    assert first["lr"] == run.config.lr
+    sample = [line for line in lines if line["kind"] == "sample"][-1]
+    assert sample["text"] == run.sample(run.config.sample_length)
+    assert sample["iteration"] == run.trainer.progress.iteration
+
+
 def test_the_first_line_of_the_metrics_says_what_the_run_is_about(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     first = read_metrics(run.folder)[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elman.evaluation.optimum import LOWEST
-from elman.training.progress import BlockDone, EpochDone, Event, Overfitting
+from elman.training.progress import BlockDone, EpochDone, Event, Overfitting, SampleDrawn
 from elman.training.run import TrainingRun
 
 
@@ -64,8 +64,6 @@ class Watcher:
         )
         self._began = progress.seconds
         self._tokens = 0
-        if progress.iteration == 0:
-            self._sample()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -79,6 +77,8 @@ class Watcher:
             self._epoch(event)
         elif isinstance(event, Overfitting) and not self.quiet:
             self.bar.write(overfitting_line(event), file=sys.stderr)
+        elif isinstance(event, SampleDrawn):
+            self._sample(event)
 
     def _block(self, event: BlockDone) -> None:
         self._tokens += event.tokens
@@ -89,8 +89,6 @@ class Watcher:
             self.bar.set_postfix_str(
                 f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
             )
-        if self.run.config.sample_every and event.iteration % self.run.config.sample_every == 0:
-            self._sample()
 
     def _epoch(self, event: EpochDone) -> None:
         if self.quiet:
@@ -104,9 +102,8 @@ class Watcher:
             file=sys.stderr,
         )
 
-    def _sample(self) -> None:
-        config, progress = self.run.config, self.run.trainer.progress
-        if self.quiet or not config.sample_every:
+    def _sample(self, event: SampleDrawn) -> None:
+        if self.quiet or not self.run.config.sample_every:
             return
-        title = f"---- iteration {progress.iteration}, smooth loss {progress.smooth_loss:.4f} ----"
-        self.bar.write(f"{title}\n{self.run.sample(config.sample_length)}\n----", file=sys.stderr)
+        title = f"---- iteration {event.iteration}, smooth loss {event.smooth_loss:.4f} ----"
+        self.bar.write(f"{title}\n{event.text}\n----", file=sys.stderr)

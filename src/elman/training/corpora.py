@@ -1,5 +1,6 @@
 """The texts of a run: what it learns from, what it is validated on, and what it is measured against."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from elman.errors import DatasetError, TextError
 from elman.evaluation.optimum import LOWEST, rooms_optimum
 from elman.evaluation.perplexity import evaluate
+from elman.models.kneser_ney import kneser_ney
 from elman.models.ngram import NgramModel
 from elman.text import datasets
 from elman.text.builtin import LANGUAGES
@@ -22,6 +24,7 @@ from elman.training.tokenizer import learns_tokenizer, tokenizer_for
 
 Progress = Callable[[int, int], None]
 NO_VALIDATION = "none"
+COUNTED_TOKENS = 2_500_000  # the longest text whose n-grams are counted by the way: a second or two
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def load_corpora(
         )
     is_end = sources is texts
     return RunCorpora(
-        corpus, train, held_out, _references(corpus, train, held_out), is_end, tokenizer=tokenizer
+        corpus, train, held_out, _references(corpus, train, held_out, config), is_end, tokenizer=tokenizer
     )
 
 
@@ -161,14 +164,26 @@ def lasting(source: str) -> str:
     return source if kept else str(Path(source).absolute())
 
 
-def _references(corpus: str, train: Corpus, valid: Corpus) -> dict[str, float]:
-    """Return the lowest possible perplexity and a 3-gram model's, where the true distribution is known."""
+def _references(corpus: str, train: Corpus, valid: Corpus, config: Config) -> dict[str, float]:
+    """Return an n-gram model's perplexity, and the lowest possible one where the true distribution is known."""
     vocabulary = train.vocabulary
     optimum = rooms_optimum(corpus, valid.ids, vocabulary)
     if optimum is None:
-        return {}
+        small = config.model != "ngram" and 0 < train.tokens <= COUNTED_TOKENS
+        return _ngram_reference(train, valid, config) if small else {}
     markov = NgramModel.train(train.ids, len(vocabulary), order=3)
     return {
         "3-gram": evaluate(markov, valid.ids, eos=vocabulary.eos_id).perplexity,
         LOWEST: optimum.perplexity,
     }
+
+
+def _ngram_reference(train: Corpus, valid: Corpus, config: Config) -> dict[str, float]:
+    """Return the perplexity of an n-gram model: of sentences of words, of all that was read of smaller units."""
+    vocabulary, by_word = train.vocabulary, config.level == "word"
+    order = 3 if by_word else 5
+    model = NgramModel.train(
+        train.ids, len(vocabulary), order, kneser_ney, vocabulary.eos_id if by_word else None
+    )
+    perplexity = evaluate(model, valid.ids, eos=vocabulary.eos_id).perplexity_known
+    return {f"{order}-gram": perplexity} if math.isfinite(perplexity) else {}

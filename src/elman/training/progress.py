@@ -16,6 +16,7 @@ class Progress:
     epoch_nll: float = 0.0  # sum over this epoch's blocks of the mean loss in nats
     interval_nll: float = 0.0
     interval_blocks: int = 0
+    interval_norm: float = 0.0  # sum over the interval's blocks of the gradient's norm
     smooth_loss: float | None = None  # 0.999·smooth + 0.001·loss, from T·ln V; summed over a block's steps
     recent_nll: float | None = None  # moving average over about ten blocks
     best_perplexity: float = math.inf
@@ -58,6 +59,8 @@ class IntervalDone:
     epoch: int
     perplexity: float  # of the training text, over the interval
     smooth_loss: float
+    grad_norm: float  # before clipping, the mean over the interval's blocks
+    lr: float
     seconds: float
 
 
@@ -86,4 +89,13 @@ class Overfitting:
     valid_perplexity: float
 
 
-Event = BlockDone | IntervalDone | EpochDone | Overfitting
+@dataclass(frozen=True)
+class SampleDrawn:
+    """A text drawn from the model as it stands."""
+
+    iteration: int
+    smooth_loss: float
+    text: str
+
+
+Event = BlockDone | IntervalDone | EpochDone | Overfitting | SampleDrawn

@@ -37,7 +37,7 @@ from elman.training.new_model import Network, new_model
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.origin import origin_of
 from elman.training.overfitting import OverfittingWatch
-from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone
+from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, SampleDrawn
 from elman.training.regularisers import regularisation_of
 from elman.training.run_folder import (
     CONFIG_NAME,
@@ -49,6 +49,7 @@ from elman.training.run_folder import (
     tidy,
     write_stored,
 )
+from elman.training.sampling import SampleTimer
 from elman.training.schedules import SCHEDULES
 from elman.training.speed import seconds_per_token
 from elman.training.trainer import RnnlmTrainer
@@ -80,6 +81,7 @@ class TrainingRun:
         self.trainer.averaging = averaging_of(config)
         self.metrics = Metrics(folder / METRICS_NAME)
         self.overfitting = OverfittingWatch()
+        self.samples = SampleTimer(config.sample_every)
         self.choice: Choice | None = None  # where `create` chose the options
         self._saved_at = 0.0
 
@@ -229,7 +231,13 @@ class TrainingRun:
         config, ids = self.config, self.corpora.train.ids
         valid = self.corpora.valid
 
+        def draw() -> None:
+            if (drawn := self._draw_sample()) is not None:
+                on_event(drawn)
+
         def watch(event: Event) -> None:
+            if isinstance(event, BlockDone) and self.samples.due(event.iteration):
+                draw()
             self._record(event)
             on_event(event)
             if isinstance(event, EpochDone) and (found := self.overfitting.epoch(event)) is not None:
@@ -237,6 +245,9 @@ class TrainingRun:
                 on_event(found)
 
         self._saved_at = time.monotonic()
+        self.samples.start()
+        if self.samples.every and self.trainer.progress.iteration == 0:
+            draw()
         self.trainer.fit(
             ids[:-1],
             ids[1:],
@@ -256,6 +267,8 @@ class TrainingRun:
             patience=config.patience or None,
             on_event=watch,
         )
+        if self.samples.drawn_at < 0:
+            draw()
         self.save()
 
     def stop(self) -> None:
@@ -284,6 +297,18 @@ class TrainingRun:
         rng = np.random.default_rng([self.config.seed, progress.iteration])
         drawn = generate(model, state, Sampler(), rng, length)
         return self.text_model.tokenizer.join(self.text_model.vocabulary.decode(list(drawn)))
+
+    def _draw_sample(self) -> SampleDrawn | None:
+        """Return a sample, which the metrics then have; None where a weight is no finite number."""
+        progress = self.trainer.progress
+        if not weights_are_finite(self.trainer.model):
+            return None
+        self.samples.drawing()
+        text = self.sample(self.config.sample_length)
+        self.samples.drawn(progress.iteration)
+        found = SampleDrawn(progress.iteration, progress.smooth_loss or 0.0, text)
+        self.metrics.write("sample", **asdict(found))
+        return found
 
     def _record(self, event: Event) -> None:
         """Write metrics; keep the best model; save a checkpoint when it is time."""

@@ -153,7 +153,7 @@ class RnnlmTrainer:
                     loss, norm = self._train_on_block(lanes, fresh_at, reduction, max_grad, max_value)
                 self.averaging.update(self.model.params)
                 progress.seconds = before + time.perf_counter() - began
-                interval = self._count(loss, lanes, eval_interval)
+                interval = self._count(loss, norm, lanes, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
                 block = self._block_done(loss, norm, batch_size * time_size)
                 whole = progress.block_in_epoch >= lanes.blocks_per_epoch
@@ -221,7 +221,9 @@ class RnnlmTrainer:
             f"learning rate {self.optimizer.lr:.4g}); try a smaller learning rate, or a smaller norm to clip to"
         )
 
-    def _count(self, loss: float, lanes: Lanes, eval_interval: int | None) -> IntervalDone | None:
+    def _count(
+        self, loss: float, norm: float, lanes: Lanes, eval_interval: int | None
+    ) -> IntervalDone | None:
         """Enter one block into the books; return the interval that it completes."""
         progress = self.progress
         progress.smooth_loss = 0.999 * (progress.smooth_loss or 0.0) + 0.001 * loss * lanes.time_size
@@ -230,14 +232,22 @@ class RnnlmTrainer:
         progress.position = lanes.position
         progress.epoch_nll += loss
         progress.interval_nll += loss
+        progress.interval_norm += norm
         progress.interval_blocks += 1
         if eval_interval is None or progress.interval_blocks < eval_interval:
             return None
         perplexity = math.exp(progress.interval_nll / progress.interval_blocks)
-        progress.interval_nll, progress.interval_blocks = 0.0, 0
+        grad_norm = progress.interval_norm / progress.interval_blocks
+        progress.interval_nll, progress.interval_norm, progress.interval_blocks = 0.0, 0.0, 0
         progress.ppl_list.append(perplexity)
         return IntervalDone(
-            progress.iteration, progress.epoch + 1, perplexity, progress.smooth_loss, progress.seconds
+            progress.iteration,
+            progress.epoch + 1,
+            perplexity,
+            progress.smooth_loss,
+            grad_norm,
+            self.optimizer.lr,
+            progress.seconds,
         )
 
     def _block_done(self, loss: float, norm: float, tokens: int) -> BlockDone:
