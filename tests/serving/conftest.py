@@ -79,18 +79,18 @@ def started(*arguments: object) -> subprocess.Popen[bytes]:
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Start `elman serve`; return the process and its address."""
-    path = tmp_path_factory.mktemp("models") / "story.safetensors"
-    save_model(path, text_model())
+    """Start `elman serve` with ``model`` (default: story); return the process and its address."""
+    story = tmp_path_factory.mktemp("models") / "story.safetensors"
+    save_model(story, text_model())
     processes: list[subprocess.Popen[bytes]] = []
 
-    def run(*options: str) -> tuple[subprocess.Popen[bytes], str]:
-        process = started("serve", path, "--port", "0", *options)
+    def run(*options: str, model: Path = story) -> tuple[subprocess.Popen[bytes], str]:
+        process = started("serve", model, "--port", "0", *options)
         processes.append(process)
         assert process.stderr is not None
         line = process.stderr.readline().decode()
-        assert line.startswith("elman serves story at http://127.0.0.1:"), line
-        return process, line.split()[4].rstrip(";")
+        assert line.startswith("elman serves "), line
+        return process, line.partition(" at ")[2].partition(";")[0]
 
     yield run
     for process in processes:

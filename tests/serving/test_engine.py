@@ -1,6 +1,7 @@
 """The engine: the same numbers alone and among others, turns for all, and lanes that are free again."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from elman.models.text_model import TextModel
-from elman.serving.engine import SLICE, Engine
+from elman.serving.engine import READ_AHEAD, SLICE, Engine
 from elman.serving.jobs import FULL, Channel, Job
 from elman.serving.scores import Scoring
 from elman.serving.width import exact_width
@@ -112,6 +113,45 @@ def test_texts_without_end_do_not_keep_a_short_one_waiting() -> None:
             await asyncio.sleep(0.001)
 
     with_engine(text_model(), work, lanes=2, width=2)
+
+
+def test_a_short_score_waits_for_so_many_steps_at_most() -> None:
+    opened = threading.Event()
+
+    class Gate(Drawing):
+        def next(self, log_probs: Any) -> int | None:
+            opened.wait(30)  # what is submitted until then arrives at once
+            return super().next(log_probs)
+
+    class Short(Scoring):
+        def next(self, log_probs: Any) -> int | None:
+            self.steps, self.read = engine.steps, engine.tokens_read
+            return super().next(log_probs)
+
+    engine = Engine(text_model(), lanes=2, width=2)
+    tokens, before = [1, 2, 3], 9
+
+    async def work() -> None:
+        engine.start()
+        endless = Job([], [Gate(k) for k in range(before)], Channel())
+        long = Job([1] * 50 * READ_AHEAD, [Drawing(0)], Channel())
+        score = Short(tokens)
+        engine.submit(endless)
+        while not engine.busy:
+            await asyncio.sleep(0.001)
+        engine.submit(long)
+        asyncio.get_running_loop().call_later(0.01, opened.set)
+        await finish(engine, ([], score))
+        rounds = (before // 2 + 1) * SLICE + len(tokens)  # of two lanes each; the score's turn is the last
+        assert score.steps <= 2 * rounds
+        assert score.read <= READ_AHEAD * rounds
+        assert long.unread or all(each.ids for each in endless.works)  # type: ignore[attr-defined]
+        endless.cancelled = long.cancelled = True
+
+    try:
+        asyncio.run(asyncio.wait_for(work(), 60))
+    finally:
+        engine.stop()
 
 
 def test_a_client_that_does_not_read_is_waited_for() -> None:

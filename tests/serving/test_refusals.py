@@ -8,6 +8,7 @@ import pytest
 
 from elman.serving.app import make_app
 from elman.serving.limits import Limits
+from elman.serving.openapi import document
 from elman.serving.served import Models, Served
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
@@ -32,6 +33,11 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": -1}, "max_tokens"),
     ({"max_tokens": 10**9}, "max_tokens"),
     ({"max_tokens": "many"}, "max_tokens"),
+    ({"max_tokens": 10**30}, "max_tokens"),
+    ({"max_tokens": 1e300}, "max_tokens"),
+    ({"seed": -(10**30)}, "seed"),
+    ({"temperature": "NaN"}, "temperature"),
+    ({"temperature": 1e300}, "temperature"),
     ({"temperature": -0.1}, "temperature"),
     ({"temperature": 2.1}, "temperature"),
     ({"top_p": 0}, "top_p"),
@@ -63,7 +69,15 @@ BODIES = [
     b'{"prompt": "\\ud800"}',
     b'{"prompt": ' + b"[" * 100_000,
     b'{"prompt": "a", "n": ' + b"9" * 5000 + b"}",
+    b'{"prompt": "a", "top_k": 1e400}',
+    b'{"prompt": "a", "temperature": -1e400}',
+    b'{"prompt": "a"} {}',
+    b'\xef\xbb\xbf{"prompt": "a"}',
+    '{"prompt": "a"}'.encode("utf-16"),
 ]
+PATHS = document()["paths"]
+POSTS = [path for path, operations in PATHS.items() if "post" in operations]
+GETS = [path for path, operations in PATHS.items() if "get" in operations]
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +101,7 @@ def test_a_wrong_field_is_named(small: Any, fields: dict[str, Any], param: str) 
 
 
 @pytest.mark.parametrize("body", BODIES)
-@pytest.mark.parametrize(
-    "path", ["/v1/completions", "/score", "/next", "/rescore", "/tokenize", "/detokenize"]
-)
+@pytest.mark.parametrize("path", POSTS)
 def test_a_body_that_is_no_request_is_refused(small: Any, path: str, body: bytes) -> None:
     refused(small.post(path, content=body, headers={"content-type": "application/json"}))
 
@@ -154,6 +166,37 @@ def test_what_is_not_there_is_told_so(small: Any) -> None:
     refused(small.get("/tokenizer_info?model=other"), 404)
     refused(small.get("/runs/..%2f..%2fetc/metrics"), 404)
     refused(small.get("/../../etc/passwd"), 404)
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_what_is_posted_to_is_not_got(small: Any, path: str) -> None:
+    for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "NONSENSE"):
+        answer = small.request(method, path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "POST"
+    assert refused(small.get(path), 405)["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_what_is_got_is_not_posted_to(small: Any, path: str) -> None:
+    path = path.format(name="word")
+    for method in ("POST", "OPTIONS", "PUT", "DELETE"):
+        answer = small.request(method, path)
+        assert answer.status_code == 405
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    head, got = small.head(path), small.get(path)
+    assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+    assert head.content == b""
+    with_body = small.request("GET", path, content=b"{", headers={"content-type": "application/json"})
+    assert with_body.status_code == got.status_code  # what no GET has a use for is not looked at
+
+
+def test_of_a_field_given_twice_the_last_counts_and_both_are_checked(client: Any) -> None:
+    def ask(body: str) -> Any:
+        return client.post("/tokenize", content=body, headers={"content-type": "application/json"})
+
+    assert ask('{"prompt": "tom was", "prompt": "tom"}').json()["count"] == 1
+    assert refused(ask('{"prompt": 1, "prompt": "tom"}'))["param"] == "prompt"
 
 
 def test_an_error_of_the_server_itself_tells_nothing_of_it(

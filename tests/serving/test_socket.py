@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -31,6 +33,34 @@ def test_lanes_are_free_when_the_client_is_gone(address: str) -> None:
     until_idle(address)
 
 
+def streamed(address: str, number: int) -> tuple[str, list[Any], bool]:
+    """Ask for a stream; return its text, why it ended, and whether it said so."""
+    asked = {
+        "prompt": "tom was"[: 3 + 4 * (number % 2)],
+        "max_tokens": 10 + number,
+        "seed": number,
+        "stream": True,
+    }
+    answer = httpx.post(f"{address}/v1/completions", json={**asked, "logprobs": 0}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    *events, done, rest = answer.text.split("\n\n")
+    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]
+    assert sum(len(choice["logprobs"]["tokens"]) for choice in choices) == asked["max_tokens"]
+    ends = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+    return "".join(choice["text"] for choice in choices), ends, (done, rest) == ("data: [DONE]", "")
+
+
+def test_none_of_many_streams_is_lost_and_each_is_as_it_is_alone(start: Any) -> None:
+    address = start("--max-streams", "8")[1]
+    with ThreadPoolExecutor(
+        8
+    ) as clients:  # each asks for another as soon as its last has ended: there is room
+        together = list(clients.map(partial(streamed, address), range(48)))
+    assert all((ends, done) == (["length"], True) for _, ends, done in together)
+    until_idle(address)
+    assert together[::6] == [streamed(address, number) for number in range(0, 48, 6)]
+
+
 def test_a_connection_that_says_half_of_it_hurts_nobody(address: str) -> None:
     host, port = address.removeprefix("http://").split(":")
     head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -48,6 +78,10 @@ def test_a_connection_that_says_half_of_it_hurts_nobody(address: str) -> None:
 
 def test_a_stream_is_served_to_its_end_before_the_server_stops(start: Any) -> None:
     process, address = start()
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"\x00\r\n\r\n")  # told to the client, not to the log
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
     with httpx.stream("POST", f"{address}/v1/completions", json=LONG | {"max_tokens": 1000}) as answer:
         lines = filter(None, answer.iter_lines())
         first = next(lines)

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from elman.errors import ConfigError
+from elman.serving.connections import Connection
 from elman.serving.limits import Limits
 
 
@@ -55,7 +56,9 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Calla
 
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=Connection,
+        ws="none",
+        log_level="error",  # what clients do wrong is told to them alone
         access_log=False,
         server_header=False,
         lifespan="on",

@@ -1,7 +1,6 @@
 """Server-sent events: an answer that is sent while it is made."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,6 @@ from elman.serving.server import Server
 from elman.serving.waiting import ClientGone, checked, submitted, unless_gone
 
 Event = dict[str, Any] | None
-GRACE = 5.0  # seconds for a client to read the last event in
 
 
 class EventStream(Response):
@@ -42,7 +40,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._server, self._served, self._jobs, self._channel = server, served, jobs, channel
         self._event, self._last = event, last
-        self._begun = time.perf_counter()
+        self._begun, self._open = time.perf_counter(), True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream; where the client goes away, the engine's lanes are free at once."""
@@ -52,24 +50,32 @@ class EventStream(Response):
         except ClientGone:
             return
         finally:
-            self._count(-1)
+            self._end()
 
     def _count(self, change: int) -> None:
         self._server.streams += change
         self._server.metrics.streams.set(self._server.streams)
 
+    def _end(self) -> None:
+        """Count the stream no more."""
+        if self._open:
+            self._open = False
+            self._count(-1)
+
     async def _send(self, send: Send) -> None:
         seconds = self._server.limits.seconds
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        closing = b"[DONE]"
         try:
             with submitted(self._served, self._jobs):
                 async with asyncio.timeout(seconds):
                     await self._send_events(send)
-                    await _push(send, b"[DONE]")
         except TimeoutError:
-            await _push_soon(send, msgspec.json.encode(out_of_time(seconds).answer))
+            closing = msgspec.json.encode(out_of_time(seconds).answer)
         except RequestRefused as refused:
-            await _push_soon(send, msgspec.json.encode(refused.answer))
+            closing = msgspec.json.encode(refused.answer)
+        self._end()  # before the client knows of it, and asks for the next one
+        await _push(send, closing)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_events(self, send: Send) -> None:
@@ -91,10 +97,3 @@ class EventStream(Response):
 
 async def _push(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})
-
-
-async def _push_soon(send: Send, data: bytes) -> None:
-    """Send a last event to a client that may have stopped reading."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GRACE):
-            await _push(send, data)

@@ -1,0 +1,228 @@
+"""Looking inside over HTTP: the library's numbers, bounded, beside the texts that the engines move on."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+import elman
+from elman.inspection.properties import PROPERTIES
+from elman.serving.aside import Aside
+from elman.serving.inside_requests import Property
+from elman.serving.limits import Limits
+from elman.serving.problems import RequestRefused
+from every_kind import word_model
+from looked import network
+from tiny import text_model
+
+TEXT = "tom was watching tv\nmary was"
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, Any]:
+    options: dict[str, Any] = {"dtype": np.float32, "H": 12}
+    return {
+        "lstm": network("lstm", "two layers", **options),
+        "gru": text_model("char", cell="gru", **options),
+        "rnn": text_model("byte", D=0, **options),
+        "n-gram": word_model("n-gram"),
+        "mixture": word_model("mixture"),
+    }
+
+
+@pytest.fixture(scope="module")
+def looking(serve: Any, networks: dict[str, Any]) -> Any:
+    return serve(networks, Limits(inside_tokens=64, inside_values=600))
+
+
+def asked(client: Any, path: str, **fields: Any) -> Any:
+    answer = client.post(path, json=fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_models_tell_what_they_are(looking: Any) -> None:
+    models = {each.pop("id"): each for each in looking.get("/inside/models").json()["models"]}
+    lstm, other = models["lstm"], models["n-gram"]
+    V, D, H = lstm.pop("vocabulary"), 4, 12
+    weights = V * D + 4 * H * (D + H + 1) + 4 * H * (H + H + 1) + H * V + V
+    assert lstm == {"unit": "word", "cell": "lstm", "layers": 2, "hidden": H, "parameters": weights}
+    assert models["gru"]["unit"] == "character"
+    assert [other[name] for name in ("cell", "layers", "hidden", "parameters")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("model", "text"), [("lstm", "tom zeppelin was"), ("gru", "tom was\nin"), ("rnn", "말 a")]
+)
+def test_values_are_those_of_the_library(looking: Any, networks: Any, model: str, text: str) -> None:
+    traced = elman.trace(networks[model], text)
+    for layer in range(len(traced.layers)):
+        for what in traced.choices:
+            found = asked(looking, "/inside", model=model, text=text, layer=layer, what=what)
+            assert (found["cell"], found["layer"], found["what"], found["hidden"]) == (model, layer, what, 12)
+            assert (found["choices"], found["layers"]) == (list(traced.choices), len(traced.layers))
+            np.testing.assert_allclose(found["values"], traced.values(what, layer), atol=6e-5)
+    scored = asked(looking, "/score", model=model, text=text, eos=False)["results"][0]["tokens"]
+    assert found["tokens"] == [{name: token[name] for name in ("token", "start", "end")} for token in scored]
+
+
+def test_the_top_layer_and_its_h_unless_told_otherwise(looking: Any) -> None:
+    told = asked(looking, "/inside", text=TEXT, layer=1, what="h")
+    assert asked(looking, "/inside", text=TEXT) == told
+
+
+def test_units_are_those_of_the_library(looking: Any, networks: Any) -> None:
+    for of in ("line_position", (4, 16)):
+        wanted = elman.correlated_units(networks["lstm"], TEXT, of, "c", 0, top=3)  # type: ignore[arg-type]
+        fields = {"property": of} if isinstance(of, str) else {"span": of}
+        found = asked(looking, "/units", text=TEXT, what="c", layer=0, top=3, **fields)
+        assert [each["unit"] for each in found["units"]] == [each.unit for each in wanted]
+        assert [each["correlation"] for each in found["units"]] == pytest.approx(
+            [each.correlation for each in wanted]
+        )
+    assert (found["property"], found["span"], found["layer"]) == (None, [4, 16], 0)
+    assert set(get_args(Property)) == set(PROPERTIES)
+
+
+def test_norms_are_those_of_the_library(looking: Any, networks: Any) -> None:
+    wanted = elman.through_time(networks["lstm"], TEXT, 4)
+    found = asked(looking, "/through-time", text=TEXT, index=4)
+    assert found["norms"] == pytest.approx(wanted.norms.tolist())
+    assert found["surprisal_bits"] == pytest.approx(wanted.surprisal_bits)
+    assert found["token"] == "\n"
+    assert found["inputs"][0] == {"token": "\n", "start": 0, "end": 0}
+    assert [each["token"].strip() for each in found["inputs"][1:]] == ["tom", "was", "watching", "tv"]
+    assert [(each["start"], each["end"]) for each in found["inputs"][1:]] == [
+        (0, 3),
+        (4, 7),
+        (8, 16),
+        (17, 19),
+    ]
+
+
+INSIDE = {"text": TEXT}
+UNITS = {"text": TEXT, "property": "line_position"}
+TIME = {"text": TEXT, "index": 1}
+FIELDS: list[tuple[str, dict[str, Any], str]] = [
+    *[
+        (path, {**base, **wrong}, param)
+        for path, base in (("/inside", INSIDE), ("/units", UNITS), ("/through-time", TIME))
+        for wrong, param in (
+            ({"text": ""}, "text"),
+            ({"text": " "}, "text"),
+            ({"text": 3}, "text"),
+            ({"text": None}, "text"),
+            ({"text": ["tom"]}, "text"),
+            ({"text": "tom " * 65}, "text"),
+            ({"model": "n-gram"}, "model"),
+            ({"model": "mixture"}, "model"),
+            ({"depth": 1}, "depth"),
+        )
+    ],
+    *[
+        (path, {**base, **wrong}, param)
+        for path, base in (("/inside", INSIDE), ("/units", UNITS))
+        for wrong, param in (
+            ({"layer": 2}, "layer"),
+            ({"layer": -1}, "layer"),
+            ({"layer": 10**30}, "layer"),
+            ({"layer": 0.5}, "layer"),
+            ({"layer": True}, "layer"),
+            ({"what": "r"}, "what"),
+            ({"what": "x"}, "what"),
+            ({"what": 1}, "what"),
+            ({"text": "tom " * 51}, "text"),
+        )
+    ],
+    ("/units", {"text": TEXT}, "property"),
+    ("/units", {**UNITS, "span": [0, 3]}, "property"),
+    ("/units", {**UNITS, "property": "mood"}, "property"),
+    ("/units", {**UNITS, "property": "inside_quotes"}, "property"),
+    ("/units", {**UNITS, "top": 0}, "top"),
+    ("/units", {**UNITS, "top": 10**9}, "top"),
+    *[
+        ("/units", {"text": TEXT, "span": span}, "span")
+        for span in ([0, 100], [-1, 3], [3, 3], [5, 2], [1], [1, 2, 3], ["a", "b"], 3, [0, 28], [0.5, 2])
+    ],
+    ("/through-time", {"text": TEXT}, "index"),
+    *[("/through-time", {**TIME, "index": index}, "index") for index in (-1, 7, 10**30, 1.5, "1", True, None)],
+    ("/through-time", {"text": "tom zeppelin", "index": 1}, "index"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "fields", "param"), FIELDS)
+def test_a_wrong_field_is_named(looking: Any, path: str, fields: dict[str, Any], param: str) -> None:
+    answer = looking.post(path, json=fields)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["param"] == param, error
+    if param == "model":
+        assert error["code"] == "no_hidden_units"
+        assert "no hidden units of its own" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/inside", "/units", "/through-time"])
+def test_a_body_that_is_no_request_is_refused(looking: Any, path: str) -> None:
+    for body in (b"", b"[]", b'{"text": "tom", "index": NaN}', b'{"text": "\\ud800"}', b'{"text": "\xff"}'):
+        answer = looking.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 400, answer.text
+    needed = {"/units": {"property": "space"}, "/through-time": {"index": 0}}.get(path, {})
+    unknown = looking.post(path, json={"text": "tom was", "model": "other", **needed})
+    assert unknown.status_code == 404
+    assert looking.get(path).status_code == 405
+
+
+def test_looks_and_texts_at_the_same_time_are_what_they_are_alone(looking: Any) -> None:
+    def look(k: int) -> Any:
+        if k % 4 == 0:
+            body = {"prompt": "tom was", "max_tokens": 30, "seed": k, "model": "lstm"}
+            return asked(looking, "/v1/completions", **body)["choices"]
+        if k % 4 == 1:
+            return asked(looking, "/inside", text=TEXT, layer=k % 2, what="c")
+        if k % 4 == 2:
+            return asked(looking, "/through-time", text=TEXT, index=k % 7)
+        return asked(looking, "/score", text=TEXT)["results"]
+
+    alone = [look(k) for k in range(16)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(look, range(16))) == alone
+
+
+def test_no_more_than_so_many_looks_wait() -> None:
+    aside, begun, go_on = Aside(most=3), threading.Event(), threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    first = aside.submit(work)
+    assert begun.wait(10)
+    second, third = aside.submit(lambda: 2), aside.submit(lambda: 3)
+    with pytest.raises(RequestRefused, match="try again in a moment") as refused:
+        aside.submit(lambda: 4)
+    assert refused.value.status == 429
+    assert second.cancel()  # as where its client has gone
+    fourth = aside.submit(lambda: 4)
+    go_on.set()
+    assert (first.result(10), third.result(10), fourth.result(10)) == (True, 3, 4)
+    aside.stop()
+
+
+def test_a_look_that_takes_too_long_ends(serve: Any, networks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty, go_on = serve({"lstm": networks["lstm"]}, Limits(seconds=0.05)), threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr("elman.serving.inside.trace", lambda *_: go_on.wait(10))
+        answer = hasty.post("/inside", json={"text": "tom"})
+    go_on.set()
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "time_limit_exceeded"
+
+
+def test_the_document_tells_of_them(looking: Any) -> None:
+    document = looking.get("/openapi.json").json()
+    for path in ("/inside", "/units", "/through-time"):
+        schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+    assert "get" in document["paths"]["/inside/models"]
