@@ -25,6 +25,7 @@ COMMANDS = {  # name: (module, one line of help)
     "rescore": ("rescore", "Choose among a speech recogniser's candidates with a model."),
     "normalise": ("normalise", "Write text as it is spoken, for models that rescore speech."),
     "serve": ("serve", "Serve models over HTTP, as the OpenAI API does."),
+    "replay": ("replay", "Keep a run as one HTML page that opens without a server."),
     "export": ("export", "Write a model, or its tokenizer, for other programs (ARPA, PyTorch, ONNX)."),
     "import": ("import_model", "Keep a model of another program (ARPA, PyTorch) as one of elman's."),
     "plot": ("plot", "Draw the learning curves of runs."),

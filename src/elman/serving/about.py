@@ -3,7 +3,7 @@
 import asyncio
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from elman.errors import RunError
 from elman.serving.bodies import json_answer
@@ -72,18 +72,3 @@ async def run_metrics(request: Request) -> Response:
 async def openapi(request: Request) -> Response:
     """Answer with the OpenAPI document."""
     return json_answer(document())
-
-
-WELCOME = """elman serves language models here, on the protocol of the OpenAI API.
-
-  POST /v1/completions   GET /v1/models
-  POST /score  /next  /rescore
-  POST /tokenize  /detokenize   GET /tokenizer_info
-  GET  /runs  /runs/NAME/metrics
-  GET  /health  /metrics  /openapi.json
-"""
-
-
-async def welcome(request: Request) -> Response:
-    """Name the endpoints."""
-    return PlainTextResponse(WELCOME)

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from elman.serving import about, scoring, tokens
+from elman.serving import about, inside, scoring, tokens
 from elman.serving.bodies import json_answer
 from elman.serving.completions import completions
 from elman.serving.guards import HEADERS, Counting, Guards
 from elman.serving.limits import Limits
+from elman.serving.pages import page_routes, read_assets
 from elman.serving.problems import FAILED, RequestRefused
 from elman.serving.served import Models
 from elman.serving.server import Server
@@ -45,11 +46,12 @@ def make_app(
         try:
             yield
         finally:
+            server.aside.stop()
             models.stop()
 
     app = Starlette(
         routes=[
-            Route("/", about.welcome),
+            *page_routes(read_assets()),
             Route("/v1/models", about.models),
             Route("/v1/models/{name}", about.model),
             Route("/v1/completions", completions, methods=["POST"]),
@@ -59,6 +61,10 @@ def make_app(
             Route("/tokenize", tokens.tokenize, methods=["POST"]),
             Route("/detokenize", tokens.detokenize, methods=["POST"]),
             Route("/tokenizer_info", tokens.tokenizer_info),
+            Route("/inside/models", inside.inside_models),
+            Route("/inside", inside.inside, methods=["POST"]),
+            Route("/units", inside.units, methods=["POST"]),
+            Route("/through-time", inside.time_back, methods=["POST"]),
             Route("/runs", about.runs),
             Route("/runs/{name}/metrics", about.run_metrics),
             Route("/health", about.health),
@@ -93,7 +99,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}; GET /openapi.json tells what there is"
-    refused = RequestRefused(message, code="not_found", status=error.status_code)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    refused = RequestRefused(message, code=code, status=error.status_code)
     return json_answer(refused.answer, error.status_code, dict(error.headers or {}))
 
 

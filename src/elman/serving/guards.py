@@ -9,9 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from elman.serving.bodies import json_answer
 from elman.serving.metrics import Metrics
+from elman.serving.pages import PREFIX
 from elman.serving.problems import RequestRefused
 
-OPEN = ("/", "/health")  # served without the key
+OPEN = ("/", "/health")  # served without the key, as are the files of the page
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -63,7 +64,7 @@ class Guards:
         if self._hosts is not None and _name_of(headers.get("host", "")) not in self._hosts:
             message = "this server answers to localhost only; start it with --host to serve others"
             return RequestRefused(message, code="host_not_allowed", status=403)
-        if self._key is None or path in self._open:
+        if self._key is None or path in self._open or path.startswith(PREFIX):
             return None
         given = headers.get("authorization", "").encode("latin-1")
         if hmac.compare_digest(given, self._key):

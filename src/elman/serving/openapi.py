@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from elman import __version__
+from elman.serving.inside_requests import InsideRequest, ThroughTimeRequest, UnitsRequest
 from elman.serving.requests import (
     CompletionRequest,
     DetokenizeRequest,
@@ -21,15 +22,19 @@ POSTS = {
     "/score": (ScoreRequest, "Tell the surprisal of every token"),
     "/next": (NextRequest, "Tell the most probable next tokens"),
     "/rescore": (RescoreRequest, "Rank candidates by probability"),
+    "/inside": (InsideRequest, "Tell of a recurrent layer's states or gates after every token"),
+    "/units": (UnitsRequest, "Name the hidden units that go with a property of the text"),
+    "/through-time": (ThroughTimeRequest, "Tell how far back the gradient of a prediction reaches"),
 }
 GETS = {
     "/v1/models": "List the models",
     "/tokenizer_info": "Tell of the tokenizer",
+    "/inside/models": "Tell of the models' cells, layers and sizes",
     "/runs": "Name the runs that may be watched",
     "/health": "Tell whether the server is well",
     "/openapi.json": "This document",
 }
-TEXTS = {"/metrics": "The counts, for Prometheus", "/": "Name the endpoints"}
+TEXTS = {"/metrics": "The counts, for Prometheus", "/": "The page for people"}
 NAMED = {
     "/v1/models/{name}": ("Tell of a model", []),
     "/runs/{name}/metrics": (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from elman.serving.aside import Aside
 from elman.serving.limits import Limits
 from elman.serving.metrics import Metrics
 from elman.serving.served import Models
@@ -16,6 +17,7 @@ class Server:
     def __init__(self, models: Models, limits: Limits, runs: Mapping[str, Path]) -> None:
         self.models, self.limits, self.runs = models, limits, dict(runs)
         self.metrics = Metrics(models)
+        self.aside = Aside(limits.inside_waiting)
         self.streams = 0
 
 

@@ -1,0 +1,69 @@
+"""One HTML file of the page and its recording, which opens without a server and asks nothing of the network."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+LEFT_OUT = ("/page/js/main.js",)  # what starts the page on a server
+ADDED = ("/page/js/source-replay.js",)  # what starts it on a recording
+STYLE = re.compile(r'[ \t]*<link rel="stylesheet" href="(/page/[^"]+)">\n')
+SCRIPT = re.compile(r'[ \t]*<script src="(/page/[^"]+)"></script>\n')
+ICON = re.compile(r'href="(/page/[^"]+\.svg)"')
+LANGUAGES = ("en", "ko")
+
+
+def make_page(recording: Mapping[str, Any]) -> str:
+    """Return the page with a recording inside; the same recording makes the same page."""
+    html = _asset("/page/index.html")
+    strings = {name: json.loads(_asset(f"/page/strings/{name}.json")) for name in LANGUAGES}
+    styles = [_asset(path) for path in STYLE.findall(html)]
+    paths = [path for path in SCRIPT.findall(html) if path not in LEFT_OUT]
+    scripts = [_asset(path) for path in (*paths, *ADDED)]
+    html = SCRIPT.sub("", STYLE.sub("", html))
+    icon = base64.b64encode(_asset("/page/favicon.svg").encode()).decode("ascii")
+    html = ICON.sub(f'href="data:image/svg+xml;base64,{icon}"', html)
+    policy = (
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    meta = f'  <meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+    html = html.replace('<meta charset="utf-8">\n', f'<meta charset="utf-8">\n{meta}', 1)
+    html = html.replace(
+        "</head>", "".join(f"<style>{_inline(style)}</style>\n" for style in styles) + "</head>"
+    )
+    body = data_element("replay-data", {"recording": recording, "strings": strings})
+    body += "".join(f"<script>{_inline(script)}</script>\n" for script in scripts)
+    before, _, after = html.rpartition("</body>")
+    return f"{before}{body}</body>{after}"
+
+
+def data_element(name: str, data: Any) -> str:
+    """Return data as an element of a page that nothing within the data can end: every < is written as an escape."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'
+
+
+def _asset(path: str) -> str:
+    """Return a file of the page by the path at which a server has it."""
+    found = files("elman.serving") / "page"
+    for part in path.removeprefix("/page/").split("/"):
+        found = found / part
+    return found.read_text("utf-8")
+
+
+def _inline(code: str) -> str:
+    """Return a script or a style as it stands in a page; one that would end its element is a bug of elman's."""
+    if re.search(r"</(script|style)|<!--", code, re.IGNORECASE):
+        raise ValueError("a file of the page holds the end of the element that it is put into")
+    return code
+
+
+def _hashes(codes: list[str]) -> str:
+    digests = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii") for code in codes)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)

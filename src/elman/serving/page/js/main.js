@@ -1,0 +1,6 @@
+"use strict";
+
+(() => {
+  const { elman } = window;
+  elman.start(new elman.ServerSource(() => elman.app.store.get("model") ?? undefined));
+})();

@@ -1,0 +1,190 @@
+"use strict";
+
+(() => {
+  const { elman } = window;
+  const { make } = elman;
+  const ASKED = 1000; // candidates, as many as the server tells of
+  const BARS = 12;
+  const PAUSE = 250; // ms after which the server is asked for what the browser can only estimate
+
+  elman.app.addPanel("next", (root, app) => {
+    const { store } = app;
+    const parts = build(root, app);
+    let found = null; // the answer at temperature 1, and what it is about
+    let asked = null;
+    let checked = null;
+    let timer = null;
+
+    const settings = () => ({ temperature: store.get("temperature"), topK: store.get("topK"), topP: store.get("topP") });
+
+    /** The text before the place that is looked at: before the token at the cursor, else the whole. */
+    function place() {
+      const text = store.get("text");
+      const scored = store.get("scored");
+      const cursor = store.get("cursor");
+      const token = cursor === null || !scored ? null : scored.tokens[cursor];
+      if (!token) return { text, token: null };
+      return { text: elman.slices(text)(0, token.start), token };
+    }
+
+    async function ask() {
+      asked?.abort();
+      const scored = store.get("scored");
+      if (store.get("streaming") || !store.get("model") || !scored) return;
+      const at = place();
+      const read = at.token ? scored.tokens.slice(0, store.get("cursor")) : scored.tokens;
+      if (read.some(({ id }) => id < 0)) return nothing("next.unknown");
+      asked = new AbortController();
+      const { signal } = asked;
+      try {
+        const answer = await app.source.next(at.text, { top: ASKED }, signal);
+        if (signal.aborted) return;
+        found = { ...answer, at };
+        draw();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error.code === "unknown_token") return nothing("next.unknown");
+        app.report(error);
+      }
+    }
+
+    function nothing(key) {
+      found = null;
+      parts.note.textContent = app.t(key);
+      parts.rows.forEach((row) => row.show(null));
+    }
+
+    let waiting = null;
+    function soon() {
+      clearTimeout(waiting);
+      waiting = setTimeout(ask, 30);
+    }
+
+    function draw() {
+      if (!found) return;
+      const lnProbs = found.candidates.map((each) => each.ln_prob);
+      const mass = Math.max(0, 1 - lnProbs.reduce((sum, ln) => sum + Math.exp(ln), 0));
+      const rest = { mass, count: found.possible - lnProbs.length };
+      const { probabilities, exact } = elman.reshape(lnProbs, settings(), rest);
+      show(probabilities);
+      clearTimeout(timer);
+      checked?.abort();
+      if (!exact) timer = setTimeout(check, PAUSE);
+    }
+
+    /** Asks the server for what the browser estimated: what lies beyond the candidates that it knows. */
+    async function check() {
+      checked = new AbortController();
+      const { signal } = checked;
+      const { temperature, topK, topP } = settings();
+      const of = found;
+      try {
+        const options = { temperature, top_k: topK, top_p: topP, top: BARS };
+        const answer = await app.source.next(of.at.text, options, signal);
+        if (signal.aborted || found !== of) return;
+        const known = new Map(answer.candidates.map((each) => [each.id, each.probability]));
+        show(of.candidates.map(({ id }) => known.get(id) ?? 0));
+      } catch (error) {
+        if (!signal.aborted) app.report(error);
+      }
+    }
+
+    function show(probabilities) {
+      const { at, candidates, entropy_bits: entropy } = found;
+      const most = Math.max(...probabilities.slice(0, BARS), 1e-9);
+      parts.rows.forEach((row, k) => row.show(candidates[k], probabilities[k], most, at.token));
+      parts.note.replaceChildren(...noteOf(at, entropy));
+    }
+
+    function noteOf({ text, token }, entropy) {
+      const tail = Array.from(text.trimEnd()).slice(-18).join("").replaceAll("\n", "⏎");
+      const after = tail ? app.t("next.after", { text: `…${tail}` }) : app.t("next.start");
+      const instead = token ? ` ${app.t("next.instead", { token: elman.readable(token.token) })}` : "";
+      const bits = app.t("next.entropy", { bits: app.words.number(entropy, 1), choices: app.words.number(2 ** entropy, 1) });
+      return [make("span", { class: "after" }, after + instead), make("span", {}, bits)];
+    }
+
+    function choose(candidate) {
+      if (!candidate || app.recorded || store.get("streaming") || !store.get("scored")) return;
+      const { at } = found;
+      app.keepPast?.();
+      store.set("cursor", null);
+      store.set("text", at.text + candidate.token);
+      app.say("next.appended", { token: elman.readable(candidate.token) });
+    }
+
+    parts.rows.forEach((row) => row.button.addEventListener("click", () => choose(row.candidate)));
+    for (const [key, slider] of Object.entries(parts.sliders)) {
+      slider.input.addEventListener("input", () => store.set(key, Number(slider.input.value)));
+      store.on(key, () => {
+        slider.show(store.get(key));
+        draw();
+      });
+    }
+    parts.reset.addEventListener("click", () => {
+      store.set("temperature", 1);
+      store.set("topK", 0);
+      store.set("topP", 1);
+    });
+    store.on("scored", soon);
+    store.on("cursor", soon);
+    store.on("language", () => {
+      app.words.fill(root);
+      for (const [key, slider] of Object.entries(parts.sliders)) slider.show(store.get(key));
+      draw();
+    });
+  });
+
+  function build(root, app) {
+    const rows = Array.from({ length: BARS }, (_, k) => bar(app, k));
+    const list = make("ol", { id: "next-bars", class: "candidates", "data-t-label": "next.bars" }, ...rows.map((row) => row.item));
+    const note = make("p", { id: "next-note", class: "next-note" });
+    const sliders = {
+      temperature: slider(app, "temperature", { min: 0, max: 2, step: 0.05 }, (v) => (v === 0 ? app.t("next.greedy") : app.words.number(v, 2))),
+      topK: slider(app, "top-k", { min: 0, max: 100, step: 1 }, (v) => (v === 0 ? app.t("next.all") : app.words.number(v))),
+      topP: slider(app, "top-p", { min: 0.05, max: 1, step: 0.01 }, (v) => (v === 1 ? app.t("next.all") : app.words.number(v, 2))),
+    };
+    const reset = make("button", { type: "button", id: "next-reset", "data-t": "next.reset" });
+    const controls = make("div", { class: "sliders" }, ...Object.values(sliders).map((each) => each.root), reset);
+    root.append(note, list, controls);
+    return { rows, note, sliders, reset };
+  }
+
+  function slider(app, name, range, text) {
+    const id = `slider-${name}`;
+    const input = make("input", { id, type: "range", ...range, "aria-describedby": `${id}-help` });
+    const output = make("output", { id: `${id}-value`, for: id });
+    const label = make("label", { for: id, "data-t": `next.${name}` });
+    const help = make("p", { id: `${id}-help`, class: "quiet", "data-t": `next.${name}.help` });
+    const show = (value) => {
+      input.value = value;
+      output.textContent = text(value);
+      input.setAttribute("aria-valuetext", text(value));
+    };
+    return { root: make("div", { class: "slider" }, label, output, input, help), input, show };
+  }
+
+  /** A candidate: its name, a bar, and its probability. */
+  function bar(app, k) {
+    const name = make("span", { class: "bar-name" });
+    const fill = make("span", { class: "bar-fill" });
+    const value = make("span", { class: "bar-value" });
+    const button = make("button", { type: "button", id: `next-bar-${k}`, class: "bar", disabled: true },
+      name, make("span", { class: "bar-track", "aria-hidden": "true" }, fill), value);
+    const row = { item: make("li", {}, button), button, candidate: null };
+    row.show = (candidate, probability = 0, most = 1, actual = null) => {
+      row.candidate = candidate && !candidate.token.startsWith("bytes:") && !isUnknown(candidate) ? candidate : null;
+      button.disabled = !row.candidate || app.recorded;
+      name.textContent = candidate ? elman.readable(candidate.token) : "\u00a0";
+      value.textContent = candidate ? app.words.percent(probability) : "";
+      fill.style.setProperty("--share", String(candidate ? probability / most : 0));
+      button.classList.toggle("cut", Boolean(candidate) && probability === 0);
+      button.classList.toggle("actual", Boolean(candidate && actual && candidate.id === actual.id));
+      const values = candidate && { token: elman.readable(candidate.token), probability: app.words.percent(probability) };
+      button.setAttribute("aria-label", candidate ? app.t(row.candidate ? "next.append" : "next.fixed", values) : app.t("next.none"));
+    };
+    return row;
+  }
+
+  const isUnknown = ({ token }) => token.trim() === "<unk>";
+})();

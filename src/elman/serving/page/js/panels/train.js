@@ -1,0 +1,259 @@
+"use strict";
+
+(() => {
+  const { elman } = window;
+  const EVERY = 1000; // ms between two looks at a run's metrics
+  const QUANTITIES = { perplexity: (value) => value, nats: Math.log, bits: Math.log2 };
+  const ROWS = ["iteration", "epoch", "perplexity", "valid", "norm", "lr", "seconds"];
+
+  const SAMPLE = { id: "train-sample", tabindex: 0, role: "region", "aria-labelledby": "train-sample-title" };
+  const PLOT = { id: "train-plot", class: "train-plot", role: "slider", tabindex: 0 };
+
+  function build(root) {
+    const { make } = elman;
+    const choices = Object.keys(QUANTITIES).map((name) => make("option", { value: name, "data-t": `train.${name}` }));
+    const rows = ROWS.map((name) => make("tr", {},
+      make("th", { scope: "row", "data-t": `train.row.${name}` }), make("td", { id: `train-${name}` })));
+    const key = (name) => make("li", { class: `key-${name}`, "data-t": `train.key.${name}` });
+    root.append(
+      make("div", { class: "controls" },
+        make("label", { for: "train-run", "data-t": "train.run" }), make("select", { id: "train-run" }),
+        make("label", { for: "train-quantity", "data-t": "train.quantity" }),
+        make("select", { id: "train-quantity" }, ...choices)),
+      make("p", { id: "train-about", class: "quiet" }),
+      make("p", { id: "train-none", class: "hint", hidden: true }),
+      make("div", { id: "train-body", class: "train-body" },
+        make("div", { ...PLOT, "data-t-label": "train.plot" },
+          make("ul", { class: "train-keys", "aria-hidden": "true" }, key("training"), key("valid"), key("level")),
+          make("div", { id: "train-loss", "aria-hidden": "true" }),
+          make("div", { id: "train-norm-title", class: "quiet", "aria-hidden": "true", "data-t": "train.row.norm" }),
+          make("div", { id: "train-gradient", "aria-hidden": "true" })),
+        make("div", { class: "train-side" },
+          make("table", { id: "train-numbers" },
+            make("caption", { id: "train-where" }), make("tbody", {}, ...rows),
+            make("tbody", { id: "train-references" })),
+          make("figure", { class: "train-sample" },
+            make("figcaption", { id: "train-sample-title" }), make("pre", SAMPLE)))));
+  }
+
+  class Train {
+    constructor(root, app) {
+      this.app = app;
+      this.root = root;
+      this.metrics = new elman.Metrics();
+      this.counted = new Map(); // of other runs, those that are n-gram models
+      this.looked = null; // the index of the point that is looked at; null: the last
+      this.run = null;
+      build(root);
+      this.$ = (id) => root.querySelector(`#train-${id}`);
+      const onlook = (index) => this.look(index);
+      this.loss = new elman.Curve(this.$("loss"), { height: 260, onlook });
+      this.gradient = new elman.Curve(this.$("gradient"), { height: 130, onlook });
+      this.$("run").addEventListener("change", () => this.choose(this.$("run").value));
+      this.$("quantity").addEventListener("change", () => this.draw());
+      this.$("plot").addEventListener("keydown", (event) => this.key(event));
+      app.store.on("language", () => this.draw());
+      app.store.on("scheme", () => this.draw());
+      app.store.on("connected", () => this.poll());
+      app.store.on("models", () => this.poll());
+      elman.onVisible(root, (visible) => {
+        this.visible = visible;
+        this.poll();
+      });
+    }
+
+    async names() {
+      const runs = await this.app.source.runs();
+      this.listed = true;
+      const shown = [...this.$("run").options].map(({ value }) => value);
+      if (runs.join("\n") === shown.join("\n") && this.run) return;
+      this.$("run").replaceChildren(...runs.map((name) => elman.make("option", { value: name }, name)));
+      this.$("run").disabled = runs.length < 2;
+      if (!runs.includes(this.run)) this.choose(this.first(runs));
+      this.$("run").value = this.run;
+    }
+
+    /** The run to begin with: one that is watched but not served, since it is being trained; else the first. */
+    first(runs) {
+      const served = new Set((this.app.store.get("models") || []).map(({ id }) => id));
+      return runs.find((name) => !served.has(name)) ?? runs[0] ?? null;
+    }
+
+    choose(run) {
+      this.run = run;
+      this.looked = null;
+      this.metrics = new elman.Metrics();
+      this.draw();
+      this.poll();
+    }
+
+    async poll() {
+      clearTimeout(this.timer);
+      const { store } = this.app;
+      if (!this.visible || !store.get("connected") || !store.get("models").length || this.asking) return;
+      this.asking = true;
+      const run = this.run;
+      try {
+        await (run ? this.ask(run) : this.names());
+      } catch (error) {
+        if (error.kind === "refused") this.say("train.unreadable", { message: error.message });
+        else this.app.report(error);
+      }
+      this.asking = false;
+      const again = run === this.run ? EVERY : 0;
+      if (!this.app.recorded || again === 0) this.timer = setTimeout(() => this.poll(), again);
+    }
+
+    async ask(run) {
+      const answer = await this.app.source.metrics(run, this.metrics.lines);
+      if (run !== this.run) return;
+      if (!this.drawn) await this.neighbours(run);
+      if (answer.next < this.metrics.lines) this.metrics = new elman.Metrics(); // the run was begun again
+      else if (answer.lines.length) this.metrics.add(answer.lines);
+      else if (this.drawn) return;
+      this.draw();
+    }
+
+    /** Looks, once, which other runs are of counted n-grams: a run of the same text is held against them. */
+    async neighbours(run) {
+      for (const { value: name } of this.$("run").options) {
+        if (name === run || this.counted.has(name)) continue;
+        const { lines } = await this.app.source.metrics(name, 0);
+        const counted = lines.find(({ kind }) => kind === "counted");
+        this.counted.set(name, counted ? { ...lines[0], perplexity: counted.valid_perplexity } : null);
+      }
+    }
+
+    /** [name, perplexity] of what the run is held against. */
+    references() {
+      const { references, start } = this.metrics;
+      const same = (each) => each?.perplexity && each.corpus === start.corpus && each.unit === start.unit;
+      const others = [...this.counted].filter(([name, each]) => name !== this.run && same(each));
+      return [...references, ...others.map(([name, { perplexity }]) => [name, perplexity])];
+    }
+
+    say(key, values) {
+      this.$("none").hidden = !key;
+      this.$("none").textContent = key ? this.app.t(key, values) : "";
+    }
+
+    draw() {
+      const { metrics, app } = this;
+      const { points, start } = metrics;
+      this.drawn = Boolean(start);
+      const empty = metrics.counted ? "train.counted" : "train.begun";
+      if (!this.run) this.say(this.listed ? "train.none" : null);
+      else this.say(start && !points.length ? empty : null);
+      this.$("body").hidden = !start;
+      this.$("about").textContent = start ? this.about(start) : "";
+      if (!start) return;
+      this.$("plot").hidden = points.length === 0;
+      if (points.length) this.curves(points);
+      this.numbers(this.looked);
+      app.words.fill(this.$("quantity"));
+    }
+
+    about(start) {
+      const { t, words } = this.app;
+      const unit = t(`train.unit.${start.unit}`);
+      const values = { corpus: start.corpus, unit, tokens: words.number(start.tokens) };
+      if (!start.parameters) return t("train.of.counted", values);
+      return t("train.of", { ...values, parameters: words.number(start.parameters) });
+    }
+
+    curves(points) {
+      const quantity = this.$("quantity").value;
+      const of = QUANTITIES[quantity];
+      const scheme = elman.colour.scheme();
+      const xs = points.map(({ iteration }) => iteration);
+      const known = (value, f) => ((value ?? null) === null ? null : f(value));
+      const ys = (name, f = (value) => value) => points.map((point) => known(point[name], f));
+      const few = (values) => values.filter((value) => value !== null).length < 40;
+      const [training, valid, norm] = [ys("perplexity", of), ys("valid", of), ys("norm")];
+      const levels = this.references().map(([name, value]) => ({
+        name: `${this.named(name)}: ${elman.significant(of(value), 4)}`, value: of(value),
+      }));
+      this.loss.draw({ xs, levels, scheme, log: quantity === "perplexity", lines: [
+        { ys: training, colour: "--curve-training", points: points.length === 1 },
+        { ys: valid, colour: "--curve-valid", width: 2, points: few(valid), dash: [] },
+      ] });
+      const norms = norm.some((value) => value !== null);
+      this.$("gradient").hidden = this.$("norm-title").hidden = !norms;
+      const line = { ys: norm, colour: "--curve-norm", points: points.length === 1 };
+      if (norms) this.gradient.draw({ xs, levels: [], scheme, log: true, lines: [line] });
+    }
+
+    named(name) {
+      return name === "lowest possible" ? this.app.t("train.lowest") : name;
+    }
+
+    look(index) {
+      if (index === this.looked) return;
+      this.looked = index;
+      this.loss.look(index);
+      this.gradient.look(index);
+      this.numbers(index);
+    }
+
+    numbers(index) {
+      const { metrics, app } = this;
+      const last = metrics.points.length - 1;
+      const at = Math.min(index ?? last, last);
+      const point = last >= 0 ? metrics.known(at) : {};
+      const texts = ROWS.map((name) => [name, this.written(name, point[name])]);
+      for (const [name, text] of texts) {
+        this.$(name).textContent = text ?? "–";
+        this.$(name).parentNode.hidden = text === null;
+      }
+      this.$("where").textContent = app.t(index === null ? "train.now" : "train.then");
+      this.heldAgainst();
+      this.sample(point.iteration);
+      const plot = this.$("plot");
+      plot.setAttribute("aria-valuemin", 0);
+      plot.setAttribute("aria-valuemax", Math.max(0, last));
+      plot.setAttribute("aria-valuenow", Math.max(0, at));
+      const told = texts.filter(([, text]) => text !== null);
+      const spoken = told.map(([name, text]) => `${app.t(`train.row.${name}`)} ${text}`);
+      plot.setAttribute("aria-valuetext", spoken.join(", "));
+    }
+
+    written(name, value) {
+      if (value === null || value === undefined) return null;
+      if (name === "iteration" || name === "epoch") return this.app.words.number(value);
+      return name === "seconds" ? `${this.app.words.number(value, 1)} s` : elman.significant(value, 4);
+    }
+
+    heldAgainst() {
+      const rows = this.references().map(([name, value]) => elman.make("tr", {},
+        elman.make("th", { scope: "row" }, this.named(name)), elman.make("td", {}, elman.significant(value, 4))));
+      this.$("references").replaceChildren(...rows);
+    }
+
+    sample(iteration) {
+      const sample = this.looked === null
+        ? this.metrics.samples[this.metrics.samples.length - 1] : this.metrics.sampleAt(iteration);
+      this.root.querySelector("figure").hidden = !sample;
+      if (!sample || (sample === this.sampled && this.language === this.app.store.get("language"))) return;
+      this.sampled = sample;
+      this.language = this.app.store.get("language");
+      const values = { iteration: this.app.words.number(sample.iteration) };
+      this.$("sample-title").textContent = this.app.t("train.sample", values);
+      this.$("sample").textContent = sample.text;
+    }
+
+    key(event) {
+      const last = this.metrics.points.length - 1;
+      const from = this.looked ?? last;
+      const far = Math.max(1, Math.round(last / 10));
+      const steps = { ArrowLeft: from - 1, ArrowDown: from - 1, ArrowRight: from + 1, ArrowUp: from + 1,
+        PageDown: from - far, PageUp: from + far, Home: 0, End: last };
+      if (last < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.key === "Escape") this.look(null);
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      this.look(Math.min(last, Math.max(0, steps[event.key])));
+    }
+  }
+
+  elman.app.addPanel("train", (root, app) => new Train(root, app));
+})();

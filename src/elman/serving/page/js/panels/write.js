@@ -1,0 +1,283 @@
+"use strict";
+
+(() => {
+  const { elman } = window;
+  const { make } = elman;
+  const MOST_SHOWN = 3000; // tokens; a longer text shows its last ones
+  const SAMPLE = { word: 24, char: 140, character: 140, byte: 140, subword: 40 };
+  const IDS = { text: "write-text", view: "write-tokens" };
+
+  elman.app.addPanel("write", (root, app) => {
+    const { store } = app;
+    const parts = build(root, app);
+    const past = []; // texts, for undo
+    let live = null; // what is being generated: {prompt, tokens}
+    let stopping = null;
+    let running = null; // its promise
+    let untouched = true; // the text is the page's own sample
+
+    const unit = () => store.get("models").find(({ id }) => id === store.get("model"))?.unit || "token";
+
+    parts.text.addEventListener("input", () => {
+      untouched = false;
+      app.clearError("generate");
+      store.set("cursor", null);
+      store.set("text", parts.text.value);
+    });
+    parts.text.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
+      if (event.key === "Escape") stop();
+    });
+    parts.generate.addEventListener("click", () => generate());
+    parts.stop.addEventListener("click", stop);
+    parts.clear.addEventListener("click", () => {
+      keepPast();
+      untouched = false;
+      store.set("cursor", null);
+      store.set("text", "");
+      parts.text.focus();
+    });
+    parts.undo.addEventListener("click", () => {
+      if (past.length) store.set("text", past.pop());
+      parts.undo.disabled = !past.length;
+    });
+
+    function keepPast() {
+      const text = store.get("text");
+      if (text && past.at(-1) !== text) past.push(text);
+      parts.undo.disabled = !past.length;
+    }
+    app.keepPast = keepPast;
+
+    function generate(asked = {}) {
+      if (!stopping && store.get("model")) running = goOn(asked);
+    }
+
+    async function goOn(asked) {
+      if (!asked.sample) {
+        untouched = false;
+        keepPast();
+      }
+      const prompt = store.get("text");
+      live = { prompt, text: prompt, tokens: [...(store.get("scored")?.tokens || [])] };
+      if (store.get("scored") === null) live.tokens = [];
+      live.before = live.tokens.length;
+      stopping = new AbortController();
+      busy(true);
+      try {
+        await app.source.generate(prompt, { ...settings(), ...asked.options }, streamed, stopping.signal);
+        app.clearError("generate");
+      } catch (error) {
+        app.report(error, "generate");
+      } finally {
+        const { text } = live;
+        live = null;
+        stopping = null;
+        busy(false, text);
+      }
+    }
+
+    function settings() {
+      const value = { temperature: store.get("temperature"), top_k: store.get("topK"), top_p: store.get("topP") };
+      const seed = parts.seed.value.trim();
+      return {
+        ...value,
+        max_tokens: Math.min(4000, Math.max(1, Math.round(Number(parts.most.value)) || 1)),
+        ...(/^-?\d{1,15}$/.test(seed) ? { seed: Number(seed) } : {}),
+      };
+    }
+
+    function streamed(text, { tokens }) {
+      const from = Array.from(live.prompt).length;
+      live.text += text;
+      const end = Array.from(live.text).length;
+      tokens.forEach((token, k) => {
+        const next = tokens[k + 1];
+        live.tokens.push({ ...token, start: from + token.start, end: next ? from + next.start : end });
+      });
+      write(live.text);
+      schedule();
+    }
+
+    let frame = null;
+    function schedule() {
+      frame ??= requestAnimationFrame(() => {
+        frame = null;
+        if (!live) return;
+        draw(live.tokens, live.text, true);
+        parts.view.scrollTop = parts.view.scrollHeight;
+      });
+    }
+
+    function busy(is, text) {
+      const [from, to] = is ? [parts.generate, parts.stop] : [parts.stop, parts.generate];
+      const wasFocused = document.activeElement === from;
+      store.set("streaming", is);
+      parts.text.readOnly = is || app.recorded;
+      parts.generate.disabled = is;
+      parts.clear.disabled = is;
+      parts.stop.disabled = !is;
+      root.classList.toggle("streaming", is);
+      if (wasFocused) to.focus(); // a button that is disabled would lose it
+      if (is) return app.say("write.writing");
+      app.say("write.done");
+      if (text !== store.get("text")) store.set("text", text);
+      else store.touch("text");
+    }
+
+    function stop() {
+      stopping?.abort();
+    }
+
+    function write(text) {
+      if (parts.text.value !== text) {
+        parts.text.value = text;
+        parts.text.scrollTop = parts.text.scrollHeight;
+      }
+    }
+
+    function draw(all, text, appended = false) {
+      const hidden = Math.max(0, all.length - MOST_SHOWN);
+      parts.more.hidden = hidden === 0;
+      parts.more.textContent = hidden ? app.t("write.more", { n: app.words.number(MOST_SHOWN) }) : "";
+      const tokens = hidden ? all.slice(hidden) : all;
+      const cursor = store.get("cursor");
+      parts.view.classList.toggle("empty", tokens.length === 0);
+      view = elman.tokens.draw(parts.view, tokens, {
+        text,
+        appended: appended && !hidden,
+        from: hidden ? tokens[0].start : 0,
+        value: (token) => token.surprisal_bits,
+        colour: elman.colour.surprisal,
+        label: (token) => labelOf(app, token, text),
+        cursor: cursor === null || cursor < hidden ? null : cursor - hidden,
+        onpick: (index) => pick(index, hidden),
+        onenter: (index, span) => elman.tip.show(span, ...detail(app, tokens[index], text)),
+        onleave: (_, span) => elman.tip.hide(span),
+      });
+    }
+    let view = null;
+
+    function pick(index, hidden) {
+      if (live) return;
+      store.set("cursor", index === null ? null : index + hidden);
+    }
+
+    store.on("text", (text) => {
+      if (!live) write(text);
+      parts.summary.classList.add("stale");
+    });
+    store.on("scored", (scored) => {
+      if (!scored || live) return;
+      draw(scored.tokens, scored.text);
+      summarise(scored);
+    });
+    store.on("cursor", (cursor) => view && view.setCursor(cursor));
+    store.on("scheme", redraw);
+    store.on("language", () => {
+      redraw();
+      app.words.fill(root);
+    });
+    store.on("model", sample);
+
+    function redraw() {
+      elman.colour.legend(parts.legend);
+      const scored = store.get("scored");
+      if (!scored) return;
+      draw(scored.tokens, scored.text);
+      summarise(scored);
+    }
+
+    function summarise(scored) {
+      parts.summary.classList.remove("stale");
+      parts.summary.replaceChildren(...summaryOf(app, scored));
+    }
+
+    /** The page's first text, and that of another model as long as nobody has written: a sample of the model. */
+    async function sample(model) {
+      if (!model || app.recorded || !untouched) return;
+      stop();
+      await running;
+      if (model !== store.get("model") || !untouched) return;
+      store.set("text", "");
+      const options = { max_tokens: SAMPLE[unit()] || 60, temperature: 0.6, seed: 1, top_k: 0, top_p: 1 };
+      generate({ sample: true, options });
+    }
+  });
+
+  function build(root, app) {
+    const text = make("textarea", {
+      id: IDS.text, rows: 3, maxlength: 20000, spellcheck: "false", autocapitalize: "off",
+      "data-t-placeholder": "write.placeholder", "aria-describedby": "write-summary", readonly: app.recorded,
+    });
+    const view = make("div", { id: IDS.view, class: "reading", "data-t-label": "write.tokens" });
+    const legend = make("div", { id: "write-legend" });
+    const more = make("p", { id: "write-more", class: "quiet", hidden: true });
+    const summary = make("p", { id: "write-summary", class: "summary" });
+    const button = (id, key, extra = {}) => make("button", { type: "button", id, "data-t": key, ...extra });
+    const generate = button("write-generate", "write.generate", { class: "primary" });
+    const stop = button("write-stop", "write.stop", { disabled: true });
+    const undo = button("write-undo", "write.undo", { disabled: true });
+    const clear = button("write-clear", "write.clear");
+    const most = make("input", { id: "write-max", type: "number", min: 1, max: 4000, step: 1, value: 100, inputmode: "numeric" });
+    const seed = make("input", { id: "write-seed", type: "text", inputmode: "numeric", size: 6, "data-t-placeholder": "write.seed.any" });
+    const field = (input, key) => make("label", { class: "field" }, make("span", { "data-t": key }), input);
+    const controls = make("div", { class: "controls" }, generate, stop, undo, clear, field(most, "write.max"), field(seed, "write.seed"));
+    const key = make("p", { class: "quiet" }, make("span", { class: "token unknown sample", "data-t": "write.unknown.word" }), " ", make("span", { "data-t": "write.unknown" }));
+    root.append(
+      make("label", { for: IDS.text, class: "visually-hidden", "data-t": "write.label" }),
+      text, controls, view, more, summary, make("div", { class: "key-row" }, legend, key),
+    );
+    controls.hidden = app.recorded;
+    return { text, view, legend, more, summary, generate, stop, undo, clear, most, seed };
+  }
+
+  const nameOf = (token, text) => elman.readable(elman.written(token, text));
+
+  function labelOf(app, token, text) {
+    const { words } = app;
+    const values = { token: nameOf(token, text), bits: words.number(token.surprisal_bits, 1) };
+    return app.t(token.unknown ? "write.token.unknown" : "write.token", values);
+  }
+
+  /** What the box beside a token tells. */
+  function detail(app, token, text) {
+    const { words } = app;
+    const probability = token.surprisal_bits === null ? 0 : 2 ** -token.surprisal_bits;
+    const facts = make("dl", {});
+    const fact = (key, value) => facts.append(make("dt", {}, app.t(key)), make("dd", {}, value));
+    fact("tip.probability", words.percent(probability));
+    fact("tip.surprisal", `${words.number(token.surprisal_bits, 2)} ${app.t("unit.bits")}`);
+    if (token.rank) fact("tip.rank", words.number(token.rank));
+    const found = [make("p", { class: "tip-token" }, nameOf(token, text)), facts];
+    if (token.unknown) found.push(make("p", { class: "quiet" }, app.t("tip.unknown")));
+    if (token.top?.length) found.push(make("p", { class: "quiet" }, app.t("tip.top")), topList(app, token));
+    return found;
+  }
+
+  function topList(app, token) {
+    const rows = token.top.slice(0, 6).map((each) => {
+      const same = each.token === token.token;
+      const mark = make("li", same ? { class: "same" } : {}, make("span", {}, elman.readable(each.token)), make("span", {}, app.words.percent(each.probability)));
+      return mark;
+    });
+    return make("ol", { class: "tip-top" }, ...rows);
+  }
+
+  function summaryOf(app, scored) {
+    const { words } = app;
+    const characters = Array.from(scored.text).length;
+    const bits = scored.tokens.reduce((sum, token) => sum + (token.surprisal_bits ?? Infinity), 0);
+    if (!scored.tokens.length) return [app.t("write.empty")];
+    const unit = ["word", "char", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
+    const values = [
+      ["write.perplexity", words.number(scored.perplexity, 2), app.t(`write.per.${unit}`)],
+      ["write.bits", words.number(bits / characters, 2), ""],
+      ["write.count", words.number(scored.tokens.length), ""],
+    ];
+    return values.map(([key, value, per]) =>
+      make("span", { class: "figure" }, make("b", {}, value), ` ${app.t(key)}${per ? ` ${per}` : ""}`),
+    );
+  }
+})();

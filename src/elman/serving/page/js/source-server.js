@@ -1,0 +1,164 @@
+"use strict";
+
+(() => {
+  const elman = (window.elman = window.elman || {});
+  const KEY = "elman.key";
+
+  /** What went wrong with a request: kind is "network", "key" (it is missing or wrong) or "refused". */
+  elman.Failure = class extends Error {
+    constructor(kind, message, status = 0, code = null) {
+      super(message);
+      this.name = "Failure";
+      Object.assign(this, { kind, status, code });
+    }
+  };
+
+  const isAbort = (error) => error?.name === "AbortError";
+  const whole = (text) => (text.toWellFormed ? text.toWellFormed() : text); // no half of a surrogate pair
+
+  async function ask(path, { body, signal } = {}) {
+    const headers = {};
+    const key = elman.kept("sessionStorage", KEY);
+    if (key) headers.Authorization = `Bearer ${key}`;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const options = { headers, signal, method: body === undefined ? "GET" : "POST", cache: "no-store" };
+    if (body !== undefined) options.body = JSON.stringify(body);
+    let answer;
+    try {
+      answer = await fetch(path, options);
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      throw new elman.Failure("network", String(error.message));
+    }
+    if (!answer.ok) throw await failure(answer);
+    return answer;
+  }
+
+  async function failure(answer) {
+    const body = await answer.json().catch(() => ({}));
+    const { message = answer.statusText, code = null } = body.error || {};
+    return new elman.Failure(answer.status === 401 ? "key" : "refused", message, answer.status, code);
+  }
+
+  async function json(path, options) {
+    const answer = await ask(path, options);
+    try {
+      return await answer.json();
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      throw new elman.Failure("network", String(error.message));
+    }
+  }
+
+  /** Yields the data of server-sent events. */
+  async function* events(answer) {
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let held = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const parts = (held + value).split("\n\n");
+      held = parts.pop();
+      for (const part of parts) if (part.startsWith("data: ")) yield part.slice(6);
+    }
+  }
+
+  /** Where answers come from: the server that this page came from. `model()` names the model that is asked. */
+  elman.ServerSource = class {
+    constructor(model) {
+      this.model = model;
+    }
+
+    /** The strings of both languages. */
+    async strings(signal) {
+      const [en, ko] = await Promise.all(["en", "ko"].map((name) => json(`/page/strings/${name}.json`, { signal })));
+      return { en, ko };
+    }
+
+    async models(signal) {
+      const { data } = await json("/v1/models", { signal });
+      const more = await json("/inside/models", { signal }).catch((error) => {
+        if (error.status === 404) return { models: [] };
+        throw error;
+      });
+      const about = new Map(more.models.map((each) => [each.id, each]));
+      return data.map(({ id }) => ({ id, unit: null, cell: null, layers: null, hidden: null, ...about.get(id) }));
+    }
+
+    async score(text, top = 0, signal = undefined) {
+      const body = { model: this.model(), text: whole(text), top, eos: false };
+      const answer = await json("/score", { body, signal });
+      return { ...answer.results[0], unit: answer.unit, model: answer.model };
+    }
+
+    next(text, options = {}, signal = undefined) {
+      return json("/next", { body: { model: this.model(), prompt: whole(text), ...options }, signal });
+    }
+
+    rescore(candidates, signal) {
+      return json("/rescore", { body: { model: this.model(), candidates: candidates.map(whole) }, signal });
+    }
+
+    /** Calls ontoken(text, {tokens: [{token, surprisal_bits, top, start}]}) for each piece; returns why it ended. */
+    async generate(text, options, ontoken, signal) {
+      const body = { model: this.model(), prompt: whole(text), ...options, stream: true, logprobs: 5 };
+      const answer = await ask("/v1/completions", { body, signal });
+      let finish = null;
+      try {
+        for await (const data of events(answer)) {
+          if (data === "[DONE]") return finish;
+          const event = JSON.parse(data);
+          if (event.error) throw new elman.Failure("refused", event.error.message, 400, event.error.code);
+          const choice = event.choices[0];
+          if (!choice) continue;
+          ontoken(choice.text, { tokens: drawn(choice.logprobs) });
+          finish = choice.finish_reason || finish;
+        }
+      } catch (error) {
+        if (isAbort(error) || error instanceof elman.Failure) throw error;
+        throw new elman.Failure("network", String(error.message));
+      }
+      throw new elman.Failure("network", "the stream broke off");
+    }
+
+    inside(asked, signal) {
+      return json("/inside", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+    }
+
+    units(asked, signal) {
+      return json("/units", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+    }
+
+    throughTime(asked, signal) {
+      return json("/through-time", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+    }
+
+    async runs(signal) {
+      return (await json("/runs", { signal })).runs;
+    }
+
+    /** {run, lines, next}: the lines of a run's metrics from the one numbered `after` on. */
+    metrics(run, after = 0, signal = undefined) {
+      return json(`/runs/${encodeURIComponent(run)}/metrics?after=${after}`, { signal });
+    }
+
+    health(signal) {
+      return json("/health", { signal });
+    }
+
+    /** Keeps the server's key until the tab is closed. */
+    useKey(key) {
+      elman.keep("sessionStorage", KEY, key);
+    }
+  };
+
+  function drawn(logprobs) {
+    if (!logprobs) return [];
+    return logprobs.tokens.map((token, k) => ({
+      token,
+      surprisal_bits: Math.max(0, -logprobs.token_logprobs[k] / Math.LN2),
+      start: logprobs.text_offset[k],
+      top: Object.entries(logprobs.top_logprobs[k] || {}).map(([name, ln]) => ({ token: name, probability: Math.exp(ln) })),
+    }));
+  }
+})();

@@ -1,0 +1,48 @@
+"use strict";
+
+(() => {
+  const elman = (window.elman = window.elman || {});
+
+  /** Lets tokens of a text be selected, by Shift and the arrow keys or by dragging: the store's `span`, [from, to). */
+  elman.selectSpans = (container, store) => {
+    let anchor = null;
+    const indexOf = (event) => {
+      const token = event.target.closest?.("[data-index]");
+      return token ? Number(token.dataset.index) : null;
+    };
+    const select = (index) => store.set("span", [Math.min(anchor, index), Math.max(anchor, index) + 1]);
+
+    container.addEventListener("keydown", (event) => {
+      const from = indexOf(event);
+      if (from === null || !event.key.startsWith("Arrow") && event.key !== "Home" && event.key !== "End") return;
+      if (!event.shiftKey) {
+        anchor = null;
+        store.set("span", null);
+        return;
+      }
+      anchor ??= from;
+      setTimeout(() => {
+        const to = document.activeElement?.closest("[data-index]");
+        if (to && container.contains(to)) select(Number(to.dataset.index));
+      });
+    }, true);
+
+    container.addEventListener("pointerdown", (event) => {
+      const index = indexOf(event);
+      if (index === null || event.pointerType === "touch") return;
+      if (event.shiftKey && store.get("cursor") !== null) anchor = store.get("cursor");
+      else {
+        anchor = index;
+        store.set("span", null);
+      }
+    });
+    container.addEventListener("pointerover", (event) => {
+      const index = indexOf(event);
+      if (event.buttons === 1 && index !== null && anchor !== null && event.pointerType !== "touch") select(index);
+    });
+    container.addEventListener("click", (event) => {
+      const index = indexOf(event);
+      if (event.shiftKey && index !== null && anchor !== null) select(index);
+    });
+  };
+})();
