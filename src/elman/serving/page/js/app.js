@@ -5,7 +5,15 @@
   const AGAIN = 2000; // ms between two looks for a server that went away
   const SETTLED = 900; // ms after which the panels are shown: they have their places by then
   const BEAT = 5000; // ms between two looks at whether it is still there
-  const DEFAULTS = { text: "", scored: null, cursor: null, span: null, models: [], model: null, connected: true };
+  const DEFAULTS = {
+    text: "",
+    scored: null,
+    cursor: null,
+    span: null,
+    models: [],
+    model: null,
+    connected: true,
+  };
   const SAMPLING = { temperature: 0.8, topK: 0, topP: 1 };
 
   const store = new elman.Store();
@@ -107,9 +115,19 @@
 
   function describe({ unit, cell, layers, hidden, parameters, vocabulary }) {
     const parts = [];
-    if (cell) parts.push(app.t("model.cell", { cell: cell.toUpperCase(), layers: app.words.number(layers), hidden: app.words.number(hidden) }));
+    if (cell)
+      parts.push(
+        app.t("model.cell", {
+          cell: cell.toUpperCase(),
+          layers: app.words.number(layers),
+          hidden: app.words.number(hidden),
+        }),
+      );
     if (parameters) parts.push(app.t("model.parameters", { n: app.words.number(parameters) }));
-    if (vocabulary) parts.push(app.t(`model.vocabulary.${unit in UNITS ? unit : "token"}`, { n: app.words.number(vocabulary) }));
+    if (vocabulary)
+      parts.push(
+        app.t(`model.vocabulary.${unit in UNITS ? unit : "token"}`, { n: app.words.number(vocabulary) }),
+      );
     return parts.join(" · ");
   }
 

@@ -4,7 +4,10 @@
   const elman = (window.elman = window.elman || {});
   const LEAST = 0.1;
   const MOST = 20;
-  const INKS = [[0, 0, 0], [255, 255, 255]];
+  const INKS = [
+    [0, 0, 0],
+    [255, 255, 255],
+  ];
   // from the page's ground, through amber, away from it: the lightness alone tells the order
   const SURPRISAL = {
     light: ["#fdfbf6", "#fdecc3", "#fbcb77", "#ec9a3c", "#c4621c", "#8a3a10", "#57200a"],
@@ -80,10 +83,20 @@
     }
     const unit = isSurprisal ? elman.app.t("unit.bits") : scale.unit || "";
     node.classList.add("legend");
-    node.replaceChildren(elman.make("span", { class: "legend-scale" }, strip, labels), elman.make("span", {}, unit));
+    node.replaceChildren(
+      elman.make("span", { class: "legend-scale" }, strip, labels),
+      elman.make("span", {}, unit),
+    );
   }
 
-  elman.colour = { surprisal, diverging, legend, contrast, scheme, onScheme: (f) => darkness.addEventListener("change", f) };
+  elman.colour = {
+    surprisal,
+    diverging,
+    legend,
+    contrast,
+    scheme,
+    onScheme: (f) => darkness.addEventListener("change", f),
+  };
 
   /** Makes an element: attributes (class, id, data-t ...) and children, which are nodes or text. */
   elman.make = (tag, attributes = {}, ...children) => {

@@ -23,7 +23,8 @@
     const inside = weights.map((weight, k) => (k < kept ? weight : 0));
     const reached = kept < weights.length || (topP < 1 && beyond === 0);
     const sum = inside.reduce((all, weight) => all + weight, 0) + (reached ? 0 : beyond);
-    const exact = cut || rest.count === 0 || (temperature === 1 && (topP === 1 || kept < weights.length) && topK === 0);
+    const exact =
+      cut || rest.count === 0 || (temperature === 1 && (topP === 1 || kept < weights.length) && topK === 0);
     return { probabilities: inside.map((weight) => weight / sum), exact };
   };
 

@@ -71,7 +71,9 @@
 
     /** The strings of both languages. */
     async strings(signal) {
-      const [en, ko] = await Promise.all(["en", "ko"].map((name) => json(`/page/strings/${name}.json`, { signal })));
+      const [en, ko] = await Promise.all(
+        ["en", "ko"].map((name) => json(`/page/strings/${name}.json`, { signal })),
+      );
       return { en, ko };
     }
 
@@ -82,7 +84,14 @@
         throw error;
       });
       const about = new Map(more.models.map((each) => [each.id, each]));
-      return data.map(({ id }) => ({ id, unit: null, cell: null, layers: null, hidden: null, ...about.get(id) }));
+      return data.map(({ id }) => ({
+        id,
+        unit: null,
+        cell: null,
+        layers: null,
+        hidden: null,
+        ...about.get(id),
+      }));
     }
 
     async score(text, top = 0, signal = undefined) {
@@ -130,7 +139,10 @@
     }
 
     throughTime(asked, signal) {
-      return json("/through-time", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+      return json("/through-time", {
+        body: { model: this.model(), ...asked, text: whole(asked.text) },
+        signal,
+      });
     }
 
     async runs(signal) {
@@ -158,7 +170,10 @@
       token,
       surprisal_bits: Math.max(0, -logprobs.token_logprobs[k] / Math.LN2),
       start: logprobs.text_offset[k],
-      top: Object.entries(logprobs.top_logprobs[k] || {}).map(([name, ln]) => ({ token: name, probability: Math.exp(ln) })),
+      top: Object.entries(logprobs.top_logprobs[k] || {}).map(([name, ln]) => ({
+        token: name,
+        probability: Math.exp(ln),
+      })),
     }));
   }
 })();

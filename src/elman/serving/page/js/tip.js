@@ -21,7 +21,8 @@
     const { width, height } = tip.getBoundingClientRect();
     const left = Math.min(Math.max(EDGE, at.left + at.width / 2 - width / 2), innerWidth - width - EDGE);
     const below = at.bottom + EDGE;
-    const top = below + height > innerHeight - EDGE && at.top - height > EDGE ? at.top - height - EDGE : below;
+    const top =
+      below + height > innerHeight - EDGE && at.top - height > EDGE ? at.top - height - EDGE : below;
     tip.style.setProperty("left", `${Math.max(EDGE, left)}px`);
     tip.style.setProperty("top", `${top}px`);
   }

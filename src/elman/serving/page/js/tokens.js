@@ -30,7 +30,12 @@
       container.setAttribute("aria-orientation", "horizontal");
       container.addEventListener("keydown", (event) => this.#key(event));
       container.addEventListener("click", (event) => this.#picked(event));
-      for (const [name, call] of [["pointerover", "onenter"], ["focusin", "onenter"], ["pointerout", "onleave"], ["focusout", "onleave"]]) {
+      for (const [name, call] of [
+        ["pointerover", "onenter"],
+        ["focusin", "onenter"],
+        ["pointerout", "onleave"],
+        ["focusout", "onleave"],
+      ]) {
         container.addEventListener(name, (event) => {
           if (event.pointerType === "touch") return;
           const index = this.#indexOf(event);
@@ -56,7 +61,7 @@
       if (this.options.appended && item.token === token) return;
       item.token = token;
       const before = this.tokens[index - 1];
-      const from = before ? before.end : this.options.from ?? 0;
+      const from = before ? before.end : (this.options.from ?? 0);
       const gap = slice && token.start > from ? slice(from, token.start) : "";
       if (item.gap.data !== gap) item.gap.data = gap;
       const text = shown(token, before, slice);
@@ -74,7 +79,12 @@
     #add() {
       const index = this.items.length;
       const gap = document.createTextNode("");
-      const span = elman.make("span", { class: "token", role: "option", tabindex: "-1", "data-index": index });
+      const span = elman.make("span", {
+        class: "token",
+        role: "option",
+        tabindex: "-1",
+        "data-index": index,
+      });
       this.container.append(gap, span);
       this.items.push({ gap, span });
       return this.items[index];
@@ -144,7 +154,11 @@
         if (span.offsetTop === top) continue;
         line ??= span.offsetTop;
         if (span.offsetTop !== line) break;
-        if (best === from || Math.abs(span.offsetLeft - left) < Math.abs(this.items[best].span.offsetLeft - left)) best = k;
+        if (
+          best === from ||
+          Math.abs(span.offsetLeft - left) < Math.abs(this.items[best].span.offsetLeft - left)
+        )
+          best = k;
       }
       return best;
     }

@@ -4,7 +4,11 @@
   const elman = (window.elman = window.elman || {});
   const LANGUAGES = ["en", "ko"];
   const KEY = "elman.language";
-  const ATTRIBUTES = [["data-t-label", "aria-label"], ["data-t-title", "title"], ["data-t-placeholder", "placeholder"]];
+  const ATTRIBUTES = [
+    ["data-t-label", "aria-label"],
+    ["data-t-title", "title"],
+    ["data-t-placeholder", "placeholder"],
+  ];
 
   /** The strings of the page in the language that the store names, and numbers as that language writes them. */
   elman.Words = class {
@@ -47,7 +51,8 @@
 
     /** Writes the strings into the elements that name them. */
     fill(root) {
-      const all = (attribute) => [root, ...root.querySelectorAll(`[${attribute}]`)].filter((e) => e.hasAttribute?.(attribute));
+      const all = (attribute) =>
+        [root, ...root.querySelectorAll(`[${attribute}]`)].filter((e) => e.hasAttribute?.(attribute));
       for (const element of all("data-t")) element.textContent = this.t(element.dataset.t);
       for (const [from, to] of ATTRIBUTES) {
         for (const element of all(from)) element.setAttribute(to, this.t(element.getAttribute(from)));

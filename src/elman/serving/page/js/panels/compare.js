@@ -25,7 +25,10 @@
       asked = new AbortController();
       const { signal } = asked;
       try {
-        const [one, other] = [await app.source.score(texts[0], 0, signal), await app.source.score(texts[1], 0, signal)];
+        const [one, other] = [
+          await app.source.score(texts[0], 0, signal),
+          await app.source.score(texts[1], 0, signal),
+        ];
         const { candidates } = await app.source.rescore(texts, signal);
         if (signal.aborted) return;
         const whole = texts.map((_, k) => bits(candidates.find(({ index }) => index === k).ln_prob));
@@ -67,14 +70,27 @@
       const difference = Math.abs(one - other);
       const key = Number.isFinite(difference) ? "compare.verdict" : "compare.verdict.impossible";
       const values = { bits: app.words.number(difference, 1), times: times(app, difference) };
-      return [make("b", {}, `“${found.texts[better]}”`), " ", app.t(key, values)];
+      const unknown = found.sides.some(({ tokens }) => tokens.some((token) => token.unknown));
+      const caution = unknown ? [" ", make("span", { class: "quiet" }, app.t("compare.unknown"))] : [];
+      return [make("b", {}, `“${found.texts[better]}”`), " ", app.t(key, values), ...caution];
     }
 
     function parting(rows, tokens) {
-      const at = rows.findIndex(([i, j]) => i === null || j === null || nameOf(tokens[0][i]) !== nameOf(tokens[1][j]));
+      const at = rows.findIndex(
+        ([i, j]) => i === null || j === null || nameOf(tokens[0][i]) !== nameOf(tokens[1][j]),
+      );
       if (at < 0) return app.t("compare.same");
-      const before = rows.slice(0, at).map(([i]) => tokens[0][i].token).join("").trim();
-      const here = [0, 1].map((k) => rows.slice(at).map((row) => tokens[k][row[k]]).find(Boolean));
+      const before = rows
+        .slice(0, at)
+        .map(([i]) => tokens[0][i].token)
+        .join("")
+        .trim();
+      const here = [0, 1].map((k) =>
+        rows
+          .slice(at)
+          .map((row) => tokens[k][row[k]])
+          .find(Boolean),
+      );
       const values = { before, a: here[0] ? nameOf(here[0]) : "∅", b: here[1] ? nameOf(here[1]) : "∅" };
       return app.t(before ? "compare.parting" : "compare.parting.first", values);
     }
@@ -89,10 +105,25 @@
     }
 
     function half(token) {
-      if (!token) return make("span", { class: "half none" }, make("span", { class: "token" }, "–"), make("span", { class: "bits" }, "\u00a0"));
-      const name = make("span", { class: token.unknown ? "token unknown" : "token" }, token.last ? app.t("compare.end") : nameOf(token));
+      if (!token)
+        return make(
+          "span",
+          { class: "half none" },
+          make("span", { class: "token" }, "–"),
+          make("span", { class: "bits" }, "\u00a0"),
+        );
+      const name = make(
+        "span",
+        { class: token.unknown ? "token unknown" : "token" },
+        token.last ? app.t("compare.end") : nameOf(token),
+      );
       elman.tokens.paint(name, elman.colour.surprisal(token.surprisal_bits));
-      return make("span", { class: "half" }, name, make("span", { class: "bits" }, app.words.number(token.surprisal_bits, 1)));
+      return make(
+        "span",
+        { class: "half" },
+        name,
+        make("span", { class: "bits" }, app.words.number(token.surprisal_bits, 1)),
+      );
     }
 
     const soon = () => {
@@ -120,13 +151,15 @@
       elman.colour.legend(parts.legend);
       draw();
     });
-    if (app.recorded) app.source.compared?.().then((texts) => parts.inputs.forEach((input, k) => (input.value = texts[k])));
+    if (app.recorded)
+      app.source.compared?.().then((texts) => parts.inputs.forEach((input, k) => (input.value = texts[k])));
   });
 
   const bits = (ln) => (ln === null ? Infinity : -ln / Math.LN2);
   const nameOf = (token) => elman.readable(token.name ?? token.token);
   const withNames = (side, text) => ({
-    ...side, tokens: side.tokens.map((token) => ({ ...token, name: elman.written(token, text) })),
+    ...side,
+    tokens: side.tokens.map((token) => ({ ...token, name: elman.written(token, text) })),
   });
 
   function signed(app, value) {
@@ -135,7 +168,9 @@
   }
 
   function times(app, difference) {
-    return difference < 40 ? app.words.number(2 ** difference, difference < 3.3 ? 1 : 0) : `2^${app.words.number(difference)}`;
+    return difference < 40
+      ? app.words.number(2 ** difference, difference < 3.3 ? 1 : 0)
+      : `2^${app.words.number(difference)}`;
   }
 
   /**
@@ -152,7 +187,8 @@
     const rows = [];
     let [left, right] = [[], []];
     const flush = () => {
-      for (let k = 0; k < Math.max(left.length, right.length); k += 1) rows.push([left[k] ?? null, right[k] ?? null]);
+      for (let k = 0; k < Math.max(left.length, right.length); k += 1)
+        rows.push([left[k] ?? null, right[k] ?? null]);
       [left, right] = [[], []];
     };
     let [i, j] = [0, 0];
@@ -168,23 +204,42 @@
   };
 
   function build(root, app) {
-    const input = (k) => make("input", {
-      id: `compare-${"ab"[k]}`, type: "text", maxlength: 400, spellcheck: "false", autocapitalize: "off",
-      value: EXAMPLES[0][k], readonly: app.recorded,
-    });
+    const input = (k) =>
+      make("input", {
+        id: `compare-${"ab"[k]}`,
+        type: "text",
+        maxlength: 400,
+        spellcheck: "false",
+        autocapitalize: "off",
+        value: EXAMPLES[0][k],
+        readonly: app.recorded,
+      });
     const inputs = [input(0), input(1)];
-    const field = (k) => make("label", { class: "field wide" }, make("span", { "data-t": `compare.${"ab"[k]}` }), inputs[k]);
+    const field = (k) =>
+      make("label", { class: "field wide" }, make("span", { "data-t": `compare.${"ab"[k]}` }), inputs[k]);
     const swap = make("button", { type: "button", id: "compare-swap", "data-t": "compare.swap" });
-    const examples = make("div", { id: "compare-examples", class: "controls" },
+    const examples = make(
+      "div",
+      { id: "compare-examples", class: "controls" },
       make("span", { class: "quiet", "data-t": "compare.examples" }),
-      ...EXAMPLES.map((_, k) => make("button", { type: "button", value: k, "data-t": `compare.example.${k + 1}` })), swap);
+      ...EXAMPLES.map((_, k) =>
+        make("button", { type: "button", value: k, "data-t": `compare.example.${k + 1}` }),
+      ),
+      swap,
+    );
     const verdict = make("p", { id: "compare-verdict", class: "verdict", role: "status" });
     const parting = make("p", { id: "compare-parting" });
     const pairs = make("ol", { id: "compare-pairs", class: "pairs", "data-t-label": "compare.pairs" });
     const legend = make("div", { id: "compare-legend" });
     examples.hidden = app.recorded;
-    root.append(make("div", { class: "compare-inputs" }, field(0), field(1)), examples, verdict, parting, pairs,
-      make("div", { class: "key-row" }, legend, make("p", { class: "quiet", "data-t": "compare.reading" })));
+    root.append(
+      make("div", { class: "compare-inputs" }, field(0), field(1)),
+      examples,
+      verdict,
+      parting,
+      pairs,
+      make("div", { class: "key-row" }, legend, make("p", { class: "quiet", "data-t": "compare.reading" })),
+    );
     return { inputs, swap, examples, verdict, parting, pairs, legend };
   }
 })();

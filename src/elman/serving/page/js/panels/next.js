@@ -15,7 +15,11 @@
     let checked = null;
     let timer = null;
 
-    const settings = () => ({ temperature: store.get("temperature"), topK: store.get("topK"), topP: store.get("topP") });
+    const settings = () => ({
+      temperature: store.get("temperature"),
+      topK: store.get("topK"),
+      topP: store.get("topP"),
+    });
 
     /** The text before the place that is looked at: before the token at the cursor, else the whole. */
     function place() {
@@ -100,7 +104,10 @@
       const tail = Array.from(text.trimEnd()).slice(-18).join("").replaceAll("\n", "⏎");
       const after = tail ? app.t("next.after", { text: `…${tail}` }) : app.t("next.start");
       const instead = token ? ` ${app.t("next.instead", { token: elman.readable(token.token) })}` : "";
-      const bits = app.t("next.entropy", { bits: app.words.number(entropy, 1), choices: app.words.number(2 ** entropy, 1) });
+      const bits = app.t("next.entropy", {
+        bits: app.words.number(entropy, 1),
+        choices: app.words.number(2 ** entropy, 1),
+      });
       return [make("span", { class: "after" }, after + instead), make("span", {}, bits)];
     }
 
@@ -137,15 +144,30 @@
 
   function build(root, app) {
     const rows = Array.from({ length: BARS }, (_, k) => bar(app, k));
-    const list = make("ol", { id: "next-bars", class: "candidates", "data-t-label": "next.bars" }, ...rows.map((row) => row.item));
+    const list = make(
+      "ol",
+      { id: "next-bars", class: "candidates", "data-t-label": "next.bars" },
+      ...rows.map((row) => row.item),
+    );
     const note = make("p", { id: "next-note", class: "next-note" });
     const sliders = {
-      temperature: slider(app, "temperature", { min: 0, max: 2, step: 0.05 }, (v) => (v === 0 ? app.t("next.greedy") : app.words.number(v, 2))),
-      topK: slider(app, "top-k", { min: 0, max: 100, step: 1 }, (v) => (v === 0 ? app.t("next.all") : app.words.number(v))),
-      topP: slider(app, "top-p", { min: 0.05, max: 1, step: 0.01 }, (v) => (v === 1 ? app.t("next.all") : app.words.number(v, 2))),
+      temperature: slider(app, "temperature", { min: 0, max: 2, step: 0.05 }, (v) =>
+        v === 0 ? app.t("next.greedy") : app.words.number(v, 2),
+      ),
+      topK: slider(app, "top-k", { min: 0, max: 100, step: 1 }, (v) =>
+        v === 0 ? app.t("next.all") : app.words.number(v),
+      ),
+      topP: slider(app, "top-p", { min: 0.05, max: 1, step: 0.01 }, (v) =>
+        v === 1 ? app.t("next.all") : app.words.number(v, 2),
+      ),
     };
     const reset = make("button", { type: "button", id: "next-reset", "data-t": "next.reset" });
-    const controls = make("div", { class: "sliders" }, ...Object.values(sliders).map((each) => each.root), reset);
+    const controls = make(
+      "div",
+      { class: "sliders" },
+      ...Object.values(sliders).map((each) => each.root),
+      reset,
+    );
     root.append(note, list, controls);
     return { rows, note, sliders, reset };
   }
@@ -169,19 +191,31 @@
     const name = make("span", { class: "bar-name" });
     const fill = make("span", { class: "bar-fill" });
     const value = make("span", { class: "bar-value" });
-    const button = make("button", { type: "button", id: `next-bar-${k}`, class: "bar", disabled: true },
-      name, make("span", { class: "bar-track", "aria-hidden": "true" }, fill), value);
+    const button = make(
+      "button",
+      { type: "button", id: `next-bar-${k}`, class: "bar", disabled: true },
+      name,
+      make("span", { class: "bar-track", "aria-hidden": "true" }, fill),
+      value,
+    );
     const row = { item: make("li", {}, button), button, candidate: null };
     row.show = (candidate, probability = 0, most = 1, actual = null) => {
-      row.candidate = candidate && !candidate.token.startsWith("bytes:") && !isUnknown(candidate) ? candidate : null;
+      row.candidate =
+        candidate && !candidate.token.startsWith("bytes:") && !isUnknown(candidate) ? candidate : null;
       button.disabled = !row.candidate || app.recorded;
       name.textContent = candidate ? elman.readable(candidate.token) : "\u00a0";
       value.textContent = candidate ? app.words.percent(probability) : "";
       fill.style.setProperty("--share", String(candidate ? probability / most : 0));
       button.classList.toggle("cut", Boolean(candidate) && probability === 0);
       button.classList.toggle("actual", Boolean(candidate && actual && candidate.id === actual.id));
-      const values = candidate && { token: elman.readable(candidate.token), probability: app.words.percent(probability) };
-      button.setAttribute("aria-label", candidate ? app.t(row.candidate ? "next.append" : "next.fixed", values) : app.t("next.none"));
+      const values = candidate && {
+        token: elman.readable(candidate.token),
+        probability: app.words.percent(probability),
+      };
+      button.setAttribute(
+        "aria-label",
+        candidate ? app.t(row.candidate ? "next.append" : "next.fixed", values) : app.t("next.none"),
+      );
     };
     return row;
   }

@@ -79,7 +79,11 @@
     }
 
     function settings() {
-      const value = { temperature: store.get("temperature"), top_k: store.get("topK"), top_p: store.get("topP") };
+      const value = {
+        temperature: store.get("temperature"),
+        top_k: store.get("topK"),
+        top_p: store.get("topP"),
+      };
       const seed = parts.seed.value.trim();
       return {
         ...value,
@@ -208,8 +212,14 @@
 
   function build(root, app) {
     const text = make("textarea", {
-      id: IDS.text, rows: 3, maxlength: 20000, spellcheck: "false", autocapitalize: "off",
-      "data-t-placeholder": "write.placeholder", "aria-describedby": "write-summary", readonly: app.recorded,
+      id: IDS.text,
+      rows: 3,
+      maxlength: 20000,
+      spellcheck: "false",
+      autocapitalize: "off",
+      "data-t-placeholder": "write.placeholder",
+      "aria-describedby": "write-summary",
+      readonly: app.recorded,
     });
     const view = make("div", { id: IDS.view, class: "reading", "data-t-label": "write.tokens" });
     const legend = make("div", { id: "write-legend" });
@@ -220,14 +230,48 @@
     const stop = button("write-stop", "write.stop", { disabled: true });
     const undo = button("write-undo", "write.undo", { disabled: true });
     const clear = button("write-clear", "write.clear");
-    const most = make("input", { id: "write-max", type: "number", min: 1, max: 4000, step: 1, value: 100, inputmode: "numeric" });
-    const seed = make("input", { id: "write-seed", type: "text", inputmode: "numeric", size: 6, "data-t-placeholder": "write.seed.any" });
+    const most = make("input", {
+      id: "write-max",
+      type: "number",
+      min: 1,
+      max: 4000,
+      step: 1,
+      value: 100,
+      inputmode: "numeric",
+    });
+    const seed = make("input", {
+      id: "write-seed",
+      type: "text",
+      inputmode: "numeric",
+      size: 6,
+      "data-t-placeholder": "write.seed.any",
+    });
     const field = (input, key) => make("label", { class: "field" }, make("span", { "data-t": key }), input);
-    const controls = make("div", { class: "controls" }, generate, stop, undo, clear, field(most, "write.max"), field(seed, "write.seed"));
-    const key = make("p", { class: "quiet" }, make("span", { class: "token unknown sample", "data-t": "write.unknown.word" }), " ", make("span", { "data-t": "write.unknown" }));
+    const controls = make(
+      "div",
+      { class: "controls" },
+      generate,
+      stop,
+      undo,
+      clear,
+      field(most, "write.max"),
+      field(seed, "write.seed"),
+    );
+    const key = make(
+      "p",
+      { class: "quiet" },
+      make("span", { class: "token unknown sample", "data-t": "write.unknown.word" }),
+      " ",
+      make("span", { "data-t": "write.unknown" }),
+    );
     root.append(
       make("label", { for: IDS.text, class: "visually-hidden", "data-t": "write.label" }),
-      text, controls, view, more, summary, make("div", { class: "key-row" }, legend, key),
+      text,
+      controls,
+      view,
+      more,
+      summary,
+      make("div", { class: "key-row" }, legend, key),
     );
     controls.hidden = app.recorded;
     return { text, view, legend, more, summary, generate, stop, undo, clear, most, seed };
@@ -259,7 +303,12 @@
   function topList(app, token) {
     const rows = token.top.slice(0, 6).map((each) => {
       const same = each.token === token.token;
-      const mark = make("li", same ? { class: "same" } : {}, make("span", {}, elman.readable(each.token)), make("span", {}, app.words.percent(each.probability)));
+      const mark = make(
+        "li",
+        same ? { class: "same" } : {},
+        make("span", {}, elman.readable(each.token)),
+        make("span", {}, app.words.percent(each.probability)),
+      );
       return mark;
     });
     return make("ol", { class: "tip-top" }, ...rows);
@@ -270,7 +319,8 @@
     const characters = Array.from(scored.text).length;
     const bits = scored.tokens.reduce((sum, token) => sum + (token.surprisal_bits ?? Infinity), 0);
     if (!scored.tokens.length) return [app.t("write.empty")];
-    const unit = ["word", "char", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
+    const unit =
+      ["word", "char", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
     const values = [
       ["write.perplexity", words.number(scored.perplexity, 2), app.t(`write.per.${unit}`)],
       ["write.bits", words.number(bits / characters, 2), ""],
