@@ -115,6 +115,20 @@ def test_one_candidate_and_no_words_are_fine(command: Any, runs: Path, tmp_path:
     assert out == "a-1\t\nb-1\ttom zzz\n"
 
 
+def test_several_models_and_a_lexicon_choose_together(command: Any, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "n.tsv").write_text(f"{HEADER}a-1\t1\t-1\ttom was zzyx\na-1\t2\t-1\ttom was glum\n")
+    (tmp_path / "words.txt").write_text("Glum\t2\nglee\n")
+    plain = command("rescore", runs / "open", "n.tsv", "--lambda", "0.3", "--unknown", "plain").out
+    assert plain == "a-1\ttom was zzyx\n"
+    outcome = command(
+        "rescore", runs / "open", "n.tsv", "--lambda", "1", "--lexicon", "words.txt", "--with", runs / "word"
+    )
+    assert outcome.code == 0, outcome
+    assert outcome.err.count("unknown words in the first candidates") == 2
+    found = command("rescore", runs / "open", "n.tsv", "--lambda", "1", "--lexicon", "words.txt").out
+    assert found == "a-1\ttom was glum\n"
+
+
 def test_bad_input_is_one_line_and_nothing_is_written(
     refused: Callable[..., str], runs: Path, nbest: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +145,12 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         "rescore", run, nbest, "--ref", "short.txt", "-o", "x"
     )
     assert "no.tsv: there is no such file" in refused("rescore", run, "no.tsv", "--lambda", "1")
+    assert "no.txt: there is no such file" in refused(
+        "rescore", run, nbest, "--lambda", "1", "--lexicon", "no.txt"
+    )
+    assert "leave it out, or --lexicon" in refused(
+        "rescore", run, nbest, "--lambda", "1", "--lexicon", "u.txt", "--unknown", "plain"
+    )
     assert "--ref ref.txt; or give --lambda" in refused("rescore", run, nbest)
     assert "--beta goes with --lambda" in refused("rescore", run, nbest, "--beta", "1")
     assert "must be finite numbers" in refused("rescore", run, nbest, "--lambda", "nan")

@@ -14,6 +14,7 @@ from elman.models.file import load
 from elman.rescoring.casing import CASES
 from elman.rescoring.held_out import Judge
 from elman.rescoring.kaldi import read_kaldi
+from elman.rescoring.lexicon import Lexicon, read_lexicon, wordfreq_lexicon
 from elman.rescoring.nbest import Utterance, read_references, read_tsv
 from elman.rescoring.rescorer import Rescorer
 from elman.rescoring.speakers import SEPARATOR, first_half, speaker_of
@@ -67,6 +68,12 @@ from elman.rescoring.word_errors import error_table
     help="an unknown word has the probability of <unk> times that of its spelling, or that of <unk>",
 )
 @click.option(
+    "--lexicon",
+    metavar="FILE|wordfreq[:LANGUAGE]",
+    help="words that exist, which are likelier than other unknown words of such a spelling: a file with a line "
+    "`WORD` or `WORD<tab>frequency` each, or the list of the library wordfreq (of English, where no language is named)",
+)
+@click.option(
     "--resample",
     type=click.Choice(["utterance", "speaker"]),
     default="utterance",
@@ -96,6 +103,7 @@ def command(
     separator: str,
     case: Any,
     unknown: Any,
+    lexicon: str | None,
     resample: str,
     seed: int,
     output: Path | None,
@@ -117,10 +125,13 @@ def command(
     _check_output(output, write, ref)
     if not carry and any(value is not None for value in caches.values()):
         raise ConfigError("a cache remembers the utterances before; add --carry")
+    if lexicon is not None and unknown == "plain":
+        raise ConfigError("--unknown plain takes all unknown words for equal; leave it out, or --lexicon")
     utterances = read_kaldi(Path(nbest), encoding) if Path(nbest).is_dir() else _read_table(nbest, encoding)
     references = {} if ref is None else read_references(read_lines(ref, encoding), ref)
     first, *further = (with_cache(load(each), **caches) for each in (run, *others))
-    rescorer = Rescorer(first, utterances, case, unknown, further)
+    known = None if lexicon is None else _lexicon(lexicon, encoding)
+    rescorer = Rescorer(first, utterances, case, unknown, further, known)
     if weights is not None and ref is None:
         table = rescorer.carried_table(weights, separator) if carry else rescorer.table()
         _report_work(rescorer)
@@ -180,6 +191,13 @@ def _check_output(output: Path | None, write: str, ref: str | None) -> None:
 
 def _read_table(nbest: str, encoding: str) -> list[Utterance]:
     return read_tsv(read_lines(nbest, encoding), "standard input" if nbest == "-" else nbest)
+
+
+def _lexicon(given: str, encoding: str) -> Lexicon:
+    library, _, language = given.partition(":")
+    if library == "wordfreq":
+        return wordfreq_lexicon(language or "en")
+    return read_lexicon(read_lines(given, encoding), given)
 
 
 def _report_work(rescorer: Rescorer) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from elman.models.text_model import TextModel
 from elman.rescoring.carrying import read_on
 from elman.rescoring.casing import Case
+from elman.rescoring.lexicon import Lexicon
 from elman.rescoring.lm_scores import Work, lm_scores
 from elman.rescoring.nbest import Utterance
 from elman.rescoring.reader import Reader, Unknown
@@ -24,7 +25,8 @@ class Rescorer:
 
     ``case`` None is the case of each model's vocabulary. ``unknown`` says what a word that a model does not
     know has: the probability of `<unk>` (plain), or that times the probability of its spelling (spelled), by
-    which models of words with `<unk>` can tell a rare word from none. With ``others``, which may have other units and
+    which models of words with `<unk>` can tell a rare word from none; ``lexicon`` names words that exist, which
+    are likelier than their spelling. With ``others``, which may have other units and
     vocabularies, ln P is the mean of all models' (a log-linear combination with equal weights: D. Klakow, Log-linear
     interpolation of language models, ICSLP 1998). ``work`` counts what was read in all.
 
@@ -37,11 +39,14 @@ class Rescorer:
     case: Case | None = None
     unknown: Unknown = "spelled"
     others: Sequence[TextModel] = ()
+    lexicon: Lexicon | None = None
     work: Work = field(default_factory=Work)
 
     def __post_init__(self) -> None:
         models = (self.text_model, *self.others)
-        self.readers = [Reader(model, self.utterances, self.case, self.unknown) for model in models]
+        self.readers = [
+            Reader(model, self.utterances, self.case, self.unknown, self.lexicon) for model in models
+        ]
         self.case = self.readers[0].case
 
     def table(self) -> Table:
