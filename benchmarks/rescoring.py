@@ -1,0 +1,97 @@
+"""Train models for speech and rescore LibriSpeech's n-best lists: `python benchmarks/rescoring.py [-o FOLDER]`.
+
+Every figure is made by the commands that are printed above it, run in FOLDER. Texts and lists come from
+$ELMAN_DATA: each folder of librispeech-nbest that has `nbest.tsv` and `ref.txt` is measured. A model that is there
+already is not trained anew. Needs `pip install 'elman[rescore,speech,lexicon]'`. Training takes half an hour to an
+hour on two cores, each way to measure with an LSTM some minutes for every list.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BOOKS = ("warandpeace/warandpeace.txt", "kafka/kafka.txt", "tinyshakespeare/input.txt")
+WIKI = "wikitext-2/train.txt"
+WAYS = {
+    "4-gram": "elman rescore kn4 {list}",
+    "LSTM": "elman rescore lstm {list}",
+    "mixture (`elman mix`)": "elman rescore mixed {list}",
+    "LSTM and 4-gram": "elman rescore lstm {list} --with kn4",
+    "LSTM and 4-gram, carried": "elman rescore lstm {list} --with kn4 --carry",
+    "4-gram, carried, lexicon": "elman rescore kn4 {list} --carry --lexicon wordfreq",
+    "LSTM, carried, lexicon": "elman rescore lstm {list} --carry --lexicon wordfreq",
+    "LSTM and 4-gram, carried, lexicon": "elman rescore lstm {list} --with kn4 --carry --lexicon wordfreq",
+}
+
+
+def train(folder: Path, data: Path) -> None:
+    """Write the texts, and train the models that are not there yet."""
+    books = " ".join(str(data / name) for name in BOOKS)
+    if not (folder / "both.txt").is_file():
+        run(folder, f"elman normalise {books} {data / WIKI} -o speech.txt --valid-output valid.txt")
+        run(folder, f"elman normalise {books} -o books.txt --valid-output books-valid.txt")
+        print("cat speech.txt books.txt > both.txt")
+        both = b"".join((folder / name).read_bytes() for name in ("speech.txt", "books.txt"))
+        (folder / "both.txt").write_bytes(both)
+    for name, command in (
+        ("kn4", "elman train speech.txt --valid valid.txt --model ngram --order 4 -o kn4"),
+        ("lstm", "elman train both.txt --valid valid.txt --recipe speech -o lstm"),
+        ("mixed", "elman mix lstm kn4 --tune valid.txt -o mixed"),
+    ):
+        if not (folder / name).exists():
+            run(folder, command)
+
+
+def run(folder: Path, command: str) -> str:
+    """Print a command and how long it took, and return what it wrote to standard output."""
+    began = time.perf_counter()
+    words = [sys.executable, "-m", "elman", *shlex.split(command)[1:]]
+    written = subprocess.run(words, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(f"{command}  # {time.perf_counter() - began:,.0f} s", flush=True)
+    return written
+
+
+def measured(folder: Path, command: str) -> str:
+    """Return the cells of a table: the word error rate on what λ and β were not tuned on, and the gain."""
+    result = json.loads(run(folder, f"{command} --json").splitlines()[-1])
+    interval = f"{result['gain_low']:.1%} to {result['gain_high']:.1%}"
+    return f"{result['rescored_wer']:.2%} | {result['gain']:.2%} ({interval})"
+
+
+def main() -> None:
+    """Train, rescore and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("runs/speech"), help="the folder to work in"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=list(WAYS), help="measure this way only; may be repeated"
+    )
+    arguments = parser.parse_args()
+    if not os.environ.get("ELMAN_DATA"):
+        sys.exit("set ELMAN_DATA to the folder of the corpora")
+    data, folder = Path(os.environ["ELMAN_DATA"]).absolute(), arguments.output
+    lists = sorted(path.parent for path in (data / "librispeech-nbest").glob("*/nbest.tsv"))
+    if not lists:
+        sys.exit(f"there are no n-best lists in {data / 'librispeech-nbest'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    train(folder, data)
+    rows = []
+    for way in arguments.only or WAYS:
+        cells = [
+            measured(folder, WAYS[way].format(list=f"{each / 'nbest.tsv'} --ref {each / 'ref.txt'}"))
+            for each in lists
+        ]
+        rows.append(f"| {way} | {' | '.join(cells)} |")
+    print(f"\n| models | {' | '.join(f'{each.name} | gain (95 %)' for each in lists)} |")
+    print("|" + " --- |" * (1 + 2 * len(lists)))
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
