@@ -78,7 +78,10 @@
     listen() {
       const { store } = this.app;
       for (const id of ["layer", "what"]) this.$(id).addEventListener("change", () => this.load());
-      this.$("order").addEventListener("change", () => this.draw());
+      this.$("order").addEventListener("change", () => {
+        this.draw();
+        this.map.mark({ shown: true }); // the unit that is looked at has moved
+      });
       this.$("property").addEventListener("change", () => this.find());
       this.$("found").addEventListener("click", (event) => {
         const unit = event.target.closest("button")?.value;
@@ -109,6 +112,7 @@
       const about = (store.get("models") || []).find(({ id }) => id === store.get("model"));
       if (about && "hidden" in about && !about.hidden) return { none: "inside.none" };
       if (!scored || !scored.tokens.length) return store.get("text") ? this.data : { none: "inside.empty" };
+      if (scored.tokens.some(({ id }) => id < 0)) return { none: "next.unknown" };
       const layer = this.$("layer").value === "" ? {} : { layer: Number(this.$("layer").value) };
       const what = this.$("what").value || "h";
       const answer = await source.inside({ text: scored.text, what, ...layer }, signal);

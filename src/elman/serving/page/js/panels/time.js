@@ -96,13 +96,20 @@
       const about = (store.get("models") || []).find(({ id }) => id === store.get("model"));
       if (about && "cell" in about && !about.cell) return { none: "inside.none" };
       if (!scored) return store.get("text") ? null : { none: "inside.empty" };
+      if (scored.model !== store.get("model")) return null; // its tokens are those of the model before
       if (!scored.tokens.length) return { none: "inside.empty" };
       const index = store.get("cursor") ?? scored.tokens.length - 1;
-      const wanted = [undefined, this.other].filter((model) => model !== null);
+      if (scored.tokens.slice(0, index + 1).some(({ id }) => id < 0)) return { none: "next.unknown" };
       const asked = { text: scored.text, index };
-      const answers = wanted.map((model) => source.throughTime(model ? { ...asked, model } : asked, signal));
-      const [one, ...others] = await Promise.all(answers);
-      return { text: scored.text, sides: [one, ...others.filter(({ token }) => token === one.token)] };
+      const unless = (error) => {
+        if (error.kind !== "refused") throw error;
+        return null; // this model does not read the text; the other one is shown alone
+      };
+      const [one, other] = await Promise.all([
+        source.throughTime(asked, signal),
+        this.other && source.throughTime({ ...asked, model: this.other }, signal).catch(unless),
+      ]);
+      return { text: scored.text, sides: other && other.token === one.token ? [one, other] : [one] };
     }
 
     show(found, error) {

@@ -177,6 +177,8 @@
         { ys: training, colour: "--curve-training", points: points.length === 1 },
         { ys: valid, colour: "--curve-valid", width: 2, points: few(valid), dash: [] },
       ] });
+      this.root.querySelector(".key-valid").hidden = valid.every((value) => value === null);
+      this.root.querySelector(".key-level").hidden = levels.length === 0;
       const norms = norm.some((value) => value !== null);
       this.$("gradient").hidden = this.$("norm-title").hidden = !norms;
       const line = { ys: norm, colour: "--curve-norm", points: points.length === 1 };

@@ -11,7 +11,7 @@
     const { store } = app;
     const parts = build(root, app);
     const past = []; // texts, for undo
-    let live = null; // what is being generated: {prompt, tokens}
+    let live = null; // what is being generated: {from, end, text, tokens}, from and end in code points
     let stopping = null;
     let running = null; // its promise
     let untouched = true; // the text is the page's own sample
@@ -60,9 +60,8 @@
         keepPast();
       }
       const prompt = store.get("text");
-      live = { prompt, text: prompt, tokens: [...(store.get("scored")?.tokens || [])] };
-      if (store.get("scored") === null) live.tokens = [];
-      live.before = live.tokens.length;
+      const from = Array.from(prompt).length;
+      live = { from, end: from, text: prompt, tokens: [...(store.get("scored")?.tokens || [])] };
       stopping = new AbortController();
       busy(true);
       try {
@@ -93,14 +92,13 @@
     }
 
     function streamed(text, { tokens }) {
-      const from = Array.from(live.prompt).length;
+      const from = live.from;
       live.text += text;
-      const end = Array.from(live.text).length;
+      live.end += Array.from(text).length;
       tokens.forEach((token, k) => {
         const next = tokens[k + 1];
-        live.tokens.push({ ...token, start: from + token.start, end: next ? from + next.start : end });
+        live.tokens.push({ ...token, start: from + token.start, end: next ? from + next.start : live.end });
       });
-      write(live.text);
       schedule();
     }
 
@@ -109,6 +107,7 @@
       frame ??= requestAnimationFrame(() => {
         frame = null;
         if (!live) return;
+        write(live.text);
         draw(live.tokens, live.text, true);
         parts.view.scrollTop = parts.view.scrollHeight;
       });

@@ -1,0 +1,270 @@
+"""Make docs/images/page-*.png, pictures of the page of `elman serve`, with Chromium and Selenium.
+
+Run as ``python docs/make_screenshots.py [RUNS]``. The models that it shows are trained in the folder RUNS unless they
+are there; that takes some minutes. They read Shakespeare, from ELMAN_DATA or as `elman data tinyshakespeare` gets
+him, and the built-in Korean story. With --all, all pictures are kept, not only those that README and guide use.
+"""
+
+import base64
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+
+IMAGES = Path(__file__).parent / "images"
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
+CURVE = ("--valid", "auto", "--report-every", "10", "--sample-every", "100")
+NETWORK = (
+    "--level",
+    "char",
+    "--batch-size",
+    "32",
+    "--schedule",
+    "cosine",
+    "--hidden",
+    "192",
+    "--wordvec",
+    "48",
+)
+TRAINED = {
+    "lstm": (
+        *NETWORK,
+        "--cell",
+        "lstm",
+        "--time-size",
+        "64",
+        "--lr",
+        "0.004",
+        "--iterations",
+        "4000",
+        *CURVE,
+    ),
+    "rnn": (*NETWORK, "--cell", "rnn", "--time-size", "64", "--iterations", "1000", *CURVE),
+}
+KOREAN = (
+    *NETWORK,
+    "--cell",
+    "lstm",
+    "--lr",
+    "0.004",
+    "--epochs",
+    "1000",
+    "--iterations",
+    "500",
+    "--dropout",
+    "0.2",
+    *CURVE,
+)
+DESKTOP, PHONE = 1240, 390
+SPEECH = "KING RICHARD:\nWhat says the duke? I pray you, good my lord,\nBe not so angry with the people here."
+BEGINNING = "ROMEO:\nThe night is "
+TIDE = "밀물이 들어오면 배가"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: of which panels, how wide and light the page is, and what is done in it before."""
+
+    name: str
+    panels: tuple[str, ...]
+    prepare: str = ""
+    width: int = DESKTOP
+    scheme: str = "light"
+    language: str = "en"
+    model: str = "lstm"
+
+
+WRITE = f"""
+await write({BEGINNING!r});
+pick("#write-seed", "3", "input"); pick("#write-max", "190", "input");
+document.querySelector("#slider-temperature").value = 0.45;
+document.querySelector("#slider-temperature").dispatchEvent(new Event("input"));
+document.querySelector("#write-generate").click();
+await until(() => !store.get("streaming") && store.get("scored") && store.get("text").length > 150);
+"""
+LOOK = """
+const at = store.get("scored").tokens.findLastIndex((each) => each.entropy_bits > 2.5 && each.rank === 2);
+store.set("cursor", at);
+await until(() => document.querySelector("#next-bars .actual"));
+"""
+INSIDE = f"""
+await write({SPEECH!r});
+await until(() => document.querySelectorAll("#inside-text .token").length === store.get("scored").tokens.length);
+pick("#inside-property", "line_position", "change");
+await until(() => document.querySelector("#inside-found button"));
+document.querySelector("#inside-found button").click();
+pick("#inside-order", "found", "change");
+"""
+TIME = f"""
+await write({SPEECH!r});
+store.set("cursor", 58);
+await until(() => document.querySelectorAll("#time-list-other .time-of").length > 40);
+"""
+COMPARE = """
+pick("#compare-a", "I pray you, go with me to the king.", "input");
+pick("#compare-b", "I pray you, go with me to the kind.", "input");
+await until(() => document.querySelector("#compare-verdict").textContent.includes("kin"));
+"""
+TRAIN = """
+await until(() => Number(document.querySelector("#train-perplexity").textContent) > 0);
+"""
+SHOTS = (
+    Shot("write-next", ("write", "next"), WRITE + LOOK),
+    Shot("train", ("train",), TRAIN),
+    Shot("inside", ("inside",), INSIDE),
+    Shot("time", ("time",), TIME),
+    Shot("compare", ("compare",), COMPARE),
+    Shot("write-next-dark", ("write", "next"), WRITE + LOOK, scheme="dark"),
+    Shot("inside-dark", ("inside",), INSIDE, scheme="dark"),
+    Shot(
+        "korean", ("write", "next"), WRITE.replace(repr(BEGINNING), repr(TIDE)), language="ko", model="korean"
+    ),
+    Shot("phone-train", ("train",), TRAIN, PHONE),
+    Shot("phone-write", ("write",), WRITE, PHONE),
+    Shot("phone-next", ("next",), WRITE + LOOK, PHONE),
+    Shot("phone-inside", ("inside",), INSIDE, PHONE),
+    Shot("phone-time", ("time",), TIME, PHONE),
+    Shot("phone-compare", ("compare",), COMPARE, PHONE, scheme="dark"),
+)
+KEPT = ("write-next", "train", "inside", "time", "compare", "korean")  # and the strip of phones
+STRIP = ("phone-write", "phone-next", "phone-inside", "phone-time")
+SCALE = 1.5
+
+HEAD = """
+const done = arguments[arguments.length - 1], {store} = elman.app;
+const until = async (is) => { while (!is()) await new Promise((go) => setTimeout(go, 50)); };
+const pick = (selector, value, event) => {
+  const field = document.querySelector(selector);
+  field.value = value;
+  field.dispatchEvent(new Event(event, {bubbles: true}));
+};
+const write = async (text) => {
+  pick("#write-text", text, "input");
+  await until(() => store.get("scored")?.text === text);
+};
+const panels = arguments[0].map((name) => document.getElementById(`panel-${name}`));
+(async () => {
+  await until(() => store.get("ready") && !store.get("streaming") && store.get("scored"));
+  if (store.get("model") !== arguments[1]) pick("#model", arguments[1], "change");
+  await until(() => !store.get("streaming") && store.get("scored")?.model === arguments[1]);
+  panels[0].scrollIntoView();
+"""
+TAIL = """
+  await until(() => panels.every((panel) => !panel.hasAttribute("aria-busy")));
+  elman.tip?.hide();
+  document.activeElement.blur();
+  for (const part of ["write-text", "write-tokens"]) document.getElementById(part).scrollTop = 0;
+  await new Promise((go) => setTimeout(go, 700));
+  const bounds = (side, nodes) => nodes.map((node) => node.getBoundingClientRect()[side]);
+  const heads = panels.map((panel) => panel.querySelector("h2"));
+  const [top, bottom] = [Math.min(...bounds("top", heads)), Math.max(...bounds("bottom", panels))];
+  done([top + scrollY, bottom - top]);
+})();
+"""
+
+
+def main() -> None:
+    """Train what is not there, serve it, and take all pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch)
+        train(runs)
+        with served(runs) as address, browser() as driver:
+            found = {shot.name: take(driver, address, shot) for shot in SHOTS}
+    found["phones"] = side_by_side([found[name] for name in STRIP])
+    for name in [*found] if "--all" in sys.argv else [*KEPT, "phones"]:
+        path = IMAGES / f"page-{name}.png"
+        found[name].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            path, optimize=True
+        )
+        print(f"{path}: {found[name].width} × {found[name].height}, {path.stat().st_size / 1000:.0f} kB")
+
+
+def train(runs: Path) -> None:
+    """Train the models that are not there."""
+    data = os.environ.get("ELMAN_DATA")
+    runs.mkdir(exist_ok=True)
+    corpus = "tinyshakespeare"
+    if data:
+        corpus = "tinyshakespeare.txt"  # without its path, as the name is seen in a picture
+        shutil.copyfile(Path(data) / "tinyshakespeare" / "input.txt", runs / corpus)
+    wanted = {
+        **{name: (corpus, *options) for name, options in TRAINED.items()},
+        "korean": ("prose-ko", *KOREAN),
+    }
+    for name, arguments in wanted.items():
+        if not (runs / name / "model.safetensors").exists():
+            command = [sys.executable, "-m", "elman", "train", *arguments, "-q", "-o", name]
+            subprocess.run(command, cwd=runs, check=True)
+
+
+@contextmanager
+def served(runs: Path) -> Iterator[str]:
+    """Serve the models, and tell where."""
+    models = [runs / name for name in ("lstm", "rnn", "korean")]
+    command = [sys.executable, "-m", "elman", "serve", *models, "--watch", runs / "lstm", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stderr.readline().partition(" at ")[2].partition(";")[0]
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def browser() -> Iterator[Chrome]:
+    """Start Chromium."""
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = Chrome(options, Service(shutil.which("chromedriver")))
+    driver.set_script_timeout(120)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def take(driver: Chrome, address: str, shot: Shot) -> Image.Image:
+    """Take a picture."""
+    size = {"width": shot.width, "height": 1000, "deviceScaleFactor": SCALE, "mobile": shot.width == PHONE}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": shot.scheme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    driver.get(address + "/page/favicon.svg")
+    driver.execute_script("localStorage.setItem('elman.language', arguments[0])", shot.language)
+    driver.get(address)
+    while not driver.execute_script("return Boolean(window.elman?.app?.store.get('ready'))"):
+        time.sleep(0.1)
+    top, height = driver.execute_async_script(HEAD + shot.prepare + TAIL, shot.panels, shot.model)
+    margin = 14
+    clip = {"x": 0, "y": top - margin, "width": shot.width, "height": height + 2 * margin, "scale": 1}
+    asked = {"format": "png", "clip": clip, "captureBeyondViewport": True}
+    picture = driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]
+    return Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+
+
+def side_by_side(pictures: list[Image.Image], gap: int = 40) -> Image.Image:
+    """Lay pictures beside each other, as much of them as a phone shows."""
+    height = round(844 * SCALE)
+    width = sum(picture.width + gap for picture in pictures) - gap
+    strip = Image.new("RGB", (width, height), pictures[0].getpixel((0, 0)))
+    left = 0
+    for picture in pictures:
+        strip.paste(picture, (left, 0))
+        left += picture.width + gap
+    return strip
+
+
+if __name__ == "__main__":
+    main()
