@@ -29,7 +29,8 @@
     /** A number with so many digits after the point. */
     number(value, digits = 0) {
       if (value === null || value === undefined || value === Infinity) return "∞";
-      return this.#format({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+      const style = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+      return this.#format(style).format(value).replace("-", "−");
     }
 
     /** A probability, in percent. */

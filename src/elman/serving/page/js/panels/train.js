@@ -127,8 +127,9 @@
     /** [name, perplexity] of what the run is held against. */
     references() {
       const { references, start } = this.metrics;
+      const known = new Set([this.run, ...references.map(([name]) => name)]);
       const same = (each) => each?.perplexity && each.corpus === start.corpus && each.unit === start.unit;
-      const others = [...this.counted].filter(([name, each]) => name !== this.run && same(each));
+      const others = [...this.counted].filter(([name, each]) => !known.has(name) && same(each));
       return [...references, ...others.map(([name, { perplexity }]) => [name, perplexity])];
     }
 
