@@ -51,7 +51,8 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
     coloured_by(inside, [row[5] for row in right])
     cursor = inside.get("cursor")
     assert 2 <= cursor <= 4
-    assert inside.text("#inside-readout").replace("−", "-").endswith(f"{right[cursor][5]:.3f}".replace("-0.000", "0.000"))
+    readout = inside.text("#inside-readout").replace("−", "-")
+    assert readout.endswith(f"{right[cursor][5]:.3f}".replace("-0.000", "0.000"))
     assert len(inside.all("#inside-curve polyline")) == 1
 
 
