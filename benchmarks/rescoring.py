@@ -22,10 +22,10 @@ WAYS = {
     "LSTM": "elman rescore lstm {list}",
     "mixture (`elman mix`)": "elman rescore mixed {list}",
     "LSTM and 4-gram": "elman rescore lstm {list} --with kn4",
-    "LSTM and 4-gram, carried": "elman rescore lstm {list} --with kn4 --carry",
-    "4-gram, carried, lexicon": "elman rescore kn4 {list} --carry --lexicon wordfreq",
-    "LSTM, carried, lexicon": "elman rescore lstm {list} --carry --lexicon wordfreq",
-    "LSTM and 4-gram, carried, lexicon": "elman rescore lstm {list} --with kn4 --carry --lexicon wordfreq",
+    "4-gram, lexicon": "elman rescore kn4 {list} --lexicon wordfreq",
+    "LSTM, lexicon": "elman rescore lstm {list} --lexicon wordfreq",
+    "LSTM and 4-gram, lexicon": "elman rescore lstm {list} --with kn4 --lexicon wordfreq",
+    "LSTM and 4-gram, lexicon, carried": "elman rescore lstm {list} --with kn4 --carry --lexicon wordfreq",
 }
 
 
