@@ -7,6 +7,7 @@ from typing import Any
 
 from elman import __version__
 from elman.errors import ConfigError, RunError
+from elman.inspection.summary import summary
 from elman.models.file import load
 from elman.models.rnnlm import RecurrentLM
 from elman.models.text_model import TextModel
@@ -91,24 +92,11 @@ def _model(recorded: Recorded, texts: Sequence[str], pair: Sequence[str]) -> dic
         {**record_scores(text_model, text, names), "whole": whole_ln_prob(text_model, text)} for text in pair
     ]
     return {
-        "about": _about(recorded.name, text_model),
+        "about": summary(recorded.name, text_model),
         "texts": scored,
         "compared": compared,
         "names": {str(id_): name for id_, name in sorted(names.items())},
     }
-
-
-def _about(name: str, text_model: TextModel) -> dict[str, Any]:
-    model = text_model.model
-    found: dict[str, Any] = dict.fromkeys(("cell", "layers", "hidden", "parameters"))
-    if isinstance(model, RecurrentLM):
-        found = {
-            "cell": model.cell,
-            "layers": len(model.rnn_layers),
-            "hidden": model.hidden_size,
-            "parameters": sum(weight.size for weight in model.weights.values()),
-        }
-    return {"id": name, "unit": text_model.unit, **found, "vocabulary": len(text_model.vocabulary)}
 
 
 def _parts(network: RecurrentLM, text_model: TextModel, texts: Sequence[str]) -> list[Part]:

@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from elman.inspection.coded_text import CodedText
 from elman.inspection.properties import Span, property_of
+from elman.inspection.summary import summary
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import trace
 from elman.inspection.units import strongest
-from elman.models.rnnlm import RecurrentLM
 from elman.serving.bodies import body_of, json_answer
 from elman.serving.inside_checks import blaming, checked_place, checked_text
 from elman.serving.inside_requests import InsideRequest, ThroughTimeRequest, UnitsRequest
@@ -33,7 +33,9 @@ DECIMALS = 4
 
 async def inside_models(request: Request) -> Response:
     """Tell of the models: what their cells are, where they have any, and how large they are."""
-    return json_answer({"models": [_as_network(each) for each in server_of(request).models.all]})
+    return json_answer(
+        {"models": [summary(each.name, each.text_model) for each in server_of(request).models.all]}
+    )
 
 
 async def inside(request: Request) -> Response:
@@ -69,25 +71,6 @@ async def _done(request: Request, work: Callable[[], Response]) -> Response:
             return await unless_gone(request.receive, wait())
     except TimeoutError as error:
         raise out_of_time(server.limits.seconds) from error
-
-
-def _as_network(served: Served) -> dict[str, Any]:
-    model = served.text_model.model
-    found: dict[str, Any] = dict.fromkeys(("cell", "layers", "hidden", "parameters"))
-    if isinstance(model, RecurrentLM):
-        found = {
-            "cell": model.cell,
-            "layers": len(model.rnn_layers),
-            "hidden": model.hidden_size,
-            "parameters": sum(int(np.prod(weight.shape)) for weight in model.weights.values()),
-        }
-    text_model = served.text_model
-    return {
-        "id": served.name,
-        "unit": text_model.unit,
-        **found,
-        "vocabulary": len(text_model.vocabulary),
-    }
 
 
 def _values(limits: Limits, served: Served, asked: InsideRequest) -> Response:
