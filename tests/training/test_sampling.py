@@ -53,3 +53,14 @@ def test_an_iteration_has_one_sample(clock: Clock) -> None:
     draw(timer, clock, 7, 0.1)
     assert not timer.due(7)
     assert timer.due(8)
+
+
+def test_a_run_by_the_clock_ends_with_a_sample_of_what_it_became(clock: Clock) -> None:
+    timer, counting = SampleTimer(), SampleTimer(5)
+    assert timer.wanting(3, finished=False)
+    for each in (timer, counting):
+        draw(each, clock, 7, 0.1)
+        assert not each.wanting(7, finished=True)
+        assert not each.wanting(9, finished=False)
+    assert timer.wanting(9, finished=True)
+    assert not counting.wanting(9, finished=True)

@@ -267,7 +267,7 @@ class TrainingRun:
             patience=config.patience or None,
             on_event=watch,
         )
-        if self.samples.drawn_at < 0:
+        if self.samples.wanting(self.trainer.progress.iteration, self.finished):
             draw()
         self.save()
 

@@ -27,6 +27,10 @@ class SampleTimer:
             return False
         return iteration % self.every == 0 if self.every else time.monotonic() >= self._due_at
 
+    def wanting(self, iteration: int, finished: bool) -> bool:
+        """Return whether a run that ends here lacks a sample: it has none, or, by the clock, none of what it became."""
+        return self.drawn_at < 0 or (finished and not self.every and self.drawn_at != iteration)
+
     def drawing(self) -> None:
         """Note that a sample is begun."""
         self._began = time.monotonic()
