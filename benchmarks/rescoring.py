@@ -15,6 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+from tables import markdown
+from watched import elman
+
 BOOKS = ("warandpeace/warandpeace.txt", "kafka/kafka.txt", "tinyshakespeare/input.txt")
 WIKI = "wikitext-2/train.txt"
 WAYS = {
@@ -50,17 +53,17 @@ def train(folder: Path, data: Path) -> None:
 def run(folder: Path, command: str) -> str:
     """Print a command and how long it took, and return what it wrote to standard output."""
     began = time.perf_counter()
-    words = [sys.executable, "-m", "elman", *shlex.split(command)[1:]]
-    written = subprocess.run(words, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+    words = shlex.split(command)[1:]
+    written = subprocess.run(elman(*words), cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"{command}  # {time.perf_counter() - began:,.0f} s", flush=True)
     return written
 
 
-def measured(folder: Path, command: str) -> str:
-    """Return the cells of a table: the word error rate on what λ and β were not tuned on, and the gain."""
+def measured(folder: Path, command: str) -> list[str]:
+    """Return two cells of a table: the word error rate on what λ and β were not tuned on, and the gain."""
     result = json.loads(run(folder, f"{command} --json").splitlines()[-1])
     interval = f"{result['gain_low']:.1%} to {result['gain_high']:.1%}"
-    return f"{result['rescored_wer']:.2%} | {result['gain']:.2%} ({interval})"
+    return [f"{result['rescored_wer']:.2%}", f"{result['gain']:.2%} ({interval})"]
 
 
 def main() -> None:
@@ -83,14 +86,12 @@ def main() -> None:
     train(folder, data)
     rows = []
     for way in arguments.only or WAYS:
-        cells = [
-            measured(folder, WAYS[way].format(list=f"{each / 'nbest.tsv'} --ref {each / 'ref.txt'}"))
-            for each in lists
-        ]
-        rows.append(f"| {way} | {' | '.join(cells)} |")
-    print(f"\n| models | {' | '.join(f'{each.name} | gain (95 %)' for each in lists)} |")
-    print("|" + " --- |" * (1 + 2 * len(lists)))
-    print("\n".join(rows))
+        row = [way]
+        for each in lists:
+            row += measured(folder, WAYS[way].format(list=f"{each / 'nbest.tsv'} --ref {each / 'ref.txt'}"))
+        rows.append(row)
+    head = [cell for each in lists for cell in (each.name, "gain (95 %)")]
+    print("\n" + markdown(["models", *head], rows), end="")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ are there; that takes some minutes. They read Shakespeare, from ELMAN_DATA or as
 him, and the built-in Korean story. With --all, all pictures are kept, not only those that README and guide use.
 """
 
+import argparse
 import base64
 import io
 import os
@@ -24,48 +25,13 @@ from selenium.webdriver.chrome.service import Service
 
 IMAGES = Path(__file__).parent / "images"
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
-CURVE = ("--valid", "auto", "--report-every", "10", "--sample-every", "100")
-NETWORK = (
-    "--level",
-    "char",
-    "--batch-size",
-    "32",
-    "--schedule",
-    "cosine",
-    "--hidden",
-    "192",
-    "--wordvec",
-    "48",
-)
-TRAINED = {
-    "lstm": (
-        *NETWORK,
-        "--cell",
-        "lstm",
-        "--time-size",
-        "64",
-        "--lr",
-        "0.004",
-        "--iterations",
-        "4000",
-        *CURVE,
-    ),
-    "rnn": (*NETWORK, "--cell", "rnn", "--time-size", "64", "--iterations", "1000", *CURVE),
+CURVE = "--valid auto --report-every 10 --sample-every 100"
+NETWORK = "--level char --batch-size 32 --schedule cosine --hidden 192 --wordvec 48"
+TRAINED = {  # on Shakespeare
+    "lstm": f"{NETWORK} --cell lstm --time-size 64 --lr 0.004 --iterations 4000 {CURVE}",
+    "rnn": f"{NETWORK} --cell rnn --time-size 64 --iterations 1000 {CURVE}",
 }
-KOREAN = (
-    *NETWORK,
-    "--cell",
-    "lstm",
-    "--lr",
-    "0.004",
-    "--epochs",
-    "1000",
-    "--iterations",
-    "500",
-    "--dropout",
-    "0.2",
-    *CURVE,
-)
+KOREAN = f"{NETWORK} --cell lstm --lr 0.004 --epochs 1000 --iterations 500 --dropout 0.2 {CURVE}"
 DESKTOP, PHONE = 1240, 390
 SPEECH = "KING RICHARD:\nWhat says the duke? I pray you, good my lord,\nBe not so angry with the people here."
 BEGINNING = "ROMEO:\nThe night is "
@@ -176,13 +142,19 @@ TAIL = """
 
 def main() -> None:
     """Train what is not there, serve it, and take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "runs", type=Path, nargs="?", help="the folder of the models; a temporary one unless given"
+    )
+    parser.add_argument("--all", action="store_true", help="keep all pictures")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        runs = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch)
+        runs = given.runs or Path(scratch)
         train(runs)
         with served(runs) as address, browser() as driver:
             found = {shot.name: take(driver, address, shot) for shot in SHOTS}
     found["phones"] = side_by_side([found[name] for name in STRIP])
-    for name in [*found] if "--all" in sys.argv else [*KEPT, "phones"]:
+    for name in [*found] if given.all else [*KEPT, "phones"]:
         path = IMAGES / f"page-{name}.png"
         found[name].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
             path, optimize=True
@@ -199,12 +171,12 @@ def train(runs: Path) -> None:
         corpus = "tinyshakespeare.txt"  # without its path, as the name is seen in a picture
         shutil.copyfile(Path(data) / "tinyshakespeare" / "input.txt", runs / corpus)
     wanted = {
-        **{name: (corpus, *options) for name, options in TRAINED.items()},
-        "korean": ("prose-ko", *KOREAN),
+        **{name: f"{corpus} {options}" for name, options in TRAINED.items()},
+        "korean": f"prose-ko {KOREAN}",
     }
     for name, arguments in wanted.items():
         if not (runs / name / "model.safetensors").exists():
-            command = [sys.executable, "-m", "elman", "train", *arguments, "-q", "-o", name]
+            command = [sys.executable, "-m", "elman", "train", *arguments.split(), "-q", "-o", name]
             subprocess.run(command, cwd=runs, check=True)
 
 

@@ -1,10 +1,8 @@
 """The page of `elman serve` in a real browser: Chromium, driven through Selenium."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -26,6 +24,8 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
 from selenium.webdriver.support.ui import Select  # noqa: E402
+
+from processes import serving  # noqa: E402
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en")
 WAIT = 30.0  # seconds, on a machine that is busy
@@ -57,15 +57,8 @@ class Server:
     def start(self) -> "Server":
         """Start it, at the port that it had before."""
         arguments = [*self._arguments, "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "elman", "serve", *arguments],
-            env={**os.environ, **({"ELMAN_API_KEY": self._key} if self._key else {})},
-            stderr=subprocess.PIPE,
-        )
-        assert self._process.stderr is not None
-        line = self._process.stderr.readline().decode()
-        assert line.startswith("elman serves "), line
-        self.address = line.partition(" at ")[2].partition(";")[0]
+        key = {"ELMAN_API_KEY": self._key} if self._key else {}
+        self._process, self.address = serving(*arguments, environment=key)
         self._port = int(self.address.rpartition(":")[2])
         return self
 

@@ -10,7 +10,7 @@ import pytest
 
 from elman.cli import main
 
-CHARACTERS = (
+CHARACTERS = [
     "--level",
     "char",
     "--hidden",
@@ -21,8 +21,7 @@ CHARACTERS = (
     "8000",
     "--report-every",
     "5",
-)
-KEY = "open sesame"
+]
 
 
 def train(folder: Path, *options: str) -> Path:

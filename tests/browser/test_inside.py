@@ -24,6 +24,11 @@ def values(server: Any, **asked: Any) -> list[list[float]]:
     return found
 
 
+def readout(page: Any) -> str:
+    """What is told of the unit and the token, with the hyphen that Python writes for a minus."""
+    return str(page.text("#inside-readout")).replace("−", "-")
+
+
 def coloured_by(page: Any, column: list[float]) -> None:
     """The text is coloured by these values, and the labels tell them."""
     limit = "Number(document.querySelector('#inside-legend .legend-labels span:last-child').textContent)"
@@ -51,8 +56,7 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
     coloured_by(inside, [row[5] for row in right])
     cursor = inside.get("cursor")
     assert 2 <= cursor <= 4
-    readout = inside.text("#inside-readout").replace("−", "-")
-    assert readout.endswith(f"{right[cursor][5]:.3f}".replace("-0.000", "0.000"))
+    assert readout(inside).endswith(f"{right[cursor][5]:.3f}".replace("-0.000", "0.000"))
     assert len(inside.all("#inside-curve polyline")) == 1
 
 
@@ -61,7 +65,7 @@ def test_the_map_is_moved_over_by_keys(inside: Any, server: Any) -> None:
     inside.one("#inside-map").send_keys(*[Keys.ARROW_RIGHT] * 5, *[Keys.ARROW_DOWN] * 7)
     inside.until("document.querySelector('#inside-readout').textContent.startsWith('Unit 7')")
     assert inside.get("cursor") == 5
-    assert f"{right[5][7]:.3f}" in inside.text("#inside-readout")
+    assert f"{right[5][7]:.3f}" in readout(inside)
     inside.press(Keys.ENTER)
     coloured_by(inside, [row[7] for row in right])
 

@@ -54,7 +54,6 @@ def test_a_replay_opens_from_a_file_with_the_network_off(
     texts = [part for text in TEXTS for part in ("--text", text)]
     main(["replay", str(runs["lstm"]), "--compare", str(runs["rnn"]), "-o", str(kept), *texts])
     page = visit("")
-    page.expected += ("favicon",)
     page.driver.execute_cdp_cmd("Network.enable", {})
     offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)

@@ -1,7 +1,6 @@
 """The command line as a test uses it, and the tiny runs that the commands work on."""
 
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import elman
 from elman.cli import main
+from processes import started
 from runs import small_config
 from tiny import STORY
 
@@ -103,12 +102,7 @@ def process() -> Callable[..., subprocess.Popen[bytes]]:
     """Start ``elman`` as a process of its own, with pipes."""
 
     def start(*arguments: object, encoding: str = "utf-8", **options: Any) -> subprocess.Popen[bytes]:
-        source = str(Path(elman.__file__).parents[1])
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(
-            [sys.executable, "-m", "elman", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": source, "PYTHONIOENCODING": encoding},
-            **{**pipes, **options},
-        )
+        return started(*arguments, environment={"PYTHONIOENCODING": encoding}, **{**pipes, **options})
 
     return start

@@ -1,9 +1,7 @@
 """Servers, within the test's own process and as another, on models so small that an answer takes no time."""
 
 import importlib.util
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import elman
 from elman.models.file import save_model
+from processes import serving
 
 NEEDED = ("starlette", "uvicorn", "prometheus_client", "httpx")
 if any(importlib.util.find_spec(name) is None for name in NEEDED):
@@ -68,15 +66,6 @@ def complete(client: Any) -> Callable[..., Any]:
     return ask
 
 
-def started(*arguments: object) -> subprocess.Popen[bytes]:
-    """Start ``elman`` as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "elman", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(Path(elman.__file__).parents[1])},
-        stderr=subprocess.PIPE,
-    )
-
-
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """Start `elman serve` with ``model`` (default: story); return the process and its address."""
@@ -85,12 +74,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., An
     processes: list[subprocess.Popen[bytes]] = []
 
     def run(*options: str, model: Path = story) -> tuple[subprocess.Popen[bytes], str]:
-        process = started("serve", model, "--port", "0", *options)
+        process, address = serving(model, "--port", "0", *options)
         processes.append(process)
-        assert process.stderr is not None
-        line = process.stderr.readline().decode()
-        assert line.startswith("elman serves "), line
-        return process, line.partition(" at ")[2].partition(";")[0]
+        return process, address
 
     yield run
     for process in processes:

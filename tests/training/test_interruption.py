@@ -1,10 +1,8 @@
 """A training that is killed, or interrupted by Ctrl-C, in a process of its own: nothing is lost."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import elman
 from elman.errors import ElmanError
 from elman.models.file import read_arrays
 from elman.training.checkpoint import load_checkpoint
 from elman.training.config import Config
 from elman.training.run import TrainingRun
+from processes import started
 from tiny import STORY
 
 PATIENCE = 60.0  # seconds that a process gets before the test gives it up
@@ -50,14 +48,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Given:
 
 
 def launch(*arguments: str) -> subprocess.Popen[str]:
-    source = str(Path(elman.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-m", "elman", "train", *arguments],
-        env={**os.environ, "PYTHONPATH": source},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return started("train", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def begin(corpus: str, folder: Path) -> subprocess.Popen[str]:

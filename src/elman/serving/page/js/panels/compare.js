@@ -163,8 +163,8 @@
   });
 
   function signed(app, value) {
-    const text = app.words.number(Math.abs(value), 1);
-    return value > 0.05 ? `+${text}` : value < -0.05 ? `−${text}` : "=";
+    if (!(Math.abs(value) > 0.05)) return "="; // of two impossible tokens, whose difference is no number, too
+    return (value > 0 ? "+" : "") + app.words.number(value, 1);
   }
 
   function times(app, difference) {
