@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from elman.errors import ElmanError
 from elman.evaluation.perplexity import BLOCK, begin, perplexity_of
-from elman.models.dynamic import DynamicModel
-from elman.models.file import load
-from elman.models.learner import BLOCKS, mean_squares
-from elman.models.neural_cache import NeuralCache, has_hidden_states
-from elman.models.text_model import TextModel
+from elman.models.adaptive.cache import NeuralCache, has_hidden_states
+from elman.models.adaptive.dynamic import DynamicModel
+from elman.models.adaptive.learner import BLOCKS, mean_squares
 from elman.text import datasets
 from elman.text.corpus import encode_corpus
-from elman.threads import suited_threads
+from elman.text_model import TextModel, load
+from elman.workers import suited_threads
 
 LRS = (0.0005, 0.001, 0.002, 0.003, 0.005)
 DECAYS = (0.005, 0.01, 0.02)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.bench import inputs as bench
-from elman.bench.inputs import draw_weights, zipf
+from elman.bench import workloads as bench
+from elman.bench.workloads import draw_weights, zipf
 from works import Work
 
 EOS = "<eos>"

@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.bench.inputs import zipf
-from elman.bench.machine import describe
-from elman.bench.memory import peak_mb
+from elman.bench.machine import describe, peak_mb
 from elman.bench.worker import answer
+from elman.bench.workloads import zipf
 from elman.models.clusters import default_cutoffs
-from elman.models.rnnlm import RecurrentLM
-from elman.threads import suited_threads
-from elman.training.clipping import global_norm, norm_scale
+from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import SGD
+from elman.training.step import global_norm, norm_scale
+from elman.workers import suited_threads
 from tables import markdown
 
 D = H = 256

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from elman.bench.inputs import zipf
 from elman.bench.machine import describe
+from elman.bench.workloads import zipf
 from tables import markdown
 from watched import Watched, elman, watch
 

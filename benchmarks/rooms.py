@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from elman import RoomsTruth, TextModel, World, evaluate, load, make_tokenizer
-from elman.evaluation.by_distance import Distances, answer_nlls, by_distance
 from elman.evaluation.perplexity import perplexity_of
+from elman.evaluation.rooms import Distances, answer_nlls, by_distance
 from elman.plots import plot_by_distance
 from run import elman, table
 

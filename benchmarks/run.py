@@ -19,7 +19,7 @@ import numpy as np
 
 from elman import SGD, RnnlmTrainer, SimpleRnnlm, World, load
 from elman import ptb as ptb_words
-from elman.evaluation.answers import share_right
+from elman.evaluation.rooms import share_right
 
 SEEDS = range(5)
 EPOCHS = (1, 10, 30, 50, 75, 100)
@@ -122,7 +122,7 @@ def rooms() -> None:
     print(
         f"`elman train CORPUS --cell CELL --lr LR {' '.join(options)} -o RUN`, then `elman eval RUN CORPUS`;"
     )
-    print("right answers by `elman.evaluation.answers.share_right` over 5,000 words of new lines\n")
+    print("right answers by `elman.evaluation.rooms.share_right` over 5,000 words of new lines\n")
     rows = []
     for name, cell, lr, *more in (
         ("rooms", "rnn", "0.005"),

@@ -15,8 +15,8 @@ from pathlib import Path
 import kenlm
 
 from elman import load
-from elman.evaluation.scoring import score_line, score_lines
-from elman.interop.arpa_writer import write_arpa
+from elman.evaluation.line_scores import score_line, score_lines
+from elman.formats.arpa_writer import write_arpa
 from elman.text import datasets
 from elman.training.config import Config
 from elman.training.ngram_run import train_ngram

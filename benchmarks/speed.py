@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.bench.machine import CORETYPE, describe, usable_cores
-from elman.bench.member import Member
-from elman.bench.rounds import measure
+from elman.bench.measurement import Member, measure
 from inputs import make_inputs, save_inputs
 from tables import Verdict, agreement, markdown, summary, verdicts, work_table
 from team import team_of

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from elman.bench.machine import describe
-from elman.compiled import available
+from elman.numba_jit import available
 from tables import markdown
 from watched import elman, watch
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from elman.bench.machine import bf16_flags
-from elman.bench.member import Member
+from elman.bench.measurement import Member
 from peers import KINDS
 from works import CLOCK, FLOOR, Target, Work
 

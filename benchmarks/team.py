@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from elman.bench.member import Member, team
+from elman.bench.measurement import Member, team
 from peers import KINDS
 from works import Work
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from elman.bench import works as standard
+from elman.bench import workloads as standard
 
 FLOOR = "floor"  # a target's ``against``: the share of the floor's time in elman's
 CLOCK = "clock"  # a target's ``against``: microseconds a token

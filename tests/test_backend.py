@@ -13,11 +13,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman import arrays
 from elman.backend import SPINS, Backend
 from elman.errors import ConfigError, MissingExtra
+from elman.formats.model_file import save_model
 from elman.layers import TimeDropout, TimeEmbedding
-from elman.models.file import load, save_model
-from elman.models.rnnlm import RecurrentLM
+from elman.models.recurrent import RecurrentLM
+from elman.text_model import load
 from elman.training.optimizers import OPTIMIZERS
-from tiny import small_lm, text_model
+from support.tiny import small_lm, text_model
 
 
 def test_numpy_leaves_weights_where_they_are() -> None:

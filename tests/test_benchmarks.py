@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from elman.bench.floor import shapes
-from elman.bench.member import Member
-from elman.models.weights import plan_weights
+from elman.bench.measurement import Member
+from elman.models.parameters import plan_weights
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -20,7 +20,7 @@ import click
 import pytest
 
 from elman.cli import group
-from elman.threads import suited_threads
+from elman.workers import suited_threads
 
 ROOT = Path(__file__).parent.parent
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))) if page.exists()]

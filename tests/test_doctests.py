@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from elman import kenlm_compat
-from elman.models import text_model
+from elman import kenlm_compat, text_model
+from elman.models import tokenized
 
 
 def examples(module: ModuleType) -> dict[str, doctest.DocTest]:
@@ -30,9 +30,10 @@ def beginning() -> dict[str, Any]:
     return names_after(examples(text_model)["TextModel"], {})
 
 
-@pytest.mark.parametrize("name", sorted(examples(text_model)))
-def test_examples_of_text_models(name: str) -> None:
-    names_after(examples(text_model)[name], beginning())
+@pytest.mark.parametrize("module", [text_model, tokenized])
+def test_examples_of_text_models(module: ModuleType) -> None:
+    for example in examples(module).values():
+        names_after(example, beginning())
 
 
 @pytest.mark.parametrize("name", sorted(examples(kenlm_compat)))

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from elman.files import atomic_write, remove_leftovers
+from elman.errors import TextError
+from elman.files import atomic_write, cache_folder, let_go, remove_leftovers, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -115,3 +119,74 @@ def test_a_pipe_is_written_as_it_stands(tmp_path: Path) -> None:
         os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
     assert names(tmp_path) == ["pipe"]
+
+
+def test_the_cache_is_where_the_user_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.setenv("ELMAN_CACHE", "~/mine")
+    assert cache_folder() == Path.home() / "mine"
+    monkeypatch.delenv("ELMAN_CACHE")
+    assert "elman" in cache_folder().parts
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with writing(path) as file:
+        file.write(b"old")
+
+    def fail() -> None:
+        with writing(path) as file:
+            file.write(b"new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(TextError, match="file cannot be written: no space left on device; free space"):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+from elman.training.batches import Lanes
+def resident_mb():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+ids = np.memmap(sys.argv[1], np.uint32, mode="r")
+lanes = Lanes(ids[:-1], ids[1:], 20, 5000)
+lanes.next()
+before = resident_mb()
+total = sum(int(lanes.next()[0].sum()) for _ in range(lanes.blocks_per_epoch - 1))
+print(resident_mb() - before, total)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no /proc")
+def test_an_epoch_of_reading_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "ids"
+    np.ones(24 << 20, np.uint32).tofile(path)  # 96 MB
+    done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True)
+    grown, total = map(float, done.stdout.split())
+    assert total > 24e6
+    assert grown < 30
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_what_is_let_go_is_there_again(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "ids"
+    np.arange(100_000).tofile(path)
+    ids = np.memmap(path, np.int64, mode=mode)
+    expected = np.arange(100_000)
+    if mode != "r":
+        ids[7] = expected[7] = -1
+    view = ids[1:][::2]
+    let_go(view)
+    np.testing.assert_array_equal(view, expected[1::2])
+
+
+def test_an_ordinary_array_is_left_alone() -> None:
+    ids = np.arange(5)
+    let_go(ids)
+    np.testing.assert_array_equal(ids, np.arange(5))

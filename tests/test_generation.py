@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
 from elman.generation import Sampler, generate
-from elman.models.ngram import NgramModel
+from elman.models.ngram.model import NgramModel
 from elman.training.optimizers import Adam
 from elman.training.trainer import RnnlmTrainer
-from tiny import ids_of_length, small_lm
+from support.tiny import ids_of_length, small_lm
 
 PROBS = np.array([0.1, 0.4, 0.05, 0.3, 0.15])
 LOG_PROBS = np.log(PROBS)

@@ -8,7 +8,7 @@ import pytest
 from elman.errors import ConfigError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
-from recurrent import KINDS
+from support.recurrent import KINDS
 
 
 def failed(report: Any) -> list[str]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from elman.errors import ModelFileError
+from elman.formats.model_file import save_model
 from elman.kenlm_compat import MISSING_LOG10, NO_LIMIT, FullScoreReturn, Model, State
-from elman.models.file import save_model
-from ngrams import sentence_model
-from tiny import text_model
+from support.ngrams import sentence_model
+from support.tiny import text_model
 
 LINE = "tom was watching tv in the garden ."
 MADE = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from elman.errors import MissingExtra, RunError
-from elman.evaluation.by_distance import Distances
+from elman.evaluation.rooms import Distances
 from elman.plots import plot_by_distance, plot_perplexities, plot_runs
 
 Make = Callable[..., Path]

@@ -6,9 +6,9 @@ Variants: NumPy unless named, "torch" for torch tensors, "bf16" for these with b
 from elman import RecurrentLM, Vocabulary, make_tokenizer
 from elman.backend import NUMPY, Backend
 from elman.bench import ours as bench
-from elman.bench.peer import Peer
-from elman.evaluation.scoring import score_lines
-from elman.models.text_model import TextModel
+from elman.bench.workloads import Peer
+from elman.evaluation.line_scores import score_lines
+from elman.text_model import TextModel
 from inputs import EOS, Inputs
 from peers import LINES_A_STEP
 from works import Work

@@ -4,8 +4,8 @@ from functools import partial
 
 import torch
 
-from elman.bench.peer import Peer
 from elman.bench.pytorch import LanguageModel, Training, Words
+from elman.bench.workloads import Peer
 from inputs import Inputs
 from works import Work
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from elman.errors import ElmanError as ElmanError
     from elman.evaluation.perplexity import Evaluation as Evaluation
     from elman.evaluation.perplexity import evaluate as evaluate
+    from elman.formats.arpa_writer import write_arpa as write_arpa
+    from elman.formats.model_file import save_model as save_model
+    from elman.formats.onnx import write_onnx as write_onnx
+    from elman.formats.state_dict import from_state_dict as from_state_dict
+    from elman.formats.state_dict import to_state_dict as to_state_dict
     from elman.generation import Sampler as Sampler
     from elman.generation import generate as generate
     from elman.gradcheck import check_gradients as check_gradients
     from elman.inspection.through_time import through_time as through_time
     from elman.inspection.trace import trace as trace
     from elman.inspection.units import correlated_units as correlated_units
-    from elman.interop.arpa_writer import write_arpa as write_arpa
-    from elman.interop.onnx_writer import write_onnx as write_onnx
-    from elman.interop.torch import from_state_dict as from_state_dict
-    from elman.interop.torch import to_state_dict as to_state_dict
     from elman.layers import GRU as GRU
     from elman.layers import LSTM as LSTM
     from elman.layers import RNN as RNN
@@ -34,31 +35,30 @@ if TYPE_CHECKING:
     from elman.layers import TimeLSTM as TimeLSTM
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
+    from elman.models.adaptive.cache import CachedModel as CachedModel
+    from elman.models.adaptive.cache import NeuralCache as NeuralCache
+    from elman.models.adaptive.dynamic import DynamicModel as DynamicModel
+    from elman.models.adaptive.learner import mean_squares as mean_squares
     from elman.models.base import LanguageModel as LanguageModel
     from elman.models.base import State as State
-    from elman.models.cache import CachedModel as CachedModel
-    from elman.models.cbow import CBOW as CBOW
-    from elman.models.dynamic import DynamicModel as DynamicModel
-    from elman.models.file import load as load
-    from elman.models.file import save_model as save_model
-    from elman.models.kneser_ney import kneser_ney as kneser_ney
-    from elman.models.learner import mean_squares as mean_squares
     from elman.models.mixture import Mixture as Mixture
     from elman.models.mixture import fit_weights as fit_weights
-    from elman.models.neural_cache import NeuralCache as NeuralCache
-    from elman.models.ngram import NgramModel as NgramModel
-    from elman.models.nplm import NPLM as NPLM
+    from elman.models.ngram.model import NgramModel as NgramModel
+    from elman.models.ngram.smoothing import kneser_ney as kneser_ney
+    from elman.models.recurrent import RecurrentLM as RecurrentLM
+    from elman.models.recurrent import SimpleRnnlm as SimpleRnnlm
     from elman.models.regularisation import Regularisation as Regularisation
-    from elman.models.rnnlm import RecurrentLM as RecurrentLM
     from elman.models.rooms_truth import RoomsTruth as RoomsTruth
-    from elman.models.simple_rnnlm import SimpleRnnlm as SimpleRnnlm
-    from elman.models.text_model import TextModel as TextModel
+    from elman.models.window_models import CBOW as CBOW
+    from elman.models.window_models import NPLM as NPLM
     from elman.text import ptb as ptb
     from elman.text.corpus import Corpus as Corpus
     from elman.text.corpus import encode_corpus as encode_corpus
     from elman.text.rooms import World as World
     from elman.text.tokenizers import make_tokenizer as make_tokenizer
     from elman.text.vocabulary import Vocabulary as Vocabulary
+    from elman.text_model import TextModel as TextModel
+    from elman.text_model import load as load
     from elman.training.ngram_run import train_ngram as train_ngram
     from elman.training.optimizers import SGD as SGD
     from elman.training.optimizers import AdaGrad as AdaGrad
@@ -93,25 +93,22 @@ _HOMES = {
     "elman.inspection.through_time": ("through_time",),
     "elman.inspection.trace": ("trace",),
     "elman.inspection.units": ("correlated_units",),
-    "elman.interop.arpa_writer": ("write_arpa",),
-    "elman.interop.onnx_writer": ("write_onnx",),
-    "elman.interop.torch": ("from_state_dict", "to_state_dict"),
+    "elman.formats.arpa_writer": ("write_arpa",),
+    "elman.formats.onnx": ("write_onnx",),
+    "elman.formats.state_dict": ("from_state_dict", "to_state_dict"),
     "elman.models.base": ("LanguageModel", "State"),
-    "elman.models.cache": ("CachedModel",),
-    "elman.models.dynamic": ("DynamicModel",),
-    "elman.models.cbow": ("CBOW",),
-    "elman.models.file": ("load", "save_model"),
-    "elman.models.kneser_ney": ("kneser_ney",),
-    "elman.models.learner": ("mean_squares",),
+    "elman.models.adaptive.dynamic": ("DynamicModel",),
+    "elman.models.window_models": ("CBOW", "NPLM"),
+    "elman.formats.model_file": ("save_model",),
+    "elman.models.ngram.smoothing": ("kneser_ney",),
+    "elman.models.adaptive.learner": ("mean_squares",),
     "elman.models.mixture": ("Mixture", "fit_weights"),
-    "elman.models.neural_cache": ("NeuralCache",),
-    "elman.models.ngram": ("NgramModel",),
-    "elman.models.nplm": ("NPLM",),
+    "elman.models.adaptive.cache": ("CachedModel", "NeuralCache"),
+    "elman.models.ngram.model": ("NgramModel",),
     "elman.models.regularisation": ("Regularisation",),
-    "elman.models.rnnlm": ("RecurrentLM",),
-    "elman.models.simple_rnnlm": ("SimpleRnnlm",),
+    "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
-    "elman.models.text_model": ("TextModel",),
+    "elman.text_model": ("TextModel", "load"),
     "elman.text": ("ptb",),
     "elman.text.corpus": ("Corpus", "encode_corpus"),
     "elman.text.rooms": ("World",),

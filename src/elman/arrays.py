@@ -4,7 +4,7 @@ A layer asks ``namespace(W)`` for the library of its weights and from then on wr
 ``xp.matmul(a, b, out=c)``: the functions it may use are those that NumPy and torch share
 (`matmul`, `tanh`, `exp`, `log`, `add`, `subtract`, `multiply`, `divide`, `amax`, ``.sum(axis=...)``,
 in-place operators, slices). What the two do not share is here.
-(`elman.products` holds the bf16 products that torch tensors may have.)
+(`elman.matmul_precision` holds the bf16 products that torch tensors may have.)
 """
 
 import sys
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.products import bf16_torch
+from elman.matmul_precision import bf16_torch
 
 Array = Any  # numpy.ndarray or torch.Tensor: the layers treat them alike
 

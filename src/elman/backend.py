@@ -11,7 +11,7 @@ import numpy as np
 
 from elman.arrays import Array, is_torch, to_numpy
 from elman.errors import ConfigError, MissingExtra
-from elman.products import Precision, product_precision
+from elman.matmul_precision import Precision, product_precision
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.models.base import Ids, LogProbs
-from elman.models.file import load
-from elman.models.ngram import NgramModel
-from elman.models.reach import ngram_lengths
-from elman.models.text_model import TextModel
+from elman.models.ngram.model import NgramModel
+from elman.models.tokenized import ngram_lengths
+from elman.text_model import TextModel, load
 
 START, END = "<s>", "</s>"
 NO_LIMIT = 2**31 - 1  # the order of a model that sees all of the past

@@ -56,7 +56,7 @@ def test_the_kernels_of_numpys_own_choice_are_asked_for_only_where_they_are_held
 def test_the_peak_of_memory_holds_what_was_held() -> None:
     code = (
         "import numpy as np\n"
-        "from elman.bench.memory import peak_mb\n"
+        "from elman.bench.machine import peak_mb\n"
         "before = peak_mb()\n"
         "np.ones(8 << 20)\n"
         "print(peak_mb() - before)"

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from elman.bench import floor, ours
-from elman.bench.inputs import made_up
-from elman.bench.peer import WORDS_A_STEP
-from elman.bench.works import WORKS, Work
+from elman.bench.workloads import WORDS_A_STEP, WORKS, Work, made_up
 
 
 def small(work: Work) -> Work:

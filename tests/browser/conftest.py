@@ -66,7 +66,7 @@ def lines_of() -> Callable[[Path], list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., Any]]:
     """Start a server of runs."""
-    from browser_page import Server
+    from support.browser_page import Server
 
     servers: list[Server] = []
 
@@ -88,7 +88,7 @@ def server(serve: Any, runs: dict[str, Path]) -> Any:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """The one browser of all tests."""
-    from browser_page import open_browser
+    from support.browser_page import open_browser
 
     driver = open_browser()
     yield driver
@@ -98,7 +98,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     """Open the page of a server; what its console holds of faults at the end fails the test."""
-    from browser_page import Page
+    from support.browser_page import Page
 
     pages: list[Page] = []
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from browser_page import Keys
+from support.browser_page import Keys
 
 TEXT = "People in Ludden tell the time by the tide."
 PAIR = ("They say the tide turns.", "They say the time turns.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from browser_page import ActionChains, Keys
+from support.browser_page import ActionChains, Keys
 
 TEXT = 'He said, "I come at noon," and went. "You may," she said.'
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from browser_page import Keys
+from support.browser_page import Keys
 
 TEXT = "The river "
 SLIDERS = {"temperature": "#slider-temperature", "top_k": "#slider-top-k", "top_p": "#slider-top-p"}

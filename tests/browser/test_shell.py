@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from browser_page import By, Keys
+from support.browser_page import By, Keys
 
 HANGUL = "[...arguments[0]].some((letter) => letter >= '가' && letter <= '힣')"
 SEEN = "(e) => e.checkVisibility({visibilityProperty: true, opacityProperty: true})"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from browser_page import Keys
 from elman.cli import main
+from support.browser_page import Keys
 
 TEXTS = ('"Meet me when the mud shows," he said.', "The river meets the sea.")
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from browser_page import ActionChains, By, Keys, wait_for
+from support.browser_page import ActionChains, By, Keys, wait_for
 
 TEXT = "The mud shows the river."
 TRICKS = ("<script>alert(1)</script>", "<img src=x onerror=alert(2)>", '"><b id=injected>&lt;i&gt; {token}')

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from elman.cli import main
-from processes import started
-from runs import small_config
-from tiny import STORY
+from support.processes import started
+from support.runs import small_config
+from support.tiny import STORY
 
 KOREAN = "톰 은 방 에 있었다 . 메리 가 방 에 들어왔다 .\n애나 가 톰 에게 인사했다 .\n" * 4
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL
-from runs import new_run
+from support.command_line import SMALL
+from support.runs import new_run
 
 no_torch = pytest.mark.parametrize(
     "options", [("--backend", "torch"), ("--backend", "torch", "--device", "cuda")]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL
-from elman.models.file import load
+from elman.text_model import load
+from support.command_line import SMALL
 
 Refused = Callable[..., str]
 

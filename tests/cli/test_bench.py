@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from elman.bench.member import Member
-from elman.bench.result import Result
-from elman.bench.works import QUICK, WORKS, Work
+from elman.bench.measurement import Member, Result
+from elman.bench.workloads import QUICK, WORKS, Work
 from elman.cli import bench as bench_command
 
 Refused = Callable[..., str]

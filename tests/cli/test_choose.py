@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL
-from tiny import STORY
+from support.command_line import SMALL
+from support.tiny import STORY
 
 Refused = Callable[..., str]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from elman.models.file import save_model
+from elman.formats.model_file import save_model
 from elman.models.mixture import Mixture
-from elman.models.text_model import TextModel
-from ngrams import sentence_model
-from tiny import STORY, text_model
+from elman.text_model import TextModel
+from support.ngrams import sentence_model
+from support.tiny import STORY, text_model
 
 Refused = Callable[..., str]
 

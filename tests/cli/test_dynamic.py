@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL, contents
 from elman.evaluation.perplexity import evaluate
-from elman.models.dynamic import DynamicModel
-from elman.models.file import load
-from elman.models.learner import mean_squares
+from elman.models.adaptive.cache import NeuralCache
+from elman.models.adaptive.dynamic import DynamicModel
+from elman.models.adaptive.learner import mean_squares
 from elman.models.mixture import Mixture
-from elman.models.neural_cache import NeuralCache
-from tiny import STORY
+from elman.text_model import load
+from support.command_line import SMALL, contents
+from support.tiny import STORY
 
 Refused = Callable[..., str]
 VALID = "ann was reading in his room . tom came into his room and said hi to ann .\nmary was singing .\n"

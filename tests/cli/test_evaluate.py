@@ -12,10 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from elman.evaluation.perplexity import evaluate
-from elman.models.cache import CachedModel
-from elman.models.file import load
-from elman.models.neural_cache import NeuralCache
-from tiny import STORY
+from elman.models.adaptive.cache import CachedModel, NeuralCache
+from elman.text_model import load
+from support.tiny import STORY
 
 Refused = Callable[..., str]
 KEYS = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL
-from elman.training.metrics import read_metrics
-from tiny import SENTENCE, STORY
+from elman.formats.metrics_log import read_metrics
+from support.command_line import SMALL
+from support.tiny import SENTENCE, STORY
 
 Refused = Callable[..., str]
 OVERFIT = (*SMALL, "--hidden=20", "--lr=0.05", "--epochs=12")

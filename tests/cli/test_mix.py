@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from command_line import SMALL, contents
 from elman.errors import ModelFileError, VocabularyError
 from elman.evaluation.mixing import check_alike
-from elman.models.file import load
 from elman.models.mixture import Mixture
-from elman.models.text_model import TextModel
 from elman.text.vocabulary import Vocabulary
-from tiny import small_lm, text_model
+from elman.text_model import TextModel, load
+from support.command_line import SMALL, contents
+from support.tiny import small_lm, text_model
 
 Refused = Callable[..., str]
 VALID = "ann was reading in his room . tom came into his room and said hi to ann .\nmary was singing .\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from command_line import contents
+from support.command_line import contents
 
 Refused = Callable[..., str]
 

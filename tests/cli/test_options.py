@@ -9,10 +9,10 @@ from typing import Any
 import click
 import pytest
 
-from command_line import SMALL
 from elman.cli import train
 from elman.training.config import Config
 from elman.training.recipes import recipe_names, recipe_text
+from support.command_line import SMALL
 
 Refused = Callable[..., str]
 

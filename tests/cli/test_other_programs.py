@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL, contents
+from support.command_line import SMALL, contents
 
 Refused = Callable[..., str]
 

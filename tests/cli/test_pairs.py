@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from elman.models.file import load, save_model
-from ngrams import sentence_model
+from elman.formats.model_file import save_model
+from elman.text_model import load
+from support.ngrams import sentence_model
 
 Refused = Callable[..., str]
 GOOD, BAD = "Tom was watching tv in his room.", "Tom was tv watching in his room."

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from elman.models.file import load
-from elman.rescoring.kaldi import read_kaldi
-from elman.rescoring.nbest import read_tsv
-from tiny import STORY
+from elman.rescoring.nbest import read_kaldi, read_tsv
+from elman.text_model import load
+from support.tiny import STORY
 
 pytest.importorskip("jiwer")
 
@@ -169,7 +168,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
 
 def endless(run: Path, folder: Path) -> Path:
     """The model of a run whose vocabulary names no end of a line."""
-    from elman.models.file import save_model
+    from elman.formats.model_file import save_model
     from elman.text.vocabulary import Vocabulary
 
     model = load(run)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from elman.cli.lines import read_groups, read_lines
-from elman.models.file import load
-from tiny import STORY
+from elman.cli.inputs import read_groups, read_lines
+from elman.text_model import load
+from support.tiny import STORY
 
 LINES = STORY.splitlines()
 SECONDS = 60  # to wait for a process

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from elman.models.file import save_model
-from every_kind import word_model
-from tiny import STORY, text_model
+from elman.formats.model_file import save_model
+from support.every_kind import word_model
+from support.tiny import STORY, text_model
 
 SECONDS = 60  # to wait for a process
 TEXT = "tom was asleep\n\nmary was reading in the kitchen .\nann yodelled\n"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from elman.errors import MissingExtra
-from elman.models.file import load
-from elman.text.subword import SubwordTokenizer
 from elman.text.subword_training import train_subwords
+from elman.text.tokenizers import SubwordTokenizer
+from elman.text_model import load
 from elman.training.run import TrainingRun
 
 hf = pytest.importorskip("tokenizers")
@@ -175,7 +175,7 @@ def test_equal_vocabularies_cut_in_other_ways_are_not_mixed(trained: Any, refuse
 
 
 def test_a_run_can_be_made_without_the_command_line(text: Path) -> None:
-    from runs import small_config
+    from support.runs import small_config
 
     run = TrainingRun.create(Path("run"), str(text), small_config(level="subword", vocab_size=300))
     assert isinstance(run.text_model.tokenizer, SubwordTokenizer)

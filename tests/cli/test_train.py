@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL, contents
-from elman.cli.watching import Watcher, encoding_bar
-from elman.training.metrics import read_metrics
-from tiny import STORY
+from elman.cli.progress_display import Watcher, encoding_bar
+from elman.formats.metrics_log import read_metrics
+from support.command_line import SMALL, contents
+from support.tiny import STORY
 
 Refused = Callable[..., str]
 FILES = {"config.toml", "last.safetensors", "metrics.jsonl", "model.safetensors"}

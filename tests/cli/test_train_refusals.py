@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from command_line import SMALL, contents
 from elman.errors import RunError
-from tiny import STORY
+from support.command_line import SMALL, contents
+from support.tiny import STORY
 
 Refused = Callable[..., str]
 
@@ -94,7 +94,7 @@ def test_metrics_that_cannot_be_written_leave_no_half_run(refused: Refused, stor
         raise RunError("cannot write run/metrics.jsonl: No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("elman.training.metrics.Metrics.write", full)
+        patch.setattr("elman.formats.metrics_log.Metrics.write", full)
         assert "No space left on device" in refused("train", story, "-o", "run", *SMALL)
     assert not Path("run").exists()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.models.file import load
+from elman.text_model import load
 
 Refused = Callable[..., str]
 OPTIONS = {

@@ -9,15 +9,14 @@ import pytest
 
 from elman.errors import ShapeError
 from elman.evaluation.comparison import Ranking, line_difference, ranking, replaced_tokens
-from elman.evaluation.line_nlls import LineNlls
-from elman.evaluation.perplexity import evaluate
-from elman.evaluation.scoring import score_lines
-from elman.models.text_model import TextModel
+from elman.evaluation.line_scores import score_lines
+from elman.evaluation.perplexity import LineNlls, evaluate
 from elman.text.corpus import encode_corpus
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from ngrams import sentence_model
-from tiny import STORY, text_model
+from elman.text_model import TextModel
+from support.ngrams import sentence_model
+from support.tiny import STORY, text_model
 
 
 def lines_of(given: TextModel, text: str) -> Any:

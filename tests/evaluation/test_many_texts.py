@@ -9,14 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from elman.evaluation import many_texts
-from elman.evaluation.many_texts import text_nlls
+from elman.evaluation import line_scores
+from elman.evaluation.line_scores import text_nlls
 from elman.evaluation.perplexity import begin
-from elman.models.ngram import NgramModel
+from elman.models.ngram.model import NgramModel
+from elman.models.recurrent import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
-from elman.models.simple_rnnlm import SimpleRnnlm
 from elman.text.rooms import World
-from tiny import ids_of_length, small_lm
+from support.tiny import ids_of_length, small_lm
 
 V, EOS = 9, 8
 
@@ -53,8 +53,8 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Set how many lanes there are at least, and how many tokens a block has."""
 
     def limit(lanes: int, tokens: int) -> None:
-        monkeypatch.setattr(many_texts, "LEAST_LANES", lanes)
-        monkeypatch.setattr(many_texts, "BLOCK_TOKENS", tokens)
+        monkeypatch.setattr(line_scores, "LEAST_LANES", lanes)
+        monkeypatch.setattr(line_scores, "BLOCK_TOKENS", tokens)
 
     return limit
 
@@ -71,8 +71,8 @@ def test_every_model_scores_many_texts_as_it_scores_each(name: str) -> None:
     @example([[1] * 30], (1, 7))
     def check(texts: list[list[int]], limits: tuple[int, int]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(many_texts, "LEAST_LANES", limits[0])
-            patch.setattr(many_texts, "BLOCK_TOKENS", limits[1])
+            patch.setattr(line_scores, "LEAST_LANES", limits[0])
+            patch.setattr(line_scores, "BLOCK_TOKENS", limits[1])
             found = text_nlls(model, [np.array(ids, np.int32) for ids in texts], start)
         assert_allclose(found, [by_itself(model, ids, start) for ids in texts], rtol=tolerance, atol=1e-12)
 
@@ -136,8 +136,8 @@ def test_no_text_is_no_work() -> None:
 
 def test_threads_suit_the_largest_product(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    real = many_texts.suited_threads
-    monkeypatch.setattr(many_texts, "suited_threads", lambda size: asked.append(size) or real(size))
+    real = line_scores.suited_threads
+    monkeypatch.setattr(line_scores, "suited_threads", lambda size: asked.append(size) or real(size))
     model = MODELS["SimpleRnnlm"]
     largest = 5 * V  # H·V
     for texts in ([[1, 2]], [[1] * 30] * 100):

@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose
 from elman.errors import TextError
 from elman.evaluation import perplexity
 from elman.evaluation.perplexity import Evaluation, begin, evaluate, perplexity_of
-from elman.models.ngram import NgramModel
+from elman.models.ngram.model import NgramModel
 from elman.models.rooms_truth import RoomsTruth
 from elman.text.rooms import World
-from tiny import ids_of_length, small_lm
+from support.tiny import ids_of_length, small_lm
 
 V = 9
 

@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.inspection.coded_text import CodedText
-from elman.inspection.enclosed import BRACKETS, QUOTES, enclosed
-from elman.inspection.properties import PROPERTIES, property_of
+from elman.inspection.text_properties import BRACKETS, PROPERTIES, QUOTES, CodedText, enclosed, property_of
 from elman.text.offsets import token_offsets
 from elman.text.tokenizers import make_tokenizer
-from tiny import text_model
+from support.tiny import text_model
 
 
 def values(name: str, text: str, level: str = "char") -> list[int]:

@@ -7,10 +7,9 @@ import pytest
 
 import elman
 from elman.errors import ConfigError, TextError
-from elman.inspection.network import Network
-from elman.inspection.target_gradient import target_gradient
-from looked import CELLS, KINDS, inputs, ln_prob, network, recurrent
-from tiny import STORY
+from elman.inspection.network import Network, target_gradient
+from support.looked import CELLS, KINDS, inputs, ln_prob, network, recurrent
+from support.tiny import STORY
 
 TEXT = "mary was watching tv in his kitchen"
 EPS = 1e-5

@@ -8,9 +8,9 @@ import pytest
 import elman
 from elman.errors import ConfigError, TextError
 from elman.inspection.network import INSIDE, NoHiddenUnits
-from every_kind import word_model
-from looked import CELLS, KINDS, inputs, network, recurrent, remembered, walk
-from tiny import text_model
+from support.every_kind import word_model
+from support.looked import CELLS, KINDS, inputs, network, recurrent, remembered, walk
+from support.tiny import text_model
 
 TEXT = "tom was watching tv\nmary was"
 

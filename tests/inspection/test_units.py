@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import elman
 from elman.errors import ConfigError, ShapeError
 from elman.inspection.units import correlations
-from looked import network
+from support.looked import network
 
 
 @settings(max_examples=25)

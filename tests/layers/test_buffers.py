@@ -18,7 +18,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
     output,
 )
-from recurrent import KINDS
+from support.recurrent import KINDS
 
 D, V = 8, 8
 Run = Callable[[Any, int, int, int], tuple[Any, Any]]

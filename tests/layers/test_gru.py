@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from elman.layers import TimeGRU
-from recurrent import KINDS
+from support.recurrent import KINDS
 
 H = 4
 OPEN, SHUT = 1000.0, -1000.0

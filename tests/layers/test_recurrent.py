@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracle
 from elman.errors import ShapeError
 from elman.gradcheck import check_gradients
-from recurrent import KINDS, Kind
+from support.recurrent import KINDS, Kind
 
 D, H = 3, 4
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.crew import many_hands
 from elman.errors import ConfigError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffineSoftmaxWithLoss, TimeSampledSoftmaxWithLoss
 from elman.layers.sampled import inclusion_probabilities
+from elman.workers import many_hands
 
 N, T, H, V = 2, 5, 3, 700
 

@@ -9,20 +9,20 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import oracle
-from elman.crew import many_hands
 from elman.layers import (
     TimeAffineSoftmaxWithLoss,
     TimeEmbedding,
     TimeSoftmaxWithLoss,
     embedding,
+    output,
     recurrent,
     rnn,
     softmax,
-    vocabulary_part,
 )
-from loops import FUSED, needs_compiled_loops, switch_loops
-from recurrent import KINDS, Kind
-from tiny import blocks_of, small_lm
+from elman.workers import many_hands
+from support.loops import FUSED, needs_compiled_loops, switch_loops
+from support.recurrent import KINDS, Kind
+from support.tiny import blocks_of, small_lm
 
 Used = set[str]
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -46,7 +46,7 @@ def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Use
     """Names of the loops that float32 layers use: compiled, as plain Python, or none but NumPy's passes."""
     names: Used = set()
     loops = None if request.param == "passes" else Noting(FUSED[request.param], names)
-    for module in (embedding, recurrent, softmax, vocabulary_part):
+    for module in (embedding, recurrent, softmax, output):
         monkeypatch.setattr(module, "fused_loops", lambda like: loops if like.dtype == np.float32 else None)
     if loops is None:
         names.add("passes")

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.crew import Task, many_hands
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAdaptiveSoftmaxWithLoss, TimeAffineSoftmaxWithLoss, output
 from elman.layers.adaptive import AdaptiveWeights
-from elman.layers.vocabulary_part import VocabularyPart
-from loops import LOOPS_ARE_COMPILED, switch_loops
+from elman.layers.output import VocabularyPart
+from elman.workers import Task, many_hands
+from support.loops import LOOPS_ARE_COMPILED, switch_loops
 
 N, T, H, V = 2, 5, 3, 7
 numbers_of_parts = pytest.mark.parametrize("number", [1, 2, 3, V, V + 3])

@@ -10,8 +10,8 @@ import oracle
 from elman.errors import ConfigError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeEmbedding
-from elman.layers.weight_dropout import WeightDropout
-from recurrent import KINDS, Kind
+from elman.layers.dropout import WeightDropout
+from support.recurrent import KINDS, Kind
 
 N, T, D, H, V = 2, 5, 3, 4, 9
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError, ShapeError
 from elman.gradcheck import check_gradients
-from elman.layers.tanh import TimeTanh
+from elman.layers.affine import TimeTanh
 from elman.layers.window import TimePaddedEmbedding, TimeWindowConcat, TimeWindowMean
 
 N, D = 3, 2

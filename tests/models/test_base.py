@@ -9,21 +9,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.crew import many_hands
 from elman.errors import ShapeError, VocabularyError
+from elman.models.adaptive.cache import CachedModel, NeuralCache
+from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.base import LanguageModel
-from elman.models.cache import CachedModel
-from elman.models.cbow import CBOW
-from elman.models.dynamic import DynamicModel
-from elman.models.kneser_ney import kneser_ney
 from elman.models.mixture import Mixture
-from elman.models.neural_cache import NeuralCache
-from elman.models.ngram import NgramModel
-from elman.models.nplm import NPLM
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import kneser_ney
+from elman.models.recurrent import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
-from elman.models.simple_rnnlm import SimpleRnnlm
+from elman.models.window_models import CBOW, NPLM
 from elman.text.rooms import World
-from tiny import ids_of_length, small_lm
+from elman.workers import many_hands
+from support.tiny import ids_of_length, small_lm
 
 V, N, T = 9, 3, 11
 Given = tuple[Any, Any]  # a model, and ids (N, T) that it gives a probability

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError, ModelFileError, ShapeError, TextError, VocabularyError
+from elman.formats.model_file import read_arrays, save_model, write_arrays
 from elman.models.base import LanguageModel
-from elman.models.file import load, read_arrays, save_model, write_arrays
-from elman.models.kneser_ney import kneser_ney
 from elman.models.mixture import GAP, Mixture, fit_weights, mix_log_probs
-from elman.models.ngram import NgramModel
-from elman.models.text_model import TextModel
-from tiny import ids_of_length, small_lm, text_model
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import kneser_ney
+from elman.text_model import TextModel, load
+from support.tiny import ids_of_length, small_lm, text_model
 
 V = 9
 FULL = np.log(np.array([[0.5, 0.1], [0.2, 0.3], [0.1, 0.4], [0.6, 0.2], [0.3, 0.3]]))  # both models matter

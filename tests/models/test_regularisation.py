@@ -7,17 +7,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracle
-from elman.crew import many_hands
 from elman.errors import ConfigError
+from elman.formats.model_file import build_model, describe_model
 from elman.gradcheck import check_gradients
 from elman.layers import TimeDropout
 from elman.layers.penalty import TimePenalty
 from elman.models import wavefront
-from elman.models.file import build_model, describe_model
+from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import Regularisation
-from elman.models.rnnlm import RecurrentLM
-from loops import LOOPS_ARE_COMPILED, switch_loops
-from tiny import blocks_of, small_lm
+from elman.workers import many_hands
+from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.tiny import blocks_of, small_lm
 
 V, D, H, N, T = 9, 4, 5, 3, 6
 every_cell = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.crew import Task, many_hands
 from elman.gradcheck import check_gradients
 from elman.layers import output
 from elman.models import wavefront
-from elman.models.rnnlm import RecurrentLM
-from elman.models.simple_rnnlm import SimpleRnnlm
-from tiny import blocks_of, small_lm
+from elman.models.recurrent import RecurrentLM, SimpleRnnlm
+from elman.workers import Task, many_hands
+from support.tiny import blocks_of, small_lm
 
 V, D, H, N, T = 50, 4, 5, 3, 7  # V: enough words for a part of the vocabulary for each of three threads
 Run = Callable[[Sequence[Task]], None]

@@ -9,18 +9,17 @@ import pytest
 from numpy.testing import assert_allclose
 
 from elman.errors import VocabularyError
-from elman.evaluation.scoring import score_line
+from elman.evaluation.line_scores import score_line
 from elman.models.mixture import Mixture
-from elman.models.nplm import NPLM
-from elman.models.text_model import TextModel
-from elman.rescoring.carrying import read_on
-from elman.rescoring.lm_scores import BATCH, encode, lm_scores
+from elman.models.window_models import NPLM
+from elman.rescoring.lm_scores import BATCH, encode, lm_scores, read_on
 from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import Rescorer
-from elman.rescoring.weights import Weights
+from elman.rescoring.tuning import Weights
 from elman.text.vocabulary import Vocabulary
-from ngrams import sentence_model
-from tiny import text_model
+from elman.text_model import TextModel
+from support.ngrams import sentence_model
+from support.tiny import text_model
 
 TEXTS = [
     ["tom was watching tv", "tom was in his room", "tom was watching", ""],

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.evaluation.scoring import score_line
-from elman.rescoring.casing import Case, case_of
+from elman.evaluation.line_scores import score_line
+from elman.evaluation.spelling import Case, case_of
+from elman.rescoring.lm_scores import Unknown
 from elman.rescoring.nbest import Candidate, Utterance
-from elman.rescoring.reader import Unknown
-from elman.rescoring.recurring import Recurring
 from elman.rescoring.rescorer import Rescorer
-from elman.rescoring.spelling import Spelling
-from elman.rescoring.weights import IMPOSSIBLE, Weights
+from elman.rescoring.tuning import IMPOSSIBLE, Weights
+from elman.rescoring.unknown_words import Recurring, Spelling
 from elman.text.vocabulary import Vocabulary
-from ngrams import sentence_model
-from tiny import text_model
+from support.ngrams import sentence_model
+from support.tiny import text_model
 
 
 def test_spellings_are_probabilities_of_strings() -> None:

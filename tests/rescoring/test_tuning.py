@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.rescoring.held_out import Judge
 from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import reranked
-from elman.rescoring.tuning import count_errors, tune
-from elman.rescoring.weights import Table, Weights
+from elman.rescoring.tuning import Table, Weights, count_errors, tune
+from elman.rescoring.word_errors import Judge
 
 NONE = Weights(0.0, 0.0)
 

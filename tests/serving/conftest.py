@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.models.file import save_model
-from processes import serving
+from elman.formats.model_file import save_model
+from support.processes import serving
 
 NEEDED = ("starlette", "uvicorn", "prometheus_client", "httpx")
 if any(importlib.util.find_spec(name) is None for name in NEEDED):
@@ -20,9 +20,8 @@ else:
     from starlette.testclient import TestClient
 
     from elman.serving.app import make_app
-    from elman.serving.limits import Limits
-    from elman.serving.served import Models, Served
-    from tiny import text_model
+    from elman.serving.state import Limits, Models, Served
+    from support.tiny import text_model
 
 LEVELS = ("word", "char", "byte")
 

@@ -12,10 +12,8 @@ import pytest
 import uvicorn
 
 from elman.serving.app import make_app
-from elman.serving.connections import Connection
-from elman.serving.limits import Limits
-from elman.serving.run import listen
-from elman.serving.served import Models, Served
+from elman.serving.server import Connection, listen
+from elman.serving.state import Limits, Models, Served
 
 HEAD = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 ENDLESS = json.dumps({"prompt": "tom", "max_tokens": 10**6, "stream": True, "logprobs": 5})

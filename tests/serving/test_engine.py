@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.models.text_model import TextModel
-from elman.serving.engine import READ_AHEAD, SLICE, Engine
-from elman.serving.jobs import FULL, Channel, Job
-from elman.serving.scores import Scoring
-from elman.serving.width import exact_width
-from tiny import text_model
+from elman.serving.engine import READ_AHEAD, SLICE, Engine, exact_width
+from elman.serving.routes_scoring import Scoring
+from elman.serving.sequences import FULL, Channel, Job
+from elman.text_model import TextModel
+from support.tiny import text_model
 
 
 class Drawing:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from elman.serving.guards import LOOPBACK
-from elman.serving.openapi import document
-from elman.serving.run import is_loopback
-from elman.training.metrics import Metrics
+from elman.formats.metrics_log import Metrics
+from elman.serving.middleware import LOOPBACK
+from elman.serving.routes_about import document
+from elman.serving.server import is_loopback
 
 
 @pytest.fixture(scope="module")

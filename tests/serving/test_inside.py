@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 import elman
-from elman.inspection.properties import PROPERTIES
-from elman.serving.aside import Aside
-from elman.serving.inside_requests import Property
-from elman.serving.limits import Limits
-from elman.serving.problems import RequestRefused
-from every_kind import word_model
-from looked import network
-from tiny import text_model
+from elman.inspection.text_properties import PROPERTIES
+from elman.serving.schemas import Property, RequestRefused
+from elman.serving.state import Aside, Limits
+from support.every_kind import word_model
+from support.looked import network
+from support.tiny import text_model
 
 TEXT = "tom was watching tv\nmary was"
 
@@ -213,7 +211,7 @@ def test_no_more_than_so_many_looks_wait() -> None:
 def test_a_look_that_takes_too_long_ends(serve: Any, networks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hasty, go_on = serve({"lstm": networks["lstm"]}, Limits(seconds=0.05)), threading.Event()
     with monkeypatch.context() as patch:
-        patch.setattr("elman.serving.inside.trace", lambda *_: go_on.wait(10))
+        patch.setattr("elman.serving.routes_inside.trace", lambda *_: go_on.wait(10))
         answer = hasty.post("/inside", json={"text": "tom"})
     go_on.set()
     assert answer.status_code == 400

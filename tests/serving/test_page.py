@@ -13,9 +13,9 @@ import pytest
 
 import elman
 from elman.generation import Sampler
-from elman.serving.pages import read_assets
+from elman.web import read_assets
 
-FOLDER = Path(elman.__file__).parent / "serving" / "page"
+FOLDER = Path(elman.__file__).parent / "web" / "assets"
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file())
 LANGUAGES = ("en", "ko")
 OWN = [name for name in FILES if not name.startswith("vendor/") and name.endswith((".html", ".js", ".css"))]

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from elman.serving.app import make_app
-from elman.serving.limits import Limits
-from elman.serving.openapi import document
-from elman.serving.served import Models, Served
+from elman.serving.routes_about import document
+from elman.serving.state import Limits, Models, Served
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"suffix": "x"}, "suffix"),
@@ -204,7 +203,7 @@ def test_an_error_of_the_server_itself_tells_nothing_of_it(
 ) -> None:
     broken = serve({"word": models["word"]})
     with monkeypatch.context() as patch:
-        patch.setattr("elman.serving.choosing.Chooser.choose", lambda *_: {}["secret"])
+        patch.setattr("elman.serving.continuation.Chooser.choose", lambda *_: {}["secret"])
         answer = broken.post("/v1/completions", json={"prompt": "tom"})
         assert refused(answer, 500)["code"] == "internal_error"
         assert "secret" not in answer.text

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.evaluation.scoring import score_line
+from elman.evaluation.line_scores import score_line
 from elman.evaluation.surprisal import token_scores
 
 LINES = ["tom was watching tv in his room .", "", "mary said hi"]

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from elman.errors import ConfigError
-from elman.serving.run import listen
+from elman.serving.server import listen
 
 LONG = {"prompt": "tom", "max_tokens": 16_000, "stream": True}
 

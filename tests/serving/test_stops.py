@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.serving.stops import Stops
+from elman.serving.continuation import Stops
 
 
 def through(stops: list[str], pieces: list[str]) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from elman.errors import DatasetError, TextError
-from elman.text import builtin, datasets, ptb
+from elman.text import datasets, ptb, registry
 from elman.text.corpus import encode_corpus
 from elman.text.datasets import Dataset, fetch, locate, resolve, spool
 from elman.text.registry import named
@@ -232,7 +232,7 @@ def test_a_built_in_corpus_that_cannot_be_written(cache: Path) -> None:
     cache.write_text("in the way")
     for name in ("hello", "rooms"):
         with pytest.raises(TextError, match="cannot be written: not a directory"):
-            builtin.make(name, "train")
+            registry.make(name, "train")
 
 
 def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hello").mkdir()
     (tmp_path / "hello" / "mine.txt").write_text("mine\n")
-    assert resolve("hello") == [builtin.path_of("hello", "train")]
+    assert resolve("hello") == [registry.path_of("hello", "train")]
     assert resolve("./hello") == [Path("hello/mine.txt")]
 
 

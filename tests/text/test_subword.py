@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from elman.errors import ConfigError, MissingExtra, VocabularyError
 from elman.text.corpus import encode_corpus, encode_text
 from elman.text.offsets import token_offsets
-from elman.text.subword import SubwordTokenizer
-from elman.text.subword_file import Pieces, byte_characters, with_end_of_line
 from elman.text.subword_training import train_subwords
-from elman.text.tokenizers import EOS, make_tokenizer
+from elman.text.tokenizer_json import Pieces, byte_characters, with_end_of_line
+from elman.text.tokenizers import EOS, SubwordTokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 
 hf = pytest.importorskip("tokenizers")

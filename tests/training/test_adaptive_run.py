@@ -9,11 +9,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from elman.errors import ConfigError
-from elman.models.file import load
+from elman.text_model import load
 from elman.training.config import Config
 from elman.training.run import TrainingRun
-from runs import assert_same_end, contents, in_parts, new_run
-from tiny import SENTENCE, STORY
+from support.runs import assert_same_end, contents, in_parts, new_run
+from support.tiny import SENTENCE, STORY
 
 
 @pytest.mark.parametrize("order", ["appearance", "frequency"])

@@ -10,16 +10,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError, ModelFileError
 from elman.evaluation.perplexity import evaluate
-from elman.models.file import load, read_arrays, write_arrays
+from elman.formats.model_file import read_arrays, write_arrays
+from elman.text_model import load
 from elman.training.averaging import Averaging, Tail, Triggered, averaging_of
 from elman.training.config import Config
 from elman.training.optimizers import OPTIMIZERS, SGD
 from elman.training.progress import BlockDone, EpochDone
 from elman.training.run import TrainingRun
 from elman.training.trainer import RnnlmTrainer
-from runs import contents, in_parts, new_run, without_seconds
-from tiny import SENTENCE, small_lm
-from trainers import BLOCKS, CORPUS, TS, XS, N, T, textbook
+from support.runs import contents, in_parts, new_run, without_seconds
+from support.tiny import SENTENCE, small_lm
+from support.trainers import BLOCKS, CORPUS, TS, XS, N, T, textbook
 
 VALID = CORPUS[:50]
 

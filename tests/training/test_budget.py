@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.models.weights import plan_weights
+from elman.models.parameters import plan_weights
 from elman.training.budget import (
     DEEP_FROM,
     MOST_EPOCHS,

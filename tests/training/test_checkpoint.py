@@ -9,13 +9,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from elman.errors import ModelFileError
-from elman.models.file import build_model, load, read_arrays, save_model, write_arrays
-from elman.models.text_model import TextModel
-from elman.training.checkpoint import load_checkpoint, restore, save_checkpoint, weights_are_finite
+from elman.formats.model_file import build_model, read_arrays, save_model, write_arrays
+from elman.text_model import TextModel, load
 from elman.training.optimizers import OPTIMIZERS
+from elman.training.run_folder import load_checkpoint, restore, save_checkpoint, weights_are_finite
 from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
-from tiny import STORY, text_model
+from support.tiny import STORY, text_model
 
 OPTIONS = {"cell": "lstm", "layers": 2, "dropout": 0.3}
 

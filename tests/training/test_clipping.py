@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.layers import TimeEmbedding
-from elman.training.clipping import global_norm, merge_shared, norm_scale
 from elman.training.optimizers import SGD
+from elman.training.step import global_norm, merge_shared, norm_scale
 
 ROWS = np.array([0, 3])
 

@@ -7,13 +7,13 @@ import pytest
 
 from elman.errors import TextError
 from elman.evaluation.perplexity import evaluate
-from elman.models.kneser_ney import kneser_ney
-from elman.models.ngram import NgramModel
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import kneser_ney
 from elman.models.rooms_truth import RoomsTruth
 from elman.text.rooms import World
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora, check_valid, load_corpora
-from tiny import SENTENCE, STORY
+from support.tiny import SENTENCE, STORY
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from elman.errors import ElmanError
-from elman.models.file import read_arrays
-from elman.training.checkpoint import load_checkpoint
+from elman.formats.model_file import read_arrays
 from elman.training.config import Config
 from elman.training.run import TrainingRun
-from processes import started
-from tiny import STORY
+from elman.training.run_folder import load_checkpoint
+from support.processes import started
+from support.tiny import STORY
 
 PATIENCE = 60.0  # seconds that a process gets before the test gives it up
 OPTIONS: dict[str, Any] = {

@@ -10,17 +10,16 @@ import pytest
 
 from elman.errors import ConfigError, RunError, TextError
 from elman.evaluation.perplexity import evaluate
-from elman.models.file import load
-from elman.models.kneser_ney import kneser_ney
-from elman.models.ngram import NgramModel
-from elman.models.ngram_smoothing import witten_bell
+from elman.formats.metrics_log import read_metrics
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import kneser_ney, witten_bell
+from elman.text_model import load
 from elman.training.config import Config
-from elman.training.metrics import read_metrics
 from elman.training.model_options import check_options
 from elman.training.ngram_run import train_ngram
 from elman.training.run import TrainingRun
-from runs import contents, names, new_run
-from tiny import STORY
+from support.runs import contents, names, new_run
+from support.tiny import STORY
 
 VALID = "tom was in the garden .\nmary was asleep .\n"
 

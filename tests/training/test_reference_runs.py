@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.models.simple_rnnlm import SimpleRnnlm
+from elman.models.recurrent import SimpleRnnlm
 from elman.text.corpus import encode_corpus
 from elman.text.tokenizers import make_tokenizer
 from elman.training.optimizers import SGD

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from elman.errors import ConfigError
-from elman.models.file import load, read_arrays
+from elman.formats.model_file import read_arrays
 from elman.models.regularisation import Regularisation
-from elman.training.regularisers import regularisation_of
+from elman.text_model import load
+from elman.training.model_options import regularisation_of
 from elman.training.run import TrainingRun
-from runs import in_parts, new_run, small_config, without_seconds
-from tiny import SENTENCE
+from support.runs import in_parts, new_run, small_config, without_seconds
+from support.tiny import SENTENCE
 
 EVERYTHING: dict[str, Any] = {
     "layers": 2,

@@ -8,12 +8,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from elman.errors import ConfigError, RunError, TextError
-from elman.models.file import load, read_arrays
+from elman.formats.model_file import read_arrays
+from elman.text_model import load
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import EpochDone
 from elman.training.run import TrainingRun
-from runs import FILES, contents, in_parts, names, new_run, small_config, without_seconds
-from tiny import SENTENCE, STORY
+from support.runs import FILES, contents, in_parts, names, new_run, small_config, without_seconds
+from support.tiny import SENTENCE, STORY
 
 COMBINATIONS: list[dict[str, Any]] = [
     {"optimizer": name, "lr": lr, **kind}

@@ -6,12 +6,12 @@ from typing import Any
 
 from numpy.testing import assert_array_equal
 
-from elman.models.file import load
-from elman.training.metrics import read_metrics
+from elman.formats.metrics_log import read_metrics
+from elman.text_model import load
 from elman.training.progress import BlockDone, EpochDone
 from elman.training.run import TrainingRun
-from runs import FILES, names, new_run
-from tiny import STORY
+from support.runs import FILES, names, new_run
+from support.tiny import STORY
 
 
 def test_a_run_leaves_its_options_its_models_and_its_metrics(tmp_path: Path) -> None:

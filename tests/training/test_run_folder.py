@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from elman.errors import ConfigError, ModelFileError, RunError, TextError, TrainingDiverged
-from elman.models.file import read_arrays, write_arrays
-from elman.training.metrics import read_metrics
+from elman.formats.metrics_log import read_metrics
+from elman.formats.model_file import read_arrays, write_arrays
 from elman.training.progress import BlockDone
 from elman.training.run import TrainingRun
-from runs import FILES, contents, names, new_run, small_config
-from tiny import STORY
+from support.runs import FILES, contents, names, new_run, small_config
+from support.tiny import STORY
 
 
 @pytest.mark.parametrize("missing", ["config.toml", "last.safetensors", "everything"])
@@ -184,7 +184,7 @@ def full(*arguments: object, **more: object) -> None:
 def test_a_disk_too_full_to_begin_leaves_no_half_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("elman.models.file.atomic_write", full)
+    monkeypatch.setattr("elman.formats.model_file.atomic_write", full)
     with pytest.raises(ModelFileError, match="No space left on device"):
         new_run(tmp_path / "run")
     monkeypatch.undo()

@@ -7,10 +7,10 @@ import pytest
 
 from elman.errors import ConfigError
 from elman.evaluation.perplexity import evaluate
-from elman.models.file import load
+from elman.text_model import load
 from elman.training.run import TrainingRun
-from runs import assert_same_end, in_parts, new_run
-from tiny import SENTENCE
+from support.runs import assert_same_end, in_parts, new_run
+from support.tiny import SENTENCE
 
 
 @pytest.mark.parametrize(

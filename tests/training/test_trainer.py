@@ -10,13 +10,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from elman.errors import ConfigError, TextError
-from elman.models.rnnlm import RecurrentLM
+from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import SGD
 from elman.training.progress import BlockDone
 from elman.training.schedules import Cosine, Plateau
 from elman.training.trainer import RnnlmTrainer
-from tiny import small_lm
-from trainers import (
+from support.tiny import small_lm
+from support.trainers import (
     BLOCKS,
     TS,
     XS,

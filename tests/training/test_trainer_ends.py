@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from elman.evaluation.perplexity import evaluate
-from elman.models.rnnlm import RecurrentLM
+from elman.models.recurrent import RecurrentLM
 from elman.training import trainer as trainer_module
 from elman.training.optimizers import SGD, AdaGrad, Adam
 from elman.training.progress import BlockDone, EpochDone, IntervalDone
 from elman.training.trainer import RnnlmTrainer
-from tiny import small_lm
-from trainers import (
+from support.tiny import small_lm
+from support.trainers import (
     BLOCKS,
     CORPUS,
     TS,

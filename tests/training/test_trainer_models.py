@@ -14,8 +14,8 @@ from elman.training import trainer as trainer_module
 from elman.training.optimizers import SGD
 from elman.training.progress import EpochDone
 from elman.training.trainer import RnnlmTrainer
-from tiny import ids_of_length, small_lm
-from trainers import (
+from support.tiny import ids_of_length, small_lm
+from support.trainers import (
     CORPUS,
     TS,
     XS,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.crew import many_hands
 from elman.errors import ConfigError
 from elman.training import optimizers
 from elman.training.config import Config
 from elman.training.optimizers import OPTIMIZERS, SGD
 from elman.training.run import TrainingRun
-from loops import LOOPS_ARE_COMPILED, switch_loops
-from runs import new_run
+from elman.workers import many_hands
+from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.runs import new_run
 
 WAYS = ["passes", "compiled"] if LOOPS_ARE_COMPILED else ["passes"]
 LR, DECAY, STEPS = 0.1, 0.3, 4

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman import arrays
 from elman.layers import TimeAdaptiveSoftmaxWithLoss, adaptive, output
 from elman.layers.adaptive import AdaptiveWeights
-from elman.models.rnnlm import RecurrentLM
+from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import OPTIMIZERS
 
 torch = pytest.importorskip("torch")

@@ -16,7 +16,7 @@ from elman.layers import (
     TimeLSTM,
     TimeSoftmaxWithLoss,
 )
-from recurrent import KINDS
+from support.recurrent import KINDS
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

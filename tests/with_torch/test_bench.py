@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from elman.bench import ours
-from elman.bench.inputs import made_up
-from elman.bench.peer import WORDS_A_STEP
-from elman.bench.works import WORKS
+from elman.bench.workloads import WORDS_A_STEP, WORKS, made_up
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

@@ -10,14 +10,12 @@ from numpy.testing import assert_allclose
 
 from elman.backend import Backend
 from elman.errors import ShapeError, TrainingDiverged, VocabularyError
-from elman.models.rnnlm import RecurrentLM
-from elman.models.simple_rnnlm import SimpleRnnlm
+from elman.models.recurrent import RecurrentLM, SimpleRnnlm
 from elman.training import trainer as trainer_module
 from elman.training.averaging import Tail
-from elman.training.cuda_graph import WARM_UP, GraphStep, graph_step
-from elman.training.device_step import DeviceStep, can_step_alone
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam
 from elman.training.progress import BlockDone
+from elman.training.step import WARM_UP, DeviceStep, GraphStep, can_step_alone, graph_step
 from elman.training.trainer import RnnlmTrainer
 
 torch = pytest.importorskip("torch")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.models.dynamic import DynamicModel
-from elman.models.learner import mean_squares
-from elman.models.neural_cache import NeuralCache
-from elman.models.rnnlm import RecurrentLM
-from tiny import ids_of_length, small_lm
+from elman.models.adaptive.cache import NeuralCache
+from elman.models.adaptive.dynamic import DynamicModel
+from elman.models.adaptive.learner import mean_squares
+from elman.models.recurrent import RecurrentLM
+from support.tiny import ids_of_length, small_lm
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.training.clipping import global_norm, norm_scale
 from elman.training.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, Momentum, RMSProp
+from elman.training.step import global_norm, norm_scale
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

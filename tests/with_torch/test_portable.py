@@ -22,7 +22,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
     output,
 )
-from recurrent import KINDS, Kind
+from support.recurrent import KINDS, Kind
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

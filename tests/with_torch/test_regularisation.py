@@ -7,14 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.backend import Backend
+from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import Regularisation
-from elman.models.rnnlm import RecurrentLM
 from elman.training import trainer as trainer_module
-from elman.training.device_step import DeviceStep
 from elman.training.optimizers import SGD
 from elman.training.progress import BlockDone
+from elman.training.step import DeviceStep
 from elman.training.trainer import RnnlmTrainer
-from tiny import blocks_of
+from support.tiny import blocks_of
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

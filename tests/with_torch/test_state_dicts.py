@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 
 from elman.errors import ModelFileError
 from elman.evaluation.perplexity import evaluate
-from elman.interop.torch import from_state_dict, to_state_dict
-from elman.interop.torch_file import read_torch
-from tiny import STORY, small_lm
+from elman.formats.state_dict import from_state_dict, to_state_dict
+from elman.formats.torch_file import read_torch
+from support.tiny import STORY, small_lm
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

@@ -11,12 +11,13 @@ from elman.backend import Backend
 from elman.cli import main
 from elman.errors import ConfigError
 from elman.evaluation.perplexity import evaluate
-from elman.models.file import load, read_arrays
-from elman.models.rnnlm import RecurrentLM
+from elman.formats.model_file import read_arrays
+from elman.models.recurrent import RecurrentLM
+from elman.text_model import load
 from elman.training.progress import BlockDone
 from elman.training.run import TrainingRun
-from runs import in_parts, new_run
-from tiny import SENTENCE, small_lm
+from support.runs import in_parts, new_run
+from support.tiny import SENTENCE, small_lm
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

@@ -10,10 +10,8 @@ import time
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from elman.bench.inputs import Inputs
 from elman.bench.machine import allowed_threads
-from elman.bench.peer import Peer
-from elman.bench.works import Work
+from elman.bench.workloads import Inputs, Peer, Work
 
 TRIAL_SECONDS = 0.5
 LANES_OF_LINES, STEPS_OF_LINES = 64, 22  # a batch of PTB's lines, of their mean length

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.backend import NUMPY, Backend
-from elman.bench.inputs import Inputs
-from elman.bench.peer import WORDS_A_STEP, Peer
-from elman.bench.works import Work
-from elman.models.rnnlm import RecurrentLM
+from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Work
+from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, Event
 from elman.training.trainer import RnnlmTrainer

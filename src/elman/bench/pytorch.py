@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from elman.bench.inputs import Inputs
 from elman.bench.machine import allowed_threads
-from elman.bench.peer import WORDS_A_STEP, Peer
-from elman.bench.works import Work
+from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Work
 
 torch.set_num_threads(allowed_threads())
 

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from elman.bench.machine import numpy_blas
-from elman.bench.memory import peak_mb
-from elman.bench.peer import Peer, load
+from elman.bench.machine import numpy_blas, peak_mb
+from elman.bench.workloads import Peer, load
 from elman.errors import ElmanError
 
 SHOWN = 10  # losses
@@ -54,8 +53,7 @@ def serve(load: Callable[[], M], build: Callable[[M], Peer]) -> None:
 
 def main() -> None:
     """Be the peer that the arguments name."""
-    from elman.bench.inputs import made_up
-    from elman.bench.works import WORKS
+    from elman.bench.workloads import WORKS, made_up
 
     name, work = sys.argv[1], WORKS[sys.argv[2]]
     serve(lambda: load(name), lambda module: module.build(work, made_up(work)))

@@ -23,9 +23,8 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
-from elman.models.cbow import CBOW
-from elman.models.nplm import NPLM
-from elman.models.rnnlm import RecurrentLM
+from elman.models.recurrent import RecurrentLM
+from elman.models.window_models import CBOW, NPLM
 
 N, T, D, H, V = 2, 5, 3, 4, 6
 

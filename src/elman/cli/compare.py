@@ -13,17 +13,15 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.cli import standard_input
-from elman.cli.columns import aligned
-from elman.cli.encoded import encoded
 from elman.cli.evaluate import measure
-from elman.cli.json_lines import to_json
+from elman.cli.inputs import STANDARD_INPUT, encoded, spooled
+from elman.cli.tables import aligned, to_json
 from elman.errors import ConfigError
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
-from elman.evaluation.line_nlls import LineNlls
+from elman.evaluation.perplexity import LineNlls
+from elman.formats.model_file import MODEL_NAME, describe_model, model_file
 from elman.models.base import Ids, LogProbs
-from elman.models.file import MODEL_NAME, describe_model, load, model_file
-from elman.models.text_model import TextModel
+from elman.text_model import TextModel, load
 
 
 @dataclass
@@ -60,9 +58,9 @@ def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: 
     models = [(str(run), load(run)) for run in runs]
     with contextlib.ExitStack() as stack:
         source = text
-        if text == standard_input.NAME:
+        if text == STANDARD_INPUT:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            source = str(stack.enter_context(standard_input.spooled(folder)))
+            source = str(stack.enter_context(spooled(folder)))
         found = [_read(name, model, source, split, encoding) for name, model in models]
     ranked = ranking([each.text_model for each in found], [each.unknown for each in found])
     if ranked.by is not None:

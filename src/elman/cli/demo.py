@@ -9,14 +9,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from elman.errors import MissingExtra
-from elman.evaluation.answers import share_right
-from elman.evaluation.optimum import LOWEST
+from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin, read
-from elman.evaluation.scoring import score_line
+from elman.evaluation.rooms import LOWEST, share_right
 from elman.generation import Sampler, generate
-from elman.models.ngram import NgramModel
-from elman.models.text_model import TextModel
+from elman.models.ngram.model import NgramModel
 from elman.text.rooms import World
+from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.progress import EpochDone, Event
 from elman.training.run import TrainingRun

@@ -7,21 +7,19 @@ from typing import Any, Literal
 import click
 
 from elman.backend import Backend
-from elman.cli.caches import cache_options, with_cache
-from elman.cli.dynamic import dynamic_options, threads_for, with_dynamic
-from elman.cli.encoded import encoded
-from elman.cli.json_lines import to_json
-from elman.evaluation.optimum import rooms_optimum
+from elman.cli.inputs import encoded
+from elman.cli.options import cache_options, dynamic_options, threads_for, with_cache, with_dynamic
+from elman.cli.tables import to_json
 from elman.evaluation.perplexity import Watch, evaluate
+from elman.evaluation.rooms import rooms_optimum
+from elman.models.adaptive.cache import CachedModel
+from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.base import LanguageModel
-from elman.models.cache import CachedModel
-from elman.models.dynamic import DynamicModel
-from elman.models.file import load
 from elman.models.mixture import Mixture
-from elman.models.ngram import NgramModel
-from elman.models.text_model import TextModel
+from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
 from elman.text.corpus import Corpus
+from elman.text_model import TextModel, load
 
 
 @click.command("eval", no_args_is_help=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 
 from elman.errors import ConfigError
-from elman.models.file import load
+from elman.text_model import load
 
 
 class Format(NamedTuple):
@@ -19,10 +19,10 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "arpa": Format(".arpa", "elman.interop.arpa_writer", "write_arpa"),
-    "tokenizer": Format(".json", "elman.interop.tokenizer_writer", "write_tokenizer"),
-    "torch": Format(".safetensors", "elman.interop.torch_file", "write_torch"),
-    "onnx": Format(".onnx", "elman.interop.onnx_writer", "write_onnx"),
+    "arpa": Format(".arpa", "elman.formats.arpa_writer", "write_arpa"),
+    "tokenizer": Format(".json", "elman.formats.vocabulary_file", "write_tokenizer"),
+    "torch": Format(".safetensors", "elman.formats.torch_file", "write_torch"),
+    "onnx": Format(".onnx", "elman.formats.onnx", "write_onnx"),
 }
 
 

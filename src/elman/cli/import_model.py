@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from elman.errors import ConfigError, RunError
-from elman.models.file import ARPA_SUFFIXES, MODEL_NAME, load, save_model
-from elman.models.text_model import TextModel
+from elman.formats.arpa_reader import is_arpa
+from elman.formats.model_file import MODEL_NAME, save_model
+from elman.models.tokenized import TokenizedModel
+from elman.text_model import load
 from elman.training.run_folder import FILES
 
 
@@ -56,12 +58,12 @@ def command(file: Path, output: Path | None, overwrite: bool, **described: Any) 
     click.echo(output)
 
 
-def _read(file: Path, described: dict[str, Any]) -> TextModel:
+def _read(file: Path, described: dict[str, Any]) -> TokenizedModel:
     """Return the model of a file; ``described`` says what a state dict does not."""
-    from elman.interop.torch_file import SUFFIXES, read_torch
+    from elman.formats.torch_file import SUFFIXES, read_torch
 
     given = {name: value for name, value in described.items() if value not in (None, False, ())}
-    if file.name.endswith(ARPA_SUFFIXES):
+    if is_arpa(file):
         if given:
             option = next(iter(given)).replace("names", "name").replace("_", "-")
             raise ConfigError(f"--{option} is of a state dict, and not of an ARPA file; leave it out")
@@ -69,7 +71,7 @@ def _read(file: Path, described: dict[str, Any]) -> TextModel:
     if file.suffix not in SUFFIXES:
         raise ConfigError(
             f"{file} is of no kind that can be imported: "
-            f"name a file ending in {', '.join((*ARPA_SUFFIXES, *SUFFIXES))}"
+            f"name a file ending in {', '.join(('.arpa', '.arpa.gz', *SUFFIXES))}"
         )
     if "names" in given:
         given["names"] = dict(map(_part_and_name, given["names"]))

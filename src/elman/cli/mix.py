@@ -5,17 +5,17 @@ from typing import Any
 
 import click
 
-from elman.cli.caches import neural_cache_options, with_cache
-from elman.cli.dynamic import dynamic_options, threads_for, with_dynamic
+from elman.cli.options import dynamic_options, neural_cache_options, threads_for, with_cache, with_dynamic
 from elman.errors import ConfigError, RunError
 from elman.evaluation.mixing import Mixed, mix
+from elman.formats.model_file import MODEL_NAME, save_model
+from elman.models.adaptive.cache import has_hidden_states
+from elman.models.adaptive.learner import learns
 from elman.models.base import LanguageModel
-from elman.models.file import MODEL_NAME, load, save_model
-from elman.models.learner import learns
-from elman.models.members import any_fits
-from elman.models.neural_cache import has_hidden_states
+from elman.models.mixture import any_fits
 from elman.text import datasets
 from elman.text.corpus import encode_corpus
+from elman.text_model import load
 from elman.training.corpora import lasting
 from elman.training.run_folder import FILES
 

@@ -7,11 +7,10 @@ from typing import IO, Any
 
 import click
 
-from elman.cli.lines import read_lines
+from elman.cli.inputs import read_lines
 from elman.errors import ConfigError, RunError, TextError
 from elman.files import atomic_write
-from elman.text.prose import LAYOUTS
-from elman.text.spoken import spoken_lines
+from elman.text.spoken import LAYOUTS, spoken_lines
 
 SHARE = 0.05
 

@@ -7,16 +7,12 @@ from typing import Any
 
 import click
 
-from elman.cli import standard_input
-from elman.cli.columns import aligned
-from elman.cli.json_lines import to_json
-from elman.cli.lines import read_lines
-from elman.evaluation.pair_files import read_pairs
-from elman.evaluation.pair_spelling import PUNCTUATIONS, Spelling, spelling_for
-from elman.evaluation.pairs import Accuracy, PairScore, accuracies, over_all, score_pairs
+from elman.cli.inputs import STANDARD_INPUT, read_lines
+from elman.cli.tables import aligned, to_json
+from elman.evaluation.minimal_pairs import Accuracy, PairScore, accuracies, over_all, read_pairs, score_pairs
+from elman.evaluation.spelling import CASES, PUNCTUATIONS, Spelling, spelling_for
 from elman.files import atomic_write
-from elman.models.file import load
-from elman.rescoring.casing import CASES
+from elman.text_model import load
 
 AUTO = "auto"
 
@@ -87,7 +83,7 @@ def command(
 
 
 def _name(file: str) -> str:
-    return "standard input" if file == standard_input.NAME else file
+    return "standard input" if file == STANDARD_INPUT else file
 
 
 COLUMNS = ("set", "pairs", "right", "accuracy", "95 % interval", "ties", "unknown", "accuracy without")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from elman.training.metrics import read_metrics
+from elman.formats.metrics_log import read_metrics
 
 
 @click.command("plot", no_args_is_help=True)

@@ -8,17 +8,11 @@ from typing import Any, Protocol
 
 import click
 
-from elman.cli import impossible
-from elman.cli.lines import read_groups
-from elman.cli.score_lines import LineTable, TopTable
-from elman.cli.score_srilm import SrilmTable
-from elman.cli.score_tokens import TokenTable
+from elman.cli.inputs import read_groups
+from elman.cli.score_tables import LineTable, SrilmTable, TokenTable, TopTable, warn_of_impossible
 from elman.errors import ConfigError
-from elman.evaluation.carried import CarriedLines
-from elman.evaluation.line_measure import Measure, Per, Unit
-from elman.evaluation.scoring import score_lines
-from elman.models.file import load
-from elman.models.text_model import TextModel
+from elman.evaluation.line_scores import CarriedLines, Measure, Per, Unit, score_lines
+from elman.text_model import TextModel, load
 
 
 class Table(Protocol):
@@ -83,7 +77,7 @@ def command(run: Path, file: str, encoding: str, **options: Any) -> None:
             zero += table.lines(lines)
     finally:
         table.end()
-    impossible.warn(zero)
+    warn_of_impossible(zero)
 
 
 ALONE = {  # a way to show scores: what it does not go with

@@ -60,10 +60,9 @@ def command(
         raise ConfigError("there is no model to serve; name a run that `elman train` made")
     try:
         from elman.serving.app import make_app
-        from elman.serving.guards import LOOPBACK
-        from elman.serving.limits import Limits
-        from elman.serving.run import is_loopback, listen, serve
-        from elman.serving.served import load_models, name_of
+        from elman.serving.middleware import LOOPBACK
+        from elman.serving.server import is_loopback, listen, serve
+        from elman.serving.state import Limits, load_models, name_of
     except ImportError as error:
         raise MissingExtra(error.name or "starlette", "serve") from error
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import click
 
-from elman.cli import impossible
-from elman.cli.json_lines import to_json
-from elman.cli.lines import read_groups
+from elman.cli.inputs import read_groups
+from elman.cli.score_tables import warn_of_impossible
+from elman.cli.tables import to_json
 from elman.errors import RunError
-from elman.evaluation.surprisal import TokenReader
-from elman.evaluation.word_surprisal import WordScore, word_scores
+from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
 from elman.files import atomic_write
-from elman.models.file import load
-from elman.models.text_model import TextModel
-from elman.threads import suited_threads
+from elman.text_model import TextModel, load
+from elman.workers import suited_threads
 
 COLUMNS = (
     *("sentence", "position", "word", "surprisal_bits", "entropy_bits", "rank", "probability", "unknown"),
@@ -58,7 +56,7 @@ def command(run: Path, file: str, output: Path | None, context: str, as_json: bo
         if not as_json:
             write("\t".join(COLUMNS) + "\n")
         zero = _write_words(write, text_model, lines, context == "document", as_json)
-    impossible.warn(zero)
+    warn_of_impossible(zero)
 
 
 def _write_words(

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from elman.cli import standard_input
+from elman.cli.inputs import STANDARD_INPUT, kept
 from elman.cli.options import config_options
-from elman.cli.watching import Watcher, encoding_bar, overfitting_line
+from elman.cli.progress_display import Watcher, encoding_bar, overfitting_line
 from elman.errors import ConfigError
-from elman.models.file import LAST_NAME
-from elman.training.choosing import held_options
+from elman.formats.model_file import LAST_NAME
+from elman.training.budget_choice import held_options
 from elman.training.corpora import RunCorpora
 from elman.training.model_options import check_options
 from elman.training.ngram_run import NgramRun, train_ngram
@@ -92,7 +92,7 @@ def command(
             raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
         if output is None:
             raise ConfigError("name the run folder to make: -o RUN")
-        if valid == standard_input.NAME:
+        if valid == STANDARD_INPUT:
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
         check_options(config)
@@ -132,10 +132,10 @@ def _no_folder_in_vain(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _text(corpus: str, output: Path) -> Iterator[str]:
     """Yield the corpus; standard input, which can be read only once, is kept as a file in the run folder."""
-    if corpus != standard_input.NAME:
+    if corpus != STANDARD_INPUT:
         yield corpus
         return
-    with standard_input.kept(output) as path:
+    with kept(output) as path:
         yield str(path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ShapeError
-from elman.models.text_model import TextModel
+from elman.models.tokenized import TokenizedModel
 from elman.text.corpus import Corpus
 from elman.text.reading import read_text
 
@@ -28,7 +28,7 @@ class Ranking:
     why: str
 
 
-def ranking(models: Sequence[TextModel], unknown: Sequence[int]) -> Ranking:
+def ranking(models: Sequence[TokenizedModel], unknown: Sequence[int]) -> Ranking:
     """Return by what models may be ranked that give one text its probability.
 
     ``unknown`` counts, for each, the tokens of the text that its vocabulary lacks (`replaced_tokens`). Perplexities
@@ -54,7 +54,7 @@ def ranking(models: Sequence[TextModel], unknown: Sequence[int]) -> Ranking:
     return Ranking("bits_per_char", f"{differ}, so that perplexities cannot be compared")
 
 
-def _coding(model: TextModel) -> tuple[Any, ...]:
+def _coding(model: TokenizedModel) -> tuple[Any, ...]:
     """Return all that decides what is predicted; the order of the ids does not."""
     tokenizer, vocabulary = model.tokenizer, model.vocabulary
     own = getattr(tokenizer, "digest", None)  # of subwords
@@ -62,7 +62,7 @@ def _coding(model: TextModel) -> tuple[Any, ...]:
     return tokenizer.level, tokenizer.lower, own, tokens, vocabulary.unk, vocabulary.eos
 
 
-def _difference(models: Sequence[TextModel]) -> str:
+def _difference(models: Sequence[TokenizedModel]) -> str:
     units = list(dict.fromkeys(f"{model.unit}s" for model in models))
     if len(units) > 1:
         return f"the models predict different tokens ({' and '.join(units)})"
@@ -70,7 +70,7 @@ def _difference(models: Sequence[TextModel]) -> str:
     return f"the models' vocabularies are different (of {sizes} {units[0]})"
 
 
-def replaced_tokens(text_model: TextModel, corpus: Corpus, encoding: str = "utf-8") -> int:
+def replaced_tokens(text_model: TokenizedModel, corpus: Corpus, encoding: str = "utf-8") -> int:
     """Return how many tokens of a text in files the vocabulary lacks; a ``<unk>`` that stands in the text is known."""
     unk = text_model.vocabulary.unk
     if not corpus.unknown or unk is None:

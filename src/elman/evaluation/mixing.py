@@ -11,7 +11,7 @@ from elman.errors import ConfigError, ModelFileError, TextError, VocabularyError
 from elman.evaluation.perplexity import BLOCK, begin, perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture, fit_weights, mix_log_probs
-from elman.models.text_model import TextModel
+from elman.models.tokenized import TokenizedModel
 from elman.text.vocabulary import Vocabulary
 
 
@@ -23,7 +23,7 @@ class Mixed:
     those that have no probability.
     """
 
-    text_model: TextModel
+    text_model: TokenizedModel
     weights: tuple[float, ...]
     perplexities: tuple[float, ...]
     perplexity: float
@@ -31,7 +31,7 @@ class Mixed:
 
 
 def mix(
-    members: Mapping[str, TextModel],
+    members: Mapping[str, TokenizedModel],
     ids: Ids,
     info: Mapping[str, Any],
     as_read: Callable[[str], LanguageModel] | None = None,
@@ -64,7 +64,7 @@ def mix(
     if len(corpora) == 1:
         about["corpus"] = corpora.pop()
     return Mixed(
-        TextModel(model, first.tokenizer, first.vocabulary, about, first.start),
+        TokenizedModel(model, first.tokenizer, first.vocabulary, about, first.start),
         weights,
         tuple(_perplexity(column) for column in columns),
         _perplexity(mix_log_probs(columns, weights)),
@@ -72,7 +72,7 @@ def mix(
     )
 
 
-def check_alike(name: str, one: TextModel, other_name: str, other: TextModel) -> None:
+def check_alike(name: str, one: TokenizedModel, other_name: str, other: TokenizedModel) -> None:
     """Raise an error that says how two models differ in their tokens, their vocabularies or their beginning.
 
     Raises:
@@ -121,7 +121,7 @@ def _difference(one: Vocabulary, other: Vocabulary) -> str:
     )
 
 
-def _beginning(text_model: TextModel) -> str:
+def _beginning(text_model: TokenizedModel) -> str:
     return "with the empty past" if text_model.start_id is None else "after the end of a line"
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ShapeError, VocabularyError
+from elman.files import let_go
 from elman.models.base import Ids
-from elman.text.pages import let_go
 
 BLOCK = 1 << 16  # places of the training text looked at together: some arrays of them fit into a cache
 DIRECT = 1 << 18  # keys up to here are looked up in a table of them all, others by bisection

@@ -1,15 +1,38 @@
-"""Surprisal: how unexpected each token of a text is, -log2 P(token | past)."""
+"""Surprisal of tokens and of words, -log2 P(token | past).
+
+The most probable tokens of a distribution.
+
+Surprisal: how unexpected each token of a text is, -log2 P(token | past).
+
+Surprisal of whole words, whatever the model's tokens: what a study of reading times needs.
+"""
 
 import math
-from collections.abc import Iterator
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.models.base import LogProbs
-from elman.models.text_model import TextModel
+from elman.models.tokenized import TokenizedModel
 from elman.text.offsets import token_offsets
+from elman.text.tokenizers import EOS
+
+
+def most_probable(log_probs: LogProbs, count: int) -> NDArray[np.intp]:
+    """Return the ids of the ``count`` highest of ln P (V,), the highest first; of equal ones the smaller id first."""
+    count = min(count, len(log_probs))
+    if count == 0:
+        return np.zeros(0, np.intp)
+    least = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
+    (candidates,) = np.nonzero(log_probs >= least)  # more than `count` where several are equal to the least
+    order = np.argsort(-log_probs[candidates], kind="stable")
+    return np.asarray(candidates[order[:count]])
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,7 @@ class TokenReader:
     ``state`` is the one after what was read: the next line that is read goes on from there.
     """
 
-    def __init__(self, text_model: TextModel, state: Any = None) -> None:
+    def __init__(self, text_model: TokenizedModel, state: Any = None) -> None:
         self._text_model = text_model
         self.state = text_model.begin_sentence() if state is None else state
 
@@ -65,7 +88,7 @@ class TokenReader:
 
 
 def token_scores(
-    text_model: TextModel, line: str, bos: bool = True, eos: bool = True
+    text_model: TokenizedModel, line: str, bos: bool = True, eos: bool = True
 ) -> Iterator[TokenScore]:
     """Yield the score of every token of one line and, with ``eos``, of its end.
 
@@ -79,3 +102,69 @@ def entropy_bits(log_probs: LogProbs) -> float:
     """Return -Σ P log2 P of a distribution given as ln P (V,)."""
     possible = log_probs[log_probs > -np.inf].astype(np.float64)
     return 0.0 - float(np.exp(possible) @ possible) / math.log(2)
+
+
+@dataclass(frozen=True)
+class WordScore:
+    """The word ``line[start:end]``, at its ``position`` in the line from 1 on; last `<eos>`, the end, without extent.
+
+    ``surprisal_bits`` is the sum over its tokens; ``entropy_bits`` and ``rank`` are those of its first token, and
+    are about tokens. It is ``unknown`` if a token of it is.
+    """
+
+    position: int
+    word: str
+    surprisal_bits: float
+    entropy_bits: float
+    rank: int
+    unknown: bool
+    start: int
+    end: int
+
+    @property
+    def probability(self) -> float:
+        """P(word | past)."""
+        return math.exp2(-self.surprisal_bits)
+
+
+def word_scores(
+    text_model: TokenizedModel, line: str, reader: TokenReader | None = None
+) -> Iterator[WordScore]:
+    """Yield the score of every word of one line, what stands between blanks, and of its end.
+
+    The first is predicted from the end of a line, or from where ``reader`` is. A token belongs to the word that its
+    first character that is no blank stands in, so that the surprisals add up to the line's: a piece of subwords
+    that begins with a blank belongs to the word that it begins. A token that is a blank, as in a model of
+    characters or bytes, belongs to the word that it ends: those that begin a line to its first word, and those of a
+    line without words to its end.
+    """
+    words = [found.span() for found in re.finditer(r"\S+", line)]
+    starts = [start for start, _ in words]
+    eos = text_model.vocabulary.eos
+    index = 0
+
+    def word_of(token: TokenScore) -> int:
+        nonlocal index
+        if token.token == eos and token.start == token.end:
+            index = len(words)
+        else:
+            index = max(index, _first_word(line[token.start : token.end], token.start, starts))
+        return index
+
+    tokens = (reader or TokenReader(text_model)).read(line)
+    for k, group in groupby(tokens, key=word_of):
+        start, end = words[k] if k < len(words) else (len(line), len(line))
+        yield _summed(list(group), k + 1, line[start:end] or EOS, start, end)
+
+
+def _first_word(piece: str, start: int, starts: Sequence[int]) -> int:
+    """Return which word a piece of a line begins in; of blanks, 0."""
+    visible = piece.lstrip()
+    return bisect_right(starts, start + len(piece) - len(visible)) - 1 if visible else 0
+
+
+def _summed(tokens: Sequence[TokenScore], position: int, word: str, start: int, end: int) -> WordScore:
+    first = tokens[0]
+    bits = sum(token.surprisal_bits for token in tokens)
+    unknown = any(token.unknown for token in tokens)
+    return WordScore(position, word, bits, first.entropy_bits, first.rank, unknown, start, end)

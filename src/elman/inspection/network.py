@@ -1,16 +1,26 @@
-"""The layers of a recurrent language model once more, on the same weights, to be looked into."""
+"""The layers of a recurrent language model once more, on the same weights, to be looked into.
 
+The gradient of ln P(target) with respect to the hidden state that it is predicted from.
+
+What a model is, in a few numbers.
+"""
+
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import Array, to_numpy
 from elman.errors import ConfigError
+from elman.layers import output
+from elman.layers.adaptive import AdaptiveWeights
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture
-from elman.models.rnnlm import RecurrentLM
-from elman.models.stack import recurrent_layer
+from elman.models.parameters import adaptive_softmax_layer, recurrent_layer
+from elman.models.recurrent import RecurrentLM
+from elman.text_model import TextModel
 
 INSIDE = {"rnn": ("h",), "lstm": ("h", "c", "i", "f", "g", "o"), "gru": ("h", "r", "z", "n")}
 ROWS = 64  # one-hot gradients, V numbers each, held at once
@@ -88,3 +98,49 @@ def _norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the Euclidean norm of every row; in float64, so that squares of small numbers are not 0."""
     norms: NDArray[np.float64] = np.linalg.norm(rows.astype(np.float64), axis=1)
     return norms
+
+
+Gradient = tuple[float, NDArray[np.floating]]
+
+
+def target_gradient(model: RecurrentLM, network: Network, h: Array, target: int) -> Gradient:
+    """Return ln P(target | h) and its gradient (H,) for the top layer's h (H,); no gradient of a weight is made."""
+    weights = network.weights
+    if model.adaptive is not None:
+        layer = adaptive_softmax_layer(weights, model.adaptive, model.ranks)
+        return of_adaptive_softmax(h, target, layer.weights)
+    W = weights["embedding"].T if model.tie_weights else weights["output.W"]
+    return of_softmax(h, target, W, weights["output.b"])
+
+
+def of_softmax(h: Array, target: int, W: Array, b: Array) -> Gradient:
+    """ln P = (h·W + b)[target] - ln Σ exp(h·W + b), so ∂ln P/∂h = W·(one-hot - P)."""
+    log_probs = output.log_probs(h[None], W, b)[0]  # (V,)
+    return float(log_probs[target]), W[:, target] - W @ np.exp(log_probs)
+
+
+def of_adaptive_softmax(h: Array, target: int, weights: AdaptiveWeights) -> Gradient:
+    """ln P is that of the head's entry and, of a word in a tail cluster, that within the cluster, of h·P_k."""
+    places = weights.places(np.array([target]))
+    ln_prob, dh = of_softmax(h, int(places.in_head[0]), *weights.head)
+    cluster = int(places.clusters[0])
+    if cluster:
+        P, W, b = weights.tails[cluster - 1]
+        within = int(places.ranks[0]) - weights.cutoffs[cluster - 1]
+        ln_prob_within, dprojected = of_softmax(h @ P, within, W, b)
+        return ln_prob + ln_prob_within, dh + P @ dprojected
+    return ln_prob, dh
+
+
+def summary(name: str, text_model: TextModel) -> dict[str, Any]:
+    """Return the id, unit, cell, layers, hidden units, weights and words of a model; None for what it has not."""
+    model = text_model.model
+    found: dict[str, Any] = dict.fromkeys(("cell", "layers", "hidden", "parameters"))
+    if isinstance(model, RecurrentLM):
+        found = {
+            "cell": model.cell,
+            "layers": len(model.rnn_layers),
+            "hidden": model.hidden_size,
+            "parameters": sum(math.prod(weight.shape) for weight in model.weights.values()),
+        }
+    return {"id": name, "unit": text_model.unit, **found, "vocabulary": len(text_model.vocabulary)}

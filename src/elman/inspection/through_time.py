@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError
-from elman.inspection.coded_text import CodedText
-from elman.inspection.network import Network, recurrent
-from elman.inspection.target_gradient import target_gradient
-from elman.models.text_model import TextModel
+from elman.inspection.network import Network, recurrent, target_gradient
+from elman.inspection.text_properties import CodedText
+from elman.text_model import TextModel
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from elman.arrays import Array
 from elman.errors import ConfigError, TextError
-from elman.inspection.coded_text import CodedText
 from elman.inspection.network import INSIDE, Network, recurrent
-from elman.models.text_model import TextModel
+from elman.inspection.text_properties import CodedText
+from elman.text_model import TextModel
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import ConfigError, ShapeError
-from elman.inspection.properties import Span, property_of
+from elman.inspection.text_properties import Span, property_of
 from elman.inspection.trace import Trace, trace
-from elman.models.text_model import TextModel
+from elman.text_model import TextModel
 
 
 class UnitCorrelation(NamedTuple):
@@ -60,7 +60,7 @@ def correlated_units(
 ) -> list[UnitCorrelation]:
     """Return the units whose values after each token go with a property of the text the most, by falling |r|.
 
-    ``of`` is the name of a property (see `elman.inspection.properties`), or a span of characters, first to last,
+    ``of`` is the name of a property (see `elman.inspection.text_properties`), or a span of characters, first to last,
     for the units that tell its tokens from all others; ``what`` and ``layer`` are those of `Trace.values`. A
     correlation in one text is a hint: look whether it holds in another.
 

@@ -3,8 +3,8 @@
 from typing import Any, Protocol, runtime_checkable
 
 from elman.arrays import Array, asarray
-from elman.compiled import serves
 from elman.errors import ShapeError
+from elman.numba_jit import serves
 
 
 @runtime_checkable
@@ -62,9 +62,9 @@ def check_weights(owner: str, **expected: tuple[Array, tuple[int, ...]]) -> None
 
 
 def fused_loops(like: Array) -> Any:
-    """Return the module `elman.layers.fused` where it serves arrays like this one; None where it does not."""
+    """Return the module `elman.layers.kernels.numba` where it serves arrays like this one; None where it does not."""
     if not serves(like):
         return None
-    from elman.layers import fused
+    from elman.layers.kernels import numba as fused
 
     return fused

@@ -17,7 +17,7 @@ from elman.arrays import (
 )
 from elman.errors import ShapeError, VocabularyError
 from elman.layers.base import check_gradient, fused_loops
-from elman.layers.weight_dropout import WeightDropout
+from elman.layers.dropout import WeightDropout
 
 
 class TimeEmbedding:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import Array, as_ids, is_torch, time_major
-from elman.crew import Task
 from elman.errors import ConfigError
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.softmax import check_targets
+from elman.workers import Task
 
 FLATTENED = 0.75  # the power of the words' counts that they are drawn by: the rare ones a little more often
 ROUNDED_TO = 512  # words, to which the room for candidates is rounded up: blocks differ, arrays should not

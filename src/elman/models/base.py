@@ -1,10 +1,18 @@
-"""LanguageModel: the few calls that every model which can give P(next word | past) answers."""
+"""LanguageModel: the few calls that every model which can give P(next word | past) answers.
 
-from collections.abc import Sequence
+The check of ids at a model's boundary.
+
+The last few ids of each lane: all that a model with a fixed window remembers, as a value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from elman.errors import ShapeError, VocabularyError
 
 Ids = NDArray[np.integer[Any]]
 LogProbs = NDArray[np.floating[Any]]
@@ -71,3 +79,73 @@ def begin(model: LanguageModel, eos: int | None, lanes: int = 1) -> Any:
     """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
     state = model.start(lanes)
     return state if eos is None else model.feed(np.full((lanes, 1), eos), state)
+
+
+def checked_ids(ids: Ids | NDArray[Any], lanes: int, vocab_size: int) -> NDArray[np.int64]:
+    """Return ids (N, T) as int64, with N the state's lanes.
+
+    Raises ShapeError for another shape, VocabularyError for what is no integer in [0, vocab_size).
+    """
+    ids = np.asarray(ids)
+    if ids.ndim != 2 or len(ids) != lanes:
+        raise ShapeError(f"ids must be ({lanes}, T), as many lanes as the state has, got {ids.shape}")
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise VocabularyError(f"ids must be integers, got {ids.dtype}")
+    if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
+        outside = ids[(ids < 0) | (ids >= vocab_size)][0]
+        raise VocabularyError(f"ids must lie in [0, {vocab_size}), got {outside}; encode the text anew")
+    return ids.astype(np.int64)
+
+
+def checked_mask(counted: Mask, shape: tuple[int, ...]) -> Mask:
+    """Return ``counted`` as an array; raises ShapeError unless it is of truth values and has the shape of the ids."""
+    counted = np.asarray(counted)
+    if counted.shape != shape or counted.dtype != np.bool_:
+        raise ShapeError(
+            f"counted must be booleans {shape}, one for each id, got {counted.dtype} {counted.shape}"
+        )
+    return counted
+
+
+BEFORE_TEXT = -1
+
+
+@dataclass(frozen=True)
+class Past:
+    """The last k ids of each lane, the oldest first, -1 where the text had not begun.
+
+    Of an n-gram model of sentences they reach back to the sentence's beginning ``<s>``, whose id is V; before it is -1.
+    """
+
+    past: tuple[tuple[int, ...], ...]
+
+    @property
+    def lanes(self) -> int:
+        """The number N of lanes."""
+        return len(self.past)
+
+    def select(self, lanes: Sequence[int] | Ids) -> "Past":
+        """Return the state of these lanes, in this order."""
+        return Past(tuple(self.past[lane] for lane in lanes))
+
+    def join(self, *others: "Past") -> "Past":
+        """Return the lanes of this state followed by those of the others."""
+        return Past(sum((other.past for other in others), self.past))
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64]) -> "Past":
+        """Return the state whose last ids are these, (N, k)."""
+        return cls(tuple(map(tuple, ids.tolist())))
+
+    def array(self, length: int) -> NDArray[np.int64]:
+        """Return the ids as an array (N, k); ``length`` is k, which no lanes or no ids would not tell."""
+        return np.array(self.past, np.int64).reshape(self.lanes, length)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as named arrays: the input of `from_arrays`."""
+        return {"ids": np.array(self.past, np.int64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Past":
+        """Return the state that `to_arrays` described."""
+        return cls.of(arrays["ids"])

@@ -1,6 +1,9 @@
-"""The linear mixture of models, P(w | past) = Σ_k λ_k · P_k(w | past), and the EM that finds its weights."""
+"""The linear mixture of models, P(w | past) = Σ_k λ_k · P_k(w | past), and the EM that finds its weights.
 
-from collections.abc import Sequence
+Putting those members of a mixture that something serves into wrappers, each by itself.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ShapeError, TextError, VocabularyError
-from elman.models.base import Ids, LanguageModel, LogProbs, Mask
-from elman.models.ids import checked_mask
+from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_mask
 
 GAP = 1e-8  # nats a token between the likelihood that EM stops at and the highest there is
 STEPS = 1000
@@ -134,3 +136,27 @@ def fit_weights(log_probs: LogProbs, steps: int = STEPS) -> NDArray[np.float64]:
         weights *= gains
         weights /= weights.sum()  # 1 already, but for rounding
     return weights
+
+
+Wrap = Callable[[LanguageModel], LanguageModel]
+Fits = Callable[[LanguageModel], bool]
+
+
+def any_fits(model: LanguageModel, fits: Fits) -> bool:
+    """Tell whether a model fits or, of a mixture, one of its members."""
+    if isinstance(model, Mixture):
+        return any(any_fits(member, fits) for member in model.models)
+    return fits(model)
+
+
+def wrap_members(model: LanguageModel, wrap: Wrap, fits: Fits) -> LanguageModel:
+    """Return ``wrap(model)``; of a mixture, one with the same weights of which each member that fits is wrapped.
+
+    A mixture of which none does is handed to ``wrap`` itself, to be refused there.
+    """
+    if isinstance(model, Mixture) and any_fits(model, fits):
+        members = [
+            wrap_members(member, wrap, fits) if any_fits(member, fits) else member for member in model.models
+        ]
+        return Mixture(members, model.weights)
+    return wrap(model)

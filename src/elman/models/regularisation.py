@@ -8,9 +8,8 @@ from typing import Any, get_args
 import numpy as np
 
 from elman.errors import ConfigError
-from elman.layers.dropout import Span, TimeDropout
+from elman.layers.dropout import Span, TimeDropout, WeightDropout
 from elman.layers.penalty import TimeActivationPenalty, TimeTemporalPenalty
-from elman.layers.weight_dropout import WeightDropout
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import VocabularyError
-from elman.models.base import Ids, Mask
-from elman.models.ids import checked_ids, checked_mask
+from elman.models.base import Ids, Mask, checked_ids, checked_mask
 from elman.text.rooms import Place, World
 from elman.text.tokenizers import EOS
 

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from elman.arrays import Array, is_torch
-from elman.crew import Task, hands, run
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import TimeRecurrence
+from elman.workers import Task, hands, run
 
 SPANS_PER_HAND = 4  # few enough that a span's products stay large, many enough that no hand waits long
 

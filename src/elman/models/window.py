@@ -13,10 +13,8 @@ from elman.errors import ShapeError
 from elman.layers import TimeAffineSoftmaxWithLoss, TimeDropout
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.window import TimePaddedEmbedding
-from elman.models.base import Ids, LogProbs, Mask
-from elman.models.ids import checked_ids, checked_mask
-from elman.models.past import BEFORE_TEXT, Past
-from elman.models.weights import Weight, draw_weights
+from elman.models.base import BEFORE_TEXT, Ids, LogProbs, Mask, Past, checked_ids, checked_mask
+from elman.models.parameters import Weight, draw_weights
 
 
 class WindowLM(ABC):

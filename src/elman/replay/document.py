@@ -5,8 +5,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
+
+from elman.web import PREFIX, read_assets
 
 LEFT_OUT = ("/page/js/main.js",)  # what starts the page on a server
 ADDED = ("/page/js/source-replay.js",)  # what starts it on a recording
@@ -18,13 +19,14 @@ LANGUAGES = ("en", "ko")
 
 def make_page(recording: Mapping[str, Any]) -> str:
     """Return the page with a recording inside; the same recording makes the same page."""
-    html = _asset("/page/index.html")
-    strings = {name: json.loads(_asset(f"/page/strings/{name}.json")) for name in LANGUAGES}
-    styles = [_asset(path) for path in STYLE.findall(html)]
+    assets = {PREFIX + path: asset.body.decode("utf-8") for path, asset in read_assets().items()}
+    html = assets["/page/index.html"]
+    strings = {name: json.loads(assets[f"/page/strings/{name}.json"]) for name in LANGUAGES}
+    styles = [assets[path] for path in STYLE.findall(html)]
     paths = [path for path in SCRIPT.findall(html) if path not in LEFT_OUT]
-    scripts = [_asset(path) for path in (*paths, *ADDED)]
+    scripts = [assets[path] for path in (*paths, *ADDED)]
     html = SCRIPT.sub("", STYLE.sub("", html))
-    icon = base64.b64encode(_asset("/page/favicon.svg").encode()).decode("ascii")
+    icon = base64.b64encode(assets["/page/favicon.svg"].encode()).decode("ascii")
     html = ICON.sub(f'href="data:image/svg+xml;base64,{icon}"', html)
     policy = (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src data:; "
@@ -47,14 +49,6 @@ def data_element(name: str, data: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return f'<script type="application/json" id="{name}">{text}</script>\n'
-
-
-def _asset(path: str) -> str:
-    """Return a file of the page by the path at which a server has it."""
-    found = files("elman.serving") / "page"
-    for part in path.removeprefix("/page/").split("/"):
-        found = found / part
-    return found.read_text("utf-8")
 
 
 def _inline(code: str) -> str:

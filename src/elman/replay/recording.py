@@ -1,21 +1,119 @@
-"""What is recorded: a run's curve, and all that the page asks for about a few texts, of one model or two."""
+"""What is recorded: a run's curve, and all that the page asks for about a few texts, of one model or two.
 
+A run's metrics, thinned to what a screen can show.
+
+The texts that are recorded where none are given: sentences that the models know, and what a model writes.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elman import __version__
 from elman.errors import ConfigError, RunError
-from elman.inspection.summary import summary
-from elman.models.file import load
-from elman.models.rnnlm import RecurrentLM
-from elman.models.text_model import TextModel
-from elman.replay.curve import thinned
-from elman.replay.inside import Part, parts_of, record_inside
-from elman.replay.scored import record_scores, whole_ln_prob
-from elman.replay.texts import choose_pair, choose_texts, cut
-from elman.training.metrics import read_metrics
+from elman.formats.metrics_log import read_metrics
+from elman.generation import Sampler, generate
+from elman.inspection.network import summary
+from elman.models.recurrent import RecurrentLM
+from elman.replay.readings import Part, parts_of, record_inside, record_scores, whole_ln_prob
+from elman.text_model import TextModel, load
+
+POINTS = 1000  # lines of a kind
+CURVE_SAMPLES = 60
+SAMPLE_LENGTH = 1500  # characters
+
+
+def thinned(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a run's metrics with a bounded number of lines of each kind, evenly chosen from the first to the last."""
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(lines):
+        places.setdefault(line["kind"], []).append(place)
+    kept = {place for kind, of_kind in places.items() for place in _spread(of_kind, _most(kind))}
+    return [_short(line) for place, line in enumerate(lines) if place in kept]
+
+
+def _most(kind: str) -> int:
+    return CURVE_SAMPLES if kind == "sample" else POINTS
+
+
+def _spread(places: list[int], most: int) -> list[int]:
+    if len(places) <= most:
+        return places
+    return [places[k * (len(places) - 1) // (most - 1)] for k in range(most)]
+
+
+def _short(line: dict[str, Any]) -> dict[str, Any]:
+    if line["kind"] == "sample" and len(line["text"]) > SAMPLE_LENGTH:
+        return {**line, "text": line["text"][:SAMPLE_LENGTH] + " …"}
+    return {name: None if _is_endless(value) else value for name, value in line.items()}
+
+
+def _is_endless(value: Any) -> bool:
+    """Tell whether JSON, unlike the metrics, has no such number."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+SENTENCES = (
+    "Tom was watching TV in his room . Mary came into the room . Mary said hi to Tom .",
+    "tom was watching tv in his room . mary came into the room . mary said hi to tom .",
+    "톰 은 방 에서 TV 를 보고 있었다 . 메리 가 방 에 들어왔다 . 메리 는 톰 에게 인사했다 .",
+    "the keys to the cabinet are on the table",
+    "you say goodbye",
+)
+PAIRS = (
+    ("you say goodbye", "you say good die"),
+    ("the keys to the cabinet are on the table", "the keys to the cabinet is on the table"),
+    ("she said that she would come", "she said that would she come"),
+)
+TEXT_SAMPLES = 2
+TEMPERATURE = 0.8
+SWAPPED = 12  # tokens of a text, two neighbours of which are exchanged
+
+
+def choose_texts(text_model: TextModel, tokens: int, seed: int) -> list[str]:
+    """Return what the model writes, with a seed, and the first sentence of which it knows every token."""
+    texts = [write(text_model, tokens, seed + k) for k in range(TEXT_SAMPLES)]
+    texts += [sentence for sentence in SENTENCES if knows(text_model, sentence)][:1]
+    return list(dict.fromkeys(text for text in texts if text.strip()))
+
+
+def choose_pair(text_model: TextModel, text: str) -> tuple[str, str]:
+    """Return two sentences to compare: one and the same with two neighbours exchanged, where no example is known."""
+    for pair in PAIRS:
+        if all(knows(text_model, each) for each in pair):
+            return pair
+    pieces = text.splitlines()[0].split(" ")[:SWAPPED]
+    at = max(0, len(pieces) // 2 - 1)
+    other = [*pieces[:at], *reversed(pieces[at : at + 2]), *pieces[at + 2 :]]
+    return " ".join(pieces), " ".join(other)
+
+
+def knows(text_model: TextModel, text: str) -> bool:
+    """Tell whether the vocabulary has every token of a text."""
+    return text in text_model
+
+
+def write(text_model: TextModel, length: int, seed: int) -> str:
+    """Return so many tokens drawn from the beginning of a text on, blanks around them left out."""
+    unknown = text_model.vocabulary.unknown_id
+    sampler = Sampler(TEMPERATURE, exclude=() if unknown is None or unknown < 0 else (unknown,))
+    drawn = generate(
+        text_model.model, text_model.begin_sentence(), sampler, np.random.default_rng(seed), length
+    )
+    return text_model.tokenizer.join(text_model.vocabulary.decode(list(drawn))).strip()
+
+
+def cut(text_model: TextModel, text: str, tokens: int) -> str:
+    """Return the beginning of a text, of so many tokens of this model at most."""
+    from elman.text.offsets import token_offsets
+
+    offsets: Sequence[Sequence[int]] = token_offsets(text_model.tokenizer, text).tolist()
+    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
+
 
 TRACE_BYTES = 2_000_000  # of all hidden states and gates together
 FORMAT = 1

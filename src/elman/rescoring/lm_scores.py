@@ -1,19 +1,30 @@
-"""ln P of every candidate of many utterances; those of one utterance share the states of their common beginnings."""
+"""ln P of every candidate of many utterances; those of one utterance share the states of their common beginnings.
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+Reading on from utterance to utterance of a speaker: the past is the best candidate of each before.
+
+One language model, and the candidates of an n-best list as it reads them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import is_torch
 from elman.errors import VocabularyError
+from elman.evaluation.spelling import Case, case_of, in_case
 from elman.models.base import Ids, LanguageModel, begin
 from elman.models.mixture import Mixture
-from elman.models.text_model import TextModel
-from elman.threads import suited_threads
+from elman.rescoring.nbest import Utterance
+from elman.rescoring.tuning import Floats
+from elman.rescoring.unknown_words import LEXICON_FRACTION as SHARE
+from elman.rescoring.unknown_words import Lexicon, Recurring, Spelling
+from elman.text_model import TextModel
+from elman.workers import suited_threads
 
 BATCH = 512  # candidates read side by side, those of whole utterances
 
@@ -144,3 +155,98 @@ def _largest_weight(model: LanguageModel) -> int:
         return max(map(_largest_weight, model.models))
     weights = getattr(model, "params", [])
     return 0 if not weights or is_torch(weights[0]) else max(int(weight.size) for weight in weights)
+
+
+Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
+
+
+def read_on(
+    models: Sequence[tuple[TextModel, Sequence[Encoded]]], speakers: Sequence[Sequence[int]], choose: Choose
+) -> Work:
+    """Let models read every utterance after the best candidates of the same speaker before; return what was read.
+
+    ``speakers`` holds the places of each one's utterances in their order, the busiest speaker first.
+    ``choose(place, ln_probs)`` is given ln P (K,) of an utterance's candidates by each of the models, and tells which
+    of them is read on from. All speakers are read side by side.
+    """
+    work = Work()
+    states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
+    with ExitStack() as stack:
+        for model, _ in models:
+            stack.enter_context(threads_for(model.model))
+        for turn in range(max(map(len, speakers), default=0)):
+            places = [places[turn] for places in speakers if turn < len(places)]
+            found, ends = [], []
+            for (model, encoded), state in zip(models, states, strict=True):
+                lanes = state.select(range(len(places)))
+                scores, after = read_tree(
+                    model.model, [encoded[place] for place in places], lanes, work, keep=True
+                )
+                found.append(scores)
+                ends.append(after)
+            best = [
+                choose(place, ln_probs)
+                for place, ln_probs in zip(places, zip(*found, strict=True), strict=True)
+            ]
+            firsts = np.cumsum([0, *map(len, found[0][:-1])])
+            states = [after.select(firsts + best) for after in ends]
+    return work
+
+
+Unknown = Literal["spelled", "plain"]
+
+
+class Reader:
+    """The candidates in the case and the ids of a model, ``encoded``, and how probable their unknown words are.
+
+    ``case`` None is that of the model's vocabulary. An unknown word is one of the lexicon's, with a probability of
+    `lexicon.SHARE`, or else any string.
+
+    Raises:
+        VocabularyError: the model knows no end of a line.
+    """
+
+    def __init__(
+        self,
+        text_model: TextModel,
+        utterances: Sequence[Utterance],
+        case: Case | None,
+        unknown: Unknown,
+        lexicon: Lexicon | None = None,
+    ) -> None:
+        self.text_model = text_model
+        self.case = found = case or case_of(text_model.vocabulary)
+        texts = [[in_case(c.text, found) for c in u.candidates] for u in utterances]
+        self.encoded: list[Encoded] = [encode(text_model, each) for each in texts]
+        spells = unknown == "spelled" and text_model.unit == "word"
+        spells = spells and text_model.vocabulary.unk_id is not None
+        self._unknown = [[self._unknown_words(t) if spells else [] for t in each] for each in texts]
+        words = {w for each in self._unknown for text in each for w in text}
+        self._nlls = Spelling(text_model.vocabulary).nll_nats(words) if words else {}
+        if words and lexicon is not None:
+            known = lexicon.unknown_to(text_model.vocabulary, found)
+            self._nlls = {w: _nll_of_either(nll, known.get(w, 0.0)) for w, nll in self._nlls.items()}
+
+    def _unknown_words(self, text: str) -> list[str]:
+        vocabulary = self.text_model.vocabulary
+        return [w for w in self.text_model.tokenizer.tokens(text) if w not in vocabulary]
+
+    def spelled(self, place: int, before: Recurring | None = None) -> Floats:
+        """Return ln P (K,) of the unknown words of an utterance's candidates, among all unknown words.
+
+        ``before`` knows the unknown words that the speaker said before.
+        """
+        seen = before or Recurring(0.0)
+        return np.array(
+            [sum(seen.ln_prob(w, self._nlls[w]) for w in words) for words in self._unknown[place]], np.float64
+        )
+
+    def unknown_words(self, place: int, candidate: int) -> Sequence[str]:
+        """Return the unknown words of a candidate, where their spelling counts."""
+        return self._unknown[place][candidate]
+
+
+def _nll_of_either(spelling_nll: float, prob: float) -> float:
+    """Return -ln P of a word whose spelling has ``spelling_nll`` nats, and which has ``prob`` in the lexicon."""
+    spelled = math.log1p(-SHARE) - spelling_nll
+    return -(np.logaddexp(spelled, math.log(SHARE * prob)) if prob else spelled)

@@ -1,4 +1,7 @@
-"""Language models put to work on an n-best list: ln P of its candidates, once, as a table of numbers."""
+"""Language models put to work on an n-best list: ln P of its candidates, once, as a table of numbers.
+
+Who speaks, by an utterance's name; and halves of a list that share no speaker.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +10,51 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.models.text_model import TextModel
-from elman.rescoring.carrying import read_on
-from elman.rescoring.casing import Case
-from elman.rescoring.lexicon import Lexicon
-from elman.rescoring.lm_scores import Work, lm_scores
+from elman.evaluation.spelling import Case
+from elman.rescoring.lm_scores import Reader, Unknown, Work, lm_scores, read_on
 from elman.rescoring.nbest import Utterance
-from elman.rescoring.reader import Reader, Unknown
-from elman.rescoring.recurring import Recurring
-from elman.rescoring.speakers import SEPARATOR, in_order, speaker_of
-from elman.rescoring.weights import IMPOSSIBLE, Floats, Table, Weights
+from elman.rescoring.tuning import IMPOSSIBLE, Floats, Table, Weights
+from elman.rescoring.unknown_words import Lexicon, Recurring
+from elman.text_model import TextModel
+
+SEPARATOR = "-"
+
+
+def speaker_of(utterance: str, separator: str = SEPARATOR) -> str:
+    """Return the part of an utterance's name before the first separator: all of it, where there is none."""
+    return utterance.split(separator, 1)[0] if separator else utterance
+
+
+def in_order(names: Sequence[str], separator: str = SEPARATOR) -> list[list[int]]:
+    """Return the places of each speaker's utterances, in the order of their names; the busiest speaker first."""
+    speakers: dict[str, list[int]] = {}
+    for place in sorted(range(len(names)), key=names.__getitem__):
+        speakers.setdefault(speaker_of(names[place], separator), []).append(place)
+    return sorted(speakers.values(), key=len, reverse=True)
+
+
+def first_half(names: Sequence[str], separator: str = SEPARATOR) -> NDArray[np.bool_]:
+    """Tell of every utterance (U,) whether it is in the first half.
+
+    Speakers, in the order of appearance, are in the first half until it has half of the utterances. One speaker's
+    utterances are cut in the middle.
+    """
+    speakers = [speaker_of(name, separator) for name in names]
+    if len(set(speakers)) == 1:
+        return np.arange(len(names)) < len(names) // 2
+    counts = dict.fromkeys(speakers, 0)
+    for speaker in speakers:
+        counts[speaker] += 1
+    chosen: set[str] = set()
+    taken = 0
+    for speaker, count in counts.items():
+        if abs(2 * (taken + count) - len(names)) <= abs(2 * taken - len(names)):
+            chosen.add(speaker)
+            taken += count
+        else:
+            break
+    chosen = chosen or {speakers[0]}
+    return np.array([speaker in chosen for speaker in speakers])
 
 
 @dataclass

@@ -12,16 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from elman.serving import about, inside, scoring, tokens
+from elman.serving import routes_about, routes_inside, routes_scoring, routes_tokens
 from elman.serving.bodies import json_answer
-from elman.serving.completions import completions
-from elman.serving.guards import HEADERS, Counting, Guards
-from elman.serving.limits import Limits
-from elman.serving.pages import page_routes, read_assets
-from elman.serving.problems import FAILED, RequestRefused
-from elman.serving.served import Models
-from elman.serving.server import Server
-from elman.serving.waiting import ClientGone
+from elman.serving.middleware import HEADERS, Counting, Guards
+from elman.serving.routes_completions import completions
+from elman.serving.routes_page import page_routes
+from elman.serving.schemas import FAILED, RequestRefused
+from elman.serving.state import Limits, Models, Server
+from elman.serving.streams import ClientGone
+from elman.web import read_assets
 
 log = logging.getLogger(__name__)
 
@@ -52,24 +51,24 @@ def make_app(
     app = Starlette(
         routes=[
             *page_routes(read_assets()),
-            Route("/v1/models", about.models),
-            Route("/v1/models/{name}", about.model),
+            Route("/v1/models", routes_about.models),
+            Route("/v1/models/{name}", routes_about.model),
             Route("/v1/completions", completions, methods=["POST"]),
-            Route("/score", scoring.score, methods=["POST"]),
-            Route("/next", scoring.next_tokens, methods=["POST"]),
-            Route("/rescore", scoring.rescore, methods=["POST"]),
-            Route("/tokenize", tokens.tokenize, methods=["POST"]),
-            Route("/detokenize", tokens.detokenize, methods=["POST"]),
-            Route("/tokenizer_info", tokens.tokenizer_info),
-            Route("/inside/models", inside.inside_models),
-            Route("/inside", inside.inside, methods=["POST"]),
-            Route("/units", inside.units, methods=["POST"]),
-            Route("/through-time", inside.time_back, methods=["POST"]),
-            Route("/runs", about.runs),
-            Route("/runs/{name}/metrics", about.run_metrics),
-            Route("/health", about.health),
-            Route("/metrics", about.metrics),
-            Route("/openapi.json", about.openapi),
+            Route("/score", routes_scoring.score, methods=["POST"]),
+            Route("/next", routes_scoring.next_tokens, methods=["POST"]),
+            Route("/rescore", routes_scoring.rescore, methods=["POST"]),
+            Route("/tokenize", routes_tokens.tokenize, methods=["POST"]),
+            Route("/detokenize", routes_tokens.detokenize, methods=["POST"]),
+            Route("/tokenizer_info", routes_tokens.tokenizer_info),
+            Route("/inside/models", routes_inside.inside_models),
+            Route("/inside", routes_inside.inside, methods=["POST"]),
+            Route("/units", routes_inside.units, methods=["POST"]),
+            Route("/through-time", routes_inside.time_back, methods=["POST"]),
+            Route("/runs", routes_about.runs),
+            Route("/runs/{name}/metrics", routes_about.run_metrics),
+            Route("/health", routes_about.health),
+            Route("/metrics", routes_about.metrics),
+            Route("/openapi.json", routes_about.openapi),
         ],
         middleware=[
             Middleware(Counting, metrics=server.metrics),

@@ -7,9 +7,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from elman.serving.problems import RequestRefused
-from elman.serving.requests import parsed
-from elman.serving.server import server_of
+from elman.serving.schemas import RequestRefused, parsed
+from elman.serving.state import server_of
 
 R = TypeVar("R", bound=msgspec.Struct)
 

@@ -1,12 +1,140 @@
-"""A completion as an engine makes it: the tokens of an echoed prompt are scored, then others are drawn."""
+"""A completion as an engine makes it: the tokens of an echoed prompt are scored, then others are drawn.
 
-from collections.abc import Callable, Sequence
+How the tokens of a completion are chosen: biases and penalties, then temperature, top-k and top-p.
 
+Stop strings: where a text that comes in pieces ends.
+
+What a completion is made of: pieces of text, and tokens with their probabilities.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from elman.evaluation.surprisal import most_probable
+from elman.generation import Sampler
 from elman.models.base import LogProbs
-from elman.serving.choosing import Chooser
-from elman.serving.pieces import Finish, Piece, Token, told
 from elman.serving.prompts import Prompt, Writer
-from elman.serving.stops import Stops
+
+
+@dataclass
+class Chooser:
+    """Draws tokens with its own generator of random numbers.
+
+    ``bias`` is added to the ln P of its ids. Of a token that this completion has c times already (the prompt does
+    not count), ``presence`` + c·``frequency`` is taken away.
+    """
+
+    sampler: Sampler
+    rng: np.random.Generator
+    bias: Mapping[int, float] = field(default_factory=dict)
+    presence: float = 0.0
+    frequency: float = 0.0
+    counts: Counter[int] = field(default_factory=Counter)
+
+    def choose(self, log_probs: LogProbs) -> int:
+        """Return an id, given ln P (V,)."""
+        found = self.sampler.draw(self._adjusted(log_probs), self.rng)
+        self.counts[found] += 1
+        return found
+
+    def _adjusted(self, log_probs: LogProbs) -> LogProbs:
+        penalised = bool((self.presence or self.frequency) and self.counts)
+        if not (self.bias or penalised):
+            return log_probs
+        scores = log_probs.astype(np.float64)
+        if self.bias:
+            scores[list(self.bias)] += list(self.bias.values())
+        if penalised:
+            counts = np.array(list(self.counts.values()))
+            scores[list(self.counts)] -= self.presence + self.frequency * counts
+        return scores
+
+
+class Stops:
+    """Hands on a text up to the first stop string, and holds back what may be the beginning of one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, text: str) -> str:
+        """Return what is certain of the text by now; ``stopped`` tells that a stop string came."""
+        whole = self._held + text
+        places = [(place, stop) for stop in self._stops if (place := whole.find(stop)) >= 0]
+        if places:
+            self.stopped, self._held = True, ""
+            return whole[: min(places)[0]]
+        held = max((_overlap(whole, stop) for stop in self._stops), default=0)
+        self._held = whole[len(whole) - held :]
+        return whole[: len(whole) - held]
+
+    def finish(self) -> str:
+        """Return what is held back, since no more text comes."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of a text that a stop string begins with."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
+
+
+IMPOSSIBLE = -9999.0  # for ln 0, which JSON cannot hold
+Finish = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token: its name, ln P, the most probable ones in its place with theirs, and where it begins in the text.
+
+    Where nothing predicts it there is no ln P; where no others are asked for there are none.
+    """
+
+    name: str
+    logprob: float | None
+    top: dict[str, float] | None
+    offset: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is added to a choice: text, the tokens that begin in it, and at the end why it ends."""
+
+    index: int
+    text: str
+    tokens: Sequence[Token] = ()
+    finish: Finish | None = None
+
+
+def told(log_probs: LogProbs, id_: int, writer: Writer, offset: int, top: int) -> Token:
+    """Return the token that ``writer`` is to write next, among the ``top`` most probable ones and itself."""
+    name, logprob = writer.name(id_), _finite(log_probs[id_])
+    if not top:
+        return Token(name, logprob, None, offset)
+    others: dict[str, float] = {}
+    for other in [*most_probable(log_probs, top).tolist(), id_]:
+        others.setdefault(writer.name(other), _finite(log_probs[other]))
+    return Token(name, logprob, others, offset)
+
+
+def _finite(logprob: Any) -> float:
+    return max(float(logprob), IMPOSSIBLE)
+
+
+def as_logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
+    """Return tokens as the ``logprobs`` of a choice."""
+    return {
+        "tokens": [token.name for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [token.top for token in tokens],
+        "text_offset": [token.offset for token in tokens],
+    }
 
 
 class Echo:

@@ -6,7 +6,14 @@ Prompts of which nothing but the state is wanted are read in pieces between the 
 no text, however long, keeps another waiting for long.
 
 What a text's numbers are does not depend on the others: a prompt is cut into pieces by its own length alone and
-read by itself, and all steps are of the same shape (see `elman.serving.width`).
+read by itself, and all steps are of the same shape (see `elman.serving.engine`).
+
+How many lanes take a step together, such that no lane's numbers depend on the others, to the last bit.
+
+A matrix product of 8 rows may round otherwise than one of 1 or of 12, and a row at one place of a block of rows
+otherwise than at another: BLAS libraries choose their loops by the shape. A row does not depend on what stands in
+the other rows. So all steps are of the same number of lanes, and that number is one with which, on this machine
+and with this model, a lane's place does not matter. One lane alone always will do.
 """
 
 import threading
@@ -16,12 +23,30 @@ from typing import Any
 
 import numpy as np
 
-from elman.models.base import begin
-from elman.models.text_model import TextModel
-from elman.serving.jobs import Job
-from elman.serving.lanes import Bank, Lane
-from elman.serving.width import exact_width
-from elman.threads import suited_threads
+from elman.models.base import LanguageModel, begin
+from elman.serving.sequences import Bank, Job, Lane
+from elman.text_model import TextModel
+from elman.workers import suited_threads
+
+WIDTHS = (8, 4, 2)
+STEPS = 6
+
+
+def exact_width(model: LanguageModel, start: Any) -> int:
+    """Return the largest of `WIDTHS` with which a lane's place does not matter, or 1; ``start`` has one lane."""
+    return next((width for width in WIDTHS if place_is_of_no_matter(model, start, width)), 1)
+
+
+def place_is_of_no_matter(model: LanguageModel, start: Any, width: int) -> bool:
+    """Tell whether so many lanes with the same text have the same probabilities, bit by bit."""
+    state = start.select([0] * width)
+    for id_ in np.random.default_rng(0).integers(0, model.vocab_size, STEPS):
+        state = model.feed(np.full((width, 1), id_), state)
+        log_probs = model.next_log_probs(state)
+        if any(row.tobytes() != log_probs[0].tobytes() for row in log_probs[1:]):
+            return False
+    return True
+
 
 PIECE = 64  # tokens of a prompt read at once
 READ_AHEAD = 128  # tokens of prompts read between two steps

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from elman.models.text_model import TextModel
-from elman.serving.problems import RequestRefused
+from elman.serving.schemas import RequestRefused
 from elman.text.offsets import token_offsets
-from elman.text.subword import SubwordTokenizer
-from elman.text.tokenizers import EOS
+from elman.text.tokenizers import EOS, SubwordTokenizer
+from elman.text_model import TextModel
 
 LAST = 16  # tokens after which a text goes on in the same way whatever stood before them
 

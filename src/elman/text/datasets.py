@@ -1,4 +1,7 @@
-"""Corpora by name, file or folder: found on this machine, made, or fetched."""
+"""Corpora by name, file or folder: found on this machine, made, or fetched.
+
+One file from the network: whole and verified, or not there.
+"""
 
 import hashlib
 import os
@@ -6,10 +9,55 @@ from pathlib import Path
 from typing import IO
 
 from elman.errors import DatasetError, TextError
-from elman.text import builtin
-from elman.text.download import download
+from elman.files import cache_folder, reason, writing
+from elman.text import registry
 from elman.text.registry import Dataset, datasets, is_named, like, named
-from elman.text.storage import cache_folder, writing
+
+TIMEOUT = 30.0  # seconds without a byte
+
+
+def download(url: str, path: Path, sha256: str, progress: bool = False) -> None:
+    """Fetch a file and check it before it takes its name; ``progress`` draws a bar on stderr.
+
+    Raises DatasetError where the transfer fails or breaks off, the checksum differs, or the folder cannot be
+    written; nothing is left behind then.
+    """
+    import pooch
+    import requests
+    from tqdm import tqdm
+
+    pooch.get_logger().setLevel("WARNING")  # it announces each download on stderr
+    try:
+        # The total, set once it is known, must not be 0: a bar is as true as its total, and pooch asks.
+        with tqdm(total=1, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
+            fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
+            pooch.retrieve(url, f"sha256:{sha256}", fname=path.name, path=path.parent, downloader=fetch)
+    except requests.RequestException as error:
+        raise DatasetError(f"{url} cannot be fetched: {_cause(error)}; {_advice(path)}") from error
+    except ValueError as error:
+        message = f"what came from {url} does not have the checksum sha256:{sha256}; {_advice(path)}"
+        raise DatasetError(message) from error
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be written: {reason(error)}; free space or set ELMAN_CACHE"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server says {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT:.0f} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the transfer broke off"
+    return "no connection"
+
+
+def _advice(path: Path) -> str:
+    return f"try again, or put {path.name} into {path.parent} yourself"
+
 
 __all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
 
@@ -86,7 +134,7 @@ def _texts_in(folder: Path) -> list[Path]:
 
 def _places(chosen: Dataset, split: str) -> list[Path]:
     if chosen.built_in:
-        return [builtin.path_of(chosen.name, split)]
+        return [registry.path_of(chosen.name, split)]
     given = os.environ.get("ELMAN_DATA")
     folders = [Path(given).expanduser()] if given else []
     return [folder / chosen.name / chosen.files[split] for folder in (*folders, cache_folder())]
@@ -102,7 +150,7 @@ def _obtain(chosen: Dataset, split: str, progress: bool, mirror: str | None) -> 
     if found := _find(chosen, split):
         return found
     if chosen.built_in:
-        return builtin.make(chosen.name, split)
+        return registry.make(chosen.name, split)
     path = _places(chosen, split)[-1]
     base = mirror or os.environ.get("ELMAN_MIRROR")
     url = f"{base.rstrip('/')}/{chosen.name}/{path.name}" if base else chosen.urls[split]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import TextError
-from elman.text.id_cache import Stamp, stamps_of
-from elman.text.storage import writing
+from elman.files import writing
+from elman.text.corpus import Stamp, stamps_of
 from elman.text.stream import Piece, read_pieces
 from elman.text.tokenizers import EOS, Tokenizer
 from elman.text.vocabulary import code_points

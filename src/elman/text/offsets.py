@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.text.reading import BOM, starts_afresh
-from elman.text.subword import SubwordTokenizer
-from elman.text.tokenizers import Tokenizer
+from elman.text.tokenizers import SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import code_points
 
 Change = tuple[int, int, str]  # the characters from the first place to before the second become this

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from elman.errors import ConfigError, TextError
-from elman.text.storage import reason
+from elman.files import reason
 
 CHUNK = 1 << 20  # bytes
 BOM = "\ufeff"

@@ -1,5 +1,9 @@
-"""Files as a stream of token pieces, and what is counted along the way."""
+"""Files as a stream of token pieces, and what is counted along the way.
 
+How many words a text has, whatever its tokens: what stands between blanks.
+"""
+
+import codecs
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +17,26 @@ from numpy.typing import NDArray
 from elman.text.reading import decode, read_bytes
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
-from elman.text.words import WordCount
+
+
+class WordCount:
+    """Counts the words of a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self.words = 0
+        self._within = False  # a word that the next piece may go on with
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, text: str) -> None:
+        """Count the words of one more piece."""
+        if text:
+            self.words += len(text.split()) - (self._within and not text[0].isspace())
+            self._within = not text[-1].isspace()
+
+    def add_bytes(self, raw: bytes) -> None:
+        """Count the words of one more piece, as UTF-8."""
+        self.add(self._utf8.decode(raw))
+
 
 Ids = NDArray[np.integer[Any]]
 CHARACTERS = ("char", "byte", "characters of lines")  # levels whose tokens are the characters of a block

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError
-from elman.text.pages import let_go
+from elman.files import let_go
 
 KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are let go
 Wrap = Literal["circle", "restart"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from elman.models.weights import GATES
+from elman.models.parameters import GATES
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora
 

@@ -6,21 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from elman.errors import DatasetError, TextError
-from elman.evaluation.optimum import LOWEST, rooms_optimum
 from elman.evaluation.perplexity import evaluate
-from elman.models.kneser_ney import kneser_ney
-from elman.models.ngram import NgramModel
+from elman.evaluation.rooms import LOWEST, rooms_optimum
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import kneser_ney
 from elman.text import datasets
-from elman.text.builtin import LANGUAGES
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text.held_out import Cut, hold_out
+from elman.text.registry import LANGUAGES
 from elman.text.stream import Span
-from elman.text.subword import LineCharacters
-from elman.text.tokenizers import Tokenizer, WordTokenizer
+from elman.text.tokenizers import LineCharacters, Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.training.config import AUTO, Config
+from elman.training.model_options import learns_tokenizer, tokenizer_for
 from elman.training.overlap import is_blank, overlap
-from elman.training.tokenizer import learns_tokenizer, tokenizer_for
 
 Progress = Callable[[int, int], None]
 NO_VALIDATION = "none"

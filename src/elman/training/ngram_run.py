@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from elman.evaluation.perplexity import evaluate
-from elman.models.file import MODEL_NAME, save_model
-from elman.models.kneser_ney import kneser_ney
-from elman.models.ngram import NgramModel
-from elman.models.ngram_smoothing import Smoothing, witten_bell
-from elman.models.text_model import TextModel
+from elman.formats.metrics_log import Metrics
+from elman.formats.model_file import MODEL_NAME, save_model
+from elman.models.ngram.model import NgramModel
+from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
+from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, check_valid, lasting, load_corpora
-from elman.training.metrics import Metrics
 from elman.training.origin import origin_of
 from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, beginning
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from elman.arrays import Array, Buffers, is_torch, namespace, zeros
-from elman.compiled import serves
-from elman.crew import shares, side_by_side
 from elman.errors import ConfigError
+from elman.numba_jit import serves
+from elman.workers import shares, side_by_side
 
 Rows = Sequence[Array | None] | None
 PIECE = 1 << 16  # numbers at a time, few enough that what the passes share stays in the cache
@@ -141,7 +141,7 @@ class Optimizer(ABC):
 
     def _shrinking(self, share: np.float32, *given: Any) -> None:
         """Run the compiled loop, piece by piece, each shrunk while it is in the cache anyway."""
-        from elman.training.fused_updates import shrink
+        from elman.training.update_kernels import shrink
 
         arrays, numbers = given[: 2 + len(self.slots)], given[2 + len(self.slots) :]
         for k in range(0, len(arrays[0]), PIECE):
@@ -154,7 +154,7 @@ class Optimizer(ABC):
         """The compiled loop of this optimizer; None for one that is written elsewhere."""
         if type(self) not in OPTIMIZERS.values():
             return None
-        from elman.training import fused_updates
+        from elman.training import update_kernels as fused_updates
 
         return getattr(fused_updates, type(self).__name__.lower())
 
@@ -188,7 +188,7 @@ class Optimizer(ABC):
     def _shrink(self, p: Array, share: float | Array) -> None:
         """p ← p - share·p."""
         if serves(p) and p.flags.c_contiguous:
-            from elman.training.fused_updates import shrink
+            from elman.training.update_kernels import shrink
 
             shrink(p.reshape(-1), np.float32(share))
             return

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import DatasetError, TextError
-from elman.models.text_model import TextModel
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
+from elman.text_model import TextModel
 from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, RunCorpora, load_corpora
 from elman.training.run_folder import CONFIG_NAME, read_stored

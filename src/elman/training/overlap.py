@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.files import let_go
 from elman.text.corpus import Corpus
-from elman.text.pages import let_go
 
 # tokens of a line that says more than a name or a "yes"
 LEAST = {"word": 5, "subword": 8, "char": 20, "byte": 20}

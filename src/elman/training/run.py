@@ -12,46 +12,49 @@ import numpy as np
 
 from elman.backend import Backend
 from elman.errors import ConfigError, RunError, TextError
+from elman.formats.metrics_log import Metrics
+from elman.formats.model_file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
 from elman.generation import Sampler, generate
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
-from elman.models.file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
-from elman.models.text_model import TextModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
+from elman.text_model import TextModel
 from elman.training.averaging import averaging_of
 from elman.training.batches import Lanes
 from elman.training.budget import Task
-from elman.training.checkpoint import (
-    load_checkpoint,
-    restore,
-    save_checkpoint,
-    weights_are_finite,
-)
-from elman.training.choosing import Choice, choose
+from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
 from elman.training.corpora import Progress as EncodingProgress
 from elman.training.corpora import RunCorpora, check_valid, lasting, load_corpora
-from elman.training.metrics import Metrics, epochs_of
-from elman.training.new_model import Network, new_model
+from elman.training.model_options import Network, new_model, regularisation_of
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.origin import origin_of
-from elman.training.overfitting import OverfittingWatch
-from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, SampleDrawn
-from elman.training.regularisers import regularisation_of
+from elman.training.progress import (
+    BlockDone,
+    EpochDone,
+    Event,
+    IntervalDone,
+    OverfittingWatch,
+    SampleDrawn,
+    SampleTimer,
+    epochs_of,
+)
 from elman.training.run_folder import (
     CONFIG_NAME,
     METRICS_NAME,
     beginning,
     changed,
     check_same,
+    load_checkpoint,
     read_stored,
+    restore,
+    save_checkpoint,
     tidy,
+    weights_are_finite,
     write_stored,
 )
-from elman.training.sampling import SampleTimer
 from elman.training.schedules import SCHEDULES
-from elman.training.speed import seconds_per_token
 from elman.training.trainer import RnnlmTrainer
 
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint, from which on an epoch's end makes another

@@ -13,14 +13,14 @@ from elman.arrays import is_torch
 from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
-from elman.threads import suited_threads
+from elman.plots import plot_perplexities
 from elman.training.averaging import Averaging
 from elman.training.batches import Lanes, Wrap
-from elman.training.clipping import global_norm, merge_shared, norm_scale
-from elman.training.cuda_graph import GraphStep, graph_step
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.schedules import Constant, Schedule
+from elman.training.step import GraphStep, global_norm, graph_step, merge_shared, norm_scale
+from elman.workers import suited_threads
 
 TOKENS_PER_VALIDATION_LANE = 5_000  # enough that a lane's fresh start does not show
 PROBE = 50  # one part in so many of the validation text tells how long the whole will take
@@ -313,8 +313,6 @@ class RnnlmTrainer:
 
     def plot(self, path: str | None = None) -> Any:
         """Draw ``ppl_list`` with matplotlib and return the figure; save it where a path is given."""
-        from elman.plots import plot_perplexities
-
         return plot_perplexities(self.ppl_list, path)
 
 

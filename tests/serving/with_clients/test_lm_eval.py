@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from elman.models.file import save_model
-from tiny import STORY, text_model
+from elman.formats.model_file import save_model
+from support.tiny import STORY, text_model
 
 lm_eval = pytest.importorskip("lm_eval", reason='needs lm-evaluation-harness: pip install "lm-eval[api]"')
 pytestmark = pytest.mark.filterwarnings("ignore")  # its own, and those of the libraries below it

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from elman.training.metrics import Metrics
+from elman.formats.metrics_log import Metrics
 
 pytest.importorskip("schemathesis", reason='needs schemathesis: pip install "schemathesis>=4"')
 

@@ -1,9 +1,19 @@
-"""What may be said in the rooms world: sentence templates with weights, filled with names."""
+"""The grammar of the rooms world: sentence templates, next-token probabilities, distances.
 
+What may be said in the rooms world: sentence templates with weights, filled with names.
+
+The probability of each next token of a sentence drawn from a weighted set.
+
+How many distracting sentences stand between an entry and the question.
+"""
+
+import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
+from elman.errors import ConfigError
 from elman.text.tokenizers import EOS
 
 Sentence = tuple[str, ...]
@@ -74,3 +84,76 @@ def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
 
 def _blanks(template: str) -> int:
     return ("{x}" in template) + ("{y}" in template)
+
+
+class Trie:
+    """P(token | sentence so far) = weight of the sentences that go on so / weight of those that begin so.
+
+    The sentences must be prefix-free: none is the beginning of another.
+    """
+
+    def __init__(self, weighted: Iterable[tuple[Sentence, float]]) -> None:
+        below: dict[Sentence, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        for sentence, weight in weighted:
+            for end, token in enumerate(sentence):
+                below[sentence[:end]][token] += weight
+        self._next = {prefix: _shares(tokens) for prefix, tokens in below.items()}
+
+    def next_tokens(self, prefix: Sentence) -> Mapping[str, float]:
+        """Return the probability of each token that may follow; empty after a whole sentence."""
+        return self._next.get(prefix, {})
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {token: weight / total for token, weight in weights.items()}
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """After each sentence, another follows with the same probability mean / (1 + mean)."""
+
+    mean: float
+
+    def stop_probability(self, said: int) -> float:
+        """Return P(no further distracting sentence | this many are said)."""
+        return 1 / (1 + self.mean)
+
+    @property
+    def entropy(self) -> float:
+        """The entropy of the number, in nats."""
+        return math.log1p(self.mean) + (self.mean * math.log1p(1 / self.mean) if self.mean else 0.0)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Any number from least to most, each as probable as the others."""
+
+    least: int
+    most: int
+
+    def stop_probability(self, said: int) -> float:
+        """Return P(no further distracting sentence | this many are said)."""
+        return 0.0 if said < self.least else 1 / (self.most - said + 1)
+
+    @property
+    def mean(self) -> float:
+        """The expected number."""
+        return (self.least + self.most) / 2
+
+    @property
+    def entropy(self) -> float:
+        """The entropy of the number, in nats."""
+        return math.log(self.most - self.least + 1)
+
+
+def length_of(distractors: float | tuple[int, int]) -> Geometric | Uniform:
+    """Return the distribution meant by a mean, or by the pair (least, most); raises ConfigError."""
+    if isinstance(distractors, tuple):
+        least, most = distractors
+        if not 0 <= least <= most:
+            raise ConfigError(f"distractors must be (least, most) with 0 <= least <= most, got {distractors}")
+        return Uniform(least, most)
+    if not 0 <= distractors < math.inf:
+        raise ConfigError(f"distractors must be a mean of 0 or more, or a pair, got {distractors}")
+    return Geometric(distractors)

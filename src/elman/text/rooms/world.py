@@ -1,18 +1,22 @@
-"""An endless little world whose next word is often decided by a word far back, and always known exactly."""
+"""An endless little world whose next word is often decided by a word far back, and always known exactly.
+
+Training, validation and test text of the rooms world, the same on every machine.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError
+from elman.files import atomic_write
 from elman.text.rooms.english import ENGLISH
-from elman.text.rooms.grammar import Sentence, Weighted
+from elman.text.rooms.grammar import Sentence, Trie, Weighted, length_of
 from elman.text.rooms.korean import KOREAN
-from elman.text.rooms.length import length_of
-from elman.text.rooms.trie import Trie
 from elman.text.tokenizers import EOS
 
 _GRAMMARS = {"en": ENGLISH, "ko": KOREAN}
@@ -194,3 +198,23 @@ def _entropy(weighted: Weighted) -> float:
 
 def _mean_length(weighted: Weighted) -> float:
     return math.fsum(weight * len(sentence) for sentence, weight in weighted)
+
+
+VERSION = 2  # goes up whenever any split's text changes
+
+_SPLITS = {"train": 400_000, "valid": 20_000, "test": 20_000}  # tokens, to the end of the last line
+
+
+def write_split(
+    path: Path, split: Literal["train", "valid", "test"], language: Literal["en", "ko"] = "en"
+) -> None:
+    """Write one split as UTF-8 text with a line feed after each line.
+
+    Raises ConfigError for an unknown split or language.
+    """
+    if split not in _SPLITS:
+        raise ConfigError(f"rooms has no split {split!r}; choose one of: {', '.join(_SPLITS)}")
+    seed = [VERSION, list(_SPLITS).index(split)]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    with atomic_write(path) as file:
+        file.write(World(language).text(_SPLITS[split], rng).encode())

@@ -1,0 +1,61 @@
+"""metrics.jsonl: what happened while a run trained, a JSON object a line."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from elman.errors import RunError
+
+
+class Metrics:
+    """Appends lines to a run's metrics file; a resumed run first cuts off what came after its checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append one line.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"kind": kind, **values}, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    @property
+    def size(self) -> int:
+        """The file's length in bytes; 0 where there is none yet."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Forget everything after the first ``size`` bytes."""
+        if self.size > size:
+            os.truncate(self.path, size)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics; a last line cut short by a crash is left out.
+
+    Raises:
+        RunError: the run has no metrics, or a line is damaged; the last one may be cut short.
+    """
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman train` made")
+    lines = path.read_bytes().splitlines()  # of bytes: a text is cut at rarer line ends, too
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            if number < len(lines):
+                raise RunError(f"{path}, line {number} is no JSON: {error}") from error
+            break
+        if not isinstance(value, dict) or "kind" not in value:
+            raise RunError(f"{path}, line {number} says of no kind of event: elman did not write it")
+        found.append(value)
+    return found

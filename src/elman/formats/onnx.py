@@ -1,0 +1,222 @@
+"""Write recurrent models as ONNX files, which other programs run without elman.
+
+The operators of a recurrent model in ONNX.
+
+The recurrent layers are ONNX's own. Their gates stand in another order than ours: i, o, f, c (ours i, f, g, o) and
+z, r, h (ours r, z, n); their matrices are ours transposed. The GRU's reset acts after the product, with the bias
+b_h inside it: ``linear_before_reset=1``.
+
+Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
+
+ONNX files, written: a recurrent model that other programs run without elman.
+
+Inputs are ids (N, T), int64, and the state h0 (layers, N, H), with an LSTM's c0; outputs are log_probs (N, T, V),
+natural logarithms of P(next token) after each id, and the state hn (and cn) that follows. N and T are free. The
+form "step" reads one id a lane: ids (N,) and log_probs (N, V).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import __version__
+from elman.arrays import to_numpy
+from elman.errors import MissingExtra, ModelFileError
+from elman.files import atomic_write
+from elman.formats.vocabulary_file import to_metadata
+from elman.layers.adaptive import AdaptiveWeights
+from elman.models.recurrent import RecurrentLM
+from elman.models.tokenized import TokenizedModel
+
+OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}  # our place of each of ONNX's gates
+
+Form = Literal["sequence", "step"]
+
+
+class Graph:
+    """The operators of a model, in the order in which they run, and their constants."""
+
+    def __init__(self, model: RecurrentLM, form: Form) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.model = model
+        self.weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
+        if form == "step":
+            steps = self._add("Unsqueeze", "ids", self._ints("time", [0]))  # (1, N)
+        else:
+            steps = self._add("Transpose", "ids", perm=[1, 0])  # (T, N)
+        hs = self._recurrent_layers(self._word_vectors(steps))  # (T, N, H)
+        if form == "step":
+            rows = self._add("Squeeze", hs, "time")  # (N, H)
+        else:
+            rows = self._add("Transpose", hs, perm=[1, 0, 2])  # (N, T, H)
+        if model.adaptive is not None:
+            self._adaptive_log_probs(rows, model.loss_layer.weights)
+            return
+        if model.tie_weights:
+            W = self._add("Transpose", "embedding", perm=[1, 0])
+        else:
+            W = self._floats("output.W", self.weights["output.W"])
+        self._log_softmax(rows, W, self._floats("output.b", self.weights["output.b"]), "log_probs")
+
+    def _word_vectors(self, steps: str) -> str:
+        """Return the vectors (T, N, D) of ids (T, N); of one-hot input D is V."""
+        if self.model.wordvec_size:
+            return self._add("Gather", self._floats("embedding", self.weights["embedding"]), steps)
+        depth = self._ints("depth", self.model.vocab_size)
+        return self._add("OneHot", steps, depth, self._floats("off_on", np.array([0, 1])))
+
+    def _recurrent_layers(self, xs: str) -> str:
+        """Return the top layer's hs (T, N, H); the states after the last step are hn and cn (L, N, H)."""
+        cell, L = self.model.cell, len(self.model.rnn_layers)
+        names = ("h", "c") if cell == "lstm" else ("h",)
+        before = {name: [f"{name}0.{k}" for k in range(L)] for name in names}  # (1, N, H) each
+        after = {name: [f"{name}n.{k}" for k in range(L)] for name in names}
+        for name in names:
+            self._add("Split", f"{name}0", outputs=before[name], axis=0)
+        options = {"linear_before_reset": 1} if cell == "gru" else {}
+        direction = self._ints("direction", [1])
+        for k in range(L):
+            hs = f"hs.{k}"  # (T, 1, N, H)
+            self._add(
+                OPERATORS[cell],
+                *(xs, *self._layer_weights(k), ""),  # no lengths of sequences: all are T
+                *(before[name][k] for name in names),
+                outputs=[hs, *(after[name][k] for name in names)],
+                hidden_size=self.model.hidden_size,
+                **options,
+            )
+            xs = self._add("Squeeze", hs, direction)  # (T, N, H)
+        for name in names:
+            self._add("Concat", *after[name], outputs=[f"{name}n"], axis=0)
+        return xs
+
+    def _layer_weights(self, k: int) -> tuple[str, str, str]:
+        """Return W (1, G·H, D), R (1, G·H, H) and B (1, 2·G·H) of a layer."""
+        H, weights = self.model.hidden_size, self.weights
+        Wx = weights.get(f"{k}.Wx", weights["embedding"])  # one-hot input: the embedding is Wx
+        b_x, b_h = weights[f"{k}.b"], np.zeros_like(weights[f"{k}.b"])
+        if self.model.cell == "gru":
+            b_h[2 * H :] = weights[f"{k}.b_h"]
+        W, R, of_x, of_h = (self._reordered(array.T) for array in (Wx, weights[f"{k}.Wh"], b_x, b_h))
+        return (
+            self._floats(f"W.{k}", W[None]),
+            self._floats(f"R.{k}", R[None]),
+            self._floats(f"B.{k}", np.concatenate((of_x, of_h))[None]),
+        )
+
+    def _reordered(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows (G·H, ...) with the gates in ONNX's order."""
+        gates = np.split(rows, len(GATES[self.model.cell]))
+        return np.concatenate([gates[k] for k in GATES[self.model.cell]])
+
+    def _log_softmax(self, rows: str, W: str, b: str, out: str = "") -> str:
+        """Return ln softmax(rows·W + b) over the last axis."""
+        scores = self._add("Add", self._add("MatMul", rows, W), b)
+        return self._add("LogSoftmax", scores, outputs=[out] if out else (), axis=-1)
+
+    def _adaptive_log_probs(self, rows: str, weights: AdaptiveWeights) -> None:
+        """Write log_probs: ln P(cluster) + ln P(word | cluster), put back from ranks to ids."""
+        C, K, (W, b) = weights.cutoffs[0], len(weights.tails), weights.head
+        head = self._log_softmax(rows, self._floats("head.W", W), self._floats("head.b", b))
+        parts = [f"cluster.{k}" for k in range(K + 1)]  # the words of the head, then one entry each
+        self._add("Split", head, self._ints("head.sizes", [C] + [1] * K), outputs=parts, axis=-1)
+        for k, (P, W, b) in enumerate(weights.tails, 1):
+            projected = self._add("MatMul", rows, self._floats(f"tail.{k}.P", P))
+            within = self._log_softmax(
+                projected, self._floats(f"tail.{k}.W", W), self._floats(f"tail.{k}.b", b)
+            )
+            parts[k] = self._add("Add", within, parts[k])
+        by_rank = self._add("Concat", *parts, axis=-1)
+        ranks = self._ints("ranks", to_numpy(weights.ranks))
+        self._add("Gather", by_rank, ranks, outputs=["log_probs"], axis=-1)
+
+    def _add(self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
+        """Add an operator; return the name of its first output."""
+        from onnx import helper
+
+        outputs = list(outputs) or [f"{operator.lower()}.{len(self.nodes)}"]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
+        return outputs[0]
+
+    def _floats(self, name: str, values: Any) -> str:
+        return self._constant(name, np.ascontiguousarray(to_numpy(values), np.float32))
+
+    def _ints(self, name: str, values: Any) -> str:
+        return self._constant(name, np.array(values, np.int64))
+
+    def _constant(self, name: str, array: NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+
+OPSET, IR_VERSION = 17, 8  # both of 2022: read by every runtime since
+LARGEST = 2**31 - 2**26  # bytes of weights, with room for the vocabulary: one file holds 2 GiB at most
+
+
+def write_onnx(path: str | Path, text_model: TokenizedModel, form: Form = "sequence") -> None:
+    """Write a recurrent model as an ONNX file, in float32; the same model gives the same bytes.
+
+    The file's metadata hold the vocabulary (see `to_metadata`).
+
+    Raises:
+        MissingExtra: the library onnx is not installed.
+        ModelFileError: the model is no recurrent one, or too large for one file, or it cannot be written.
+    """
+    path, model = Path(path), _checked(text_model.model)
+    metadata = {**to_metadata(text_model), "form": form}
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "onnx") from error
+    proto = _model_proto(model, form, metadata)
+    onnx.checker.check_model(proto, full_check=True)
+    try:
+        with atomic_write(path) as file:
+            file.write(proto.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise ModelFileError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed"
+        ) from error
+
+
+def _checked(model: Any) -> RecurrentLM:
+    if not isinstance(model, RecurrentLM):
+        raise ModelFileError(
+            f"an ONNX file holds a recurrent model here, and this is a {type(model).__name__}; "
+            "an n-gram model can be exported --to arpa"
+        )
+    size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
+    if size > LARGEST:
+        raise ModelFileError(f"the weights take {size / 2**30:.1f} GiB, and an ONNX file holds 2 GiB at most")
+    return model
+
+
+def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> Any:
+    """Return the whole file as onnx's own data structure."""
+    from onnx import TensorProto, helper
+
+    V, H, L = model.vocab_size, model.hidden_size, len(model.rnn_layers)
+    states = ("h", "c") if model.cell == "lstm" else ("h",)
+    T = ["T"] if form == "sequence" else []
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", *T])]
+    outputs = [helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", *T, V])]
+    for name in states:
+        inputs.append(helper.make_tensor_value_info(f"{name}0", TensorProto.FLOAT, [L, "N", H]))
+        outputs.append(helper.make_tensor_value_info(f"{name}n", TensorProto.FLOAT, [L, "N", H]))
+    graph = Graph(model, form)
+    proto = helper.make_model(
+        helper.make_graph(graph.nodes, "elman", inputs, outputs, graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="elman",
+        producer_version=__version__,
+    )
+    helper.set_model_props(proto, metadata)
+    return proto

@@ -1,0 +1,298 @@
+"""PyTorch state dicts: convert the plain recurrent language model to and from ours.
+
+A state dict that is being read: its arrays by part and name, and clear words for what does not fit.
+
+State dicts of PyTorch: the plain recurrent language model, to and from ours.
+
+    encoder.weight       (V, D)     nn.Embedding: the word vectors
+    rnn.weight_ih_l{k}   (G·H, D)   nn.RNN, nn.LSTM or nn.GRU: Wx of layer k, transposed; D = H above the first
+    rnn.weight_hh_l{k}   (G·H, H)   Wh, transposed; G is 1, 4 (i, f, g, o) or 3 (r, z, n), in our order
+    rnn.bias_ih_l{k}, rnn.bias_hh_l{k}  (G·H,)   their sum is b, but for a GRU's n: there bias_hh is b_h
+    decoder.weight       (V, H)     nn.Linear: the output's W, transposed
+    decoder.bias         (V,)
+
+These are the names of PyTorch's example `word_language_model`. Where a model calls its parts differently, ``names``
+says how: ``{"encoder": "embedding", "rnn": "lstm", "decoder": "linear"}``. Arrays may be NumPy's or tensors; PyTorch
+is needed by `to_state_dict` only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.arrays import to_numpy
+from elman.errors import ConfigError, MissingExtra, ModelFileError
+from elman.models.parameters import GATES
+from elman.models.recurrent import RecurrentLM
+
+PARTS = ("encoder", "rnn", "decoder")
+Arrays = dict[str, NDArray[Any]]
+_SHOWN = 6
+
+
+def checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what each of PARTS is called. Raises ConfigError where ``names`` names another part."""
+    names = names or {}
+    for part in names:
+        if part not in PARTS:
+            raise ConfigError(f"unknown part {part!r} of a model; the parts are {', '.join(PARTS)}")
+    return {part: part for part in PARTS} | dict(names)
+
+
+def full_key(names: Mapping[str, str], part: str, name: str) -> str:
+    """Return the key of an array of a part."""
+    return f"{names[part]}.{name}" if names[part] else name
+
+
+class StateDict:
+    """Arrays or tensors by name; remembers which have been taken.
+
+    Args:
+        state_dict: names to arrays.
+        names: what each of PARTS is called in it.
+    """
+
+    def __init__(self, state_dict: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        self._arrays, self._names = state_dict, names
+        self._taken: set[str] = set()
+
+    def key(self, part: str, name: str) -> str:
+        """Return what an array of a part is called here."""
+        return full_key(self._names, part, name)
+
+    def has(self, part: str, name: str) -> bool:
+        """Tell whether there is such an array."""
+        return self.key(part, name) in self._arrays
+
+    def shape(self, part: str, name: str) -> tuple[int, int]:
+        """Return the shape of a matrix."""
+        shape = tuple(getattr(self._find(part, name), "shape", ()))
+        if len(shape) != 2:
+            raise ModelFileError(f"{self.key(part, name)} must be a matrix, and is of shape {shape}")
+        return int(shape[0]), int(shape[1])
+
+    def take(self, part: str, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """Return a copy of an array, in float32 or float64. Raises ModelFileError for another shape."""
+        key, value = self.key(part, name), self._find(part, name)
+        found = tuple(getattr(value, "shape", ()))
+        if found != tuple(shape):
+            raise ModelFileError(f"{key} must be of shape {tuple(shape)}, and is of shape {found}")
+        self._taken.add(key)
+        return _floats(key, value)
+
+    def bias(self, part: str, name: str, size: int) -> NDArray[Any]:
+        """Return a bias, of zeros where the layer was made with ``bias=False``: none of its kind is there then."""
+        kinds = ("bias_ih_l", "bias_hh_l") if part == "rnn" else (name,)
+        starts = tuple(self.key(part, kind) for kind in kinds)
+        if not any(key.startswith(starts) for key in self._arrays):
+            return np.zeros(size, np.float32)
+        return self.take(part, name, (size,))
+
+    def count_layers(self) -> int:
+        """Return how many layers stand one on the other."""
+        k = 1
+        while self.has("rnn", f"weight_hh_l{k}"):
+            k += 1
+        return k
+
+    def same_memory(self) -> bool:
+        """Tell whether the decoder's matrix and the word vectors are one array."""
+        one = self._find("encoder", "weight")
+        other: Any = self._arrays.get(self.key("decoder", "weight"))
+        if getattr(other, "shape", None) != one.shape:
+            return False
+        if hasattr(one, "data_ptr"):
+            return bool(one.data_ptr() == other.data_ptr())
+        return np.shares_memory(one, other)
+
+    def check_tied(self, V: int, D: int, H: int) -> None:
+        """Raise ModelFileError where the word vectors cannot be the decoder's matrix, or differ from what is there."""
+        vectors, matrix = (self.key(part, "weight") for part in ("encoder", "decoder"))
+        if D != H:
+            raise ModelFileError(
+                f"{vectors} has word vectors of {D} numbers and the hidden state {H}: {matrix} cannot be tied to it; "
+                "leave tie_weights out"
+            )
+        if not self.has("decoder", "weight"):
+            return
+        if not np.array_equal(self.take("encoder", "weight", (V, D)), self.take("decoder", "weight", (V, H))):
+            raise ModelFileError(
+                f"{matrix} is not equal to {vectors}: the model does not tie them; leave tie_weights out"
+            )
+
+    def refuse_other_kinds(self) -> None:
+        """Raise ModelFileError for what has no counterpart here."""
+        start = self.key("rnn", "")
+        for key in self._arrays:
+            if key.startswith(start) and key.endswith("_reverse"):
+                raise ModelFileError(
+                    f"{key} is of a bidirectional layer, which sees the words it predicts; it is no language model"
+                )
+            if key.startswith(f"{start}weight_hr_l"):
+                raise ModelFileError(f"{key} is of an LSTM with projections (proj_size), which elman has not")
+
+    def refuse_the_rest(self) -> None:
+        """Raise ModelFileError where arrays are left that the plain model does not have."""
+        rest = [key for key in self._arrays if key not in self._taken]
+        if rest:
+            raise ModelFileError(
+                f"the state dict holds {_some(rest)} besides the plain model of nn.Embedding, one nn.RNN, nn.LSTM "
+                "or nn.GRU, and nn.Linear; such a model cannot be read"
+            )
+
+    def _find(self, part: str, name: str) -> Any:
+        key = self.key(part, name)
+        if key in self._arrays:
+            return self._arrays[key]
+        close = [other.removesuffix(name).rstrip(".") for other in self._arrays if other.endswith(name)]
+        if part == "rnn" and len(close) == 1:
+            hint = f"say what the layer is called: names={{'rnn': {close[0]!r}}}, or --name rnn={close[0]}"
+        elif key == self.key("decoder", "weight"):
+            hint = f"where it is tied to {self.key('encoder', 'weight')}, say so (tie_weights=True, --tie-weights)"
+        else:
+            hint = f"say by names (--name {part}=...) what the part is called"
+        raise ModelFileError(
+            f"the state dict has no {key}; {hint}; it holds {_some(list(self._arrays)) or 'nothing'}"
+        )
+
+
+def _floats(key: str, value: Any) -> NDArray[Any]:
+    """Return a copy of an array or tensor in float64 if it is that, else in float32."""
+    if hasattr(value, "detach"):
+        tensor = value.detach().cpu()
+        kept = tensor.dtype.is_floating_point
+        array = (tensor if "float64" in str(tensor.dtype) else tensor.float()).numpy()
+    else:
+        array = np.asarray(value)
+        kept = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    if not kept:
+        raise ModelFileError(f"{key} must hold floating-point numbers, and holds {value.dtype}")
+    return np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def _some(keys: Sequence[str]) -> str:
+    """Return the first few names."""
+    return ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
+
+
+def to_state_dict(model: Any, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the state dict of the same model in PyTorch, as tensors; a tied matrix is one tensor, twice.
+
+    Raises:
+        MissingExtra: PyTorch is not installed.
+        ModelFileError: the model has no such form (see `to_arrays`).
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "torch") from error
+    arrays = to_arrays(model, names)
+    tensors = {id(array): torch.from_numpy(array) for array in arrays.values()}
+    return {name: tensors[id(array)] for name, array in arrays.items()}
+
+
+def to_arrays(model: Any, names: Mapping[str, str] | None = None) -> Arrays:
+    """Return what `to_state_dict` does, as NumPy arrays of the weights' own dtype.
+
+    One-hot input becomes an embedding that is the identity (V, V).
+
+    Raises:
+        ModelFileError: the model is no recurrent one, or has an adaptive softmax.
+        ConfigError: ``names`` names another part than encoder, rnn and decoder.
+    """
+    if not isinstance(model, RecurrentLM):
+        raise ModelFileError(
+            f"a {type(model).__name__} has no form in nn.Embedding, nn.RNN and nn.Linear; export a recurrent model"
+        )
+    if model.adaptive is not None:
+        raise ModelFileError(
+            "an adaptive softmax has no form in nn.Linear; export it --to onnx, or train with --softmax full"
+        )
+    weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
+    if not model.wordvec_size:
+        weights["0.Wx"] = weights["embedding"]
+        weights["embedding"] = np.eye(model.vocab_size, dtype=weights["embedding"].dtype)
+    arrays = {"encoder.weight": np.array(weights["embedding"])}
+    for k in range(len(model.rnn_layers)):
+        b, H = weights[f"{k}.b"], model.hidden_size
+        b_hh = np.zeros_like(b)
+        if model.cell == "gru":
+            b_hh[2 * H :] = weights[f"{k}.b_h"]
+        arrays[f"rnn.weight_ih_l{k}"] = np.array(weights[f"{k}.Wx"].T, order="C")
+        arrays[f"rnn.weight_hh_l{k}"] = np.array(weights[f"{k}.Wh"].T, order="C")
+        arrays[f"rnn.bias_ih_l{k}"], arrays[f"rnn.bias_hh_l{k}"] = np.array(b), b_hh
+    tied = model.tie_weights
+    arrays["decoder.weight"] = (
+        arrays["encoder.weight"] if tied else np.array(weights["output.W"].T, order="C")
+    )
+    arrays["decoder.bias"] = np.array(weights["output.b"])
+    named = checked_names(names)
+    return {full_key(named, *key.split(".")): array for key, array in arrays.items()}
+
+
+def from_state_dict(
+    state_dict: Mapping[str, Any],
+    cell: str | None = None,
+    names: Mapping[str, str] | None = None,
+    tie_weights: bool | None = None,
+) -> RecurrentLM:
+    """Return our model with the weights of a state dict; V, D, H, the layers and the cell follow from the shapes.
+
+    Args:
+        state_dict: names to arrays or tensors; biases that are not there (``bias=False``) are 0.
+        cell: "rnn" (tanh: a state dict does not say so), "lstm" or "gru"; checked against the shapes.
+        names: what the parts are called, where not encoder, rnn and decoder.
+        tie_weights: whether the decoder's matrix is the word vectors; None: if both are the same memory.
+
+    The weights are float32, or float64 where one of them is.
+
+    Raises:
+        ModelFileError: an array is missing, too many, or of a shape that does not fit; or the layer is
+            bidirectional or has projections.
+        ConfigError: ``names`` or ``cell`` is unknown.
+    """
+    source = StateDict(state_dict, checked_names(names))
+    source.refuse_other_kinds()
+    V, D = source.shape("encoder", "weight")
+    rows, H = source.shape("rnn", "weight_hh_l0")
+    found = _cell(source, rows, H, cell)
+    G = GATES[found]
+    layers = source.count_layers()
+    if tie_weights is None:
+        tie_weights = source.same_memory()
+    weights: Arrays = {"embedding": source.take("encoder", "weight", (V, D))}
+    for k in range(layers):
+        weights[f"{k}.Wx"] = source.take("rnn", f"weight_ih_l{k}", (G * H, H if k else D)).T
+        weights[f"{k}.Wh"] = source.take("rnn", f"weight_hh_l{k}", (G * H, H)).T
+        b = source.bias("rnn", f"bias_ih_l{k}", G * H)
+        b_hh = source.bias("rnn", f"bias_hh_l{k}", G * H)
+        if found == "gru":
+            weights[f"{k}.b_h"] = b_hh[2 * H :].copy()
+            b_hh[2 * H :] = 0  # it stands inside the reset, and is b_h
+        weights[f"{k}.b"] = b + b_hh
+    if tie_weights:
+        source.check_tied(V, D, H)
+    else:
+        weights["output.W"] = source.take("decoder", "weight", (V, H)).T
+    weights["output.b"] = source.bias("decoder", "bias", V)
+    source.refuse_the_rest()
+    dtype = np.result_type(*weights.values())
+    weights = {name: np.ascontiguousarray(weight, dtype) for name, weight in weights.items()}
+    return RecurrentLM(V, D, H, found, layers, tie_weights=tie_weights, weights=weights)
+
+
+def _cell(source: StateDict, rows: int, H: int, asked: str | None) -> str:
+    """Return the cell that has so many rows of gates, which must be the one asked for."""
+    if asked is not None and asked not in GATES:
+        raise ConfigError(f"unknown cell {asked!r}; choose from {', '.join(GATES)}")
+    found = next((cell for cell, gates in GATES.items() if rows == gates * H), None)
+    key = source.key("rnn", "weight_hh_l0")
+    if found is None:
+        raise ModelFileError(
+            f"{key} must be (H, H) of nn.RNN, (4·H, H) of nn.LSTM or (3·H, H) of nn.GRU, and is ({rows}, {H})"
+        )
+    if asked not in (None, found):
+        raise ModelFileError(f"{key} is ({rows}, {H}), as in a layer {found!r}; it is no {asked!r}")
+    return found

@@ -1,1 +1,0 @@
-"""Interop: models in the formats of other programs."""

@@ -1,0 +1,68 @@
+"""The n-grams of one length with their weights, and how they are found.
+
+N-grams written out as rows of ids: which they are, and how probable their last token is.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSEEN = -1  # the number of an n-gram or a context that training did not show
+_NO_KEY = np.iinfo(np.int64).max
+
+
+class Level:
+    """A sorted table of n-grams, keyed as in ``Counts``.
+
+    Every array ends with one entry more, for the unseen: being the last it is also entry -1, so that
+    looking up ``UNSEEN`` gives weight 0 and backoff 1 without a branch.
+    """
+
+    def __init__(
+        self,
+        keys: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        backoffs: NDArray[np.float64],
+        symbols: int,
+    ) -> None:
+        self.keys = np.append(keys, _NO_KEY)  # (G + 1,), ascending
+        self.weights = np.append(weights, 0.0)  # (G + 1,)
+        self.backoffs = np.append(backoffs, 1.0)  # (C + 1,)
+        self.symbols = symbols  # K
+
+    def find(self, contexts: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the n-grams contexts + ids, all of one shape, UNSEEN where there is none."""
+        keys = np.where((contexts < 0) | (ids < 0), UNSEEN, contexts * self.symbols + ids)
+        places = np.searchsorted(self.keys, keys)
+        return np.where(self.keys[places] == keys, places, UNSEEN)
+
+    def followers(self, context: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the tokens seen after a context, and the weights of the n-grams they end."""
+        if context == UNSEEN:
+            return self.keys[:0], self.weights[:0]
+        first_key = context * self.symbols
+        first, end = np.searchsorted(self.keys, (first_key, first_key + self.symbols))
+        return self.keys[first:end] - first_key, self.weights[first:end]
+
+
+def rows_of(levels: Sequence[Level], n: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids (B, n) of the n-grams with these numbers (B,)."""
+    columns = []
+    for level in reversed(levels[:n]):
+        numbers, last = np.divmod(level.keys[numbers], level.symbols)
+        columns.append(last)
+    return np.stack(columns[::-1], axis=1)
+
+
+def numbers_and_probs(
+    levels: Sequence[Level], rows: NDArray[np.int64], vocab_size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the numbers (B,) of the n-grams rows (B, n), UNSEEN where unlisted, and P(last | the others) (B,)."""
+    probs = np.full(len(rows), 1 / vocab_size)
+    ngrams = np.zeros((len(rows), rows.shape[1] + 1), np.int64)
+    for k, level in enumerate(levels[: rows.shape[1]]):
+        contexts = ngrams[:, :-1]  # before each column from the k-th on
+        ngrams = level.find(contexts, rows[:, k:])
+        probs = level.weights[ngrams[:, -1]] + level.backoffs[contexts[:, -1]] * probs
+    return ngrams[:, -1], probs

@@ -1,0 +1,225 @@
+"""Names, shapes and initial values of a recurrent model's weights, and the layers made of them.
+
+Initial weights of a recurrent language model, drawn in one fixed order.
+
+The layers of a recurrent language model, made of its named weights.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from elman.arrays import Array
+from elman.errors import ConfigError
+from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeRNN
+from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
+from elman.layers.embedding import TimeEmbedding
+from elman.models.base import Ids
+from elman.models.clusters import tail_sizes, tail_width
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+DRAWN_AT_ONCE = 1 << 20
+Init = Literal["normal", "uniform", "orthogonal", "identity"]
+Draw = Callable[[tuple[int, ...]], Any]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A named weight before it is drawn: its shape, and the scale of N(0,1), or a constant where scale is None."""
+
+    shape: tuple[int, ...]
+    scale: float | None = None
+
+
+def plan_weights(
+    vocab_size: int,
+    wordvec_size: int,
+    hidden_size: int,
+    cell: str = "rnn",
+    layers: int = 1,
+    tie_weights: bool = False,
+    embedding_scale: float = 0.01,
+    adaptive: Sequence[int] | None = None,
+) -> dict[str, Weight]:
+    """Return every weight's shape and scale, in the order in which they are drawn.
+
+    Embedding N(0,1)·embedding_scale; Wx N(0,1)/√D; Wh and the output's W N(0,1)/√H; biases constant.
+    ``wordvec_size=0`` means one-hot input: the embedding holds the rows of the first Wx. ``adaptive``, the
+    cutoffs of an adaptive softmax, makes the output that of `TimeAdaptiveSoftmaxWithLoss`.
+
+    Raises:
+        ConfigError: the cell is unknown, a size is below 1, sizes do not allow tied weights, or the cutoffs
+            do not fit the vocabulary.
+    """
+    if cell not in GATES:
+        raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(GATES)}")
+    check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, layers=layers)
+    if wordvec_size < 0:
+        raise ConfigError(f"wordvec_size must be at least 1, or 0 for one-hot input, got {wordvec_size}")
+    if tie_weights and wordvec_size != hidden_size:
+        raise ConfigError(
+            "tied weights need word vectors as wide as the hidden state, got "
+            f"wordvec {wordvec_size} and hidden {hidden_size}"
+        )
+    if tie_weights and adaptive is not None:
+        raise ConfigError(
+            "tied weights need one output matrix over all words, and an adaptive softmax has several; "
+            "choose one of the two"
+        )
+    V, D, H, G = vocab_size, wordvec_size, hidden_size, GATES[cell] * hidden_size
+    plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
+    for k in range(layers):
+        width = D if k == 0 else H
+        if width:
+            plan[f"{k}.Wx"] = Weight((width, G), width**-0.5)
+        plan[f"{k}.Wh"] = Weight((H, G), H**-0.5)
+        plan[f"{k}.b"] = Weight((G,))
+        if cell == "gru":
+            plan[f"{k}.b_h"] = Weight((H,))
+    if adaptive is not None:
+        return plan | _plan_adaptive(V, H, adaptive)
+    return plan | plan_output(V, H, tie_weights)
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise ConfigError, naming it, for a size below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{name} must be at least 1, got {size}")
+
+
+def plan_output(V: int, H: int, tie_weights: bool) -> dict[str, Weight]:
+    """Return the weights of a softmax over all V words; tied, its matrix is the embedding's and not among them."""
+    plan = {} if tie_weights else {"output.W": Weight((H, V), H**-0.5)}
+    return {**plan, "output.b": Weight((V,))}
+
+
+def _plan_adaptive(V: int, H: int, cutoffs: Sequence[int]) -> dict[str, Weight]:
+    sizes = tail_sizes(cutoffs, V)
+    entries = cutoffs[0] + len(sizes)
+    plan = {"output.head.W": Weight((H, entries), H**-0.5), "output.head.b": Weight((entries,))}
+    for k, V_k in enumerate(sizes, 1):
+        d = tail_width(H, k)
+        plan[f"output.{k}.P"] = Weight((H, d), H**-0.5)
+        plan[f"output.{k}.W"] = Weight((d, V_k), d**-0.5)
+        plan[f"output.{k}.b"] = Weight((V_k,))
+    return plan
+
+
+def draw_weights(
+    plan: dict[str, Weight],
+    weight_scale: float | None = None,
+    rng: np.random.Generator | None = None,
+    dtype: DTypeLike = np.float32,
+    init: Init = "normal",
+) -> dict[str, Array]:
+    """Return the named weights of a plan; ``rng=None`` draws from NumPy's global stream.
+
+    With ``weight_scale`` every matrix is weight_scale·N(0,1), or U(-weight_scale, weight_scale) where ``init`` is
+    "uniform" (W. Zaremba et al., 2014). "orthogonal" (A. Saxe et al., ICLR 2014) and "identity" (Q. V. Le et al.,
+    2015, for rectified units; here tanh is almost the identity near 0 only) are of Wh alone: of each gate's part of
+    it, or that of the plain RNN. The other matrices are then those of "normal".
+
+    Biases are 0; without ``weight_scale`` those of an LSTM's forget gate and a GRU's update gate are 1, so that
+    the state is kept until the layer learns to let go of it (R. Jozefowicz et al., ICML 2015).
+
+    Raises:
+        ConfigError: the kind of initial weights is unknown, does not go with the cell, or lacks its scale.
+    """
+    _check_init(init, plan, weight_scale)
+    draw = _source(init, rng)
+    weights: dict[str, Array] = {}
+    for name, weight in plan.items():
+        if weight.scale is None:
+            weights[name] = np.zeros(weight.shape, dtype)
+        else:
+            scale = weight.scale if weight_scale is None else weight_scale
+            weights[name] = _draw(draw, weight.shape, scale, dtype)
+            if name.endswith(".Wh") and init == "orthogonal":
+                weights[name][...] = orthogonal_blocks(weights[name])
+            elif name.endswith(".Wh") and init == "identity":
+                weights[name][...] = np.eye(len(weights[name]))
+    for name, Wh in weights.items():
+        H = len(Wh)
+        if name.endswith(".Wh") and Wh.shape[1] > H and weight_scale is None:
+            weights[name.removesuffix("Wh") + "b"][H : 2 * H] = 1  # both cells have that gate in second place
+    return weights
+
+
+def _check_init(init: Init, plan: dict[str, Weight], weight_scale: float | None) -> None:
+    if init not in get_args(Init):
+        raise ConfigError(f"unknown init {init!r}; choose from {', '.join(get_args(Init))}")
+    if init == "uniform" and not weight_scale:
+        raise ConfigError(
+            "init 'uniform' draws from -s to s, and s, the weight_scale, is not given; add it, such as 0.1"
+        )
+    rows, columns = plan["0.Wh"].shape if "0.Wh" in plan else (0, 0)
+    if init == "identity" and rows != columns:
+        raise ConfigError(
+            f"init 'identity' is for the one square Wh of the cell rnn, and that of this cell is {rows} x {columns}; "
+            "take --cell rnn, or --init orthogonal"
+        )
+
+
+def _source(init: Init, rng: np.random.Generator | None) -> Draw:
+    """Return what draws an array of a shape: from U(-1, 1), or from N(0, 1)."""
+    if init == "uniform":
+        uniform = np.random.uniform if rng is None else rng.uniform
+        return lambda shape: uniform(-1.0, 1.0, shape)
+    return np.random.standard_normal if rng is None else rng.standard_normal
+
+
+def orthogonal_blocks(W: Array) -> Array:
+    """Return W (H, k·H) with each of its k square blocks made orthogonal; uniformly drawn where W is normal."""
+    H, G = W.shape
+    blocks = W.astype(np.float64).reshape(H, G // H, H).swapaxes(0, 1)  # (k, H, H)
+    Q, R = np.linalg.qr(blocks)
+    Q *= np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]  # which makes the factors unique
+    return Q.swapaxes(0, 1).reshape(H, G)
+
+
+def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) -> Array:
+    """Return scale times what is drawn, of this shape, a few rows at a time: the draws are float64, and may be many."""
+    drawn = np.empty(shape, dtype)
+    rows, columns = shape
+    step = max(1, DRAWN_AT_ONCE // columns)
+    for k in range(0, rows, step):
+        part = drawn[k : k + step]
+        part[...] = draw((len(part), columns)) * scale
+    return drawn
+
+
+TimeCell = TimeRNN | TimeLSTM | TimeGRU
+
+
+def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeCell:
+    """Return the k-th recurrent layer, which carries its state from block to block."""
+    Wx, Wh, b = (weights.get(f"{k}.{name}") for name in ("Wx", "Wh", "b"))
+    if cell == "lstm":
+        return TimeLSTM(Wx, Wh, b, stateful=True)
+    if cell == "gru":
+        return TimeGRU(Wx, Wh, b, weights[f"{k}.b_h"], stateful=True)
+    return TimeRNN(Wx, Wh, b, stateful=True)
+
+
+def softmax_layer(weights: Mapping[str, Array], tied: TimeEmbedding | None = None) -> Any:
+    """Return the softmax over all words, whose matrix may be that of the word vectors."""
+    if tied is None:
+        return TimeAffineSoftmaxWithLoss(weights["output.W"], weights["output.b"])
+    (W,), (dW,) = tied.params, tied.grads
+    return TimeAffineSoftmaxWithLoss(W.T, weights["output.b"], dW.T)
+
+
+def adaptive_softmax_layer(weights: Mapping[str, Array], cutoffs: Sequence[int], ranks: Ids | None) -> Any:
+    """Return the adaptive softmax with these cutoffs."""
+    tails = range(1, len(cutoffs) + 1)
+    return TimeAdaptiveSoftmaxWithLoss(
+        AdaptiveWeights(
+            (weights["output.head.W"], weights["output.head.b"]),
+            [(weights[f"output.{k}.P"], weights[f"output.{k}.W"], weights[f"output.{k}.b"]) for k in tails],
+            ranks,
+        )
+    )

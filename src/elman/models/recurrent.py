@@ -1,0 +1,309 @@
+"""The recurrent language model: embedding, recurrent layers, softmax over the vocabulary.
+
+The textbook's model, layer by layer as the chapter builds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
+from elman.backend import Backend
+from elman.errors import ConfigError
+from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
+from elman.layers import adaptive as adaptive_output
+from elman.layers.output import log_probs, target_log_probs
+from elman.layers.penalty import TimePenalty
+from elman.models import wavefront
+from elman.models.base import Ids, LogProbs, Mask, checked_ids, checked_mask
+from elman.models.clusters import checked_ranks
+from elman.models.parameters import (
+    Init,
+    TimeCell,
+    adaptive_softmax_layer,
+    draw_weights,
+    plan_weights,
+    recurrent_layer,
+    softmax_layer,
+)
+from elman.models.recurrent_state import RecurrentState, put_state, state_of
+from elman.models.regularisation import NONE, Regularisation
+
+
+class RecurrentLM:
+    """P(next word | past) by a stack of recurrent layers; trained by ``forward`` and ``backward``.
+
+    Args:
+        vocab_size: V.
+        wordvec_size: D; 0 for one-hot input.
+        hidden_size: H of every layer.
+        cell: "rnn" (Elman), "lstm" or "gru".
+        layers: how many recurrent layers.
+        dropout: the share dropped after the embedding, between layers and before the output.
+        tie_weights: use the word vectors as the output matrix too (needs D = H).
+        rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
+        adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: the softmax over all words.
+        ranks: with ``adaptive``, the place (V,) of each id in the order of falling frequency (see
+            `frequency_ranks`); None: the ids stand in that order.
+        regularisation: what else `forward` and `backward` do against learning by heart; of no matter elsewhere.
+        weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
+        dtype: float32, or float64 for proofs.
+        weights: named weights to use (not copied) instead of drawn ones.
+        backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
+
+    Within training, the layers carry the hidden state from block to block; the LanguageModel calls
+    (`start`, `feed`, `next_log_probs`, `target_log_probs`) read with layers of their own on the same
+    weights, without dropout, and leave that state alone.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        cell: str = "rnn",
+        layers: int = 1,
+        dropout: float = 0.0,
+        tie_weights: bool = False,
+        rng: np.random.Generator | None = None,
+        *,
+        adaptive: Sequence[int] | None = None,
+        ranks: Ids | None = None,
+        regularisation: Regularisation = NONE,
+        weight_scale: float | None = None,
+        embedding_scale: float = 0.01,
+        init: Init = "normal",
+        dtype: DTypeLike = np.float32,
+        weights: Mapping[str, Array] | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        if adaptive is not None and weights is not None and ranks is None:
+            raise ConfigError("weights of an adaptive softmax mean nothing without the ranks they go with")
+        if weights is None:
+            plan = plan_weights(
+                vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale, adaptive
+            )
+            weights = draw_weights(plan, weight_scale, rng, dtype, init)
+        self.backend = Backend.of(weights) if backend is None else backend
+        self.weights = {name: self.backend.place(weight) for name, weight in weights.items()}
+        self.adaptive = self.ranks = None
+        if adaptive is not None:
+            self.adaptive = tuple(adaptive)
+            self.ranks = checked_ranks(np.arange(vocab_size) if ranks is None else ranks, vocab_size)
+        self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
+        self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
+        self.dropout_rng = rng if rng is not None else np.random.default_rng()
+
+        self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
+        self.rnn_layers: list[TimeCell] = [recurrent_layer(cell, self.weights, k) for k in range(layers)]
+        self.layers: list[Any] = regularisation.around(
+            self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
+        )
+        self.loss_layer: Any = self._output()
+        self._reader: list[Any] = [TimeEmbedding(self.weights["embedding"])]
+        self._reader += [recurrent_layer(cell, self.weights, k) for k in range(layers)]
+
+        self.params: list[Array] = []
+        self.grads: list[Array] = []
+        for layer in (*self.layers, self.loss_layer):
+            for param, grad in zip(layer.params, layer.grads, strict=True):
+                if not (tie_weights and layer is self.loss_layer and param.ndim == 2):
+                    self.params.append(param)
+                    self.grads.append(grad)
+
+    def _output(self) -> Any:
+        """Append what comes before the loss to ``layers`` and return the loss layer."""
+        if self.adaptive is not None:
+            return adaptive_softmax_layer(self.weights, self.adaptive, self.ranks)
+        return softmax_layer(self.weights, self.embedding if self.tie_weights else None)
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens that share the probability."""
+        return int(self.weights["embedding"].shape[0])
+
+    @property
+    def rnn_layer(self) -> TimeCell:
+        """The first recurrent layer."""
+        return self.rnn_layers[0]
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """What the constructor needs to build a model of the same shape."""
+        shape = {
+            "vocab_size": self.vocab_size,
+            "wordvec_size": self.wordvec_size,
+            "hidden_size": self.hidden_size,
+            "cell": self.cell,
+            "layers": len(self.rnn_layers),
+            "dropout": self.dropout,
+            "tie_weights": self.tie_weights,
+        }
+        return shape if self.adaptive is None else {**shape, "adaptive": list(self.adaptive)}
+
+    # Training
+
+    def forward(self, xs: Array, ts: Array) -> float:
+        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T), going on from the carried state."""
+        with self.backend.training():
+            embedding, *layers = self.layers
+            xs = embedding.forward(xs)
+            if wavefront.applies(layers, self.loss_layer):
+                return wavefront.forward(layers, self.loss_layer, xs, ts)
+            for layer in layers:
+                xs = layer.forward(xs)
+            loss: float = as_number(self.loss_layer.forward(xs, ts))
+            return loss
+
+    def backward(self, dout: float = 1.0) -> None:
+        """Write the gradients of dout·(loss + penalties), by backpropagation through the T steps of the block."""
+        with self.backend.training():
+            dxs = self.loss_layer.backward(dout)
+            embedding, *layers = self.layers
+            for layer in layers:
+                if isinstance(layer, TimePenalty):
+                    layer.dout = dout
+            if wavefront.applies(layers, self.loss_layer):
+                dxs = wavefront.backward(layers, dxs)
+            else:
+                for layer in reversed(layers):
+                    dxs = layer.backward(dxs)
+            embedding.backward(dxs)
+
+    @property
+    def grad_rows(self) -> list[Array | None]:
+        """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
+        rows: list[Array | None] = [self.embedding.rows, *[None] * (len(self.grads) - 1)]
+        if self.adaptive is not None:
+            rows[-len(self.loss_layer.grads) :] = self.loss_layer.grad_rows
+        return rows
+
+    def train_mode(self, train_flg: bool = True) -> None:
+        """Switch dropout, penalties, and the gradients made in `forward`, on or off."""
+        of_weights = (getattr(layer, "dropout", None) for layer in self.layers)
+        for part in (*self.layers, self.loss_layer, *of_weights):
+            if hasattr(part, "train_flg"):
+                part.train_flg = train_flg
+
+    def reset_state(self, lanes: Ids | None = None) -> None:
+        """Forget the carried state, of these lanes or of all: the next block starts from zeros there."""
+        for rnn in self.rnn_layers:
+            if lanes is None:
+                rnn.reset_state()
+                continue
+            for carried in (rnn.h, getattr(rnn, "c", None)):
+                if carried is not None:
+                    carried[as_ids(lanes, carried)] = 0
+
+    def carried_state(self) -> RecurrentState | None:
+        """Return a copy of the state that the next training block starts from; None for zeros."""
+        return None if self.rnn_layer.h is None else state_of(self.rnn_layers)
+
+    def carry(self, state: RecurrentState | None) -> None:
+        """Let the next training block start from ``state``; None for zeros."""
+        if state is None:
+            self.reset_state()
+        else:
+            put_state(self.rnn_layers, state)
+
+    # LanguageModel
+
+    def start(self, lanes: int = 1) -> RecurrentState:
+        """Return the state of having read nothing: zeros, for N lanes."""
+        like = self.weights["0.b"]
+        layers = range(len(self.rnn_layers))
+        cells = layers if self.cell == "lstm" else ()
+        shape = (lanes, self.hidden_size)
+        return RecurrentState([zeros(shape, like) for _ in layers], [zeros(shape, like) for _ in cells])
+
+    def feed(self, ids: Ids, state: RecurrentState) -> RecurrentState:
+        """Read ids (N, T) after ``state``; return the state that follows."""
+        return self._read(ids, state)[1]
+
+    def hidden(self, ids: Ids, state: RecurrentState) -> Array:
+        """Return the top layer's h that each of ids (N, T) is predicted from, the state's own first: (N, T, H)."""
+        hs, _ = self._read(ids, state)
+        return namespace(hs).concatenate((state.h[-1][:, None], hs), 1)[:, :-1]
+
+    def next_log_probs(self, state: RecurrentState) -> LogProbs:
+        """Return ln P(next = v | past) for every v: (N, V)."""
+        with self.backend.reading():
+            if self.adaptive is None:
+                found = log_probs(state.h[-1], *self.loss_weights)
+            else:
+                found = adaptive_output.log_probs(state.h[-1], self.loss_layer.weights)
+        return np.array(to_numpy(found))
+
+    def target_log_probs(
+        self, ids: Ids, state: RecurrentState, counted: Mask | None = None
+    ) -> tuple[LogProbs, RecurrentState]:
+        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+
+        Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
+        """
+        log_probs, _, after = self.target_log_probs_and_hidden(ids, state, counted)
+        return log_probs, after
+
+    def target_log_probs_and_hidden(
+        self, ids: Ids, state: RecurrentState, counted: Mask | None = None
+    ) -> tuple[LogProbs, Array, RecurrentState]:
+        """Do what `target_log_probs` does; return also what `hidden` returns, in one reading."""
+        hs, after = self._read(ids, state)
+        N, T, H = hs.shape
+        past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
+        rows, targets = past.reshape(T * N, H), time_major(as_ids(ids, hs)).reshape(-1)
+        if counted is None:
+            chosen = self._score(rows, targets)
+        else:
+            (places,) = np.nonzero(checked_mask(counted, (N, T)).T.reshape(-1))
+            places = as_ids(places, hs)
+            chosen = zeros((T * N,), hs)
+            chosen[places] = self._score(rows[places], targets[places])
+        return np.array(to_numpy(chosen.reshape(T, N).T)), batch_major(past), after
+
+    def _score(self, rows: Array, targets: Array) -> Array:
+        """Return ln P(target) as (K,) for hidden rows (K, H) and targets (K,)."""
+        with self.backend.reading():
+            if self.adaptive is None:
+                return target_log_probs(rows, targets, *self.loss_weights)
+            return adaptive_output.target_log_probs(rows, targets, self.loss_layer.weights)
+
+    @property
+    def loss_weights(self) -> tuple[Array, Array]:
+        """W (H, V) and b (V,) of the output, where it is not an adaptive softmax."""
+        W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
+        return W, self.weights["output.b"]
+
+    def _read(self, ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
+        """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
+        embedding, *cells = self._reader
+        put_state(cells, state)
+        with self.backend.reading():
+            vectors = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
+            hs = wavefront.read(cells, vectors)
+        return hs, state_of(cells)
+
+
+class SimpleRnnlm(RecurrentLM):
+    """The textbook model: TimeEmbedding → TimeRNN → TimeAffine → TimeSoftmaxWithLoss, float32.
+
+    ``rng=None`` draws from NumPy's global stream in the order embedding, Wx, Wh, affine W, so that
+    ``np.random.seed(0)`` gives the numbers of the textbook form.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        wordvec_size: int,
+        hidden_size: int,
+        rng: np.random.Generator | None = None,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(vocab_size, wordvec_size, hidden_size, rng=rng, dtype=dtype)
+
+    def _output(self) -> TimeSoftmaxWithLoss:
+        self.layers.append(TimeAffine(self.weights["output.W"], self.weights["output.b"]))
+        return TimeSoftmaxWithLoss()

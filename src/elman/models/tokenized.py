@@ -1,0 +1,130 @@
+"""A language model with its tokenizer and vocabulary, and how far back it looks.
+
+How far back models look: the state of having nothing behind, and how much of the past a probability used.
+
+A language model together with the tokenizer and the vocabulary that give its ids a meaning.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.models.adaptive.cache import CachedModel, CacheState
+from elman.models.base import BEFORE_TEXT, Ids, LanguageModel, Past, begin
+from elman.models.mixture import Mixture, MixtureState
+from elman.models.ngram.model import NgramModel
+from elman.models.window import WindowLM
+from elman.text.reading import normalise
+from elman.text.tokenizers import Tokenizer
+from elman.text.vocabulary import Vocabulary
+
+
+def order_of(model: LanguageModel) -> int | None:
+    """Return the most tokens that a probability depends on, the predicted one included; None without a limit.
+
+    Of an n-gram model n; of a window of k words k + 1; of a mixture the largest of its members'; of a cache at
+    least its size + 1. What is recurrent, or goes on learning, depends on all that it has read.
+    """
+    if isinstance(model, NgramModel):
+        return model.order
+    if isinstance(model, WindowLM):
+        return model.window + 1
+    if isinstance(model, CachedModel):
+        own = order_of(model.model)
+        return None if own is None else max(own, model.size + 1)
+    if isinstance(model, Mixture):
+        limits = [order for order in map(order_of, model.models) if order is not None]
+        return max(limits) if len(limits) == len(model.models) else None
+    return None
+
+
+def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDArray[np.int64]:
+    """Return how many tokens the probability of each of ids (1, T) depends on, itself included: (1, T).
+
+    ``read`` tokens were read before the one-lane ``state``. An n-gram model tells the length of the n-gram that
+    it found; the others see all there is, up to their order; of a mixture, it is the most that a member sees.
+    """
+    if isinstance(model, NgramModel):
+        return model.matched_lengths(ids, state)
+    if isinstance(model, Mixture):
+        pairs = zip(model.models, state.members, strict=True)
+        of_members = [ngram_lengths(member, ids, own, read) for member, own in pairs]
+        longest: NDArray[np.int64] = np.stack(of_members).max(axis=0)
+        return longest
+    lengths = read + 1 + np.arange(ids.shape[1])[None]
+    order = order_of(model)
+    return lengths if order is None else np.minimum(lengths, order)
+
+
+def null_context(model: LanguageModel) -> Any:
+    """Return the one-lane state of nothing behind, not even the beginning of a sentence."""
+    if isinstance(model, NgramModel):
+        return Past.of(np.full((1, model.order - 1), BEFORE_TEXT))
+    if isinstance(model, Mixture):
+        return MixtureState(tuple(null_context(member) for member in model.models))
+    state = model.start()
+    if isinstance(state, CacheState) and isinstance(model, CachedModel):
+        return CacheState(null_context(model.model), state.words, state.keys)
+    return state
+
+
+@dataclass
+class TokenizedModel:
+    """What a model file holds: a model, a tokenizer and a vocabulary, which belong together; see `elman.TextModel`.
+
+    ``info`` is free data about the model's making (corpus, recipe, seed), shown to people. ``start`` says how
+    a text begins: after the token that ends a line ("eos", where the vocabulary has one), or with the
+    "empty" past, for a model that was only ever trained to begin so.
+    """
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    info: dict[str, Any] = field(default_factory=dict)
+    start: Literal["eos", "empty"] = "eos"
+
+    @property
+    def start_id(self) -> int | None:
+        """The id that a text begins after; None for the empty past."""
+        return self.vocabulary.eos_id if self.start == "eos" else None
+
+    @property
+    def unit(self) -> str:
+        """What a token is, in words: the "per what" of a perplexity."""
+        level = self.tokenizer.level
+        return "character" if level == "char" else level
+
+    def encode(self, text: str, end: bool = False) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the tokens of ``text`` and their ids (-1 for an unknown one of a closed vocabulary)."""
+        tokens = self.tokenizer.tokens(normalise(text), end)
+        return tokens, self.vocabulary.encode(tokens)
+
+    def encode_line(self, line: str) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the tokens and ids of one line and its end, where the vocabulary has a token for that."""
+        return self.encode(line + "\n" if self.vocabulary.eos_id is not None else line)
+
+    def is_unknown(self, tokens: list[str]) -> NDArray[np.bool_]:
+        """Tell for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""
+        unknown: NDArray[np.bool_] = self.vocabulary.encode(tokens) == self.vocabulary.unknown_id
+        return unknown
+
+    def begin_sentence(self) -> Any:
+        """Return the state at the beginning of a sentence: a value, to be kept, compared, hashed and shared.
+
+        >>> state = model.begin_sentence()
+        >>> state == model.begin_sentence(), len({state, model.begin_sentence()})
+        (True, 1)
+        """
+        return begin(self.model, self.start_id)
+
+    def null_context(self) -> Any:
+        """Return the state of nothing behind, not even the beginning of a sentence: KenLM's null context.
+
+        A recurrent model knows it only if it was trained from there; `begin_sentence` is the state it knows.
+
+        >>> model.null_context() == model.begin_sentence()
+        False
+        """
+        return null_context(self.model)

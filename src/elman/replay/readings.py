@@ -1,0 +1,118 @@
+"""What a model reads in a recorded text: token scores, states and gradients, compactly.
+
+A text as a model reads it, token by token, with what it expected: the scores of the page, compactly.
+
+What goes on inside a recurrent model while it reads a text, as the page takes it, one byte a number.
+"""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ElmanError
+from elman.evaluation.surprisal import entropy_bits, most_probable
+from elman.inspection.network import INSIDE
+from elman.inspection.text_properties import PROPERTIES, property_of
+from elman.inspection.through_time import through_time
+from elman.inspection.trace import Trace, trace
+from elman.models.base import LogProbs
+from elman.models.recurrent import RecurrentLM
+from elman.serving.prompts import Writer
+from elman.text.offsets import token_offsets
+from elman.text_model import TextModel
+
+TOP = 40  # candidates that are kept at every place
+
+
+def rounded(value: float, digits: int = 4) -> float | None:
+    """Return a number with so many significant digits; None for what JSON cannot hold."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def record_scores(text_model: TextModel, text: str, names: dict[int, str]) -> dict[str, Any]:
+    """Return the tokens of a text with their surprisals and, at every place, the most probable candidates.
+
+    ``places`` has one more than there are tokens: what may come after the text. The candidates are [id, ln P, id,
+    ln P, ...]; ``names`` is told their names.
+    """
+    _, ids = text_model.encode(text)
+    offsets = np.minimum(token_offsets(text_model.tokenizer, text)[: len(ids)], len(text)).tolist()
+    writer, state = Writer(text_model), text_model.begin_sentence()
+    model, unknown_id = text_model.model, text_model.vocabulary.unknown_id
+    tokens: list[list[Any]] = []
+    places = []
+    for id_, (start, end) in zip(ids.tolist(), offsets, strict=True):
+        log_probs = model.next_log_probs(state)[0]
+        places.append(_place(log_probs, writer, names))
+        known = id_ >= 0
+        name = writer.push(id_)[0] if known else text[start:end]
+        bits = rounded(0.0 - float(log_probs[id_]) / math.log(2), 5) if known else None
+        rank = 1 + int((log_probs > log_probs[id_]).sum()) if known else 0
+        tokens.append([name, id_, start, end, bits, rank, int(id_ == unknown_id)])
+        if known:
+            state = model.feed(np.array([[id_]]), state)
+    places.append(_place(model.next_log_probs(state)[0], writer, names))
+    return {"text": text, "tokens": tokens, "places": places}
+
+
+def _place(log_probs: LogProbs, writer: Writer, names: dict[int, str]) -> dict[str, Any]:
+    best = [id_ for id_ in most_probable(log_probs, TOP).tolist() if np.isfinite(log_probs[id_])]
+    for id_ in best:
+        names.setdefault(id_, writer.name(id_))
+    top = [value for id_ in best for value in (id_, rounded(float(log_probs[id_]), 5))]
+    return {
+        "entropy": rounded(float(entropy_bits(log_probs)), 5),
+        "possible": int(np.isfinite(log_probs).sum()),
+        "top": top,
+    }
+
+
+def whole_ln_prob(text_model: TextModel, text: str) -> float | None:
+    """Return ln P of a text and its end, by which candidates are compared; None for 0."""
+    return rounded(text_model.score(text) * math.log(10), 7)
+
+
+LEVELS = 127  # of a number's absolute value
+
+Part = tuple[int, str]  # a layer, counted from the bottom, and a state or a gate of it
+
+
+def parts_of(model: RecurrentLM) -> list[Part]:
+    """Return what there is to keep, the most telling first: the states from the top layer down, then the gates."""
+    layers = range(len(model.rnn_layers) - 1, -1, -1)
+    states, gates = (
+        [name for name in INSIDE[model.cell] if (name in "hc") == of_state] for of_state in (True, False)
+    )
+    return [(layer, name) for names in (states, gates) for layer in layers for name in names]
+
+
+def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> dict[str, Any]:
+    """Return these parts after every token, the text's properties there, and the gradients of every token."""
+    traced = trace(text_model, text)
+    coded = traced.coded
+    return {
+        "traces": {f"{layer}.{what}": _packed(traced.values(what, layer)) for layer, what in parts},
+        "properties": {name: property_of(coded, name).tolist() for name in PROPERTIES},
+        "gradients": [_gradient(text_model, traced, index) for index in range(len(coded.tokens))],
+        "begins": coded.start_id is not None,
+    }
+
+
+def _packed(values: NDArray[np.floating]) -> dict[str, Any]:
+    """Return (T, H) numbers as signed bytes, in base64, and the absolute value that 127 stands for."""
+    limit = float(np.abs(values).max()) or 1.0
+    levels = np.rint(values.astype(np.float64) / limit * LEVELS).astype(np.int8)
+    return {"limit": rounded(limit, 6), "bytes": base64.b64encode(levels.tobytes()).decode("ascii")}
+
+
+def _gradient(text_model: TextModel, traced: Trace, index: int) -> list[float | None] | None:
+    """Return the norms at the tokens before one; None for a token that the vocabulary lacks."""
+    try:
+        found = through_time(text_model, traced.coded.text, index)
+    except ElmanError:
+        return None
+    return [rounded(norm, 3) for norm in found.norms.tolist()]

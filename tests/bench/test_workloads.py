@@ -1,0 +1,41 @@
+"""The standard works: what they are called, and what a peer of one is given."""
+
+import numpy as np
+import pytest
+
+from elman.bench.workloads import QUICK, WORKS, chosen, made_up, zipf
+from elman.errors import ConfigError
+from elman.models.parameters import plan_weights
+
+
+def test_works_are_chosen_by_the_beginning_of_their_names() -> None:
+    assert [work.name for work in chosen(["H", "A"])] == ["A", "H-words"]
+    assert tuple(work.name for work in chosen([])) == QUICK
+
+
+@pytest.mark.parametrize("name", ["Z", "", "a"])
+def test_an_unknown_work_is_an_error_that_lists_them(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"no work '{name}'; choose from A, B, C"):
+        chosen([name])
+
+
+@pytest.mark.parametrize("name", ["A", "B", "G"])
+def test_ids_and_weights_are_the_same_at_every_call(name: str) -> None:
+    work = WORKS[name]
+    inputs, again = made_up(work), made_up(work)
+    np.testing.assert_array_equal(inputs.ids, again.ids)
+    assert inputs.ids.min() >= 0
+    assert inputs.ids.max() < work.V
+    assert len(inputs.ids) > work.N * work.T
+    plan = plan_weights(work.V, work.D, work.H, work.cell, work.layers)
+    assert {key: weight.shape for key, weight in plan.items()} == {
+        key: weight.shape for key, weight in inputs.weights.items()
+    }
+    for key, weight in inputs.weights.items():
+        np.testing.assert_array_equal(weight, again.weights[key])
+
+
+def test_the_second_id_is_half_as_frequent_as_the_first() -> None:
+    counts = np.bincount(made_up(WORKS["G"]).ids)
+    assert counts[0] / counts[1] == pytest.approx(2, rel=0.05)
+    assert zipf(7).sum() == pytest.approx(1)

@@ -1,0 +1,132 @@
+"""ONNX files run in onnxruntime, and say the same as the models they were written from."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from elman.errors import ModelFileError
+from elman.evaluation.perplexity import evaluate
+from elman.formats import onnx as onnx_writer
+from elman.formats.onnx import write_onnx
+from elman.models.ngram.model import NgramModel
+from elman.text_model import TextModel
+from support.tiny import text_model
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "two layers": {"layers": 2},
+    "one-hot": {"D": 0},
+    "tied": {"D": 5, "tie_weights": True},
+    "adaptive": {"adaptive": (5, 12), "ranks": np.random.default_rng(0).permutation(24)},
+}
+
+
+def session(path: Path) -> Any:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def inputs_of(state: Any) -> dict[str, Any]:
+    arrays = {"h0": state.h, "c0": state.c}
+    return {name: np.stack(parts).astype(np.float32) for name, parts in arrays.items() if parts}
+
+
+def check_state(outputs: list[Any], state: Any) -> None:
+    expected = [np.stack(parts) for parts in (state.h, state.c) if parts]
+    for found, wanted in zip(outputs, expected, strict=True):
+        assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_sequence_has_the_same_log_probs(shape: str, cell: str, tmp_path: Path) -> None:
+    written = text_model(cell=cell, **SHAPES[shape])
+    write_onnx(tmp_path / "model.onnx", written)
+    runtime, model = session(tmp_path / "model.onnx"), written.model
+    rng = np.random.default_rng(0)
+    for N, T in ((3, 4), (2, 1)):
+        ids = rng.integers(0, model.vocab_size, (N, T))
+        state = model.feed(rng.integers(0, model.vocab_size, (N, 2)), model.start(N))
+        log_probs, *last = runtime.run(None, {"ids": ids, **inputs_of(state)})
+        assert log_probs.shape == (N, T, model.vocab_size)
+        for t in range(T):
+            state = model.feed(ids[:, t : t + 1], state)
+            assert_allclose(log_probs[:, t], model.next_log_probs(state), atol=1e-5)
+        check_state(last, state)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_steps_have_the_same_log_probs(shape: str, cell: str, tmp_path: Path) -> None:
+    written = text_model(cell=cell, **SHAPES[shape])
+    write_onnx(tmp_path / "model.onnx", written, form="step")
+    runtime, model = session(tmp_path / "model.onnx"), written.model
+    state = model.start(2)
+    feeds = inputs_of(state)
+    for ids in np.random.default_rng(0).integers(0, model.vocab_size, (4, 2)):
+        log_probs, *last = runtime.run(None, {"ids": ids, **feeds})
+        feeds = dict(zip(feeds, last, strict=True))
+        state = model.feed(ids[:, None], state)
+        assert_allclose(log_probs, model.next_log_probs(state), atol=1e-5)
+    check_state(last, state)
+
+
+@pytest.mark.parametrize("level", ["word", "char", "byte"])
+def test_the_vocabulary_goes_along(level: str, tmp_path: Path) -> None:
+    written = text_model(level, dtype=np.float32)
+    write_onnx(tmp_path / "model.onnx", written)
+    about = session(tmp_path / "model.onnx").get_modelmeta()
+    metadata = about.custom_metadata_map
+    assert json.loads(metadata["tokens"]) == list(written.vocabulary.tokens)
+    assert (metadata["level"], metadata["form"]) == (level, "sequence")
+    assert metadata["eos"] == written.vocabulary.eos
+    assert about.producer_name == "elman"
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.onnx", "other.onnx"):
+        write_onnx(tmp_path / name, text_model(cell="lstm"))
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+    proto = onnx.load(tmp_path / "one.onnx")
+    assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", 17)]
+    write_onnx(tmp_path / "other.onnx", text_model(cell="lstm"), "step")
+    assert (tmp_path / "one.onnx").read_bytes() != (tmp_path / "other.onnx").read_bytes()
+
+
+def test_what_a_file_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, written = tmp_path / "model.onnx", text_model()
+    counted = NgramModel.train(np.arange(24), 24, 2)
+    with pytest.raises(
+        ModelFileError, match="this is a NgramModel; an n-gram model can be exported --to arpa"
+    ):
+        write_onnx(path, TextModel(counted, written.tokenizer, written.vocabulary))
+    with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
+        write_onnx(tmp_path / "gone" / "model.onnx", written)
+    monkeypatch.setattr(onnx_writer, "LARGEST", 100)
+    with pytest.raises(ModelFileError, match="an ONNX file holds 2 GiB at most"):
+        write_onnx(path, written)
+    assert not path.exists()
+
+
+def test_the_guide_s_program_needs_no_elman(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "en" / "guide.md"
+    (program,) = (
+        b for b in re.findall(r"```py\n(.*?)```", guide.read_text("utf-8"), re.DOTALL) if "onnxruntime" in b
+    )
+    assert "elman" not in program
+    monkeypatch.chdir(tmp_path)
+    text = "Tom was watching TV in his room . Mary came into the"
+    written = text_model("word", text, cell="lstm")
+    write_onnx("rooms.onnx", written)
+    exec(compile(program, str(guide), "exec"), {})
+    _, ids = written.encode(text)
+    expected = evaluate(written.model, ids, eos=written.vocabulary.eos_id).perplexity
+    assert capsys.readouterr().out.splitlines()[-1] == f"perplexity {expected:.4f}"

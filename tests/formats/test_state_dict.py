@@ -1,0 +1,225 @@
+"""State dicts of PyTorch's layers, without PyTorch: there and back, and what is refused."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from elman.errors import ConfigError, ElmanError, MissingExtra, ModelFileError, VocabularyError
+from elman.formats.model_file import save_model
+from elman.formats.state_dict import from_state_dict, to_arrays, to_state_dict
+from elman.formats.torch_file import read_torch, write_torch
+from support.tiny import small_lm, text_model
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "one layer": {},
+    "three layers": {"layers": 3},
+    "tied": {"D": 5, "H": 5, "tie_weights": True},
+    "float32": {"dtype": np.float32},
+}
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_there_and_back(cell: str, shape: str) -> None:
+    model = small_lm(cell=cell, **SHAPES[shape])
+    again = from_state_dict(to_arrays(model))
+    assert again.hyperparameters == model.hyperparameters
+    assert again.weights.keys() == model.weights.keys()
+    for name, weight in model.weights.items():
+        assert_array_equal(again.weights[name], weight)
+        assert again.weights[name].dtype == weight.dtype
+
+
+def test_one_hot_input_is_an_embedding_that_is_the_identity() -> None:
+    model = small_lm(D=0, cell="lstm")
+    again = from_state_dict(to_arrays(model))
+    assert again.wordvec_size == again.vocab_size
+    ids = np.arange(9)[None]
+    probs = (m.target_log_probs(ids, m.start())[0] for m in (model, again))
+    np.testing.assert_allclose(*probs, rtol=1e-12)
+
+
+def test_parts_may_be_called_otherwise() -> None:
+    names = {"encoder": "module.embed", "rnn": "", "decoder": "module.out"}
+    arrays = to_arrays(small_lm(), names)
+    assert list(arrays)[:2] == ["module.embed.weight", "weight_ih_l0"]
+    assert from_state_dict(arrays, names=names).cell == "rnn"
+    with pytest.raises(
+        ConfigError, match="unknown part 'lstm' of a model; the parts are encoder, rnn, decoder"
+    ):
+        to_arrays(small_lm(), {"lstm": "rnn"})
+
+
+def test_two_biases_are_added_but_not_those_of_a_candidate() -> None:
+    arrays = to_arrays(small_lm(cell="gru", H=2))
+    arrays["rnn.bias_ih_l0"] = np.arange(6.0)
+    arrays["rnn.bias_hh_l0"] = 10 + np.arange(6.0)
+    weights = from_state_dict(arrays).weights
+    assert weights["0.b"].tolist() == [10, 12, 14, 16, 4, 5]
+    assert weights["0.b_h"].tolist() == [14, 15]
+
+
+def test_layers_without_biases() -> None:
+    arrays = {name: a for name, a in to_arrays(small_lm(cell="lstm")).items() if "bias" not in name}
+    weights = from_state_dict(arrays).weights
+    assert not weights["0.b"].any()
+    assert not weights["output.b"].any()
+    assert weights["0.b"].dtype == np.float64
+
+
+def test_ties_are_declared_and_not_guessed() -> None:
+    arrays = to_arrays(small_lm(D=5, H=5, tie_weights=True))
+    apart = {name: array.copy() for name, array in arrays.items()}
+    assert from_state_dict(arrays).tie_weights
+    assert not from_state_dict(apart).tie_weights
+    assert from_state_dict(apart, tie_weights=True).tie_weights
+    apart["decoder.weight"][0, 0] += 1
+    with pytest.raises(ModelFileError, match=r"decoder.weight is not equal to encoder.weight"):
+        from_state_dict(apart, tie_weights=True)
+    del apart["decoder.weight"]
+    assert from_state_dict(apart, tie_weights=True).tie_weights
+    with pytest.raises(
+        ModelFileError, match=r"has no decoder.weight; where it is tied to encoder.weight, say so"
+    ):
+        from_state_dict(apart)
+    with pytest.raises(
+        ModelFileError, match=r"word vectors of 4 numbers and the hidden state 5: decoder.weight"
+    ):
+        from_state_dict(to_arrays(small_lm()), tie_weights=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.clear(), "no encoder.weight; .* it holds nothing"),
+        (lambda a: a.pop("rnn.bias_hh_l0"), "has no rnn.bias_hh_l0"),
+        (lambda a: a.update({"lstm.weight_hh_l0": a.pop("rnn.weight_hh_l0")}), r"names={'rnn': 'lstm'}"),
+        (
+            lambda a: a.update({"rnn.weight_hh_l0": np.zeros((10, 5))}),
+            r"\(3·H, H\) of nn.GRU, and is \(10, 5\)",
+        ),
+        (lambda a: a.update({"rnn.weight_hh_l0": np.zeros(5)}), r"must be a matrix, and is of shape \(5,\)"),
+        (
+            lambda a: a.update({"rnn.weight_ih_l0": np.zeros((20, 3))}),
+            r"must be of shape \(20, 4\), and is of",
+        ),
+        (
+            lambda a: a.update({"decoder.weight": np.zeros((8, 5))}),
+            r"decoder.weight must be of shape \(9, 5\)",
+        ),
+        (lambda a: a.update({"encoder.weight": np.zeros((9, 4), int)}), "must hold floating-point numbers"),
+        (lambda a: a.update({"rnn.weight_ih_l0_reverse": np.zeros((20, 4))}), "is of a bidirectional layer"),
+        (lambda a: a.update({"rnn.weight_hr_l0": np.zeros((3, 5))}), "projections"),
+        (lambda a: a.update({"norm.weight": np.zeros(5)}), "holds norm.weight besides the plain model"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: Change, message: str) -> None:
+    arrays = dict(to_arrays(small_lm(cell="lstm")))
+    change(arrays)
+    with pytest.raises(ModelFileError, match=message):
+        from_state_dict(arrays)
+
+
+def test_the_cell_asked_for_must_be_that_of_the_shapes() -> None:
+    arrays = to_arrays(small_lm(cell="lstm"))
+    assert from_state_dict(arrays, cell="lstm").cell == "lstm"
+    with pytest.raises(ModelFileError, match="as in a layer 'lstm'; it is no 'gru'"):
+        from_state_dict(arrays, cell="gru")
+    with pytest.raises(ConfigError, match="unknown cell 'mlstm'; choose from rnn, lstm, gru"):
+        from_state_dict(arrays, cell="mlstm")
+
+
+@pytest.mark.parametrize("level", ["word", "char", "byte"])
+def test_a_file_brings_its_vocabulary_and_its_tie(level: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    written = text_model(level, D=5, H=5, tie_weights=True, cell="gru")
+    write_torch(path, written)
+    read = read_torch(path)
+    assert (read.tokenizer, read.vocabulary, read.start) == (written.tokenizer, written.vocabulary, "eos")
+    assert isinstance(read.model, type(written.model))
+    assert read.model.hyperparameters == written.model.hyperparameters  # type: ignore[attr-defined]
+    ids = np.arange(9)[None]
+    assert_array_equal(*(m.target_log_probs(ids, m.start())[0] for m in (read.model, written.model)))
+
+
+def test_a_vocabulary_may_come_from_another_file(tmp_path: Path) -> None:
+    path, vocab = tmp_path / "model.safetensors", tmp_path / "vocab.txt"
+    write_torch(path, text_model())
+    tokens = [*text_model().vocabulary.tokens]
+    vocab.write_text("\r\n".join("</s>" if token == "<eos>" else token for token in tokens), "utf-8")
+    read = read_torch(path, vocab, eos="</s>", unk="tom", lower=True)
+    assert read.vocabulary.tokens == tuple(tokens)
+    assert read.start_id == tokens.index("<eos>")
+    assert read.vocabulary.unk == "tom"
+    assert read.tokenizer.lower
+    chars = tmp_path / "vocab.json"
+    chars.write_text('["a", "\\n", "b"]')
+    write_torch(path, text_model("char", "a\nb"))
+    assert read_torch(path, chars, level="char").vocabulary.eos_id == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("a\nb\n", {}, "the vocabulary has 2 tokens, but .* has word vectors for 24"),
+        ("a\n\nb\n", {}, "line 2: an empty line is no token"),
+        ("a 12\nb 3\n", {}, "'a 12', of id 0, is no word"),
+        ("a\na\n", {}, "'a' stands in the vocabulary more than once"),
+        ("a\nb\n", {"eos": "</s>"}, "has no '</s>' to end lines with"),
+        ("a\nb\n", {"unk": "UNK"}, "the unknown token 'UNK' is not in the vocabulary"),
+    ],
+)
+def test_vocabularies_that_do_not_fit(text: str, options: Any, message: str, tmp_path: Path) -> None:
+    path, vocab = tmp_path / "model.safetensors", tmp_path / "vocab.txt"
+    write_torch(path, text_model())
+    vocab.write_text(text)
+    with pytest.raises(ElmanError, match=message):
+        read_torch(path, vocab, **options)
+
+
+def test_broken_vocabularies(tmp_path: Path) -> None:
+    path, vocab = tmp_path / "model.safetensors", tmp_path / "vocab.json"
+    write_torch(path, text_model())
+    with pytest.raises(VocabularyError, match="cannot be read"):
+        read_torch(path, vocab)
+    for text, message in (("[", "is no JSON"), ('{"a": 0}', "must be a JSON list of strings")):
+        vocab.write_text(text)
+        with pytest.raises(VocabularyError, match=message):
+            read_torch(path, vocab)
+    with pytest.raises(ConfigError, match="brings its own vocabulary"):
+        read_torch(path, eos="</s>")
+    with pytest.raises(ConfigError, match="name its vocabulary: --vocab"):
+        read_torch(path, level="char")
+
+
+def test_files_that_are_no_state_dict(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ModelFileError, match="there is no file"):
+        read_torch(path)
+    path.write_bytes(b"\0" * 20)
+    with pytest.raises(ModelFileError, match="is damaged, is no safetensors file"):
+        read_torch(path)
+    save_model(path, text_model())
+    with pytest.raises(ModelFileError, match="is a model of elman's already"):
+        read_torch(path)
+    with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
+        write_torch(tmp_path / "gone" / "model.safetensors", text_model())
+
+
+def test_models_without_such_a_form_are_refused() -> None:
+    with pytest.raises(ModelFileError, match=r"an adaptive softmax has no form in nn.Linear"):
+        to_arrays(small_lm(adaptive=(3,)))
+    with pytest.raises(ModelFileError, match="a str has no form"):
+        to_arrays("model")
+
+
+def test_tensors_need_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"torch is not installed"):
+        to_state_dict(small_lm())

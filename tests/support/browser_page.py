@@ -1,0 +1,192 @@
+"""The page of `elman serve` in a real browser: Chromium, driven through Selenium."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("selenium", reason="these tests drive a browser: pip install selenium")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+if CHROMIUM is None or DRIVER is None:
+    need = "these tests drive a browser: apt-get install chromium chromium-driver fonts-nanum"
+    pytest.skip(need, allow_module_level=True)
+
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
+
+from support.processes import serving  # noqa: E402
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en")
+WAIT = 30.0  # seconds, on a machine that is busy
+FAMILIAR = "favicon"  # no message of the console that tells of it is held against the page
+
+__all__ = ["ActionChains", "By", "Keys", "Page", "Server", "open_browser"]
+
+
+def open_browser() -> Chrome:
+    """Start a Chromium whose console is kept."""
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, "--window-size=1280,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return Chrome(options, Service(str(DRIVER)))
+
+
+class Server:
+    """`elman serve` as a process of its own."""
+
+    def __init__(self, *runs: Path, watch: tuple[Path, ...] = (), key: str = "") -> None:
+        self._arguments = [*map(str, runs), *(str(part) for run in watch for part in ("--watch", run))]
+        self._key = key
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = ""
+
+    def start(self) -> "Server":
+        """Start it, at the port that it had before."""
+        arguments = [*self._arguments, "--port", str(self._port)]
+        key = {"ELMAN_API_KEY": self._key} if self._key else {}
+        self._process, self.address = serving(*arguments, environment=key)
+        self._port = int(self.address.rpartition(":")[2])
+        return self
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """Ask it for JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        with urllib.request.urlopen(
+            urllib.request.Request(self.address + path, data, headers), timeout=WAIT
+        ) as answer:
+            return json.load(answer)
+
+
+class Page:
+    """The page in the browser, and what a person does to it."""
+
+    def __init__(self, driver: Chrome, address: str) -> None:
+        self.driver = driver
+        self.address = address
+        self.expected: tuple[str, ...] = (FAMILIAR,)  # in messages of the console that are no fault
+
+    def open(self, path: str = "/", ready: str = "elman.app.store.get('ready')") -> "Page":
+        """Open it anew, as one who has never been here."""
+        self.driver.get(self.address + "/page/favicon.svg")
+        self.js("try { localStorage.clear(); sessionStorage.clear() } catch {}")
+        self.driver.get(self.address + path)
+        self.until(f"window.elman?.app?.store && ({ready})")
+        if "ready" in ready:
+            self.settled()
+        return self
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page and return what it returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, expression: str, *arguments: Any) -> Any:
+        """Wait until a JavaScript expression holds, and return its value."""
+        return wait_for(lambda: self.js(f"return {expression}", *arguments), expression)
+
+    def settled(self) -> None:
+        """Wait until nothing is being written, and the text as it stands has been scored."""
+        self.until("!elman.app.store.get('streaming') && elman.app.store.get('scored') !== null")
+        self.until("!document.documentElement.classList.contains('starting')")
+
+    def get(self, key: str) -> Any:
+        """Return a value of the page's state."""
+        return self.js("return elman.app.store.get(arguments[0])", key)
+
+    def one(self, selector: str) -> WebElement:
+        """Return the element that is there, or will be."""
+        self.until("document.querySelector(arguments[0]) !== null", selector)
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Return the elements that are there."""
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def text(self, selector: str) -> str:
+        """Return what is written in an element."""
+        return str(self.js("return document.querySelector(arguments[0]).textContent", selector))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return what is written in elements."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
+        found: list[str] = self.js(script, selector)
+        return found
+
+    def click(self, selector: str) -> None:
+        """Click on an element where it can be seen."""
+        element = self.one(selector)
+        self.js("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def type(self, text: str, into: str = "#write-text") -> None:
+        """Type a text into a field that is emptied first."""
+        field = self.one(into)
+        self.js("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(Keys.DELETE)
+        field.send_keys(text)
+
+    def write(self, text: str) -> None:
+        """Type a text into Write and wait until the server has scored it."""
+        self.type(text)
+        self.until("elman.app.store.get('scored')?.text === arguments[0]", text)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose a value of a list."""
+        self.until(
+            "document.querySelector(arguments[0])?.checkVisibility({visibilityProperty: true})", selector
+        )
+        element = self.one(selector)
+        self.js("arguments[0].scrollIntoView({block: 'center'})", element)
+        Select(element).select_by_value(value)
+
+    def show(self, panel: str) -> None:
+        """Scroll to a panel; those that are out of sight ask for nothing."""
+        self.js("document.getElementById(`panel-${arguments[0]}`).scrollIntoView()", panel)
+
+    def look(self, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
+        """Set the window's size and the colours that the reader prefers."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def complaints(self) -> list[str]:
+        """Return what the console holds of errors and warnings that were not expected."""
+        entries = [entry for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+        messages = [str(entry["message"]) for entry in entries]
+        return [each for each in messages if not any(known in each for known in self.expected)]
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds and return its value."""
+    end = time.monotonic() + WAIT
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {WAIT:g} s: {what}"
+        time.sleep(0.03)
+    return value

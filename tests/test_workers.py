@@ -1,0 +1,454 @@
+"""Tasks done by several threads: in order, all of them, and without an end that hangs."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from elman import workers as crew
+from elman import workers as threads
+from elman.workers import (
+    MOST_HANDS,
+    WORTH_SHARING,
+    Task,
+    hands,
+    many_hands,
+    run,
+    shares,
+    side_by_side,
+    suited_threads,
+)
+
+PATIENCE = 30.0  # seconds, after which a test takes it that nothing more will happen
+several = pytest.mark.parametrize("number", [2, 3, 5])
+
+
+def in_time(work: Callable[[], Any], number: int) -> Any:
+    """Return what ``work`` returns, or raise what it raises, with so many hands; an end that hangs is an error."""
+    outcome: Future[Any] = Future()
+
+    def worked() -> None:
+        try:
+            with many_hands(number):
+                outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=worked, daemon=True).start()
+    return outcome.result(PATIENCE)
+
+
+def meeting(parties: int) -> Callable[[], None]:
+    """Return a piece of work that ends once so many threads are at it."""
+    barrier = threading.Barrier(parties)
+    return lambda: barrier.wait(PATIENCE) and None
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a crew has been stopped."""
+    event, stop = threading.Event(), crew._Crew.stop
+
+    def and_tell(self: Any) -> None:
+        stop(self)
+        event.set()
+
+    monkeypatch.setattr(crew._Crew, "stop", and_tell)
+    return event
+
+
+# Order
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[list[int]]:
+    """For each task, the numbers of those before it in the list that it waits for."""
+    size = draw(st.integers(0, 14))
+    return [sorted(draw(st.sets(st.integers(0, k - 1), max_size=3))) if k else [] for k in range(size)]
+
+
+@settings(derandomize=True, deadline=None, max_examples=150, database=None)
+@given(graph=graphs(), number=st.integers(1, 5))
+def test_every_task_is_done_once_and_after_those_that_it_names(graph: list[list[int]], number: int) -> None:
+    values: list[int | None] = [None] * len(graph)
+    done: list[int] = []
+
+    def work(k: int) -> None:
+        before = [values[j] for j in graph[k]]
+        assert None not in before
+        values[k] = 31 * k + sum(value or 0 for value in before) % 1009
+        done.append(k)
+
+    def worked() -> None:
+        tasks: list[Task] = []
+        for k, before in enumerate(graph):
+            tasks.append(Task(lambda k=k: work(k), [tasks[j] for j in before]))
+        run(tasks)
+
+    in_time(worked, number)
+    expected: list[int] = []
+    for k, before in enumerate(graph):
+        expected.append(31 * k + sum(expected[j] for j in before) % 1009)
+    assert values == expected
+    assert sorted(done) == list(range(len(graph)))
+    if number == 1:
+        assert done == sorted(done)
+
+
+def test_of_the_tasks_that_are_ready_the_first_comes_first() -> None:
+    """The other thread is held up until all is done, so that this one goes through the list alone."""
+    done: list[str] = []
+    others_turn, may_go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        others_turn.set()
+        assert may_go_on.wait(PATIENCE)
+
+    held = Task(wait)
+    begun = Task(lambda: others_turn.wait(PATIENCE) and None)
+    tasks = [held, begun, Task(lambda: done.append("late"), [held])]
+    tasks += [Task(lambda name=name: done.append(name), [begun]) for name in "abc"]
+    tasks.append(Task(may_go_on.set, tasks[3:]))
+    in_time(lambda: run(tasks), 2)
+    assert done == ["a", "b", "c", "late"]
+
+
+def test_a_task_waits_for_all_that_it_names() -> None:
+    """Even where some of them are done, and there is nothing else to do but what stands behind it."""
+    done: list[str] = []
+    release = threading.Event()
+
+    def slow() -> None:
+        assert release.wait(PATIENCE)
+        done.append("slow")
+
+    for turned in (False, True):
+        done.clear()
+        release.clear()
+        before = [Task(slow), Task(lambda: done.append("quick"))]
+        last = Task(lambda: done.append("last"), before[::-1] if turned else before)
+        tasks = [*before, last, Task(release.set)]
+        in_time(partial(run, tasks), 2)
+        assert done == ["quick", "slow", "last"]
+
+
+@several
+def test_whoever_waits_is_told_when_a_task_is_done(number: int) -> None:
+    """All wait for one thread, the asking thread longer than the others; then one task is left for all of them."""
+    meet, done = meeting(number), []
+
+    def worked() -> None:
+        me = threading.get_ident()
+        busy = threading.Lock()
+
+        def work() -> None:
+            meet()
+            if threading.get_ident() == me:
+                time.sleep(0.01)
+            elif busy.acquire(blocking=False):
+                time.sleep(0.03)
+
+        first = [Task(work) for _ in range(number)]
+        run([*first, Task(lambda: done.append("last"), first)])
+
+    in_time(worked, number)
+    assert done == ["last"]
+
+
+@several
+def test_as_many_threads_are_at_work_as_there_are_hands(number: int) -> None:
+    threads: set[int] = set()
+    meet = meeting(number)
+
+    def work() -> None:
+        meet()
+        threads.add(threading.get_ident())
+
+    in_time(lambda: side_by_side(*[work] * number), number)
+    assert len(threads) == number
+
+
+@several
+def test_no_more_threads_are_at_work_than_there_are_hands(number: int) -> None:
+    at_work: list[int] = []
+    most, lock = 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal most
+        with lock:
+            at_work.append(1)
+            most = max(most, len(at_work))
+        time.sleep(0.001)
+        with lock:
+            at_work.pop()
+
+    in_time(lambda: side_by_side(*[work] * 30), number)
+    assert most <= number
+
+
+def test_one_hand_works_in_the_thread_that_asks() -> None:
+    threads: list[int] = []
+    side_by_side(*[lambda: threads.append(threading.get_ident())] * 3)
+    assert threads == [threading.get_ident()] * 3
+
+
+def test_a_task_that_is_alone_is_done_here_with_all_hands() -> None:
+    """Its own pieces may so be shared out."""
+    seen: list[Any] = []
+    with many_hands(3):
+        run([Task(lambda: seen.append((threading.get_ident(), hands())))])
+    assert seen == [(threading.get_ident(), 3)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_no_tasks_are_no_work(number: int) -> None:
+    in_time(lambda: run([]), number)
+    in_time(side_by_side, number)
+
+
+@several
+def test_many_tasks_and_few_pauses(number: int) -> None:
+    """A chain beside independent tasks, over and over: whoever waits is woken."""
+
+    def worked() -> list[int]:
+        done: list[int] = []
+        tasks: list[Task] = []
+        for k in range(40):
+            tasks.append(Task(lambda k=k: done.append(k), tasks[-2:-1] if k % 2 else []))
+        run(tasks)
+        return done
+
+    for _ in range(30):
+        done = in_time(worked, number)
+        assert sorted(done) == list(range(40))
+        assert [k for k in done if k % 2] == list(range(1, 40, 2))
+
+
+# Tasks within tasks
+
+
+@several
+def test_a_task_has_one_hand_and_its_own_tasks_are_done_in_turn(number: int) -> None:
+    """There are more outer tasks than threads: none may hold a thread while it waits for another."""
+    seen: list[int] = []
+    inner: dict[int, list[int]] = {k: [] for k in range(40)}
+
+    def outer(k: int) -> None:
+        seen.append(hands())
+        side_by_side(*(lambda j=j: inner[k].append(j) for j in range(5)))
+
+    def worked() -> int:
+        side_by_side(*(lambda k=k: outer(k) for k in range(40)))
+        return hands()
+
+    assert in_time(worked, number) == number
+    assert seen == [1] * 40
+    assert all(done == list(range(5)) for done in inner.values())
+
+
+def test_tasks_of_several_threads_do_not_mix() -> None:
+    done: dict[int, list[int]] = {k: [] for k in range(4)}
+
+    def work(k: int) -> None:
+        for _ in range(10):
+            side_by_side(*(lambda j=j: done[k].append(j) for j in range(5)))
+
+    threads = [threading.Thread(target=in_time, args=(lambda k=k: work(k), 3)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert all(sorted(numbers) == sorted([*range(5)] * 10) for numbers in done.values())
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("mine", [True, False])
+def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
+    stopped: threading.Event, mine: bool, error: type[BaseException]
+) -> None:
+    """It comes in the asking thread or in another; the task under way ends, and no further one begins."""
+    meet, done = meeting(2), []
+
+    def worked() -> None:
+        me = threading.get_ident()
+
+        def work() -> None:
+            meet()
+            if (threading.get_ident() == me) == mine:
+                raise error("the task's own words")
+            assert stopped.wait(PATIENCE)
+            time.sleep(0.02)
+            done.append("under way")
+
+        first, second = Task(work), Task(work)
+        never = [Task(lambda: done.append("too late"), after) for after in ([], [first], [second])]
+        run([first, second, *never])
+
+    with pytest.raises(error, match="the task's own words"):
+        in_time(worked, 2)
+    assert done == ["under way"]
+
+
+@several
+def test_those_who_wait_for_a_task_that_fails_are_woken(number: int) -> None:
+    def fail() -> None:
+        time.sleep(0.01)
+        raise ValueError("failed")
+
+    failing = Task(fail)
+    with pytest.raises(ValueError, match="failed"):
+        in_time(lambda: run([failing, *(Task(lambda: None, [failing]) for _ in range(9))]), number)
+
+
+def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> None:
+    meet = meeting(2)
+
+    def fail() -> None:
+        meet()
+        raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        in_time(lambda: side_by_side(fail, fail), 2)
+    done: list[int] = []
+    in_time(lambda: side_by_side(*[lambda: done.append(1)] * 5), 2)
+    assert done == [1] * 5
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_after_an_exception_there_are_as_many_hands_as_before(number: int) -> None:
+    def worked() -> int:
+        with pytest.raises(ValueError, match="failed"):
+            side_by_side(*[lambda: (_ for _ in ()).throw(ValueError("failed"))] * 3)
+        return hands()
+
+    assert in_time(worked, number) == number
+
+
+def test_an_interruption_of_the_asking_thread_waits_for_the_others(stopped: threading.Event) -> None:
+    meet, ended = meeting(2), threading.Event()
+
+    def worked() -> bool:
+        me = threading.get_ident()
+
+        def work() -> None:
+            meet()
+            if threading.get_ident() == me:
+                raise KeyboardInterrupt
+            assert stopped.wait(PATIENCE)
+            time.sleep(0.05)
+            ended.set()
+
+        with pytest.raises(KeyboardInterrupt):
+            side_by_side(work, work)
+        return ended.is_set()
+
+    assert in_time(worked, 2)
+
+
+# What the threads know
+
+
+COLOUR: ContextVar[str] = ContextVar("COLOUR", default="none")
+
+
+def test_context_variables_and_floating_point_settings_reach_every_thread() -> None:
+    meet, seen = meeting(3), []
+
+    def work() -> None:
+        meet()
+        np.array([1e38], dtype="f") * np.float32(1e38)  # a warning, and so an error, were it not for errstate
+        seen.append((COLOUR.get(), np.geterr()["over"]))
+        COLOUR.set("changed")
+
+    def worked() -> str:
+        COLOUR.set("green")
+        with np.errstate(all="ignore"):
+            side_by_side(work, work, work)
+        return COLOUR.get()
+
+    in_time(worked, 3)
+    assert seen == [("green", "ignore")] * 3
+
+
+# Hands and shares
+
+
+def test_many_hands_holds_within_its_block_only() -> None:
+    assert hands() == 1
+    with many_hands(4):
+        assert hands() == 4
+        with many_hands(2):
+            assert hands() == 2
+        assert hands() == 4
+        with pytest.raises(ValueError, match="within"), many_hands(3):
+            raise ValueError("within")
+        assert hands() == 4
+    assert hands() == 1
+
+
+def test_another_thread_has_one_hand() -> None:
+    seen: list[int] = []
+    with many_hands(4):
+        thread = threading.Thread(target=lambda: seen.append(hands()))
+        thread.start()
+        thread.join(PATIENCE)
+    assert seen == [1]
+
+
+@settings(derandomize=True, deadline=None, database=None)
+@given(size=st.integers(0, 200), least=st.integers(1, 60), number=st.integers(1, 9))
+def test_shares_cover_everything_once_and_are_equal_and_large_enough(
+    size: int, least: int, number: int
+) -> None:
+    with many_hands(number):
+        parts = shares(size, least)
+    assert [k for part in parts for k in range(size)[part]] == list(range(size))
+    assert len(parts) == max(1, min(number, size // least))
+    lengths = [part.stop - part.start for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+    assert len(parts) == 1 or min(lengths) >= least
+
+
+def blas_threads() -> list[int]:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+
+@pytest.mark.parametrize("size", [0, WORTH_SHARING - 1, WORTH_SHARING, 10 * WORTH_SHARING])
+@pytest.mark.parametrize("allowed", [1, 2])
+def test_as_many_hands_as_the_blas_was_allowed_threads_where_it_is_worth_it(size: int, allowed: int) -> None:
+    with threadpool_limits(allowed, user_api="blas"):
+        before = blas_threads()
+        with suited_threads(size):
+            assert hands() == (max(before, default=1) if size >= WORTH_SHARING else 1)
+            assert blas_threads() == [1] * len(before)
+        assert blas_threads() == before
+    assert hands() == 1
+
+
+def test_there_are_never_more_hands_than_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MOST_HANDS", 1)
+    assert MOST_HANDS > 1
+    with threadpool_limits(2, user_api="blas"), suited_threads(WORTH_SHARING):
+        assert hands() == 1
+
+
+def test_an_exception_leaves_everything_as_it_was() -> None:
+    before = blas_threads()
+    with pytest.raises(ValueError, match="within"), suited_threads(WORTH_SHARING):
+        raise ValueError("within")
+    assert blas_threads() == before
+    assert hands() == 1

@@ -1,0 +1,180 @@
+"""Overfitting is told once for every best epoch, and is remembered by a run that goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elman.formats.metrics_log import read_metrics
+from elman.training import progress as sampling
+from elman.training.progress import (
+    BETWEEN,
+    COST,
+    FIRST,
+    EpochDone,
+    Overfitting,
+    OverfittingWatch,
+    SampleTimer,
+    epochs_of,
+)
+from elman.training.run import TrainingRun
+from support.runs import in_parts, new_run, without_seconds
+from support.tiny import SENTENCE
+
+
+def told(perplexities: list[tuple[float, float | None]]) -> tuple[list[int], Overfitting | None]:
+    """Return the epochs at which something is said, and what there is to say at the end."""
+    watch, said = OverfittingWatch(), []
+    for epoch, (training, valid) in enumerate(perplexities, 1):
+        if watch.epoch(EpochDone(epoch, 9 * epoch, training, valid, False, 0.1, 1.0)) is not None:
+            said.append(epoch)
+    return said, watch.found
+
+
+def falling(*valid: float | None) -> list[tuple[float, float | None]]:
+    return [(90.0 - k, v) for k, v in enumerate(valid)]
+
+
+def test_two_rises_and_one_percent_are_told_once() -> None:
+    said, found = told(falling(120, 110, 115, 118, 119, 117))
+    assert said == [4]
+    assert found == Overfitting(2, 6, 89.0, 85.0, 110, 117)
+
+
+@pytest.mark.parametrize(
+    "perplexities",
+    [
+        falling(120, 110, 115),
+        falling(120, 110, 115, 114, 116, 115),
+        falling(120, 110, 110.5, 111),
+        falling(None, None, None, None),
+        falling(120, 119, 118, 117),
+        [(90, 120), (91, 125), (92, 130), (93, 140)],
+        [(50, 100), (60, 110), (59, 111), (58, 112)],
+        falling(float("nan"), 5, 4, 3),
+        [],
+    ],
+    ids=[
+        "one rise",
+        "up and down",
+        "less than a percent",
+        "no validation text",
+        "all is well",
+        "training rises too",
+        "training has not fallen since the best",
+        "no number at first",
+        "nothing",
+    ],
+)
+def test_what_is_no_overfitting(perplexities: Any) -> None:
+    assert told(perplexities) == ([], None)
+
+
+def test_a_slow_rise_is_told_once_it_is_a_percent() -> None:
+    assert told(falling(100, 100.4, 100.8, 101.2))[0] == [4]
+
+
+def test_a_new_best_ends_it_and_begins_anew() -> None:
+    said, found = told(falling(100, 105, 110, 99, 105, 110, 111))
+    assert said == [3, 6]
+    assert found is not None
+    assert (found.best_epoch, found.epoch) == (4, 7)
+    assert told(falling(100, 105, 110, 99))[1] is None
+
+
+OPTIONS: dict[str, Any] = {"lr": 0.05, "epochs": 12, "hidden": 20}
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> str:
+    (tmp_path / "valid.txt").write_text(SENTENCE + "ann was in the garden and said hi .\n", encoding="utf-8")
+    return str(tmp_path / "valid.txt")
+
+
+def test_a_run_records_it_and_tells_whoever_watches(tmp_path: Path, valid: str) -> None:
+    events: list[Any] = []
+    run = new_run(tmp_path / "run", valid=valid, **OPTIONS)
+    run.train(events.append)
+    found = [event for event in events if isinstance(event, Overfitting)]
+    lines = [line for line in read_metrics(run.folder) if line["kind"] == "overfitting"]
+    assert found
+    assert [line["epoch"] for line in lines] == [event.epoch for event in found]
+    assert run.overfitting.found is not None
+    assert run.overfitting.found.epoch == 12
+    assert [event.epoch for event in epochs_of(run.folder)] == list(range(1, 13))
+
+
+def test_going_on_tells_the_same(tmp_path: Path, valid: str) -> None:
+    whole = new_run(tmp_path / "whole", valid=valid, **OPTIONS)
+    whole.train()
+    parts = in_parts(new_run(tmp_path / "parts", valid=valid, **OPTIONS), {9, 28, 40, 47, 73, 100})
+    assert without_seconds(parts.folder) == without_seconds(whole.folder)
+    assert parts.overfitting.found == whole.overfitting.found
+
+
+def test_damaged_metrics_do_not_stop_a_run_from_going_on(tmp_path: Path, valid: str) -> None:
+    run = new_run(tmp_path / "run", valid=valid, iterations=20)
+    run.train()
+    path = run.folder / "metrics.jsonl"
+    path.write_bytes(b"x" * 30 + path.read_bytes()[30:])
+    assert TrainingRun.resume(run.folder).overfitting.found is None
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(sampling.time, "monotonic", found.monotonic)
+    return found
+
+
+def draw(timer: SampleTimer, clock: Clock, iteration: int, seconds: float) -> None:
+    timer.drawing()
+    clock.now += seconds
+    timer.drawn(iteration)
+
+
+def test_by_blocks() -> None:
+    timer = SampleTimer(5)
+    timer.start()
+    assert [k for k in range(1, 16) if timer.due(k)] == [5, 10, 15]
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.01, BETWEEN), (1.0, COST * 1.0)])
+def test_by_the_clock(clock: Clock, seconds: float, pause: float) -> None:
+    timer = SampleTimer()
+    assert not timer.due(1)
+    timer.start()
+    assert not timer.due(1)
+    clock.now += FIRST
+    assert timer.due(2)
+    draw(timer, clock, 2, seconds)
+    clock.now += pause - 0.001
+    assert not timer.due(3)
+    clock.now += 0.002
+    assert timer.due(3)
+
+
+def test_an_iteration_has_one_sample(clock: Clock) -> None:
+    timer = SampleTimer(1)
+    draw(timer, clock, 7, 0.1)
+    assert not timer.due(7)
+    assert timer.due(8)
+
+
+def test_a_run_by_the_clock_ends_with_a_sample_of_what_it_became(clock: Clock) -> None:
+    timer, counting = SampleTimer(), SampleTimer(5)
+    assert timer.wanting(3, finished=False)
+    for each in (timer, counting):
+        draw(each, clock, 7, 0.1)
+        assert not each.wanting(7, finished=True)
+        assert not each.wanting(9, finished=False)
+    assert timer.wanting(9, finished=True)
+    assert not counting.wanting(9, finished=True)
