@@ -24,7 +24,7 @@ from elman.models.adaptive.learner import BLOCKS, mean_squares
 from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.text_model import TextModel, load
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 LRS = (0.0005, 0.001, 0.002, 0.003, 0.005)
 DECAYS = (0.005, 0.01, 0.02)
@@ -122,7 +122,7 @@ def main() -> int:
     )
     parser.add_argument("--block", type=int, default=20, help="tokens a step (default: 20)")
     try:
-        with suited_threads(0):
+        with limited_threads(0):
             search(parser.parse_args())
     except ElmanError as error:
         print(f"adaptation: {error}", file=sys.stderr)

@@ -25,7 +25,7 @@ from elman.models.clusters import default_cutoffs
 from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import SGD
 from elman.training.step import global_norm, norm_scale
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 from tables import markdown
 
 D = H = 256
@@ -88,7 +88,7 @@ def work(softmax: str, V: int, N: int, T: int) -> None:
     answer(ready=True)
     for line in sys.stdin:
         step.seconds = {part: [] for part in PARTS}
-        with suited_threads(N * T * max(p.size for p in step.model.params)):  # as the trainer does
+        with limited_threads(N * T * max(p.size for p in step.model.params)):  # as the trainer does
             for _ in range(int(line)):
                 step()
         answer(

@@ -26,12 +26,12 @@ READ = """
 import sys
 from pathlib import Path
 import numpy as np
-from elman.training.batches import Lanes
+from elman.training.batches import Sequences
 (path,) = Path(sys.argv[1]).glob("*.ids")
 ids = np.memmap(path, np.uint16, mode="r")
-lanes = Lanes(ids[:-1], ids[1:], 20, 35)
-for _ in range(lanes.blocks_per_epoch):
-    lanes.next()
+sequences = Sequences(ids[:-1], ids[1:], 20, 35)
+for _ in range(sequences.blocks_per_epoch):
+    sequences.next()
 """
 
 

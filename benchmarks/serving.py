@@ -5,7 +5,7 @@ one at a time; then by as many clients at once as --streams says, each of which 
 last has ended, for --seconds or --requests requests; then some of the very same requests once more, one after another.
 Prompts are random ids, lengths are random, all drawn from the request's number: a request has the same text every
 time, or the benchmark fails. It fails too where a stream does not end as it should, with all the tokens asked for, and
-where a stream or a lane of the server is not free at the end.
+where a stream or a sequence of the server is not free at the end.
 
 The memory is the server's (VmRSS); it is flat if its mean in the last sixth of the load is that in the second sixth.
 The clients run on the same machine and take their share of its time.
@@ -190,7 +190,7 @@ async def measure(service: Service, given: argparse.Namespace) -> None:
     if differing := [number for number, each in same.items() if each.text != again.told[number].text]:
         raise SystemExit(f"requests {differing} have another text alone than among others")
     health = await service.get("/health")
-    if any(health[name] for name in ("streams", "lanes_busy", "lanes_waiting")):
+    if any(health[name] for name in ("streams", "sequences_busy", "sequences_waiting")):
         raise SystemExit(f"something is not free at the end: {health}")
     rows = [
         at_rest.row("one stream at a time"),

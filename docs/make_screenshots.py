@@ -153,7 +153,7 @@ def main() -> None:
         train(runs)
         with served(runs) as address, browser() as driver:
             found = {shot.name: take(driver, address, shot) for shot in SHOTS}
-    found["phones"] = side_by_side([found[name] for name in STRIP])
+    found["phones"] = run_parallel([found[name] for name in STRIP])
     for name in [*found] if given.all else [*KEPT, "phones"]:
         path = IMAGES / f"page-{name}.png"
         found[name].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
@@ -226,7 +226,7 @@ def take(driver: Chrome, address: str, shot: Shot) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
 
 
-def side_by_side(pictures: list[Image.Image], gap: int = 40) -> Image.Image:
+def run_parallel(pictures: list[Image.Image], gap: int = 40) -> Image.Image:
     """Lay pictures beside each other, as much of them as a phone shows."""
     height = round(844 * SCALE)
     width = sum(picture.width + gap for picture in pictures) - gap

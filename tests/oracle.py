@@ -1,4 +1,4 @@
-"""The slow obvious form of every layer, in float64: one lane and one step at a time, as the equations read.
+"""The slow obvious form of every layer, in float64: one sequence and one step at a time, as the equations read.
 
 Nothing here is shared with src/elman: a mistake would have to be made twice to go unseen.
 """
@@ -67,7 +67,7 @@ def gru(
 
 
 class RnnStep:
-    """One lane, one step: x (D,), h (H,)."""
+    """One sequence, one step: x (D,), h (H,)."""
 
     def __init__(self, Wx: Floats, Wh: Floats, b: Floats) -> None:
         self.Wx, self.Wh, self.b = Wx, Wh, b
@@ -147,28 +147,28 @@ def backward_through_time(
             dstate = list(dstate_before)
             for total, grad in zip(grads, step_grads, strict=True):
                 total += grad
-        for whole, lane in zip(dstates, dstate, strict=True):
-            whole[n] = lane
+        for whole, row in zip(dstates, dstate, strict=True):
+            whole[n] = row
     return dxs, grads, dstates
 
 
 def embedding(ids: NDArray[Any], W: Floats) -> Floats:
     """ids (N, T) -> (N, T, D)."""
-    return np.array([[W[k] for k in lane] for lane in ids])
+    return np.array([[W[k] for k in row] for row in ids])
 
 
 def embedding_backward(ids: NDArray[Any], dout: Floats, W: Floats) -> Floats:
     """Return dW (V, D) for dout (N, T, D)."""
     dW = np.zeros_like(W)
-    for n, lane in enumerate(ids):
-        for t, k in enumerate(lane):
+    for n, row in enumerate(ids):
+        for t, k in enumerate(row):
             dW[k] += dout[n, t]
     return dW
 
 
 def affine(xs: Floats, W: Floats, b: Floats) -> Floats:
     """xs (N, T, H) -> (N, T, V)."""
-    return np.array([[x @ W + b for x in lane] for lane in xs])
+    return np.array([[x @ W + b for x in row] for row in xs])
 
 
 def affine_backward(xs: Floats, dout: Floats, W: Floats) -> tuple[Floats, Floats, Floats]:

@@ -20,7 +20,7 @@ import click
 import pytest
 
 from elman.cli import group
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 ROOT = Path(__file__).parent.parent
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))) if page.exists()]
@@ -89,7 +89,7 @@ def test_programs_run_and_print_what_stands_under_them(
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     blocks = blocks_of(page.read_text("utf-8"))
-    with suited_threads(0):  # one thread: the products are small
+    with limited_threads(0):  # one thread: the products are small
         for block, below in pairwise([*blocks, Block("", "", 0, "end")]):
             if block.language != "python" or (block.needs_data and not os.environ.get("ELMAN_DATA")):
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from elman.errors import TextError
-from elman.files import atomic_write, cache_folder, let_go, remove_leftovers, writing
+from elman.files import atomic_write, cache_folder, release_pages, remove_leftovers, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -150,15 +150,15 @@ READ = """
 import sys
 from pathlib import Path
 import numpy as np
-from elman.training.batches import Lanes
+from elman.training.batches import Minibatches
 def resident_mb():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 ids = np.memmap(sys.argv[1], np.uint32, mode="r")
-lanes = Lanes(ids[:-1], ids[1:], 20, 5000)
-lanes.next()
+minibatches = Minibatches(ids[:-1], ids[1:], 20, 5000)
+minibatches.next()
 before = resident_mb()
-total = sum(int(lanes.next()[0].sum()) for _ in range(lanes.blocks_per_epoch - 1))
+total = sum(int(minibatches.next()[0].sum()) for _ in range(minibatches.blocks_per_epoch - 1))
 print(resident_mb() - before, total)
 """
 
@@ -182,11 +182,11 @@ def test_what_is_let_go_is_there_again(tmp_path: Path, mode: str) -> None:
     if mode != "r":
         ids[7] = expected[7] = -1
     view = ids[1:][::2]
-    let_go(view)
+    release_pages(view)
     np.testing.assert_array_equal(view, expected[1::2])
 
 
 def test_an_ordinary_array_is_left_alone() -> None:
     ids = np.arange(5)
-    let_go(ids)
+    release_pages(ids)
     np.testing.assert_array_equal(ids, np.arange(5))

@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from elman import workers as crew
+from elman import workers
 from elman import workers as threads
 from elman.workers import (
-    MOST_HANDS,
-    WORTH_SHARING,
+    MAX_WORKERS,
+    MIN_PARALLEL_MULTIPLICATIONS,
     Task,
-    hands,
-    many_hands,
+    limited_threads,
     run,
-    shares,
-    side_by_side,
-    suited_threads,
+    run_parallel,
+    split_evenly,
+    use_workers,
+    worker_count,
 )
 
 PATIENCE = 30.0  # seconds, after which a test takes it that nothing more will happen
@@ -33,12 +33,12 @@ several = pytest.mark.parametrize("number", [2, 3, 5])
 
 
 def in_time(work: Callable[[], Any], number: int) -> Any:
-    """Return what ``work`` returns, or raise what it raises, with so many hands; an end that hangs is an error."""
+    """Return what ``work`` returns, or raise what it raises, with so many workers; an end that hangs is an error."""
     outcome: Future[Any] = Future()
 
     def worked() -> None:
         try:
-            with many_hands(number):
+            with use_workers(number):
                 outcome.set_result(work())
         except BaseException as error:
             outcome.set_exception(error)
@@ -55,14 +55,14 @@ def meeting(parties: int) -> Callable[[], None]:
 
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a crew has been stopped."""
-    event, stop = threading.Event(), crew._Crew.stop
+    """Set once a workers has been stopped."""
+    event, stop = threading.Event(), workers._TaskList.stop
 
     def and_tell(self: Any) -> None:
         stop(self)
         event.set()
 
-    monkeypatch.setattr(crew._Crew, "stop", and_tell)
+    monkeypatch.setattr(workers._TaskList, "stop", and_tell)
     return event
 
 
@@ -173,7 +173,7 @@ def test_as_many_threads_are_at_work_as_there_are_hands(number: int) -> None:
         meet()
         threads.add(threading.get_ident())
 
-    in_time(lambda: side_by_side(*[work] * number), number)
+    in_time(lambda: run_parallel(*[work] * number), number)
     assert len(threads) == number
 
 
@@ -191,28 +191,28 @@ def test_no_more_threads_are_at_work_than_there_are_hands(number: int) -> None:
         with lock:
             at_work.pop()
 
-    in_time(lambda: side_by_side(*[work] * 30), number)
+    in_time(lambda: run_parallel(*[work] * 30), number)
     assert most <= number
 
 
 def test_one_hand_works_in_the_thread_that_asks() -> None:
     threads: list[int] = []
-    side_by_side(*[lambda: threads.append(threading.get_ident())] * 3)
+    run_parallel(*[lambda: threads.append(threading.get_ident())] * 3)
     assert threads == [threading.get_ident()] * 3
 
 
 def test_a_task_that_is_alone_is_done_here_with_all_hands() -> None:
     """Its own pieces may so be shared out."""
     seen: list[Any] = []
-    with many_hands(3):
-        run([Task(lambda: seen.append((threading.get_ident(), hands())))])
+    with use_workers(3):
+        run([Task(lambda: seen.append((threading.get_ident(), worker_count())))])
     assert seen == [(threading.get_ident(), 3)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_no_tasks_are_no_work(number: int) -> None:
     in_time(lambda: run([]), number)
-    in_time(side_by_side, number)
+    in_time(run_parallel, number)
 
 
 @several
@@ -243,12 +243,12 @@ def test_a_task_has_one_hand_and_its_own_tasks_are_done_in_turn(number: int) -> 
     inner: dict[int, list[int]] = {k: [] for k in range(40)}
 
     def outer(k: int) -> None:
-        seen.append(hands())
-        side_by_side(*(lambda j=j: inner[k].append(j) for j in range(5)))
+        seen.append(worker_count())
+        run_parallel(*(lambda j=j: inner[k].append(j) for j in range(5)))
 
     def worked() -> int:
-        side_by_side(*(lambda k=k: outer(k) for k in range(40)))
-        return hands()
+        run_parallel(*(lambda k=k: outer(k) for k in range(40)))
+        return worker_count()
 
     assert in_time(worked, number) == number
     assert seen == [1] * 40
@@ -260,7 +260,7 @@ def test_tasks_of_several_threads_do_not_mix() -> None:
 
     def work(k: int) -> None:
         for _ in range(10):
-            side_by_side(*(lambda j=j: done[k].append(j) for j in range(5)))
+            run_parallel(*(lambda j=j: done[k].append(j) for j in range(5)))
 
     threads = [threading.Thread(target=in_time, args=(lambda k=k: work(k), 3)) for k in range(4)]
     for thread in threads:
@@ -321,9 +321,9 @@ def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> 
         raise ValueError("failed")
 
     with pytest.raises(ValueError, match="failed"):
-        in_time(lambda: side_by_side(fail, fail), 2)
+        in_time(lambda: run_parallel(fail, fail), 2)
     done: list[int] = []
-    in_time(lambda: side_by_side(*[lambda: done.append(1)] * 5), 2)
+    in_time(lambda: run_parallel(*[lambda: done.append(1)] * 5), 2)
     assert done == [1] * 5
 
 
@@ -331,8 +331,8 @@ def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> 
 def test_after_an_exception_there_are_as_many_hands_as_before(number: int) -> None:
     def worked() -> int:
         with pytest.raises(ValueError, match="failed"):
-            side_by_side(*[lambda: (_ for _ in ()).throw(ValueError("failed"))] * 3)
-        return hands()
+            run_parallel(*[lambda: (_ for _ in ()).throw(ValueError("failed"))] * 3)
+        return worker_count()
 
     assert in_time(worked, number) == number
 
@@ -352,7 +352,7 @@ def test_an_interruption_of_the_asking_thread_waits_for_the_others(stopped: thre
             ended.set()
 
         with pytest.raises(KeyboardInterrupt):
-            side_by_side(work, work)
+            run_parallel(work, work)
         return ended.is_set()
 
     assert in_time(worked, 2)
@@ -376,7 +376,7 @@ def test_context_variables_and_floating_point_settings_reach_every_thread() -> N
     def worked() -> str:
         COLOUR.set("green")
         with np.errstate(all="ignore"):
-            side_by_side(work, work, work)
+            run_parallel(work, work, work)
         return COLOUR.get()
 
     in_time(worked, 3)
@@ -387,22 +387,22 @@ def test_context_variables_and_floating_point_settings_reach_every_thread() -> N
 
 
 def test_many_hands_holds_within_its_block_only() -> None:
-    assert hands() == 1
-    with many_hands(4):
-        assert hands() == 4
-        with many_hands(2):
-            assert hands() == 2
-        assert hands() == 4
-        with pytest.raises(ValueError, match="within"), many_hands(3):
+    assert worker_count() == 1
+    with use_workers(4):
+        assert worker_count() == 4
+        with use_workers(2):
+            assert worker_count() == 2
+        assert worker_count() == 4
+        with pytest.raises(ValueError, match="within"), use_workers(3):
             raise ValueError("within")
-        assert hands() == 4
-    assert hands() == 1
+        assert worker_count() == 4
+    assert worker_count() == 1
 
 
 def test_another_thread_has_one_hand() -> None:
     seen: list[int] = []
-    with many_hands(4):
-        thread = threading.Thread(target=lambda: seen.append(hands()))
+    with use_workers(4):
+        thread = threading.Thread(target=lambda: seen.append(worker_count()))
         thread.start()
         thread.join(PATIENCE)
     assert seen == [1]
@@ -413,8 +413,8 @@ def test_another_thread_has_one_hand() -> None:
 def test_shares_cover_everything_once_and_are_equal_and_large_enough(
     size: int, least: int, number: int
 ) -> None:
-    with many_hands(number):
-        parts = shares(size, least)
+    with use_workers(number):
+        parts = split_evenly(size, least)
     assert [k for part in parts for k in range(size)[part]] == list(range(size))
     assert len(parts) == max(1, min(number, size // least))
     lengths = [part.stop - part.start for part in parts]
@@ -427,28 +427,31 @@ def blas_threads() -> list[int]:
     return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
 
 
-@pytest.mark.parametrize("size", [0, WORTH_SHARING - 1, WORTH_SHARING, 10 * WORTH_SHARING])
+@pytest.mark.parametrize(
+    "size",
+    [0, MIN_PARALLEL_MULTIPLICATIONS - 1, MIN_PARALLEL_MULTIPLICATIONS, 10 * MIN_PARALLEL_MULTIPLICATIONS],
+)
 @pytest.mark.parametrize("allowed", [1, 2])
 def test_as_many_hands_as_the_blas_was_allowed_threads_where_it_is_worth_it(size: int, allowed: int) -> None:
     with threadpool_limits(allowed, user_api="blas"):
         before = blas_threads()
-        with suited_threads(size):
-            assert hands() == (max(before, default=1) if size >= WORTH_SHARING else 1)
+        with limited_threads(size):
+            assert worker_count() == (max(before, default=1) if size >= MIN_PARALLEL_MULTIPLICATIONS else 1)
             assert blas_threads() == [1] * len(before)
         assert blas_threads() == before
-    assert hands() == 1
+    assert worker_count() == 1
 
 
 def test_there_are_never_more_hands_than_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "MOST_HANDS", 1)
-    assert MOST_HANDS > 1
-    with threadpool_limits(2, user_api="blas"), suited_threads(WORTH_SHARING):
-        assert hands() == 1
+    monkeypatch.setattr(threads, "MAX_WORKERS", 1)
+    assert MAX_WORKERS > 1
+    with threadpool_limits(2, user_api="blas"), limited_threads(MIN_PARALLEL_MULTIPLICATIONS):
+        assert worker_count() == 1
 
 
 def test_an_exception_leaves_everything_as_it_was() -> None:
     before = blas_threads()
-    with pytest.raises(ValueError, match="within"), suited_threads(WORTH_SHARING):
+    with pytest.raises(ValueError, match="within"), limited_threads(MIN_PARALLEL_MULTIPLICATIONS):
         raise ValueError("within")
     assert blas_threads() == before
-    assert hands() == 1
+    assert worker_count() == 1

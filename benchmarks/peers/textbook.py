@@ -171,11 +171,11 @@ class Textbook:
         """Return inputs and targets (N, T); the time index goes on once a step."""
         xs, ts = np.empty((self.N, self.T), np.int32), np.empty((self.N, self.T), np.int32)
         size = len(self.xs)
-        offsets = [lane * (size // self.N) for lane in range(self.N)]
+        offsets = [row * (size // self.N) for row in range(self.N)]
         for t in range(self.T):
-            for lane, offset in enumerate(offsets):
-                xs[lane, t] = self.xs[(offset + self.time) % size]
-                ts[lane, t] = self.ts[(offset + self.time) % size]
+            for row, offset in enumerate(offsets):
+                xs[row, t] = self.xs[(offset + self.time) % size]
+                ts[row, t] = self.ts[(offset + self.time) % size]
             self.time += 1
         return xs, ts
 

@@ -108,7 +108,7 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("elman"))
 
 
-def let_go(array: NDArray[Any]) -> None:
+def release_pages(array: NDArray[Any]) -> None:
     """Count the pages of a read-only memory map no longer to this process; they are there again when read.
 
     They stay in the system's own memory as long as there is room. Any other array is left alone.

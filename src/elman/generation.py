@@ -83,7 +83,7 @@ class Sampler:
 def generate(
     model: LanguageModel, state: Any, sampler: Sampler, rng: np.random.Generator, length: int | None = None
 ) -> Iterator[int]:
-    """Yield ids drawn one after the other from a one-lane ``state`` on; for ever where length is None."""
+    """Yield ids drawn one after the other from a one-sequence ``state`` on; for ever where length is None."""
     count = 0
     while length is None or count < length:
         token = sampler.draw(model.next_log_probs(state)[0], rng)

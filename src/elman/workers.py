@@ -19,22 +19,22 @@ from functools import cache
 
 import numpy as np
 
-_hands: ContextVar[int] = ContextVar("hands", default=1)
+_workers: ContextVar[int] = ContextVar("workers", default=1)
 
 
-def hands() -> int:
-    """Return how many pieces may be worked on at once, here and now; 1 unless `many_hands` says more."""
-    return _hands.get()
+def worker_count() -> int:
+    """Return how many pieces may be worked on at once, here and now; 1 unless `use_workers` says more."""
+    return _workers.get()
 
 
 @contextmanager
-def many_hands(number: int) -> Iterator[None]:
+def use_workers(number: int) -> Iterator[None]:
     """Within the block, let so many pieces be worked on at once."""
-    token = _hands.set(number)
+    token = _workers.set(number)
     try:
         yield
     finally:
-        _hands.reset(token)
+        _workers.reset(token)
 
 
 class Task:
@@ -51,7 +51,7 @@ class Task:
         return all(task.done for task in self.after)
 
 
-class _Crew:
+class _TaskList:
     """What the threads at work on one list of tasks share."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -61,7 +61,7 @@ class _Crew:
     def work(self) -> None:
         """Do tasks until none is left; the first that is ready comes first."""
         try:
-            with many_hands(1):  # a task that has pieces of its own does them in turn
+            with use_workers(1):  # a task that has pieces of its own does them in turn
                 while (task := self._next()) is not None:
                     task.work()
                     with self._changed:
@@ -92,34 +92,36 @@ def run(tasks: Sequence[Task]) -> None:
 
     An exception ends the work: no further task begins, and it is raised once those under way have ended.
     """
-    if hands() == 1 or len(tasks) == 1:
+    if worker_count() == 1 or len(tasks) == 1:
         for task in tasks:
             task.work()
         return
-    crew, settings = _Crew(tasks), np.geterr()
+    list_of_tasks, settings = _TaskList(tasks), np.geterr()
 
     def work_too() -> None:
         with np.errstate(**settings):  # before NumPy 2 they were a thread's own, and not in its context
-            crew.work()
+            list_of_tasks.work()
 
-    others = [_pool().submit(copy_context().run, work_too) for _ in range(min(hands(), len(tasks)) - 1)]
+    others = [
+        _pool().submit(copy_context().run, work_too) for _ in range(min(worker_count(), len(tasks)) - 1)
+    ]
     try:
-        crew.work()
+        list_of_tasks.work()
     finally:
-        crew.stop()
+        list_of_tasks.stop()
         wait(others)
     for other in others:
         other.result()
 
 
-def side_by_side(*pieces: Callable[[], None]) -> None:
+def run_parallel(*pieces: Callable[[], None]) -> None:
     """Do pieces that do not depend on each other."""
     run([Task(piece) for piece in pieces])
 
 
-def shares(size: int, least: int) -> list[slice]:
+def split_evenly(size: int, least: int) -> list[slice]:
     """Return the parts of so many things for the hands at work, equal, and no smaller than ``least``."""
-    number = max(1, min(hands(), size // least))
+    number = max(1, min(worker_count(), size // least))
     if number == 1:
         return [slice(0, size)]
     bounds = [size * k // number for k in range(number + 1)]
@@ -131,12 +133,14 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="elman")
 
 
-WORTH_SHARING = 100_000_000  # multiplications in the largest product, from which on several threads pay
-MOST_HANDS = 8
+MIN_PARALLEL_MULTIPLICATIONS = (
+    100_000_000  # multiplications in the largest product, from which on several threads pay
+)
+MAX_WORKERS = 8
 
 
 @contextmanager
-def suited_threads(multiplications: int) -> Iterator[None]:
+def limited_threads(multiplications: int) -> Iterator[None]:
     """Within the block, keep the BLAS to one thread, and share work among threads where it is worth it.
 
     Waking threads for a product of a few microseconds costs more than it gains, many times so where the
@@ -148,6 +152,6 @@ def suited_threads(multiplications: int) -> Iterator[None]:
 
     blas = ThreadpoolController().select(user_api="blas")
     allowed = max((library["num_threads"] for library in blas.info()), default=1)
-    sharing = multiplications >= WORTH_SHARING
-    with many_hands(min(allowed, MOST_HANDS) if sharing else 1), blas.limit(limits=1):
+    sharing = multiplications >= MIN_PARALLEL_MULTIPLICATIONS
+    with use_workers(min(allowed, MAX_WORKERS) if sharing else 1), blas.limit(limits=1):
         yield

@@ -57,7 +57,7 @@ def test_generate_streams_and_stop_stops(visit: Any, serve: Any, slow: Any) -> N
     page.type("4000", "#write-max")
     page.click("#write-generate")
     page.until("document.querySelectorAll('#write-tokens .token').length > 14")
-    assert server.ask("/health")["lanes_busy"] == 1
+    assert server.ask("/health")["sequences_busy"] == 1
     assert (
         page.js("return document.activeElement.id") == "write-stop"
     )  # the focus is not lost with the button
@@ -67,7 +67,7 @@ def test_generate_streams_and_stop_stops(visit: Any, serve: Any, slow: Any) -> N
     written = page.get("text")
     assert written.startswith("you ")
     assert 14 < len(written) < 4000
-    wait_for(lambda: server.ask("/health")["lanes_busy"] == 0, "the lane is free again")
+    wait_for(lambda: server.ask("/health")["sequences_busy"] == 0, "the sequence is free again")
     assert page.text("#status") == "The model has stopped writing."
     assert page.one("#write-text").get_property("value") == written
     assert not page.one("#write-text").get_property("readOnly")

@@ -55,7 +55,7 @@ NO_TEXT = [
 TOO_SHORT = [
     (
         "one.txt",
-        "one.txt: the text is too short: 2 tokens, but one block of 2 lanes of 4 steps needs 9; give more",
+        "one.txt: the text is too short: 2 tokens, but one block of 2 sequences of 4 steps needs 9; give more",
     ),
     ("short.txt", "short.txt: the text is too short: 4 tokens, but one block"),
 ]
@@ -162,7 +162,7 @@ def test_memory_does_not_follow_the_length_of_a_line(
             "--iterations=3",
             *SMALL,
         ],
-        "eval": ["eval", runs / "word", line, "--lanes=64"],
+        "eval": ["eval", runs / "word", line, "--batch-size=64"],
     }
     peaks = []
     for megabytes in (4, 12):

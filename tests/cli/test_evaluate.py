@@ -140,13 +140,15 @@ def test_a_text_of_unknown_words_only_has_no_perplexity_of_known_ones(measured: 
     assert found["perplexity_known_tokens"] is None
 
 
-@pytest.mark.parametrize(("lanes", "pieces"), [(1, 1), (4, 4), (100_000, 38)])
-def test_lanes_are_part_of_the_definition(measured: Any, lanes: int, pieces: int) -> None:
-    found = measured("word", STORY, "--lanes", lanes)
+@pytest.mark.parametrize(("batch_size", "pieces"), [(1, 1), (4, 4), (100_000, 38)])
+def test_sequences_are_part_of_the_definition(measured: Any, batch_size: int, pieces: int) -> None:
+    found = measured("word", STORY, "--batch-size", batch_size)
     expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces"
     assert found["state"] == expected
     assert found["tokens"] == 77
-    assert measured("word", "tom zip zap zip", "--lanes", lanes)["state"] == "carried through the text"
+    assert (
+        measured("word", "tom zip zap zip", "--batch-size", batch_size)["state"] == "carried through the text"
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,12 +157,12 @@ def test_lanes_are_part_of_the_definition(measured: Any, lanes: int, pieces: int
         (
             ("--cache", 50),
             lambda model: CachedModel(model, 50, 0.1),
-            "P = 0.9·model + 0.1·cache: the word's share of the last 50 of its lane",
+            "P = 0.9·model + 0.1·cache: the word's share of the last 50 of its sequence",
         ),
         (
             ("--neural-cache", 1000, "--theta", 2, "--cache-weight", 0.25),
             lambda model: NeuralCache(model, 1000, 2, 0.25),
-            "P = 0.75·model + 0.25·cache: the last 1,000 words of its lane, each weighted by exp(2·h_t·h_i)",
+            "P = 0.75·model + 0.25·cache: the last 1,000 words of its sequence, each weighted by exp(2·h_t·h_i)",
         ),
     ],
     ids=["cache", "neural cache"],
@@ -187,7 +189,7 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
     story = runs / "story.txt"
     assert command("train", story, "--model", "ngram", "--valid", "none", "-o", "counted", "-q").code == 0
     found = json.loads(command("eval", "counted", story, "--cache", 20, "--json").out)
-    assert found["cache"].endswith("the last 20 of its lane")
+    assert found["cache"].endswith("the last 20 of its sequence")
     assert found["state"] == "begun afresh on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
         "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; take --cache"

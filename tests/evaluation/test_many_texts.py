@@ -50,10 +50,10 @@ def by_itself(model: Any, ids: list[int], start: Any) -> float:
 
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Set how many lanes there are at least, and how many tokens a block has."""
+    """Set how many sequences there are at least, and how many tokens a block has."""
 
-    def limit(lanes: int, tokens: int) -> None:
-        monkeypatch.setattr(line_scores, "LEAST_LANES", lanes)
+    def limit(batch_size: int, tokens: int) -> None:
+        monkeypatch.setattr(line_scores, "MIN_BATCH", batch_size)
         monkeypatch.setattr(line_scores, "BLOCK_TOKENS", tokens)
 
     return limit
@@ -71,7 +71,7 @@ def test_every_model_scores_many_texts_as_it_scores_each(name: str) -> None:
     @example([[1] * 30], (1, 7))
     def check(texts: list[list[int]], limits: tuple[int, int]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(line_scores, "LEAST_LANES", limits[0])
+            patch.setattr(line_scores, "MIN_BATCH", limits[0])
             patch.setattr(line_scores, "BLOCK_TOKENS", limits[1])
             found = text_nlls(model, [np.array(ids, np.int32) for ids in texts], start)
         assert_allclose(found, [by_itself(model, ids, start) for ids in texts], rtol=tolerance, atol=1e-12)
@@ -87,12 +87,12 @@ class Recorder:
     def __init__(self) -> None:
         self.blocks: list[Any] = []
 
-    def start(self, lanes: int = 1) -> Any:
-        return NgramModel.train(np.array([0]), V, 1).start(lanes)
+    def start(self, batch_size: int = 1) -> Any:
+        return NgramModel.train(np.array([0]), V, 1).start(batch_size)
 
     def target_log_probs(self, ids: Any, state: Any, counted: Any) -> tuple[Any, Any]:
         assert ids.shape == counted.shape
-        assert len(ids) == state.lanes
+        assert len(ids) == state.batch_size
         self.blocks.append(counted)
         return np.where(counted, -np.log(V), 0), state
 
@@ -118,7 +118,7 @@ def test_a_block_has_no_more_tokens_than_it_may(limits: Any) -> None:
     blocks, _ = record([5000, 3, 3, 900, 0, 1, 40] * 3)
     assert 90 < max(block.size for block in blocks) <= 100
     blocks, _ = record([3] * 50)
-    assert [block.shape for block in blocks] == [(33, 3), (17, 3)]  # short texts make more lanes
+    assert [block.shape for block in blocks] == [(33, 3), (17, 3)]  # short texts make more sequences
 
 
 def test_a_long_text_does_not_hold_up_those_beside_it(limits: Any) -> None:
@@ -136,8 +136,8 @@ def test_no_text_is_no_work() -> None:
 
 def test_threads_suit_the_largest_product(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    real = line_scores.suited_threads
-    monkeypatch.setattr(line_scores, "suited_threads", lambda size: asked.append(size) or real(size))
+    real = line_scores.limited_threads
+    monkeypatch.setattr(line_scores, "limited_threads", lambda size: asked.append(size) or real(size))
     model = MODELS["SimpleRnnlm"]
     largest = 5 * V  # H·V
     for texts in ([[1, 2]], [[1] * 30] * 100):

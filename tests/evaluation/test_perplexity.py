@@ -27,8 +27,8 @@ class Fixed:
         self.log_probs = np.log(np.asarray(probs, float))
         self.vocab_size = len(self.log_probs)
 
-    def start(self, lanes: int = 1) -> int:
-        return lanes
+    def start(self, batch_size: int = 1) -> int:
+        return batch_size
 
     def feed(self, ids: Any, state: int) -> int:
         return state
@@ -104,8 +104,8 @@ def test_the_first_token_is_predicted_from_the_end_of_a_line() -> None:
     assert evaluate(model, ids, eos=4).nll_nats == pytest.approx(-expected.sum(), rel=1e-12)
     assert evaluate(model, ids).nll_nats != evaluate(model, ids, eos=4).nll_nats
     assert begin(model, 4) == after_eos
-    assert begin(model, 4, lanes=3).lanes == 3
-    assert begin(model, None, lanes=2) == model.start(2)
+    assert begin(model, 4, batch_size=3).batch_size == 3
+    assert begin(model, None, batch_size=2) == model.start(2)
 
 
 def test_the_state_is_carried_through_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,37 +152,38 @@ def test_of_a_text_of_unknown_words_nothing_is_known() -> None:
     assert math.isnan(evaluate(Fixed([0.5, 0.5]), np.array([1, 1]), unk=1).perplexity_known)
 
 
-# Lanes
+# Sequences
 
 
-@pytest.mark.parametrize("lanes", [2, 3, 7, 50])
-def test_lanes_count_every_token_once(lanes: int) -> None:
+@pytest.mark.parametrize("batch_size", [2, 3, 7, 50])
+def test_sequences_count_every_token_once(batch_size: int) -> None:
     probs = np.arange(1, V + 1) / sum(range(1, V + 1))
     ids = ids_of_length(101, V)
-    one, many = (evaluate(Fixed(probs), ids, unk=3, lanes=k) for k in (1, lanes))
+    one, many = (evaluate(Fixed(probs), ids, unk=3, batch_size=k) for k in (1, batch_size))
     assert (many.tokens, many.unknown) == (one.tokens, one.unknown)
     assert many.nll_nats == pytest.approx(one.nll_nats, rel=1e-12)
     assert many.unknown_nll_nats == pytest.approx(one.unknown_nll_nats, rel=1e-12)
 
 
-def test_lanes_are_close_to_one_lane() -> None:
+def test_sequences_are_close_to_one_sequence() -> None:
     world = World("en")
     number = {token: id_ for id_, token in enumerate(world.vocabulary)}
     tokens = islice(world.tokens(np.random.default_rng(0)), 6000)
     ids = np.array([number[token] for token, _ in tokens])
     model = NgramModel.train(ids[:3000], len(number), 3)
     one, *several = (
-        evaluate(model, ids[3000:], eos=number["<eos>"], lanes=lanes).perplexity for lanes in (1, 2, 5, 10)
+        evaluate(model, ids[3000:], eos=number["<eos>"], batch_size=sequences).perplexity
+        for sequences in (1, 2, 5, 10)
     )
     assert_allclose(several, one, rtol=0.03)
     assert max(several) > one
 
 
-def test_each_lane_begins_afresh_and_the_rest_is_read_too() -> None:
+def test_each_sequence_begins_afresh_and_the_rest_is_read_too() -> None:
     model, ids = small_lm(V), ids_of_length(11, V)
     pieces = [ids[:3], ids[3:6], ids[6:9], ids[9:]]
     expected = sum(evaluate(model, piece, eos=2).nll_nats for piece in pieces)
-    assert evaluate(model, ids, eos=2, lanes=3).nll_nats == pytest.approx(expected, rel=1e-12)
+    assert evaluate(model, ids, eos=2, batch_size=3).nll_nats == pytest.approx(expected, rel=1e-12)
 
 
 # What is read
@@ -198,7 +199,7 @@ def test_a_memory_mapped_text_is_read(tmp_path: Path, dtype: Any) -> None:
 
 def test_one_token_is_a_text() -> None:
     model = small_lm(V)
-    found = evaluate(model, np.array([3]), eos=1, lanes=20)
+    found = evaluate(model, np.array([3]), eos=1, batch_size=20)
     expected = model.next_log_probs(begin(model, 1))[0, 3]
     assert found.tokens == 1
     assert found.perplexity == pytest.approx(math.exp(-expected))

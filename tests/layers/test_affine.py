@@ -79,7 +79,7 @@ def test_input_of_a_wrong_shape_is_an_error(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4, V + 1), (4, 2, V), (8, V)], ids=str)
 def test_gradient_of_a_wrong_shape_is_an_error(shape: tuple[int, ...]) -> None:
-    """Without the check (4, 2, V) has as many rows and would be multiplied lane by wrong lane, in silence."""
+    """Without the check (4, 2, V) has as many rows and would be multiplied sequence by wrong sequence, in silence."""
     layer = layer_of()
     layer.forward(np.zeros((2, 4, H)))
     with pytest.raises(ShapeError) as error:

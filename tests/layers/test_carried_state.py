@@ -110,7 +110,7 @@ def test_output_is_valid_until_the_next_forward(kind: Kind) -> None:
 
 
 @every_kind
-def test_a_carried_state_of_other_lanes_is_an_error_that_names_both(kind: Kind) -> None:
+def test_a_carried_state_of_other_sequences_is_an_error_that_names_both(kind: Kind) -> None:
     rng = np.random.default_rng(0)
     layer = kind.Time(*kind.weights(rng, D, H), stateful=True)
     layer.forward(rng.standard_normal((2, 3, D)))

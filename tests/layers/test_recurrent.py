@@ -160,7 +160,7 @@ def test_backward_twice_gives_the_same_gradients(kind: Kind) -> None:
 
 
 @every_kind
-def test_lanes_do_not_see_each_other(kind: Kind) -> None:
+def test_sequences_do_not_see_each_other(kind: Kind) -> None:
     rng = np.random.default_rng(0)
     layer, xs = kind.Time(*kind.weights(rng, D, H)), rng.standard_normal((3, 4, D))
     together = layer.forward(xs).copy()

@@ -10,7 +10,7 @@ from elman.errors import ConfigError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffineSoftmaxWithLoss, TimeSampledSoftmaxWithLoss
 from elman.layers.sampled import inclusion_probabilities
-from elman.workers import many_hands
+from elman.workers import use_workers
 
 N, T, H, V = 2, 5, 3, 700
 
@@ -41,16 +41,16 @@ def results(layer: TimeAffineSoftmaxWithLoss, xs: Any, ts: Any, dout: float = 1.
     return [np.array(found) for found in (layer.forward(xs, ts), layer.backward(dout), *layer.grads)]
 
 
-@pytest.mark.parametrize("hands", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_with_every_word_drawn_it_is_the_full_softmax(hands: int, tied: bool, dtype: Any) -> None:
+def test_with_every_word_drawn_it_is_the_full_softmax(workers: int, tied: bool, dtype: Any) -> None:
     full = full_layer(tied=tied, dtype=dtype)
     xs, ts = block(dtype)
     expected = results(full, xs, ts, dout=-0.5)
     layer = sampled(full)
     layer.drawn[:] = 1
-    with many_hands(hands):
+    with use_workers(workers):
         found = results(layer, xs, ts, dout=-0.5)
     for ours, theirs in zip(found, expected, strict=True):
         assert_allclose(ours, theirs, rtol=1e-10 if dtype is np.float64 else 1e-4, atol=1e-7)

@@ -19,7 +19,7 @@ from elman.layers import (
     rnn,
     softmax,
 )
-from elman.workers import many_hands
+from elman.workers import use_workers
 from support.loops import FUSED, needs_compiled_loops, switch_loops
 from support.recurrent import KINDS, Kind
 from support.tiny import blocks_of, small_lm
@@ -79,7 +79,7 @@ def outcome(layer: Any, xs: Any, dhs: Any) -> list[Any]:
 
 
 @every_kind
-@pytest.mark.parametrize("N", [1, rnn.FEW_LANES, rnn.FEW_LANES + 1, 5])
+@pytest.mark.parametrize("N", [1, rnn.SMALL_BATCH, rnn.SMALL_BATCH + 1, 5])
 @pytest.mark.parametrize("projected", [False, True])
 def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, projected: bool) -> None:
     rng = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, pro
         xs, dhs = draw(seed, N, T, kind.gates * H if projected else D), draw(seed + 10, N, T, H)
         close(outcome(layer, xs, dhs), outcome(twin, *exact([xs, dhs])), 5e-6)
     name = {1: "rnn", 4: "lstm", 3: "gru"}[kind.gates]
-    steps = "s" if name == "rnn" and N <= rnn.FEW_LANES else ""
+    steps = "s" if name == "rnn" and N <= rnn.SMALL_BATCH else ""
     assert used in ({"passes"}, {f"{name}_step{steps}", f"{name}_step{steps}_backward"})
 
 
@@ -150,7 +150,7 @@ def test_layout_of_weights_and_blocks_does_not_matter(used: Used, kind: Kind, N:
 
 @every_kind
 @pytest.mark.parametrize("N", [2, 3])
-def test_no_number_in_one_lane_leaves_the_others_as_they_are(used: Used, kind: Kind, N: int) -> None:
+def test_no_number_in_one_sequence_leaves_the_others_as_they_are(used: Used, kind: Kind, N: int) -> None:
     layer = kind.Time(*kind.weights(np.random.default_rng(0), D, H, np.float32))
     xs = draw(0, N, T, D)
     expected = layer.forward(xs).copy()
@@ -198,7 +198,7 @@ def test_the_output_layer_block_after_block(used: Used, number: int) -> None:
     for seed in range(3):
         xs, ts = draw(seed, 3, T, D), blocks_of(V, 3, T, 1, seed)[0]
         ts[1, 1:3] = -1
-        with many_hands(number):
+        with use_workers(number):
             loss = layer.forward(xs, ts)
             dxs = layer.backward(0.5)
         x, w = xs.astype("d"), W.astype("d")
@@ -223,7 +223,7 @@ def test_a_model_block_after_block(used: Used, cell: str, number: int, options: 
     options = {"cell": cell, "H": 6, **options}
     model, twin = small_lm(V, dtype=np.float32, **options), small_lm(V, **options)
     for xs, ts in zip(blocks_of(V, 3, 7, 3), blocks_of(V, 3, 7, 3, seed=1), strict=True):
-        with many_hands(number):
+        with use_workers(number):
             loss = model.forward(xs, ts)
             model.backward()
         assert loss == pytest.approx(twin.forward(xs, ts), rel=1e-6)
@@ -255,7 +255,7 @@ def test_a_copy_of_a_model_learns_as_the_model_does(cell: str, number: int) -> N
     """In float32, with what is there: compiled loops or passes."""
     model = small_lm(V, cell=cell, layers=2, dtype=np.float32)
     xs, ts = blocks_of(V, 3, 7, 2)
-    with many_hands(number):
+    with use_workers(number):
         model.forward(xs, ts)
         twin = copy.deepcopy(model)
         losses: list[list[float]] = [[], []]

@@ -14,7 +14,7 @@ from elman.gradcheck import check_gradients
 from elman.layers import TimeAdaptiveSoftmaxWithLoss, TimeAffineSoftmaxWithLoss, output
 from elman.layers.adaptive import AdaptiveWeights
 from elman.layers.output import VocabularyPart
-from elman.workers import Task, many_hands
+from elman.workers import Task, use_workers
 from support.loops import LOOPS_ARE_COMPILED, switch_loops
 
 N, T, H, V = 2, 5, 3, 7
@@ -50,7 +50,7 @@ def case(
 
 
 def outcome(layer: Any, xs: Any, ts: Any, number: int, dout: float = 1.0) -> list[Any]:
-    with many_hands(number):
+    with use_workers(number):
         found = [layer.forward(xs, ts), layer.backward(dout), *layer.grads]
     return [np.copy(array) for array in found]
 
@@ -158,9 +158,9 @@ def test_the_number_of_rows_may_change_while_that_of_a_chunk_does_not(
     monkeypatch.setattr(output, "CHUNK_SCORES", T * V)
     W, b, _, _ = case()
     layer = TimeAffineSoftmaxWithLoss(W, b)
-    for lanes in (2, 1, 3):
-        xs, ts = case(lanes, N=lanes)[2:]
-        assert output.rows_per_chunk(lanes * T, V) == T
+    for sequences in (2, 1, 3):
+        xs, ts = case(sequences, N=sequences)[2:]
+        assert output.rows_per_chunk(sequences * T, V) == T
         assert_same(outcome(layer, xs, ts, number), outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 1))
 
 
@@ -200,7 +200,7 @@ def test_gradients_of_the_second_block_agree_with_differences(
 ) -> None:
     monkeypatch.setattr(output, "CHUNK_SCORES", rows * V)
     W, b, xs, ts = case()
-    with many_hands(number):
+    with use_workers(number):
         report = check_gradients(TimeAffineSoftmaxWithLoss(W, b), xs, ts, before=-xs, max_entries=10)
     assert [row.name for row in report.rows] == ["params[0]", "params[1]", "input"]
     assert report.passed
@@ -229,7 +229,7 @@ def test_scores_of_ten_thousand_in_one_part_and_as_far_below_in_another(
     W, b, xs = score[None].astype(dtype), np.zeros(4, dtype), np.ones((1, 1, 1), dtype)
     layer = TimeAffineSoftmaxWithLoss(W, b)
     for target in range(4):
-        with many_hands(number):
+        with use_workers(number):
             loss = layer.forward(xs, np.array([[target]]))
             layer.backward()
         assert_allclose(loss, np.log(2) + 1e4 - score[target], rtol=1e-6)
@@ -274,7 +274,7 @@ def test_a_score_that_is_no_number_gives_a_loss_that_is_none(
             (xs[1, 2], W[:, 4], b[4:5])[where][...] = bad
             layer = TimeAffineSoftmaxWithLoss(W, b)
             layer.train_flg = train_flg
-            with many_hands(number):
+            with use_workers(number):
                 assert np.isnan(layer.forward(xs, ts))
 
 
@@ -309,7 +309,7 @@ def test_without_training_the_loss_is_the_same_and_no_gradient_is_touched(number
     for grad in layer.grads:
         grad[...] = 5
     layer.train_flg = False
-    with many_hands(number):
+    with use_workers(number):
         assert_allclose(layer.forward(xs, ts), expected, rtol=1e-12)
     assert all((grad == 5).all() for grad in layer.grads)
 

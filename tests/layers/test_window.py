@@ -1,4 +1,4 @@
-"""Windows on a sequence, against plain loops over lanes, steps and places."""
+"""Windows on a sequence, against plain loops over sequences, steps and places."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_where_there_is_no_word_there_is_a_vector_of_zeros_without_a_gradient() 
     layer = TimePaddedEmbedding(W)
     ids = np.array([[-1, -1, 0], [-1, 3, 1]])
     vectors = layer.forward(ids)
-    expected = np.array([[W[i] if i >= 0 else np.zeros(D) for i in lane] for lane in ids])
+    expected = np.array([[W[i] if i >= 0 else np.zeros(D) for i in row] for row in ids])
     assert_array_equal(vectors, expected)
     dout = np.ones((2, 3, D))
     layer.backward(dout)

@@ -20,7 +20,7 @@ from elman.models.recurrent import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
 from elman.models.window_models import CBOW, NPLM
 from elman.text.rooms import World
-from elman.workers import many_hands
+from elman.workers import use_workers
 from support.tiny import ids_of_length, small_lm
 
 V, N, T = 9, 3, 11
@@ -134,8 +134,8 @@ def trainable(request: pytest.FixtureRequest) -> Given:
 def test_answers_the_calls(given: Given) -> None:
     model, _ = given
     assert isinstance(model, LanguageModel)
-    assert model.start(4).lanes == 4
-    assert model.start().lanes == 1
+    assert model.start(4).batch_size == 4
+    assert model.start().batch_size == 1
     assert model.next_log_probs(model.start(2)).shape == (2, model.vocab_size)
 
 
@@ -214,12 +214,12 @@ def test_a_state_is_a_value(given: Given) -> None:
     assert state != "no state"
 
 
-@pytest.mark.parametrize("hands", [2, 3])
-def test_several_threads_read_what_one_reads(trainable: Given, hands: int) -> None:
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_threads_read_what_one_reads(trainable: Given, workers: int) -> None:
     model, ids = trainable
     for block in (ids, ids[:, :1], ids[:, :0]):
         alone, end = model.target_log_probs(block, model.start(N))
-        with many_hands(hands):
+        with use_workers(workers):
             together, after = model.target_log_probs(block, model.start(N))
         assert_allclose(together, alone, rtol=1e-5)
         assert_allclose(model.next_log_probs(after), model.next_log_probs(end), rtol=1e-5)
@@ -231,19 +231,19 @@ def test_states_with_another_past_differ(name: str) -> None:
     assert model.feed(ids[:, :-1], model.start(N)) != model.feed(ids[:, :-2], model.start(N))
 
 
-def test_lanes_are_selected_and_joined(given: Given) -> None:
+def test_sequences_are_selected_and_joined(given: Given) -> None:
     model, ids = given
     state = model.feed(ids, model.start(N))
     rows = model.next_log_probs(state)
     chosen = state.select([2, 0, 2, 1])
-    assert chosen.lanes == 4
+    assert chosen.batch_size == 4
     assert_allclose(model.next_log_probs(chosen), rows[[2, 0, 2, 1]], rtol=1e-5)
     assert state.select(np.array([0])).join(state.select([1]), state.select([2])) == state
     assert state.join() == state
     assert state.join(state).select(range(N, 2 * N)) == state
 
 
-def test_lanes_do_not_look_at_one_another(given: Given) -> None:
+def test_sequences_do_not_look_at_one_another(given: Given) -> None:
     model, ids = given
     alone, _ = model.target_log_probs(ids[1:2], model.start())
     together, _ = model.target_log_probs(ids, model.start(N))
@@ -285,7 +285,7 @@ def test_results_belong_to_the_caller(given: Given) -> None:
         (lambda ids, V: np.where(ids == ids[0, 0], V, ids), VocabularyError),
         (lambda ids, V: np.where(ids == ids[0, 0], -1, ids), VocabularyError),
     ],
-    ids=["one-dimensional", "other lanes", "no integers", "too large", "negative"],
+    ids=["one-dimensional", "other sequences", "no integers", "too large", "negative"],
 )
 def test_ids_that_do_not_fit_are_refused(given: Given, change: Any, error: type[Exception]) -> None:
     model, ids = given
@@ -314,7 +314,7 @@ def test_reading_leaves_the_carried_state_of_training_alone(trainable: Given) ->
     model, ids = trainable
     train_on(model, ids)
     carried = model.carried_state()
-    model.feed(ids[:1], model.start())  # another number of lanes, too
+    model.feed(ids[:1], model.start())  # another number of sequences, too
     model.target_log_probs(ids, model.start(N))
     model.next_log_probs(model.start(2))
     assert model.carried_state() == carried

@@ -12,8 +12,8 @@ def draw(N: int = 3, H: int = 2, seed: int = 0) -> RecurrentState:
     return RecurrentState(list(h), list(c))
 
 
-def test_counts_its_lanes() -> None:
-    assert draw(N=4).lanes == 4
+def test_counts_its_sequences() -> None:
+    assert draw(N=4).batch_size == 4
 
 
 def test_cannot_be_written() -> None:
@@ -52,19 +52,19 @@ def test_both_zeros_hash_alike() -> None:
     assert hash(zero) == hash(minus_zero)
 
 
-def test_selects_lanes_in_any_order_and_number() -> None:
+def test_selects_sequences_in_any_order_and_number() -> None:
     state = draw()
     chosen = state.select([2, 0, 0])
     for whole, part in zip((*state.h, *state.c), (*chosen.h, *chosen.c), strict=True):
         np.testing.assert_array_equal(part, whole[[2, 0, 0]])
     assert state.select(np.array([0, 1, 2])) == state
-    assert state.select([]).lanes == 0
+    assert state.select([]).batch_size == 0
 
 
-def test_joins_lanes_in_order() -> None:
+def test_joins_sequences_in_order() -> None:
     first, second, third = (draw(seed=seed) for seed in range(3))
     joined = first.join(second, third)
-    assert joined.lanes == 9
+    assert joined.batch_size == 9
     assert [joined.select(range(k, k + 3)) for k in (0, 3, 6)] == [first, second, third]
 
 

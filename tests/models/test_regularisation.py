@@ -15,7 +15,7 @@ from elman.layers.penalty import TimePenalty
 from elman.models import wavefront
 from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import Regularisation
-from elman.workers import many_hands
+from elman.workers import use_workers
 from support.loops import LOOPS_ARE_COMPILED, switch_loops
 from support.tiny import blocks_of, small_lm
 
@@ -136,7 +136,7 @@ def test_penalties_leave_the_reported_loss_alone_and_scale_with_it() -> None:
 def test_several_threads_give_the_numbers_of_one(cell: str, number: int) -> None:
     model, twin = lm(cell=cell, V=50), lm(cell=cell, V=50)
     for xs, ts in pairs(50):
-        with many_hands(number):
+        with use_workers(number):
             assert wavefront.applies(model.layers[1:], model.loss_layer)
             loss = model.forward(xs, ts)
             model.backward(2.5)
@@ -147,17 +147,17 @@ def test_several_threads_give_the_numbers_of_one(cell: str, number: int) -> None
 
 
 @every_cell
-@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("batch_size", [2, 3])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_single_precision_gives_the_same_numbers(
-    monkeypatch: pytest.MonkeyPatch, cell: str, lanes: int, compiled: bool
+    monkeypatch: pytest.MonkeyPatch, cell: str, batch_size: int, compiled: bool
 ) -> None:
-    """By NumPy's passes, and by the compiled loops, which for few lanes make the products themselves."""
+    """By NumPy's passes, and by the compiled loops, which for few sequences make the products themselves."""
     switch_loops(monkeypatch, compiled and LOOPS_ARE_COMPILED)
     model, twin = lm(cell=cell, dtype=np.float32), lm(cell=cell)
     for xs, ts in pairs():
-        assert model.forward(xs[:lanes], ts[:lanes]) == pytest.approx(
-            twin.forward(xs[:lanes], ts[:lanes]), rel=1e-5
+        assert model.forward(xs[:batch_size], ts[:batch_size]) == pytest.approx(
+            twin.forward(xs[:batch_size], ts[:batch_size]), rel=1e-5
         )
         model.backward()
         twin.backward()

@@ -67,14 +67,14 @@ def test_what_the_world_cannot_say_is_impossible_until_the_line_ends() -> None:
     np.testing.assert_allclose(truth.next_log_probs(astray), np.full((1, len(vocabulary)), uniform))
 
 
-def test_lanes_are_independent_and_can_be_selected_and_joined() -> None:
+def test_sequences_are_independent_and_can_be_selected_and_joined() -> None:
     truth, first, _ = truth_and_ids("ko", 40, seed=1)
     _, second, _ = truth_and_ids("ko", 40, seed=2)
     both = truth.feed(np.concatenate([first, second]), truth.start(2))
     one, two = truth.feed(first, truth.start()), truth.feed(second, truth.start())
     assert both == one.join(two)
     assert both.select([1, 0, 1]) == two.join(one, two)
-    assert both.select([1, 0, 1]).lanes == 3
+    assert both.select([1, 0, 1]).batch_size == 3
     rows = truth.next_log_probs(both)
     np.testing.assert_array_equal(rows, np.concatenate([truth.next_log_probs(s) for s in (one, two)]))
 

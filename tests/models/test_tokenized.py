@@ -58,7 +58,7 @@ def test_an_n_gram_is_as_long_as_training_showed() -> None:
 def test_behind_the_null_context_there_is_no_sentence(wrap: Any) -> None:
     model = wrap(TRIGRAM)
     state = null_context(model)
-    assert state.lanes == 1
+    assert state.batch_size == 1
     assert state != model.start()
     unigram = NgramModel.train(IDS, V, 1, eos=0)
     assert np.allclose(model.next_log_probs(state), unigram.next_log_probs(unigram.start()))

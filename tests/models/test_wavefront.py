@@ -11,7 +11,7 @@ from elman.gradcheck import check_gradients
 from elman.layers import output
 from elman.models import wavefront
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
-from elman.workers import Task, many_hands
+from elman.workers import Task, use_workers
 from support.tiny import blocks_of, small_lm
 
 V, D, H, N, T = 50, 4, 5, 3, 7  # V: enough words for a part of the vocabulary for each of three threads
@@ -45,10 +45,10 @@ def blocks(T: int = T, count: int = 3, N: int = N) -> list[tuple[Any, Any]]:
 
 
 def trained(model: RecurrentLM, pairs: list[tuple[Any, Any]], number: int) -> list[Any]:
-    """Return loss, gradients and carried states of one block after another, with so many hands."""
+    """Return loss, gradients and carried states of one block after another, with so many workers."""
     found: list[Any] = []
     for k, (xs, ts) in enumerate(pairs):
-        with many_hands(number):
+        with use_workers(number):
             found.append(model.forward(xs, ts))
             model.backward(1.0 if k % 2 else 2.5)
         found += [grad.copy() for grad in model.grads]
@@ -106,7 +106,7 @@ def test_any_number_of_steps(runs: list[int], cell: str, T: int, number: int) ->
 @every_number
 @pytest.mark.parametrize("T", [1, 2, 6, 7, 18, 19, 35])
 def test_spans_cover_every_step_once_and_in_order(T: int, number: int) -> None:
-    with many_hands(number):
+    with use_workers(number):
         cut = wavefront.spans(T)
     assert [t for first, last in cut for t in range(first, last)] == list(range(T))
     assert len(cut) <= wavefront.SPANS_PER_HAND * number
@@ -130,9 +130,9 @@ def test_the_number_of_hands_may_change_at_any_time(cell: str) -> None:
     model, twin = (model_of(cell, {"layers": 2, "dropout": 0.3}) for _ in range(2))
     changes = [(1, 2), (2, 1), (3, 2), (2, 2), (1, 3)]
     for (forward, backward), (xs, ts) in zip(changes, blocks(count=5), strict=True):
-        with many_hands(forward):
+        with use_workers(forward):
             loss = model.forward(xs, ts)
-        with many_hands(backward):
+        with use_workers(backward):
             model.backward()
         assert_allclose(loss, twin.forward(xs, ts), rtol=1e-12)
         twin.backward()
@@ -142,8 +142,8 @@ def test_the_number_of_hands_may_change_at_any_time(cell: str) -> None:
 @every_cell
 def test_the_shape_of_a_block_may_change(cell: str) -> None:
     model, twin = (model_of(cell, {"layers": 2, "dropout": 0.3}) for _ in range(2))
-    for lanes, steps in ((3, 7), (3, 2), (1, 12), (3, 7)):
-        pairs = blocks(steps, 2, lanes)
+    for sequences, steps in ((3, 7), (3, 2), (1, 12), (3, 7)):
+        pairs = blocks(steps, 2, sequences)
         assert_same(trained(model, pairs, 2), trained(twin, pairs, 1))
         model.reset_state()
         twin.reset_state()
@@ -171,7 +171,7 @@ def in_any_order(seed: int) -> Run:
         while left:
             ready = [task for task in left if task.ready]
             task = ready[{0: 0, 1: -1}.get(seed, int(rng.integers(len(ready))))]
-            with many_hands(1):
+            with use_workers(1):
                 task.work()
             task.done = True
             left.remove(task)
@@ -198,7 +198,7 @@ def test_the_loss_alone_waits_for_the_last_step_too(monkeypatch: pytest.MonkeyPa
     model.train_mode(False)
     monkeypatch.setattr(wavefront, "run", in_any_order(seed))
     for xs, ts in blocks():
-        with many_hands(2):
+        with use_workers(2):
             loss = model.forward(xs, ts)
         assert_allclose(loss, twin.forward(xs, ts), rtol=1e-12)
 
@@ -209,7 +209,7 @@ def test_scores_wait_for_no_more_steps_than_those_of_their_rows(monkeypatch: pyt
     real = wavefront.run
     monkeypatch.setattr(wavefront, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
     monkeypatch.setattr(output, "CHUNK_SCORES", 2 * N * V)
-    with many_hands(2):
+    with use_workers(2):
         model_of("rnn", {}).forward(*blocks(6, 1)[0])
     (tasks,) = handed_out
     steps = tasks[:6]
@@ -248,7 +248,7 @@ def test_each_task_stands_after_those_that_it_waits_for(monkeypatch: pytest.Monk
 
 
 def test_a_layer_is_at_a_span_while_the_one_below_is_at_the_next() -> None:
-    """With two hands and two layers, tasks of both are ready at the same time."""
+    """With two workers and two layers, tasks of both are ready at the same time."""
     waves = wavefront._waves([[print] * 3] * 2)
     listed = wavefront._in_order(waves)
     names = {id(task): (layer, span) for layer, wave in enumerate(waves) for span, task in enumerate(wave)}
@@ -278,7 +278,7 @@ def test_gradients_of_the_second_block_agree_with_differences(
 ) -> None:
     model = model_of(cell, options)
     before, xs, ts = blocks_of(V, 2, 5, 3)
-    with many_hands(number):
+    with use_workers(number):
         report = check_gradients(model, xs, ts, before=before, max_entries=6)
     assert len(report.rows) >= len(model.params) + 1  # the incoming state has a row, too
     assert report.passed, report
@@ -313,7 +313,7 @@ def test_without_training_only_the_loss_is_worked_out() -> None:
         for grad in model.grads:
             grad[...] = 7
         for xs, ts in blocks():
-            with many_hands(2):
+            with use_workers(2):
                 loss = model.forward(xs, ts)
             assert_allclose(loss, twin.forward(xs, ts), rtol=1e-12)
         assert all((grad == 7).all() for grad in model.grads)
@@ -328,7 +328,7 @@ def test_models_whose_output_is_another_layer_are_done_layer_by_layer(runs: list
         one, other = make(), make()
         for xs, ts in blocks():
             ts[ts < 0] = 0
-            with many_hands(2):
+            with use_workers(2):
                 loss = one.forward(xs, ts)
                 one.backward()
             assert_allclose(loss, other.forward(xs, ts), rtol=1e-12)
@@ -347,7 +347,7 @@ def test_reading_gives_what_one_thread_reads(
     for T in (0, 1, 19):
         (ids,) = blocks_of(V, N, T, 1)
         alone, end = model.target_log_probs(ids, model.start(N))
-        with many_hands(number):
+        with use_workers(number):
             together, after = model.target_log_probs(ids, model.start(N))
             fed = model.feed(ids, model.start(N))
         assert_same([together, *after.h, *after.c], [alone, *end.h, *end.c])
@@ -357,13 +357,13 @@ def test_reading_gives_what_one_thread_reads(
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_no_two_threads_write_to_the_same_scores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """There are as many places for scores as hands: each is used again once it is free."""
+    """There are as many places for scores as workers: each is used again once it is free."""
     handed_out: list[Sequence[Task]] = []
     real = output.run
     monkeypatch.setattr(output, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
     monkeypatch.setattr(output, "CHUNK_SCORES", 6 * V)
     model = model_of("rnn", {})
-    with many_hands(number):
+    with use_workers(number):
         model.target_log_probs(blocks_of(V, N, T, 1)[0], model.start(N))
     (tasks,) = handed_out
     assert len(tasks) > 2 * number
@@ -381,7 +381,7 @@ def test_no_more_scores_are_held_than_with_one_thread(monkeypatch: pytest.Monkey
     (ids,) = blocks_of(V, N, T, 1)
     alone, _ = model.target_log_probs(ids, model.start(N))
     sizes.clear()
-    with many_hands(3):
+    with use_workers(3):
         together, _ = model.target_log_probs(ids, model.start(N))
     assert_allclose(together, alone, rtol=1e-12)
     assert max(sizes) <= -(-rows // 3) * V

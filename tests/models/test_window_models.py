@@ -110,7 +110,7 @@ def test_what_is_further_back_than_the_window_is_forgotten(kind: str) -> None:
     assert model.feed(long, model.start()) == model.feed(other, model.start()) == Past(((1, 2, 3),))
 
 
-def test_single_lanes_may_begin_afresh(kind: str) -> None:
+def test_single_sequences_may_begin_afresh(kind: str) -> None:
     model = window_lm(kind)
     before, xs, ts = blocks_of(V, N, T, 3)
     assert model.carried_state() is None
@@ -176,7 +176,7 @@ def test_blocks_that_do_not_fit_are_refused(kind: str) -> None:
     model = window_lm(kind)
     xs, ts = blocks_of(V, N, T, 2)
     model.forward(xs, ts)
-    with pytest.raises(ShapeError, match="carried are of 3 lanes but this block has 2; call reset_state"):
+    with pytest.raises(ShapeError, match="carried are of 3 sequences but this block has 2; call reset_state"):
         model.forward(xs[:2], ts[:2])
     for wrong in (-1, V):
         with pytest.raises(VocabularyError, match=f"got {wrong}"):

@@ -1,4 +1,4 @@
-"""The engine: the same numbers alone and among others, turns for all, and lanes that are free again."""
+"""The engine: the same numbers alone and among others, turns for all, and sequences that are free again."""
 
 import asyncio
 import threading
@@ -75,13 +75,13 @@ def test_a_text_has_the_same_bits_alone_and_among_others(cell: str) -> None:
             await finish(engine, each)
         await finish(engine, *together)
 
-    with_engine(large(cell), work, lanes=16)
+    with_engine(large(cell), work, batch_size=16)
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert one.ids == other.ids
         assert one.seen == other.seen
 
 
-def test_a_lane_that_makes_room_goes_on_where_it_was() -> None:
+def test_a_sequence_that_makes_room_goes_on_where_it_was() -> None:
     def works() -> list[tuple[list[int], Drawing]]:
         return [([1, 2], Drawing(k, most=3 * SLICE)) for k in range(5)]
 
@@ -92,7 +92,7 @@ def test_a_lane_that_makes_room_goes_on_where_it_was() -> None:
             await finish(engine, each)
         await finish(engine, *crowded)
 
-    with_engine(large(), work, lanes=2, width=2)
+    with_engine(large(), work, batch_size=2, width=2)
     assert [each.seen for _, each in alone] == [each.seen for _, each in crowded]
 
 
@@ -111,7 +111,7 @@ def test_texts_without_end_do_not_keep_a_short_one_waiting() -> None:
         while engine.busy or engine.waiting:
             await asyncio.sleep(0.001)
 
-    with_engine(text_model(), work, lanes=2, width=2)
+    with_engine(text_model(), work, batch_size=2, width=2)
 
 
 def test_a_short_score_waits_for_so_many_steps_at_most() -> None:
@@ -127,7 +127,7 @@ def test_a_short_score_waits_for_so_many_steps_at_most() -> None:
             self.steps, self.read = engine.steps, engine.tokens_read
             return super().next(log_probs)
 
-    engine = Engine(text_model(), lanes=2, width=2)
+    engine = Engine(text_model(), batch_size=2, width=2)
     tokens, before = [1, 2, 3], 9
 
     async def work() -> None:
@@ -141,7 +141,9 @@ def test_a_short_score_waits_for_so_many_steps_at_most() -> None:
         engine.submit(long)
         asyncio.get_running_loop().call_later(0.01, opened.set)
         await finish(engine, ([], score))
-        rounds = (before // 2 + 1) * SLICE + len(tokens)  # of two lanes each; the score's turn is the last
+        rounds = (before // 2 + 1) * SLICE + len(
+            tokens
+        )  # of two sequences each; the score's turn is the last
         assert score.steps <= 2 * rounds
         assert score.read <= READ_AHEAD * rounds
         assert long.unread or all(each.ids for each in endless.works)  # type: ignore[attr-defined]
@@ -216,7 +218,7 @@ def test_an_engine_that_stops_tells_those_who_wait() -> None:
     asyncio.run(run())
 
 
-def test_a_model_whose_lanes_depend_on_their_place_has_one_lane_a_step() -> None:
+def test_a_model_whose_sequences_depend_on_their_place_has_one_sequence_a_step() -> None:
     class Uneven:
         vocab_size = 3
 
@@ -225,7 +227,7 @@ def test_a_model_whose_lanes_depend_on_their_place_has_one_lane_a_step() -> None
 
         def next_log_probs(self, state: Any) -> Any:
             return np.log(
-                np.array([[0.5, 0.25, 0.25]] * state.lanes) + 1e-9 * np.arange(state.lanes)[:, None]
+                np.array([[0.5, 0.25, 0.25]] * state.batch_size) + 1e-9 * np.arange(state.batch_size)[:, None]
             )
 
     start = text_model().model.start()

@@ -72,7 +72,7 @@ def test_the_counts_are_told(client: Any, complete: Any) -> None:
     text = client.get("/metrics").text
     assert 'elman_requests_total{route="/v1/completions",status="200"}' in text
     assert 'elman_drawn_tokens_total{model="word"}' in text
-    assert 'elman_lanes_busy{model="word"} 0.0' in text
+    assert 'elman_sequences_busy{model="word"} 0.0' in text
 
 
 def test_the_training_of_a_run_can_be_watched(serve: Any, models: Any, tmp_path: Path) -> None:

@@ -154,8 +154,8 @@ def test_a_request_that_takes_too_long_ends(serve: Any, models: Any) -> None:
     assert refused(hasty.post("/v1/completions", json=fields))["code"] == "time_limit_exceeded"
     streamed = hasty.post("/v1/completions", json={**fields, "stream": True}).text
     assert '"code":"time_limit_exceeded"' in streamed.split("\n\n")[-2]
-    while hasty.get("/health").json()["lanes_busy"]:
-        pass  # the lanes are free again
+    while hasty.get("/health").json()["sequences_busy"]:
+        pass  # the sequences are free again
 
 
 def test_what_is_not_there_is_told_so(small: Any) -> None:

@@ -20,11 +20,11 @@ LONG = {"prompt": "tom", "max_tokens": 16_000, "stream": True}
 
 
 def until_idle(address: str) -> None:
-    while any(httpx.get(f"{address}/health").json()[name] for name in ("streams", "lanes_busy")):
+    while any(httpx.get(f"{address}/health").json()[name] for name in ("streams", "sequences_busy")):
         time.sleep(0.01)
 
 
-def test_lanes_are_free_when_the_client_is_gone(address: str) -> None:
+def test_sequences_are_free_when_the_client_is_gone(address: str) -> None:
     with httpx.stream("POST", f"{address}/v1/completions", json=LONG) as answer:
         assert next(answer.iter_lines()).startswith("data: ")
     until_idle(address)

@@ -47,7 +47,9 @@ class OwnModel:
         rng = np.random.default_rng(0)
         W = rng.standard_normal((V, 4))
         self.embed = TimeEmbedding(W)
-        self.again = TimeEmbedding(W if share else W.copy())  # reads the lanes of the block in another order
+        self.again = TimeEmbedding(
+            W if share else W.copy()
+        )  # reads the sequences of the block in another order
         self.rnn = TimeRNN(
             rng.standard_normal((4, 5)) / 2, rng.standard_normal((5, 5)) / 2, np.zeros(5), True
         )

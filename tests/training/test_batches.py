@@ -1,4 +1,4 @@
-"""Lanes: the order in which a text is read."""
+"""Sequences: the order in which a text is read."""
 
 from typing import Any
 
@@ -8,29 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError
-from elman.training.batches import Lanes
+from elman.training.batches import Minibatches
 
 
-def counting(n: int, N: int, T: int, **options: Any) -> Lanes:
-    """Lanes over 0, 1, 2 ...: what is read tells where it stood."""
+def counting(n: int, N: int, T: int, **options: Any) -> Minibatches:
+    """Sequences over 0, 1, 2 ...: what is read tells where it stood."""
     ids = np.arange(n + 1)
-    return Lanes(ids[:-1], ids[1:], N, T, **options)
+    return Minibatches(ids[:-1], ids[1:], N, T, **options)
 
 
 def test_the_example_of_the_textbook() -> None:
-    lanes = counting(1000, 2, 10)
+    minibatches = counting(1000, 2, 10)
     for first in (0, 10, 20):
-        xs, ts, restarted = lanes.next()
+        xs, ts, restarted = minibatches.next()
         expected = [range(first, first + 10), range(500 + first, 510 + first)]
         np.testing.assert_array_equal(xs, expected)
         np.testing.assert_array_equal(ts, xs + 1)
         assert not restarted
-    assert lanes.blocks_per_epoch == 50
+    assert minibatches.blocks_per_epoch == 50
 
 
-def test_every_lane_wraps_to_the_start_in_the_middle_of_a_block() -> None:
-    lanes = counting(10, 2, 3)
-    blocks = [lanes.next()[0].tolist() for _ in range(4)]
+def test_every_sequence_wraps_to_the_start_in_the_middle_of_a_block() -> None:
+    minibatches = counting(10, 2, 3)
+    blocks = [minibatches.next()[0].tolist() for _ in range(4)]
     assert blocks == [
         [[0, 1, 2], [5, 6, 7]],
         [[3, 4, 5], [8, 9, 0]],
@@ -41,35 +41,35 @@ def test_every_lane_wraps_to_the_start_in_the_middle_of_a_block() -> None:
 
 @given(n=st.integers(6, 60), N=st.integers(1, 3), T=st.integers(1, 2), blocks=st.integers(1, 80))
 def test_reads_as_the_textbook_loop_does(n: int, N: int, T: int, blocks: int) -> None:
-    lanes = counting(n, N, T)
+    minibatches = counting(n, N, T)
     time_idx = 0
     for _ in range(blocks):
         expected = np.empty((N, T), dtype=int)
         for t in range(T):
             for i in range(N):
                 expected[i, t] = (i * (n // N) + time_idx) % n
-            time_idx += 1  # once a step, not once a lane
-        xs, ts, _ = lanes.next()
+            time_idx += 1  # once a step, not once a sequence
+        xs, ts, _ = minibatches.next()
         np.testing.assert_array_equal(xs, expected)
         np.testing.assert_array_equal(ts, expected + 1)
-    assert lanes.position == time_idx
-    assert lanes.blocks_per_epoch == n // (N * T)
+    assert minibatches.position == time_idx
+    assert minibatches.blocks_per_epoch == n // (N * T)
 
 
 def test_the_position_goes_on_from_epoch_to_epoch() -> None:
-    lanes = counting(11, 1, 2)
-    first_epoch = [lanes.next()[0].tolist() for _ in range(lanes.blocks_per_epoch)]
+    minibatches = counting(11, 1, 2)
+    first_epoch = [minibatches.next()[0].tolist() for _ in range(minibatches.blocks_per_epoch)]
     assert first_epoch[0] == [[0, 1]]
-    assert lanes.next()[0].tolist() == [[10, 0]]
-    assert lanes.position == 12
+    assert minibatches.next()[0].tolist() == [[10, 0]]
+    assert minibatches.position == 12
 
 
 def test_a_position_can_be_set() -> None:
-    lanes, other = counting(50, 2, 4), counting(50, 2, 4)
+    minibatches, other = counting(50, 2, 4), counting(50, 2, 4)
     for _ in range(9):
-        lanes.next()
-    other.position = lanes.position
-    np.testing.assert_array_equal(lanes.next()[0], other.next()[0])
+        minibatches.next()
+    other.position = minibatches.position
+    np.testing.assert_array_equal(minibatches.next()[0], other.next()[0])
 
 
 @given(n=st.integers(3, 60), T=st.integers(1, 7), blocks=st.integers(1, 60))
@@ -77,16 +77,16 @@ def test_restart_reads_as_min_char_rnn_does(n: int, T: int, blocks: int) -> None
     data_size = n + 1
     if n <= T:
         return
-    lanes = counting(n, 1, T, wrap="restart")
+    minibatches = counting(n, 1, T, wrap="restart")
     p = 0
     since_restart = 0
     for k in range(blocks):
         restarts = p + T + 1 >= data_size
         if restarts:
             p = 0
-            assert since_restart == lanes.blocks_per_epoch
+            assert since_restart == minibatches.blocks_per_epoch
             since_restart = 0
-        xs, ts, restarted = lanes.next()
+        xs, ts, restarted = minibatches.next()
         np.testing.assert_array_equal(xs, [range(p, p + T)])
         np.testing.assert_array_equal(ts, [range(p + 1, p + T + 1)])
         assert restarted == (restarts and k > 0)
@@ -97,7 +97,7 @@ def test_restart_reads_as_min_char_rnn_does(n: int, T: int, blocks: int) -> None
 def test_blocks_are_copies_of_any_array(tmp_path: Any) -> None:
     np.arange(40, dtype=np.uint16).tofile(tmp_path / "ids")
     ids = np.memmap(tmp_path / "ids", np.uint16, mode="r")
-    xs, ts, _ = Lanes(ids[:-1], ids[1:], 2, 5).next()
+    xs, ts, _ = Minibatches(ids[:-1], ids[1:], 2, 5).next()
     xs[...] = 0
     assert ts.tolist() == [[1, 2, 3, 4, 5], [20, 21, 22, 23, 24]]
     assert xs.dtype == np.uint16
@@ -111,9 +111,9 @@ def test_a_text_of_exactly_one_block_is_enough() -> None:
 @pytest.mark.parametrize(
     ("n", "options", "numbers"),
     [
-        (5, {"N": 2, "T": 3}, "6 tokens, but one block of 2 lanes of 3 steps needs 7"),
-        (3, {"N": 1, "T": 3, "wrap": "restart"}, "4 tokens, but one block of 1 lanes of 3 steps needs 5"),
-        (0, {"N": 1, "T": 1}, "1 tokens, but one block of 1 lanes of 1 steps needs 2"),
+        (5, {"N": 2, "T": 3}, "6 tokens, but one block of 2 sequences of 3 steps needs 7"),
+        (3, {"N": 1, "T": 3, "wrap": "restart"}, "4 tokens, but one block of 1 sequences of 3 steps needs 5"),
+        (0, {"N": 1, "T": 1}, "1 tokens, but one block of 1 sequences of 1 steps needs 2"),
     ],
 )
 def test_too_short_a_text_is_refused(n: int, options: dict[str, Any], numbers: str) -> None:
@@ -122,16 +122,16 @@ def test_too_short_a_text_is_refused(n: int, options: dict[str, Any], numbers: s
 
 
 @pytest.mark.parametrize(("N", "T"), [(0, 5), (5, 0), (-1, 5)])
-def test_there_is_a_lane_and_a_step(N: int, T: int) -> None:
+def test_there_is_a_sequence_and_a_step(N: int, T: int) -> None:
     with pytest.raises(ConfigError, match=f"must be at least 1, got {N} and {T}"):
         counting(100, N, T)
 
 
-def test_restart_has_one_lane() -> None:
-    with pytest.raises(ConfigError, match="'restart' reads with one lane, got batch size 2"):
+def test_restart_has_one_sequence() -> None:
+    with pytest.raises(ConfigError, match="'restart' reads with one sequence, got batch size 2"):
         counting(100, 2, 5, wrap="restart")
 
 
 def test_inputs_and_targets_are_of_one_length() -> None:
     with pytest.raises(ConfigError, match="of one length, got 10 and 9"):
-        Lanes(np.arange(10), np.arange(9), 1, 2)
+        Minibatches(np.arange(10), np.arange(9), 1, 2)

@@ -150,7 +150,7 @@ def test_a_run_is_replaced_when_asked_and_what_is_not_its_own_stays(tmp_path: Pa
         ("corpus.txt", {"wrap": "restart"}, ConfigError),
         ("corpus.txt", {"batch_size": 500}, TextError),
     ],
-    ids=["missing", "empty", "too short", "no model", "no lanes", "too many lanes"],
+    ids=["missing", "empty", "too short", "no model", "no sequences", "too many sequences"],
 )
 @pytest.mark.parametrize("replacing", [True, False])
 def test_what_fails_to_begin_leaves_everything_as_it_was(

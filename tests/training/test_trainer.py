@@ -194,10 +194,8 @@ def test_a_text_shorter_than_a_block_is_refused() -> None:
 
 
 def test_the_plot_is_of_the_perplexity_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    import elman.plots
-
     trainer = fit(small_lm(), eval_interval=4)
-    monkeypatch.setattr(elman.plots, "plot_perplexities", lambda values, path: (list(values), path))
+    monkeypatch.setattr("elman.training.trainer.plot_perplexities", lambda values, path: (list(values), path))
     assert trainer.plot("curve.png") == (trainer.ppl_list, "curve.png")
     assert len(trainer.ppl_list) == 4
 
@@ -205,8 +203,8 @@ def test_the_plot_is_of_the_perplexity_list(monkeypatch: pytest.MonkeyPatch) -> 
 # Fresh starts
 
 
-def test_a_lane_whose_block_begins_with_the_end_of_a_line_begins_afresh() -> None:
-    """Two lanes of two steps: lane 1's second block begins with id 7, lane 0's does not."""
+def test_a_sequence_whose_block_begins_with_the_end_of_a_line_begins_afresh() -> None:
+    """Two sequences of two steps: sequence 1's second block begins with id 7, sequence 0's does not."""
     corpus = np.array([1, 2, 3, 4, 5, 6, 7, 8, 0])
     starts: list[Any] = []
 
@@ -221,7 +219,7 @@ def test_a_lane_whose_block_begins_with_the_end_of_a_line_begins_afresh() -> Non
     assert starts == [([1, 5], None), ([3, 7], [True, False])]
 
 
-def test_without_fresh_starts_every_lane_is_carried_on() -> None:
+def test_without_fresh_starts_every_sequence_is_carried_on() -> None:
     whole, other = small_lm(), small_lm()
     fit(whole)
     fit(other, fresh_at=V + 5)  # an id that does not occur

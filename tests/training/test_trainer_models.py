@@ -48,18 +48,18 @@ def test_validates_after_every_epoch_and_keeps_the_best() -> None:
     assert trainer.progress.best_perplexity == min(found)
 
 
-def test_a_long_validation_text_is_read_in_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    lanes: list[int] = []
+def test_a_long_validation_text_is_read_in_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch_sizes: list[int] = []
 
     def counted(model: Any, ids: Any, **options: Any) -> Any:
-        lanes.append(options["lanes"])
+        batch_sizes.append(options["batch_size"])
         return evaluate(model, ids, **options)
 
     monkeypatch.setattr(trainer_module, "evaluate", counted)
-    monkeypatch.setattr(trainer_module, "TOKENS_PER_VALIDATION_LANE", 20)
+    monkeypatch.setattr(trainer_module, "TOKENS_PER_VALIDATION_SEQUENCE", 20)
     for length in (10, 50, 99):
         fit(small_lm(), valid=CORPUS[:length], max_epoch=1)
-    assert lanes == [1, 2, N]
+    assert batch_sizes == [1, 2, N]
 
 
 def test_validating_does_not_disturb_the_training() -> None:

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.training import optimizers
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Optimizer
-from elman.workers import many_hands
+from elman.workers import use_workers
 from support.loops import UPDATES, needs_compiled_loops, switch_loops
 
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -47,7 +47,7 @@ def updated(
     optimizer = OPTIMIZERS[name](lr=0.1)
     for k, grad in enumerate(grads):
         optimizer.lr = 0.1 if k < 2 else 0.05
-        with many_hands(number):
+        with use_workers(number):
             optimizer.update([param], [grad], None if rows is None else [rows[k]], **clipping)
     return [param, *(held[0] for held in optimizer.state.values())]
 
@@ -177,29 +177,29 @@ def test_passes_go_piece_by_piece(
 def test_several_threads_each_take_a_share(
     monkeypatch: pytest.MonkeyPatch, way: str, name: str, number: int
 ) -> None:
-    monkeypatch.setattr(optimizers, "WORTH_A_HAND", 10)
+    monkeypatch.setattr(optimizers, "MIN_PART", 10)
     shared: list[int] = []
-    real = optimizers.side_by_side
-    monkeypatch.setattr(optimizers, "side_by_side", lambda *work: shared.append(len(work)) or real(*work))
+    real = optimizers.run_parallel
+    monkeypatch.setattr(optimizers, "run_parallel", lambda *work: shared.append(len(work)) or real(*work))
     for size in (1, 9, 10, 19, 20, 29, 30, 31, 45):
         shared.clear()
         param, grads = draw(0, size), [draw(k, size) for k in range(1, 4)]
         expected = by_passes(name, param, grads, scale=0.3, limit=0.4)
         close(updated(name, param, grads, None, number, scale=0.3, limit=0.4), expected)
-        hands = min(number, size // 10)
-        assert shared == ([hands] * 3 if hands > 1 and way != "passes" else [])
+        workers = min(number, size // 10)
+        assert shared == ([workers] * 3 if workers > 1 and way != "passes" else [])
 
 
 @every_optimizer
 def test_several_parameters_of_different_sizes(monkeypatch: pytest.MonkeyPatch, way: str, name: str) -> None:
     monkeypatch.setattr(optimizers, "PIECE", 7)
-    monkeypatch.setattr(optimizers, "WORTH_A_HAND", 10)
+    monkeypatch.setattr(optimizers, "MIN_PART", 10)
     shapes = [(3, 8), (2,), (5, 5), (1, 1)]
     params = [draw(k, *shape) for k, shape in enumerate(shapes)]
     exact, single, double = ([p.astype("d") for p in params], OPTIMIZERS[name](), OPTIMIZERS[name]())
     for step in range(3):
         grads = [draw(10 * step + k, *shape) for k, shape in enumerate(shapes)]
-        with many_hands(2):
+        with use_workers(2):
             single.update(params, grads, scale=0.5, limit=0.7)
         double.update(exact, [np.clip(0.5 * g.astype("d"), -0.7, 0.7) for g in grads])
         close(params, exact)

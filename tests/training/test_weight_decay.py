@@ -11,7 +11,7 @@ from elman.training import optimizers
 from elman.training.config import Config
 from elman.training.optimizers import OPTIMIZERS, SGD
 from elman.training.run import TrainingRun
-from elman.workers import many_hands
+from elman.workers import use_workers
 from support.loops import LOOPS_ARE_COMPILED, switch_loops
 from support.runs import new_run
 
@@ -79,8 +79,8 @@ def test_biases_do_not_decay(way: str, name: str) -> None:
 def test_in_pieces_and_by_several_threads(monkeypatch: pytest.MonkeyPatch, way: str, name: str) -> None:
     expected = decayed(name, begin((10, 9)))
     monkeypatch.setattr(optimizers, "PIECE", 7)
-    monkeypatch.setattr(optimizers, "WORTH_A_HAND", 30)
-    with many_hands(3):
+    monkeypatch.setattr(optimizers, "MIN_PART", 30)
+    with use_workers(3):
         assert_allclose(decayed(name, begin((10, 9))), expected, rtol=1e-6)
 
 

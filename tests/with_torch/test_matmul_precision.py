@@ -145,6 +145,6 @@ def test_a_small_text_is_learnt_as_well_as_in_float32(tmp_path: Path) -> None:
             backend=Backend("torch", precision),  # type: ignore[arg-type]
         )  # fmt: skip
         RnnlmTrainer(model, Adam(0.01)).fit(train.ids[:-1], train.ids[1:], 1, 20, 20, 1.0)
-        found[precision] = evaluate(model, valid.ids, lanes=20).perplexity
+        found[precision] = evaluate(model, valid.ids, batch_size=20).perplexity
     assert found["float32"] < 4
     assert found["bf16"] == pytest.approx(found["float32"], rel=0.01)

@@ -14,8 +14,8 @@ from elman.bench.machine import allowed_threads
 from elman.bench.workloads import Inputs, Peer, Work
 
 TRIAL_SECONDS = 0.5
-LANES_OF_LINES, STEPS_OF_LINES = 64, 22  # a batch of PTB's lines, of their mean length
-BLOCKS = {"lines": (LANES_OF_LINES, STEPS_OF_LINES), "words": (1, 1)}
+SEQUENCES_OF_LINES, STEPS_OF_LINES = 64, 22  # a batch of PTB's lines, of their mean length
+BLOCKS = {"lines": (SEQUENCES_OF_LINES, STEPS_OF_LINES), "words": (1, 1)}
 
 
 def shapes(work: Work, N: int, T: int) -> list[tuple[int, int, int, int]]:

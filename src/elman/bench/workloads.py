@@ -21,7 +21,7 @@ from elman.models.parameters import Weight, plan_weights
 
 @dataclass(frozen=True)
 class Work:
-    """One work. N lanes, T steps, D word vector (0: one-hot input), H hidden, V vocabulary."""
+    """One work. N sequences, T steps, D word vector (0: one-hot input), H hidden, V vocabulary."""
 
     name: str
     about: str

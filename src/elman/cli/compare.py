@@ -72,7 +72,7 @@ def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: 
 
 
 def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str) -> Compared:
-    """Return what a model makes of a text, read in one lane, and how fast."""
+    """Return what a model makes of a text, read in one sequence, and how fast."""
     lines = LineNlls(text_model.vocabulary.eos_id)
     begun = done = perf_counter()
 

@@ -28,7 +28,7 @@ from elman.text_model import TextModel, load
 @click.option("--split", default="test", show_default=True, help="which part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 @click.option(
-    "--lanes",
+    "--batch-size",
     default=1,
     show_default=True,
     type=click.IntRange(1),
@@ -56,7 +56,7 @@ def command(
     text: str,
     split: str,
     encoding: str,
-    lanes: int,
+    batch_size: int,
     backend: Literal["numpy", "torch"],
     device: str,
     as_json: bool,
@@ -74,7 +74,7 @@ def command(
     learning = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
     text_model = with_cache(learning, cache, neural_cache, theta, cache_weight)
     with encoded(text_model, text, split, encoding) as corpus, threads_for(**dynamic):
-        found = measure(text_model, corpus, lanes)
+        found = measure(text_model, corpus, batch_size)
     if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
         click.echo(
             f"elman: {found['unknown_tokens']:,} {found['unit']}s are not in the vocabulary, which has no <unk>: "
@@ -88,7 +88,7 @@ def command(
 
 
 def measure(
-    text_model: TextModel, corpus: Corpus, lanes: int = 1, watch: Watch | None = None
+    text_model: TextModel, corpus: Corpus, batch_size: int = 1, watch: Watch | None = None
 ) -> dict[str, Any]:
     """Return every number about a model and a text, each under a name that says its unit; ``watch``: see `evaluate`."""
     vocabulary = text_model.vocabulary
@@ -97,7 +97,7 @@ def measure(
         corpus.ids,
         eos=text_model.start_id,
         unk=vocabulary.unk_id,
-        lanes=lanes,
+        batch_size=batch_size,
         watch=watch,
     )
     optimum = rooms_optimum(str(text_model.info.get("corpus")), corpus.ids, vocabulary)
@@ -120,7 +120,7 @@ def measure(
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": _carried(text_model, found.lanes),
+        "state": _carried(text_model, found.batch_size),
     }
     numbers |= adaptations(text_model.model)
     if optimum is not None:
@@ -147,17 +147,19 @@ def adaptations(model: LanguageModel) -> dict[str, str]:
     return {}
 
 
-def _carried(text_model: TextModel, lanes: int) -> str:
+def _carried(text_model: TextModel, batch_size: int) -> str:
     """Return in words how far the past reaches."""
-    carried = "carried through the text" if lanes == 1 else f"carried through each of {lanes} pieces"
+    carried = (
+        "carried through the text" if batch_size == 1 else f"carried through each of {batch_size} pieces"
+    )
     model = text_model.model
     if isinstance(model, DynamicModel):
-        return _carried(replace(text_model, model=model.model), lanes)
+        return _carried(replace(text_model, model=model.model), batch_size)
     if isinstance(model, CachedModel):
-        inner = _carried(replace(text_model, model=model.model), lanes)
+        inner = _carried(replace(text_model, model=model.model), batch_size)
         return inner if inner == carried else f"{inner}; the cache is {carried}"
     if isinstance(model, Mixture):
-        members = {_carried(replace(text_model, model=member), lanes) for member in model.models}
+        members = {_carried(replace(text_model, model=member), batch_size) for member in model.models}
         return members.pop() if len(members) == 1 else carried
     if isinstance(model, NgramModel) and model.eos is not None:
         return "begun afresh on every line"

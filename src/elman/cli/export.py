@@ -38,7 +38,7 @@ FORMATS = {
 @click.option(
     "--form",
     type=click.Choice(["sequence", "step"]),
-    help="of onnx: what the file reads at a time, T tokens a lane or one  [default: sequence]",
+    help="of onnx: what the file reads at a time, T tokens a sequence or one  [default: sequence]",
 )
 def command(run: Path, output: Path | None, name: str | None, form: str | None) -> None:
     """Write the model in RUN (a run folder or a model file) for other programs.

@@ -17,12 +17,12 @@ from elman.cli.inputs import encoded
 from elman.cli.tables import to_json
 from elman.evaluation.novelty import novelty
 from elman.evaluation.perplexity import read
-from elman.files import let_go
+from elman.files import release_pages
 from elman.generation import Sampler, generate
 from elman.text.corpus import Corpus
 from elman.text_model import TextModel, load
 from elman.training.origin import training_text
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "byte": 10}
 COUNTED = 1 << 20  # tokens in which ends of lines are counted at a time
@@ -66,7 +66,7 @@ def _line(corpus: Corpus, position: int) -> int | None:
     line = 1
     for k in range(0, position, COUNTED):
         line += int(np.count_nonzero(corpus.ids[k : min(k + COUNTED, position)] == eos))
-        let_go(corpus.ids)
+        release_pages(corpus.ids)
     return line
 
 
@@ -179,7 +179,7 @@ def _written(
     state = read(text_model.model, ids, text_model.start_id)
     decoder = text_model.tokenizer.decoder()
     yield "".join(decoder.push(token) for token in tokens)
-    with suited_threads(0):
+    with limited_threads(0):
         for token_id in generate(text_model.model, state, sampler, rng, length):
             drawn.append(token_id)
             yield decoder.push(text_model.vocabulary.token(token_id))

@@ -25,7 +25,7 @@ from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.text_model import TextModel
 from elman.training.config import Config, check, kinds
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -236,7 +236,7 @@ def with_dynamic(
 
 def threads_for(dynamic: bool, **_: Any) -> AbstractContextManager[None]:
     """Return the context in which to read: with one thread where one small block is read after the other."""
-    return suited_threads(0) if dynamic else nullcontext()
+    return limited_threads(0) if dynamic else nullcontext()
 
 
 def _training_ids(text_model: TextModel, text: str | None, encoding: str, block: int) -> Any:

@@ -53,8 +53,8 @@ class Watcher:
         from tqdm import tqdm
 
         config, progress = self.run.config, self.run.trainer.progress
-        lanes = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
-        total = min(config.epochs * lanes, config.iterations or math.inf)
+        blocks = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
+        total = min(config.epochs * blocks, config.iterations or math.inf)
         self.bar = tqdm(
             total=int(total),
             initial=progress.iteration,

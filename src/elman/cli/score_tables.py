@@ -22,7 +22,7 @@ from elman.evaluation.perplexity import perplexity_of
 from elman.evaluation.surprisal import TokenReader, TokenScore
 from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import FullScore, TextModel
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 
 def warn_of_impossible(lines: int) -> None:
@@ -54,7 +54,7 @@ class TokenTable:
 
     def lines(self, lines: list[str]) -> int:
         """Print the tokens of lines; return in how many lines one is impossible."""
-        with suited_threads(0):
+        with limited_threads(0):
             return sum(map(self._line, lines))
 
     def end(self) -> None:
@@ -228,7 +228,7 @@ class SrilmTable:
 
     def lines(self, lines: list[str]) -> int:
         """Print lines; return 0: those that are impossible are among the OOVs."""
-        with suited_threads(0):
+        with limited_threads(0):
             for line in lines:
                 self._line(line)
         return 0

@@ -16,7 +16,7 @@ from elman.errors import RunError
 from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
 from elman.files import atomic_write
 from elman.text_model import TextModel, load
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 COLUMNS = (
     *("sentence", "position", "word", "surprisal_bits", "entropy_bits", "rank", "probability", "unknown"),
@@ -52,7 +52,7 @@ def command(run: Path, file: str, output: Path | None, context: str, as_json: bo
     groups = read_groups(file, encoding)
     first = list(itertools.islice(groups, 1))  # what cannot be read is an error before there is any output
     lines = itertools.chain.from_iterable(itertools.chain(first, groups))
-    with _opened(output) as write, suited_threads(0):
+    with _opened(output) as write, limited_threads(0):
         if not as_json:
             write("\t".join(COLUMNS) + "\n")
         zero = _write_words(write, text_model, lines, context == "document", as_json)

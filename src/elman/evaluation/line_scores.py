@@ -1,6 +1,6 @@
 """Log-probabilities of lines: one, many at once, or carried from line to line.
 
-Many texts at once, as lanes side by side: the products are as large as those of training.
+Many texts at once, as sequences side by side: the products are as large as those of training.
 
 The probability of a line, and of many.
 
@@ -26,14 +26,14 @@ from elman.evaluation.perplexity import begin, evaluate, perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.tokenized import TokenizedModel
 from elman.text.vocabulary import Vocabulary
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
-LEAST_LANES = 64  # where there are as many texts: fewer make the products small
-BLOCK_TOKENS = 2048  # of all lanes, read at a time: bounds the memory whatever the texts' lengths
+MIN_BATCH = 64  # where there are as many texts: fewer make the products small
+BLOCK_TOKENS = 2048  # of all sequences, read at a time: bounds the memory whatever the texts' lengths
 
 
 def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
-    """Return -ln P in nats of every text of ids, each read from the one-lane state ``start``.
+    """Return -ln P in nats of every text of ids, each read from the one-sequence state ``start``.
 
     Texts of like length are read together, so that few positions are padding. -1 stands for a token that the
     vocabulary does not have: such a text has probability 0 (infinity here), and is not read.
@@ -44,15 +44,15 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
     places = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
-    with suited_threads(multiplications(model, int(lengths[readable].sum()))):
+    with limited_threads(multiplications(model, int(lengths[readable].sum()))):
         while batch := list(islice(places, 1)):
-            batch += islice(places, max(LEAST_LANES, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
+            batch += islice(places, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[place] for place in batch], start)
     return nlls
 
 
 def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
-    """Return -ln P of N texts, the longest first, as N lanes; those that have ended leave between blocks."""
+    """Return -ln P of N texts, the longest first, as N sequences; those that have ended leave between blocks."""
     nlls = np.zeros(len(texts))
     lengths = np.array([len(ids) for ids in texts])
     state = start.select([0] * len(texts))
@@ -62,7 +62,7 @@ def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArr
         counted = first + np.arange(T) < lengths[:N, None]  # (N, T): False in the padding
         ids = np.zeros((N, T), np.intp)
         ids[counted] = np.concatenate([text[first : first + T] for text in texts[:N]])
-        if state.lanes > N:
+        if state.batch_size > N:
             state = state.select(range(N))
         log_probs, state = model.target_log_probs(ids, state, counted)
         nlls[:N] -= log_probs.sum(axis=1, dtype=np.float64)
@@ -183,7 +183,7 @@ class CarriedLines:
         model = self._text_model.model
         nlls = np.full(len(ids), np.inf)
         (known,) = np.nonzero(ids >= 0)
-        with suited_threads(multiplications(model, min(BLOCK, len(known)))):
+        with limited_threads(multiplications(model, min(BLOCK, len(known)))):
             for first in range(0, len(known), BLOCK):
                 places = known[first : first + BLOCK]
                 log_probs, self._state = model.target_log_probs(

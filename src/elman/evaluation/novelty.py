@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ShapeError, VocabularyError
-from elman.files import let_go
+from elman.files import release_pages
 from elman.models.base import Ids
 
 BLOCK = 1 << 16  # places of the training text looked at together: some arrays of them fit into a cache
@@ -71,7 +71,7 @@ def novelty(generated_ids: Ids, training_ids: Ids, max_n: int = 6) -> Novelty:
             ranks = block.ranks(longest)
             place = int(np.argmax(ranks > 0))
             begin, position = int(np.argmax(generated.ranks(longest) == ranks[place])), first + place
-        let_go(training_ids)
+        release_pages(training_ids)
     new_share = {n: float(np.mean(~seen[n][generated.ranks(n)])) for n in orders}
     return Novelty(m, longest, begin, position, new_share)
 

@@ -19,7 +19,7 @@ from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
 
 BLOCK = 512  # steps read at a time: bounds the memory whatever the text's length
-BLOCK_TOKENS = 32 * BLOCK  # of all lanes together: bounds it whatever their number
+BLOCK_TOKENS = 32 * BLOCK  # of all sequences together: bounds it whatever their number
 _LARGEST = math.log(sys.float_info.max)
 Watch = Callable[[Ids, LogProbs], None]
 
@@ -43,7 +43,7 @@ class Evaluation:
     unknown: int = 0
     unknown_nll_nats: float = 0.0
     unknown_scored: bool = True
-    lanes: int = 1  # pieces read side by side
+    batch_size: int = 1  # pieces read side by side
 
     @property
     def perplexity(self) -> float:
@@ -74,7 +74,7 @@ class Evaluation:
 
 
 def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
-    """Return the one-lane state after a text of ids (n,), from its beginning on; ids below 0 are not read."""
+    """Return the one-sequence state after a text of ids (n,), from its beginning on; ids below 0 are not read."""
     state = begin(model, eos)
     known = np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)
     return model.feed(known[None], state) if len(known) else state
@@ -86,13 +86,13 @@ def evaluate(
     *,
     eos: int | None = None,
     unk: int | None = None,
-    lanes: int = 1,
+    batch_size: int = 1,
     watch: Watch | None = None,
 ) -> Evaluation:
     """Evaluate ``model`` on a text of ids (n,); -1 stands for a token that the vocabulary does not have.
 
     Every token is scored, the first one from the end-of-line token ``eos`` (from the empty past where
-    eos is None), and the state is carried through the whole text. ``lanes > 1`` cuts the text into that
+    eos is None), and the state is carried through the whole text. ``batch_size > 1`` cuts the text into that
     many pieces read side by side, each begun afresh: faster, and pessimistic, the more so the shorter they are.
     ``watch`` is given every block as it is read: the ids that are scored (N, T) and their ln P.
 
@@ -105,10 +105,10 @@ def evaluate(
     if np.issubdtype(known.dtype, np.signedinteger) and known.min() < 0:
         known = known[known >= 0]
     missing = len(ids) - len(known)
-    lanes = max(1, min(lanes, len(known) // 2))
-    length = len(known) // lanes
-    pieces = known[: lanes * length].reshape(lanes, length)
-    tail = known[lanes * length :].reshape(1, -1)
+    batch_size = max(1, min(batch_size, len(known) // 2))
+    length = len(known) // batch_size
+    pieces = known[: batch_size * length].reshape(batch_size, length)
+    tail = known[batch_size * length :].reshape(1, -1)
     nll = unknown_nll = 0.0
     unknown = missing
     for piece in (pieces, tail):
@@ -125,11 +125,11 @@ def evaluate(
             if unk is not None:
                 unknown += int((block == unk).sum())
                 unknown_nll -= float(log_probs[block == unk].sum(dtype=np.float64))
-    return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0, lanes=lanes)
+    return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0, batch_size=batch_size)
 
 
 class LineNlls:
-    """Sums -ln P over each line, its end counted, while `evaluate` reads a text in one lane: its ``watch``.
+    """Sums -ln P over each line, its end counted, while `evaluate` reads a text in one sequence: its ``watch``.
 
     A last line without an end is one too. Without ``eos``, a token that ends a line, the text is one line.
     """

@@ -59,7 +59,7 @@ class TokenScore:
 
 
 class TokenReader:
-    """Reads lines token by token, from a one-lane state on: the beginning of a line unless one is given.
+    """Reads lines token by token, from a one-sequence state on: the beginning of a line unless one is given.
 
     ``state`` is the one after what was read: the next line that is read goes on from there.
     """

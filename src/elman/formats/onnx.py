@@ -12,7 +12,7 @@ ONNX files, written: a recurrent model that other programs run without elman.
 
 Inputs are ids (N, T), int64, and the state h0 (layers, N, H), with an LSTM's c0; outputs are log_probs (N, T, V),
 natural logarithms of P(next token) after each id, and the state hn (and cn) that follows. N and T are free. The
-form "step" reads one id a lane: ids (N,) and log_probs (N, V).
+form "step" reads one id a sequence: ids (N,) and log_probs (N, V).
 """
 
 from collections.abc import Sequence

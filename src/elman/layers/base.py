@@ -45,12 +45,12 @@ def copied_state(state: Array | None, like: Array) -> Array | None:
     return None if state is None else asarray(state, like) + 0
 
 
-def check_state(name: str, state: Array, lanes: int, width: int) -> None:
-    """Raise ShapeError unless a carried state is (lanes, width)."""
-    if tuple(state.shape) != (lanes, width):
+def check_state(name: str, state: Array, batch_size: int, width: int) -> None:
+    """Raise ShapeError unless a carried state is (sequences, width)."""
+    if tuple(state.shape) != (batch_size, width):
         raise ShapeError(
-            f"the carried {name} is {tuple(state.shape)} but this block needs ({lanes}, {width}); "
-            "call reset_state() before changing the number of lanes"
+            f"the carried {name} is {tuple(state.shape)} but this block needs ({batch_size}, {width}); "
+            "call reset_state() before changing the number of sequences"
         )
 
 

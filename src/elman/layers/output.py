@@ -28,7 +28,7 @@ from elman.arrays import (
 from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights, fused_loops
 from elman.layers.softmax import IGNORE_LABEL, check_targets, exp_scores, log_softmax_rows
-from elman.workers import Task, hands, run, shares
+from elman.workers import Task, run, split_evenly, worker_count
 
 
 class VocabularyPart:
@@ -129,7 +129,7 @@ def target_log_probs(
     xp, K, V = namespace(W), rows.shape[0], W.shape[1]
     buffers = Buffers() if buffers is None else buffers
     chosen = zeros((K,), rows)
-    step = rows_per_chunk(-(-K // hands()), V * hands())  # as many chunks for every hand
+    step = rows_per_chunk(-(-K // worker_count()), V * worker_count())  # as many chunks for every hand
 
     def score(number: int, k: int) -> None:
         span = slice(k, min(k + step, K))
@@ -140,8 +140,8 @@ def target_log_probs(
 
     tasks: list[Task] = []
     for number, k in enumerate(range(0, K, step)):  # the scores of one are written over those of another
-        before = tasks[-hands()] if number >= hands() else None
-        tasks.append(Task(partial(score, number % hands(), k), [before] if before else []))
+        before = tasks[-worker_count()] if number >= worker_count() else None
+        tasks.append(Task(partial(score, number % worker_count(), k), [before] if before else []))
     run(tasks)
     return chosen
 
@@ -214,11 +214,11 @@ class TimeAffineSoftmaxWithLoss:
 
     def _parts_for(self, rows: int, step: int) -> list[VocabularyPart]:
         """Return the parts of the vocabulary for chunks of so many rows: those of the last block where they fit."""
-        shape = (hands(), rows, step)
+        shape = (worker_count(), rows, step)
         if shape != self._parts_shape:
             (W, b), (dW, db) = self.params, self.grads
             self._parts = [
-                VocabularyPart(W, b, dW, db, words, rows, step) for words in shares(len(b), LEAST_WORDS)
+                VocabularyPart(W, b, dW, db, words, rows, step) for words in split_evenly(len(b), LEAST_WORDS)
             ]
             self._parts_shape = shape
         return self._parts

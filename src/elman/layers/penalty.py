@@ -9,7 +9,7 @@ AR stands after the dropout of the last layer, whose h it reads as dropped and s
 compared within a block. The loss that the model reports is the cross entropy alone.
 
 Source: S. Merity, B. McCann and R. Socher, "Revisiting activation regularization for language RNNs" (2017); the
-means over lanes, steps and units are those of the programs of S. Merity, N. S. Keskar and R. Socher, ICLR 2018.
+means over sequences, steps and units are those of the programs of S. Merity, N. S. Keskar and R. Socher, ICLR 2018.
 """
 
 from abc import ABC, abstractmethod

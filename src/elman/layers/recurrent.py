@@ -87,7 +87,7 @@ class InputProjection:
 
 
 class TimeRecurrence(ABC):
-    """T steps of one cell over N lanes, with backpropagation through time.
+    """T steps of one cell over N sequences, with backpropagation through time.
 
     `forward` is `begin`, `forward_steps` for the spans of steps in order, `end`; `backward` is
     `begin_backward`, `backward_steps` for the spans in reverse, `end_backward` and the pieces of
@@ -124,7 +124,7 @@ class TimeRecurrence(ABC):
         """Return hs (N, T, H) for xs (N, T, D).
 
         Raises:
-            ShapeError: xs has another width, or the carried state another number of lanes.
+            ShapeError: xs has another width, or the carried state another number of sequences.
         """
         hs = self.begin(xs)
         self.forward_steps(0, xs.shape[1])

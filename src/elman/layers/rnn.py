@@ -3,14 +3,14 @@
     h_t = tanh(h_{t-1}·Wh + x_t·Wx + b)
 
 Source: J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
-N lanes, T steps, D input width, H hidden width.
+N sequences, T steps, D input width, H hidden width.
 """
 
 from elman.arrays import Array, namespace, zeros
 from elman.layers.base import check_weights
 from elman.layers.recurrent import TimeRecurrence
 
-FEW_LANES = 2  # whose products a compiled loop makes itself: calling the BLAS would cost more
+SMALL_BATCH = 2  # whose products a compiled loop makes itself: calling the BLAS would cost more
 
 
 class RNN:
@@ -60,7 +60,7 @@ class TimeRNN(TimeRecurrence):
         """Do the steps first ≤ t < last: h_t = tanh(h_{t-1}·Wh + z_t), with z_t = x_t·Wx + b of all of them at once."""
         self.projection.forward_steps(first, last)
         xp, Wh, hs, zs, fused = namespace(self.Wh), self._product_Wh, self._hs, self._zs, self._fused
-        if fused and zs.shape[1] <= FEW_LANES:
+        if fused and zs.shape[1] <= SMALL_BATCH:
             fused.rnn_steps(zs[first:last], Wh, hs[first : last + 1])
             return
         for h_prev, z, h in zip(hs[first:last], zs[first:last], hs[first + 1 : last + 1], strict=True):
@@ -81,7 +81,7 @@ class TimeRNN(TimeRecurrence):
         xp, WhT, dh, fused = namespace(self.Wh), self._WhT, self._flowing["h"], self._fused
         span, hs = slice(first, last), self._hs
         dhs, dzs, slopes = self._dhs[span], self._dzs[span], self._slopes[span]
-        if fused and dh.shape[0] <= FEW_LANES:
+        if fused and dh.shape[0] <= SMALL_BATCH:
             fused.rnn_steps_backward(dhs, hs[first : last + 1], WhT, dh, dzs)
         else:
             after = hs[first + 1 : last + 1]

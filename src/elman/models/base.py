@@ -2,7 +2,7 @@
 
 The check of ids at a model's boundary.
 
-The last few ids of each lane: all that a model with a fixed window remembers, as a value.
+The last few ids of each sequence: all that a model with a fixed window remembers, as a value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,28 +21,28 @@ S = TypeVar("S", bound="State")
 
 
 class State(Protocol):
-    """What a model remembers of the past of N lanes: a value, never changed once made.
+    """What a model remembers of the past of N sequences: a value, never changed once made.
 
     It can be kept, compared with ``==``, hashed, and shared between candidates with a common prefix.
     """
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
+    def batch_size(self) -> int:
+        """The number N of sequences."""
         ...
 
-    def select(self: S, lanes: Sequence[int] | Ids) -> S:
-        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
+    def select(self: S, rows: Sequence[int] | Ids) -> S:
+        """Return the state of these sequences, in this order; a sequence may be repeated or left out."""
         ...
 
     def join(self: S, *others: S) -> S:
-        """Return one state with this state's lanes followed by those of the others."""
+        """Return one state with this state's sequences followed by those of the others."""
         ...
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """P(next token | past), by natural logarithm, for N lanes at once.
+    """P(next token | past), by natural logarithm, for N sequences at once.
 
     Ids are integers in [0, vocab_size), shaped (N, T). Evaluating, generating, rescoring and serving
     are written once, against these calls. What they return is the caller's own: no later call changes it.
@@ -53,8 +53,8 @@ class LanguageModel(Protocol):
         """V, the number of tokens that share the probability."""
         ...
 
-    def start(self, lanes: int = 1) -> Any:
-        """Return the state of having read nothing, for N lanes."""
+    def start(self, batch_size: int = 1) -> Any:
+        """Return the state of having read nothing, for N sequences."""
         ...
 
     def feed(self, ids: Ids, state: Any) -> Any:
@@ -66,29 +66,31 @@ class LanguageModel(Protocol):
         ...
 
     def target_log_probs(self, ids: Ids, state: Any, counted: Mask | None = None) -> tuple[LogProbs, Any]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         Where ``counted`` (N, T) is False the id is read, as everywhere, but its probability is not asked for: 0
-        stands in its place, and a model whose output is costly spares itself the work. So lanes of unlike
+        stands in its place, and a model whose output is costly spares itself the work. So sequences of unlike
         lengths are padded, with any id. Never holds N·T·V numbers at once.
         """
         ...
 
 
-def begin(model: LanguageModel, eos: int | None, lanes: int = 1) -> Any:
+def begin(model: LanguageModel, eos: int | None, batch_size: int = 1) -> Any:
     """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
-    state = model.start(lanes)
-    return state if eos is None else model.feed(np.full((lanes, 1), eos), state)
+    state = model.start(batch_size)
+    return state if eos is None else model.feed(np.full((batch_size, 1), eos), state)
 
 
-def checked_ids(ids: Ids | NDArray[Any], lanes: int, vocab_size: int) -> NDArray[np.int64]:
-    """Return ids (N, T) as int64, with N the state's lanes.
+def checked_ids(ids: Ids | NDArray[Any], batch_size: int, vocab_size: int) -> NDArray[np.int64]:
+    """Return ids (N, T) as int64, with N the state's sequences.
 
     Raises ShapeError for another shape, VocabularyError for what is no integer in [0, vocab_size).
     """
     ids = np.asarray(ids)
-    if ids.ndim != 2 or len(ids) != lanes:
-        raise ShapeError(f"ids must be ({lanes}, T), as many lanes as the state has, got {ids.shape}")
+    if ids.ndim != 2 or len(ids) != batch_size:
+        raise ShapeError(
+            f"ids must be ({batch_size}, T), as many sequences as the state has, got {ids.shape}"
+        )
     if not np.issubdtype(ids.dtype, np.integer):
         raise VocabularyError(f"ids must be integers, got {ids.dtype}")
     if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
@@ -112,7 +114,7 @@ BEFORE_TEXT = -1
 
 @dataclass(frozen=True)
 class Past:
-    """The last k ids of each lane, the oldest first, -1 where the text had not begun.
+    """The last k ids of each sequence, the oldest first, -1 where the text had not begun.
 
     Of an n-gram model of sentences they reach back to the sentence's beginning ``<s>``, whose id is V; before it is -1.
     """
@@ -120,16 +122,16 @@ class Past:
     past: tuple[tuple[int, ...], ...]
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
+    def batch_size(self) -> int:
+        """The number N of sequences."""
         return len(self.past)
 
-    def select(self, lanes: Sequence[int] | Ids) -> "Past":
-        """Return the state of these lanes, in this order."""
-        return Past(tuple(self.past[lane] for lane in lanes))
+    def select(self, rows: Sequence[int] | Ids) -> "Past":
+        """Return the state of these sequences, in this order."""
+        return Past(tuple(self.past[row] for row in rows))
 
     def join(self, *others: "Past") -> "Past":
-        """Return the lanes of this state followed by those of the others."""
+        """Return the sequences of this state followed by those of the others."""
         return Past(sum((other.past for other in others), self.past))
 
     @classmethod
@@ -138,8 +140,8 @@ class Past:
         return cls(tuple(map(tuple, ids.tolist())))
 
     def array(self, length: int) -> NDArray[np.int64]:
-        """Return the ids as an array (N, k); ``length`` is k, which no lanes or no ids would not tell."""
-        return np.array(self.past, np.int64).reshape(self.lanes, length)
+        """Return the ids as an array (N, k); ``length`` is k, which no sequences or no ids would not tell."""
+        return np.array(self.past, np.int64).reshape(self.batch_size, length)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as named arrays: the input of `from_arrays`."""

@@ -24,17 +24,17 @@ class MixtureState:
     members: tuple[Any, ...]
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
-        lanes: int = self.members[0].lanes
-        return lanes
+    def batch_size(self) -> int:
+        """The number N of sequences."""
+        batch_size: int = self.members[0].batch_size
+        return batch_size
 
-    def select(self, lanes: Sequence[int] | Ids) -> "MixtureState":
-        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
-        return MixtureState(tuple(member.select(lanes) for member in self.members))
+    def select(self, rows: Sequence[int] | Ids) -> "MixtureState":
+        """Return the state of these sequences, in this order; a sequence may be repeated or left out."""
+        return MixtureState(tuple(member.select(rows) for member in self.members))
 
     def join(self, *others: "MixtureState") -> "MixtureState":
-        """Return one state with this state's lanes followed by those of the others."""
+        """Return one state with this state's sequences followed by those of the others."""
         columns = zip(self.members, *(other.members for other in others), strict=True)
         return MixtureState(tuple(first.join(*rest) for first, *rest in columns))
 
@@ -70,9 +70,9 @@ class Mixture:
         """V, the number of tokens that share the probability."""
         return self.models[0].vocab_size
 
-    def start(self, lanes: int = 1) -> MixtureState:
-        """Return the state of having read nothing, for N lanes."""
-        return MixtureState(tuple(model.start(lanes) for model in self.models))
+    def start(self, batch_size: int = 1) -> MixtureState:
+        """Return the state of having read nothing, for N sequences."""
+        return MixtureState(tuple(model.start(batch_size) for model in self.models))
 
     def feed(self, ids: Ids, state: MixtureState) -> MixtureState:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -87,7 +87,7 @@ class Mixture:
     def target_log_probs(
         self, ids: Ids, state: MixtureState, counted: Mask | None = None
     ) -> tuple[NDArray[np.float64], MixtureState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         It is 0 where ``counted`` (N, T) is False.
         """

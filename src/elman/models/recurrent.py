@@ -187,15 +187,15 @@ class RecurrentLM:
             if hasattr(part, "train_flg"):
                 part.train_flg = train_flg
 
-    def reset_state(self, lanes: Ids | None = None) -> None:
-        """Forget the carried state, of these lanes or of all: the next block starts from zeros there."""
+    def reset_state(self, rows: Ids | None = None) -> None:
+        """Forget the carried state, of these sequences or of all: the next block starts from zeros there."""
         for rnn in self.rnn_layers:
-            if lanes is None:
+            if rows is None:
                 rnn.reset_state()
                 continue
             for carried in (rnn.h, getattr(rnn, "c", None)):
                 if carried is not None:
-                    carried[as_ids(lanes, carried)] = 0
+                    carried[as_ids(rows, carried)] = 0
 
     def carried_state(self) -> RecurrentState | None:
         """Return a copy of the state that the next training block starts from; None for zeros."""
@@ -210,12 +210,12 @@ class RecurrentLM:
 
     # LanguageModel
 
-    def start(self, lanes: int = 1) -> RecurrentState:
-        """Return the state of having read nothing: zeros, for N lanes."""
+    def start(self, batch_size: int = 1) -> RecurrentState:
+        """Return the state of having read nothing: zeros, for N sequences."""
         like = self.weights["0.b"]
         layers = range(len(self.rnn_layers))
         cells = layers if self.cell == "lstm" else ()
-        shape = (lanes, self.hidden_size)
+        shape = (batch_size, self.hidden_size)
         return RecurrentState([zeros(shape, like) for _ in layers], [zeros(shape, like) for _ in cells])
 
     def feed(self, ids: Ids, state: RecurrentState) -> RecurrentState:
@@ -239,7 +239,7 @@ class RecurrentLM:
     def target_log_probs(
         self, ids: Ids, state: RecurrentState, counted: Mask | None = None
     ) -> tuple[LogProbs, RecurrentState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
         """
@@ -281,7 +281,7 @@ class RecurrentLM:
         embedding, *cells = self._reader
         put_state(cells, state)
         with self.backend.reading():
-            vectors = embedding.forward(checked_ids(ids, state.lanes, self.vocab_size))
+            vectors = embedding.forward(checked_ids(ids, state.batch_size, self.vocab_size))
             hs = wavefront.read(cells, vectors)
         return hs, state_of(cells)
 

@@ -24,17 +24,17 @@ class RecurrentState:
                 array.flags.writeable = False
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
+    def batch_size(self) -> int:
+        """The number N of sequences."""
         return len(self.h[0])
 
-    def select(self, lanes: Sequence[int] | Ids) -> "RecurrentState":
-        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
-        index = as_ids(lanes, self.h[0])
+    def select(self, rows: Sequence[int] | Ids) -> "RecurrentState":
+        """Return the state of these sequences, in this order; a sequence may be repeated or left out."""
+        index = as_ids(rows, self.h[0])
         return RecurrentState([a[index] for a in self.h], [a[index] for a in self.c])
 
     def join(self, *others: "RecurrentState") -> "RecurrentState":
-        """Return one state with this state's lanes followed by those of the others."""
+        """Return one state with this state's sequences followed by those of the others."""
         concatenate = namespace(self.h[0]).concatenate
         return RecurrentState(
             [concatenate(parts) for parts in zip(self.h, *(o.h for o in others), strict=True)],

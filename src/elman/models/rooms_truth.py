@@ -15,21 +15,21 @@ from elman.text.tokenizers import EOS
 
 @dataclass(frozen=True)
 class RoomsState:
-    """Where each lane stands in the world; None after a line that the world cannot say."""
+    """Where each sequence stands in the world; None after a line that the world cannot say."""
 
     places: tuple[Place | None, ...]
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
+    def batch_size(self) -> int:
+        """The number N of sequences."""
         return len(self.places)
 
-    def select(self, lanes: Sequence[int] | Ids) -> "RoomsState":
-        """Return the state of these lanes, in this order."""
-        return RoomsState(tuple(self.places[lane] for lane in lanes))
+    def select(self, rows: Sequence[int] | Ids) -> "RoomsState":
+        """Return the state of these sequences, in this order."""
+        return RoomsState(tuple(self.places[row] for row in rows))
 
     def join(self, *others: "RoomsState") -> "RoomsState":
-        """Return the lanes of this state followed by those of the others."""
+        """Return the sequences of this state followed by those of the others."""
         return RoomsState(sum((other.places for other in others), self.places))
 
 
@@ -59,9 +59,9 @@ class RoomsTruth:
         """V, the number of tokens in the vocabulary."""
         return len(self._tokens)
 
-    def start(self, lanes: int = 1) -> RoomsState:
-        """Return the state of N lanes that each stand at the start of a line."""
-        return RoomsState((Place(),) * lanes)
+    def start(self, batch_size: int = 1) -> RoomsState:
+        """Return the state of N sequences that each stand at the start of a line."""
+        return RoomsState((Place(),) * batch_size)
 
     def feed(self, ids: Ids, state: RoomsState) -> RoomsState:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -69,7 +69,7 @@ class RoomsTruth:
 
     def next_log_probs(self, state: RoomsState) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        log_probs = np.full((state.lanes, self.vocab_size), -np.inf)  # (N, V)
+        log_probs = np.full((state.batch_size, self.vocab_size), -np.inf)  # (N, V)
         for row, place in zip(log_probs, state.places, strict=True):
             if place is None:
                 row[:] = -math.log(self.vocab_size)
@@ -81,16 +81,16 @@ class RoomsTruth:
     def target_log_probs(
         self, ids: Ids, state: RoomsState, counted: Mask | None = None
     ) -> tuple[NDArray[np.float64], RoomsState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         It is 0 where ``counted`` (N, T) is False.
         """
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         log_probs = np.empty(ids.shape)  # (N, T)
         places = list(state.places)
-        for lane, row in enumerate(ids.tolist()):
-            for t, id_ in enumerate(row):
-                log_probs[lane, t], places[lane] = self._step(places[lane], self._tokens[id_])
+        for n, sequence in enumerate(ids.tolist()):
+            for t, id_ in enumerate(sequence):
+                log_probs[n, t], places[n] = self._step(places[n], self._tokens[id_])
         if counted is not None:
             log_probs[~checked_mask(counted, ids.shape)] = 0
         return log_probs, RoomsState(tuple(places))

@@ -43,7 +43,7 @@ def order_of(model: LanguageModel) -> int | None:
 def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDArray[np.int64]:
     """Return how many tokens the probability of each of ids (1, T) depends on, itself included: (1, T).
 
-    ``read`` tokens were read before the one-lane ``state``. An n-gram model tells the length of the n-gram that
+    ``read`` tokens were read before the one-sequence ``state``. An n-gram model tells the length of the n-gram that
     it found; the others see all there is, up to their order; of a mixture, it is the most that a member sees.
     """
     if isinstance(model, NgramModel):
@@ -59,7 +59,7 @@ def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDAr
 
 
 def null_context(model: LanguageModel) -> Any:
-    """Return the one-lane state of nothing behind, not even the beginning of a sentence."""
+    """Return the one-sequence state of nothing behind, not even the beginning of a sentence."""
     if isinstance(model, NgramModel):
         return Past.of(np.full((1, model.order - 1), BEFORE_TEXT))
     if isinstance(model, Mixture):

@@ -17,7 +17,7 @@ from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import TimeRecurrence
-from elman.workers import Task, hands, run
+from elman.workers import Task, run, worker_count
 
 SPANS_PER_HAND = 4  # few enough that a span's products stay large, many enough that no hand waits long
 
@@ -25,7 +25,7 @@ SPANS_PER_HAND = 4  # few enough that a span's products stay large, many enough 
 def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
     """Tell whether several threads may work on these layers now, and these layers can be worked on in spans."""
     return (
-        hands() > 1
+        worker_count() > 1
         and all(isinstance(layer, TimeRecurrence | TimeDropout | TimePenalty) for layer in layers)
         and isinstance(loss_layer, TimeAffineSoftmaxWithLoss)
         and not is_torch(loss_layer.params[0])  # torch has threads of its own
@@ -34,7 +34,7 @@ def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
 
 def spans(T: int) -> list[tuple[int, int]]:
     """Return (first, last) of the spans into which T steps are cut."""
-    size = max(1, -(-T // (SPANS_PER_HAND * hands())))
+    size = max(1, -(-T // (SPANS_PER_HAND * worker_count())))
     return [(t, min(t + size, T)) for t in range(0, T, size)]
 
 
@@ -59,7 +59,7 @@ def forward(layers: Sequence[Any], loss_layer: TimeAffineSoftmaxWithLoss, xs: Ar
 
 def read(layers: Sequence[Any], xs: Array) -> Array:
     """Return what the last layer makes of xs (N, T, D), as calling one layer after another does."""
-    if len(layers) == 1 or hands() == 1 or is_torch(xs):
+    if len(layers) == 1 or worker_count() == 1 or is_torch(xs):
         for layer in layers:
             xs = layer.forward(xs)
         return xs

@@ -21,7 +21,7 @@ class WindowLM(ABC):
     """P(next word | the last k words): what `CBOW` and `NPLM` share; trained by ``forward`` and ``backward``.
 
     Where the text had not begun, a place of the window holds a vector of zeros. Within training the last k words of
-    every lane are carried from block to block, so that windows reach back into the block before; the LanguageModel
+    every sequence are carried from block to block, so that windows reach back into the block before; the LanguageModel
     calls read with layers of their own on the same weights, without dropout.
 
     Args:
@@ -129,13 +129,13 @@ class WindowLM(ABC):
             if hasattr(layer, "train_flg"):
                 layer.train_flg = train_flg
 
-    def reset_state(self, lanes: Ids | None = None) -> None:
-        """Forget the carried words, of these lanes or of all: the next block's text begins there."""
-        if lanes is None or self._past is None:
+    def reset_state(self, rows: Ids | None = None) -> None:
+        """Forget the carried words, of these sequences or of all: the next block's text begins there."""
+        if rows is None or self._past is None:
             self._past = None
         else:
             self._past = self._past.copy()
-            self._past[lanes] = BEFORE_TEXT
+            self._past[rows] = BEFORE_TEXT
 
     def carried_state(self) -> Past | None:
         """Return the last words before the next training block; None where none was read."""
@@ -153,16 +153,16 @@ class WindowLM(ABC):
             past = np.full((len(ids), self.window), BEFORE_TEXT, np.int64)
         if len(past) != len(ids):
             raise ShapeError(
-                f"the words carried are of {len(past)} lanes but this block has {len(ids)}; "
-                "call reset_state() before changing the number of lanes"
+                f"the words carried are of {len(past)} sequences but this block has {len(ids)}; "
+                "call reset_state() before changing the number of sequences"
             )
         return np.concatenate([past, ids], axis=1)
 
     # LanguageModel
 
-    def start(self, lanes: int = 1) -> Past:
-        """Return the state of having read nothing, for N lanes."""
-        return Past(((BEFORE_TEXT,) * self.window,) * lanes)
+    def start(self, batch_size: int = 1) -> Past:
+        """Return the state of having read nothing, for N sequences."""
+        return Past(((BEFORE_TEXT,) * self.window,) * batch_size)
 
     def feed(self, ids: Ids, state: Past) -> Past:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -174,7 +174,7 @@ class WindowLM(ABC):
             return np.array(to_numpy(log_probs(self._rows(state.array(self.window)), *self.loss_weights)))
 
     def target_log_probs(self, ids: Ids, state: Past, counted: Mask | None = None) -> tuple[LogProbs, Past]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
         """
@@ -201,7 +201,7 @@ class WindowLM(ABC):
 
     def _read(self, ids: Ids, state: Past) -> tuple[NDArray[np.int64], Past]:
         """Return the words of the state and then ids, (N, k + T), and the state after them."""
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         text = np.concatenate([state.array(self.window), ids], axis=1)
         return text, Past.of(text[:, ids.shape[1] :])
 

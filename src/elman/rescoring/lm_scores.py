@@ -24,7 +24,7 @@ from elman.rescoring.tuning import Floats
 from elman.rescoring.unknown_words import LEXICON_FRACTION as SHARE
 from elman.rescoring.unknown_words import Lexicon, Recurring, Spelling
 from elman.text_model import TextModel
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 BATCH = 512  # candidates read side by side, those of whole utterances
 
@@ -110,10 +110,11 @@ def _batches(utterances: Sequence[Encoded]) -> Iterator[list[int]]:
 def read_tree(
     model: LanguageModel, utterances: Sequence[Encoded], state: Any, work: Work, keep: bool = False
 ) -> tuple[list[NDArray[np.float64]], Any]:
-    """Return ln P of the candidates of N utterances, each utterance read from its lane of ``state``.
+    """Return ln P of the candidates of N utterances, each utterance read from its sequence of ``state``.
 
     The candidates of an utterance are a tree, in which those that begin alike share nodes. All trees are read side by
-    side, a level at a time: a lane is a node. With ``keep``, return also the state after each candidate, one lane each.
+    side, a level at a time: a sequence is a node. With ``keep``, return also the state after each candidate,
+    one sequence each.
     """
     texts = [ids for each in utterances for ids in each.ids]
     lengths = np.array([len(ids) for ids in texts])  # (C,)
@@ -146,7 +147,7 @@ def read_tree(
 
 def threads_for(model: LanguageModel) -> AbstractContextManager[None]:
     """Return a context with as many threads as the largest product of a level deserves."""
-    return suited_threads(BATCH * _largest_weight(model))
+    return limited_threads(BATCH * _largest_weight(model))
 
 
 def _largest_weight(model: LanguageModel) -> int:
@@ -178,9 +179,9 @@ def read_on(
             places = [places[turn] for places in speakers if turn < len(places)]
             found, ends = [], []
             for (model, encoded), state in zip(models, states, strict=True):
-                lanes = state.select(range(len(places)))
+                sequences = state.select(range(len(places)))
                 scores, after = read_tree(
-                    model.model, [encoded[place] for place in places], lanes, work, keep=True
+                    model.model, [encoded[place] for place in places], sequences, work, keep=True
                 )
                 found.append(scores)
                 ends.append(after)

@@ -1,6 +1,6 @@
-"""The engine: one thread that takes the steps of a model, for the lanes of many requests at once.
+"""The engine: one thread that takes the steps of a model, for the sequences of many requests at once.
 
-Every text moves on by a token a step, whether it is scored or continued; where there are more texts than lanes,
+Every text moves on by a token a step, whether it is scored or continued; where there are more texts than sequences,
 each has a slice of steps, and then waits behind the others. One whose client does not read waits for that.
 Prompts of which nothing but the state is wanted are read in pieces between the steps, a few tokens at a time. So
 no text, however long, keeps another waiting for long.
@@ -8,12 +8,12 @@ no text, however long, keeps another waiting for long.
 What a text's numbers are does not depend on the others: a prompt is cut into pieces by its own length alone and
 read by itself, and all steps are of the same shape (see `elman.serving.engine`).
 
-How many lanes take a step together, such that no lane's numbers depend on the others, to the last bit.
+How many sequences take a step together, such that no sequence's numbers depend on the others, to the last bit.
 
 A matrix product of 8 rows may round otherwise than one of 1 or of 12, and a row at one place of a block of rows
 otherwise than at another: BLAS libraries choose their loops by the shape. A row does not depend on what stands in
-the other rows. So all steps are of the same number of lanes, and that number is one with which, on this machine
-and with this model, a lane's place does not matter. One lane alone always will do.
+the other rows. So all steps are of the same number of sequences, and that number is one with which, on this machine
+and with this model, a sequence's place does not matter. One sequence alone always will do.
 """
 
 import threading
@@ -24,21 +24,21 @@ from typing import Any
 import numpy as np
 
 from elman.models.base import LanguageModel, begin
-from elman.serving.sequences import Bank, Job, Lane
+from elman.serving.sequences import Bank, Job, RunningSequence
 from elman.text_model import TextModel
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
 WIDTHS = (8, 4, 2)
 STEPS = 6
 
 
 def exact_width(model: LanguageModel, start: Any) -> int:
-    """Return the largest of `WIDTHS` with which a lane's place does not matter, or 1; ``start`` has one lane."""
-    return next((width for width in WIDTHS if place_is_of_no_matter(model, start, width)), 1)
+    """Return the largest of `WIDTHS` at which a sequence's row does not matter, or 1; ``start`` has one sequence."""
+    return next((width for width in WIDTHS if results_are_row_independent(model, start, width)), 1)
 
 
-def place_is_of_no_matter(model: LanguageModel, start: Any, width: int) -> bool:
-    """Tell whether so many lanes with the same text have the same probabilities, bit by bit."""
+def results_are_row_independent(model: LanguageModel, start: Any, width: int) -> bool:
+    """Tell whether so many sequences with the same text have the same probabilities, bit by bit."""
     state = start.select([0] * width)
     for id_ in np.random.default_rng(0).integers(0, model.vocab_size, STEPS):
         state = model.feed(np.full((width, 1), id_), state)
@@ -50,25 +50,25 @@ def place_is_of_no_matter(model: LanguageModel, start: Any, width: int) -> bool:
 
 PIECE = 64  # tokens of a prompt read at once
 READ_AHEAD = 128  # tokens of prompts read between two steps
-SLICE = 64  # steps before a lane makes room
+SLICE = 64  # steps before a sequence makes room
 HELD_SECONDS = 0.02  # between looks at clients that have to read first
 
 
 class Engine:
     """Takes the steps of a model for many jobs at once, in a thread of its own.
 
-    ``width`` is the number of lanes of a step (None: see `exact_width`), ``lanes`` that of all lanes, taken
+    ``width`` is the number of sequences of a step (None: see `exact_width`), ``batch_size`` that of all, taken
     ``width`` at a time. `submit` may be called from any thread.
     """
 
-    def __init__(self, text_model: TextModel, lanes: int = 64, width: int | None = None) -> None:
+    def __init__(self, text_model: TextModel, batch_size: int = 64, width: int | None = None) -> None:
         self.text_model = text_model
-        self._size, self._width = lanes, width
+        self._size, self._width = batch_size, width
         self._changed = threading.Condition()
         self._arrived: deque[Job] = deque()
         self._reading: deque[Job] = deque()
-        self._waiting: deque[Lane] = deque()
-        self._held: list[Lane] = []  # until their clients have read
+        self._waiting: deque[RunningSequence] = deque()
+        self._held: list[RunningSequence] = []  # until their clients have read
         self._banks: list[Bank] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="elman-engine", daemon=True)
@@ -96,7 +96,7 @@ class Engine:
 
     @property
     def width(self) -> int | None:
-        """The number of lanes that take a step together; None before it is known."""
+        """The number of sequences that take a step together; None before it is known."""
         return self._width
 
     @property
@@ -106,18 +106,18 @@ class Engine:
 
     @property
     def busy(self) -> int:
-        """The number of lanes at work."""
-        return sum(lane is not None for bank in self._banks for lane in bank.lanes)
+        """The number of sequences at work."""
+        return sum(row is not None for bank in self._banks for row in bank.slots)
 
     @property
     def waiting(self) -> int:
-        """The number of texts that wait for a lane, or are being read before they have one."""
+        """The number of texts that wait for a sequence, or are being read before they have one."""
         jobs = [*self._arrived, *self._reading]
         return len(self._waiting) + len(self._held) + sum(len(job.works) for job in jobs)
 
     def _run(self) -> None:
         try:
-            with suited_threads(0):
+            with limited_threads(0):
                 self._work()
         finally:
             self._abandon()
@@ -149,7 +149,7 @@ class Engine:
             return not self._stopping
 
     def _read_some(self) -> None:
-        """Read pieces of prompts, each prompt in its turn; a job whose prompt is read has lanes that wait."""
+        """Read pieces of prompts, each prompt in its turn; a job whose prompt is read has sequences that wait."""
         budget = READ_AHEAD
         while self._reading and budget > 0:
             job = self._reading.popleft()
@@ -168,13 +168,13 @@ class Engine:
             if job.unread:
                 self._reading.append(job)
             else:
-                self._waiting.extend(Lane(work, job, job.state) for work in job.works)
+                self._waiting.extend(RunningSequence(work, job, job.state) for work in job.works)
 
     def _admit(self) -> None:
-        """Give the lanes that wait a place, where there is one or where others have had their slice."""
+        """Give the sequences that wait a place, where there is one or where others have had their slice."""
         self._release()
         for bank in self._banks:
-            held = [place for place, lane in enumerate(bank.lanes) if lane is not None and lane.owner.held]
+            held = [place for place, row in enumerate(bank.slots) if row is not None and row.owner.held]
             self._held += map(bank.leave, held)
         while self._waiting and self._waiting[0].owner.cancelled:
             self._waiting.popleft()
@@ -183,33 +183,33 @@ class Engine:
         room = sum(len(bank.free) for bank in self._banks)
         self._make_room(len(self._waiting) - room)
         for bank in self._banks:
-            newcomers: list[Lane] = []
+            newcomers: list[RunningSequence] = []
             while self._waiting and len(newcomers) < len(bank.free):
-                lane = self._waiting.popleft()
-                if not lane.owner.cancelled:
-                    newcomers.append(lane)
+                row = self._waiting.popleft()
+                if not row.owner.cancelled:
+                    newcomers.append(row)
             if newcomers:
                 bank.join(newcomers)
 
     def _release(self) -> None:
-        """Let lanes wait like others whose clients have read, or are gone."""
+        """Let sequences wait like others whose clients have read, or are gone."""
         held, self._held = self._held, []
-        for lane in held:
-            (self._held if lane.owner.held else self._waiting).append(lane)
+        for row in held:
+            (self._held if row.owner.held else self._waiting).append(row)
 
     def _make_room(self, wanted: int) -> None:
-        """Let lanes that have had their slice wait behind the others, as many as are wanted."""
+        """Let sequences that have had their slice wait behind the others, as many as are wanted."""
         for bank in self._banks:
-            for place, lane in enumerate(bank.lanes):
+            for place, row in enumerate(bank.slots):
                 if wanted <= 0:
                     return
-                if lane is not None and lane.steps >= SLICE:
+                if row is not None and row.steps >= SLICE:
                     self._waiting.append(bank.leave(place))
                     wanted -= 1
 
     def _abandon(self) -> None:
         """Tell those who still wait that nothing will come."""
-        at_work = (lane for bank in self._banks for lane in bank.lanes if lane is not None)
+        at_work = (row for bank in self._banks for row in bank.slots if row is not None)
         owners: Sequence[Any] = [*self._arrived, *self._reading]
-        for owner in (*owners, *(lane.owner for lane in (*self._waiting, *self._held, *at_work))):
+        for owner in (*owners, *(row.owner for row in (*self._waiting, *self._held, *at_work))):
             owner.failed(RuntimeError("the server is stopping"))

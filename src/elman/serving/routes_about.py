@@ -140,8 +140,8 @@ async def health(request: Request) -> Response:
     body = {
         "status": "ok" if alive else "failed",
         "streams": server.streams,
-        "lanes_busy": sum(engine.busy for engine in engines),
-        "lanes_waiting": sum(engine.waiting for engine in engines),
+        "sequences_busy": sum(engine.busy for engine in engines),
+        "sequences_waiting": sum(engine.waiting for engine in engines),
     }
     return json_answer(body, 200 if alive else 503)
 

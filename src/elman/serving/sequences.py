@@ -1,6 +1,6 @@
 """Sequences that are scored or continued, a token a step, several in one step of the model.
 
-Lanes: texts that are scored or continued, a token a step, several in one step of the model.
+Sequences: texts that are scored or continued, a token a step, several in one step of the model.
 
 A job: what a request has the engine do, and the channel through which it hears of it.
 """
@@ -17,7 +17,7 @@ from elman.models.base import LanguageModel, LogProbs
 
 
 class Work(Protocol):
-    """What happens in a lane."""
+    """What happens in a sequence."""
 
     @property
     def needs_distribution(self) -> bool:
@@ -30,7 +30,7 @@ class Work(Protocol):
 
 
 class Owner(Protocol):
-    """Whose lanes these are."""
+    """Whose sequences these are."""
 
     cancelled: bool
 
@@ -49,8 +49,8 @@ class Owner(Protocol):
 
 
 @dataclass
-class Lane:
-    """A work, the one-lane state that it goes on from (while it waits), and the steps since it came in."""
+class RunningSequence:
+    """A work, the one-sequence state that it goes on from (while it waits), and the steps since it came in."""
 
     work: Work
     owner: Owner
@@ -59,74 +59,74 @@ class Lane:
 
 
 class Bank:
-    """W lanes that take every step together, always all of them: those without work read on, to no end."""
+    """W sequences that take every step together, always all of them: those without work read on, to no end."""
 
     def __init__(self, model: LanguageModel, start: Any, width: int) -> None:
         self._model = model
         self._state = start.select([0] * width)
-        self.lanes: list[Lane | None] = [None] * width
+        self.slots: list[RunningSequence | None] = [None] * width
 
     @property
     def free(self) -> list[int]:
         """The places without work."""
-        return [place for place, lane in enumerate(self.lanes) if lane is None]
+        return [place for place, row in enumerate(self.slots) if row is None]
 
-    def join(self, newcomers: list[Lane]) -> None:
-        """Put lanes, no more than there are free places, between two steps."""
-        order = list(range(len(self.lanes)))
-        for k, (place, lane) in enumerate(zip(self.free, newcomers, strict=False)):
-            self.lanes[place], lane.steps = lane, 0
+    def join(self, newcomers: list[RunningSequence]) -> None:
+        """Put sequences, no more than there are free places, between two steps."""
+        order = list(range(len(self.slots)))
+        for k, (place, row) in enumerate(zip(self.free, newcomers, strict=False)):
+            self.slots[place], row.steps = row, 0
             order[place] = len(order) + k
-        self._state = self._state.join(*(lane.state for lane in newcomers)).select(order)
-        for lane in newcomers:
-            lane.state = None
+        self._state = self._state.join(*(row.state for row in newcomers)).select(order)
+        for row in newcomers:
+            row.state = None
 
-    def leave(self, place: int) -> Lane:
-        """Take a lane out, with the state to go on from."""
-        lane = self.lanes[place]
-        assert lane is not None
-        lane.state, self.lanes[place] = self._state.select([place]), None
-        return lane
+    def leave(self, place: int) -> RunningSequence:
+        """Take a sequence out, with the state to go on from."""
+        row = self.slots[place]
+        assert row is not None
+        row.state, self.slots[place] = self._state.select([place]), None
+        return row
 
     def step(self) -> int:
-        """Let every lane with work take a step; return how many took one."""
-        working = [(place, lane) for place, lane in enumerate(self.lanes) if lane is not None]
+        """Let every sequence with work take a step; return how many took one."""
+        working = [(place, row) for place, row in enumerate(self.slots) if row is not None]
         if not working:
             return 0
         try:
-            log_probs = self._distributions([lane for _, lane in working])
-            ids = np.zeros((len(self.lanes), 1), np.intp)
-            for place, lane in working:
-                found = self._next(lane, None if log_probs is None else log_probs[place])
+            log_probs = self._distributions([row for _, row in working])
+            ids = np.zeros((len(self.slots), 1), np.intp)
+            for place, row in working:
+                found = self._next(row, None if log_probs is None else log_probs[place])
                 if found is None:
-                    self.lanes[place] = None
+                    self.slots[place] = None
                 else:
                     ids[place] = found
-            if any(self.lanes):
+            if any(self.slots):
                 self._state = self._model.feed(ids, self._state)
         except Exception as error:  # whatever it is, the other requests are to be served
-            for place, lane in working:
-                self.lanes[place] = None
-                lane.owner.failed(error)
+            for place, row in working:
+                self.slots[place] = None
+                row.owner.failed(error)
         return len(working)
 
-    def _distributions(self, lanes: list[Lane]) -> LogProbs | None:
-        if any(lane.work.needs_distribution for lane in lanes):
+    def _distributions(self, rows: list[RunningSequence]) -> LogProbs | None:
+        if any(row.work.needs_distribution for row in rows):
             return self._model.next_log_probs(self._state)
         return None
 
-    def _next(self, lane: Lane, log_probs: LogProbs | None) -> int | None:
-        """Return the id that a lane reads next; None where it is done, has failed or is not wanted any more."""
-        if lane.owner.cancelled:
+    def _next(self, row: RunningSequence, log_probs: LogProbs | None) -> int | None:
+        """Return the id that a sequence reads next; None where it is done, has failed or is not wanted any more."""
+        if row.owner.cancelled:
             return None
-        lane.steps += 1
+        row.steps += 1
         try:
-            found = lane.work.next(log_probs)
+            found = row.work.next(log_probs)
         except Exception as error:
-            lane.owner.failed(error)
+            row.owner.failed(error)
             return None
         if found is None:
-            lane.owner.finished(lane.work)
+            row.owner.finished(row.work)
         return found
 
 
@@ -160,7 +160,7 @@ class Channel:
 
 
 class Job:
-    """A prompt to read and works that go on from its end, each in a lane of its own.
+    """A prompt to read and works that go on from its end, each in a sequence of its own.
 
     ``from_nothing`` reads it without the token that a text begins after. A work that is done is sent through the
     channel, and so is an error.

@@ -29,7 +29,7 @@ class Connection(H11Protocol):
 
     The head of a request has to be there ``head_seconds`` after its first byte, or after the connection was made.
     What was sent has to be read: a client that lets more than the transport's buffer (64 KiB) wait for ``read_seconds``
-    is taken for gone, which frees its lanes.
+    is taken for gone, which frees its sequences.
     """
 
     head_seconds = 10.0

@@ -42,7 +42,7 @@ class Limits:
     inside_values: int = 400_000  # tokens times units
     inside_waiting: int = 32  # requests that look inside a model, or wait for it
     streams: int = 64  # at the same time
-    lanes: int = 64  # steps of so many texts are taken together; others wait for their turn
+    batch_size: int = 64  # steps of so many texts are taken together; others wait for their turn
     waiting: int = 1024  # texts that are read, scored or continued, or wait for it
     seconds: float = 300.0  # a request
     connections: int = 512
@@ -85,7 +85,7 @@ class Served:
     def __init__(self, name: str, text_model: TextModel, limits: Limits, width: int | None = None) -> None:
         self.name, self.text_model = name, text_model
         self.created = int(time.time())
-        self.engine = Engine(text_model, limits.lanes, width)
+        self.engine = Engine(text_model, limits.batch_size, width)
 
 
 class Models:
@@ -160,8 +160,10 @@ class Metrics:
         )
         self.drawn_tokens = Counter("elman_drawn_tokens", "Tokens drawn", ["model"], registry=registry)
         self.streams = Gauge("elman_streams", "Streams at the moment", registry=registry)
-        busy = Gauge("elman_lanes_busy", "Lanes at work", ["model"], registry=registry)
-        waiting = Gauge("elman_lanes_waiting", "Texts that wait for a lane", ["model"], registry=registry)
+        busy = Gauge("elman_sequences_busy", "Sequences at work", ["model"], registry=registry)
+        waiting = Gauge(
+            "elman_sequences_waiting", "Texts that wait for a sequence", ["model"], registry=registry
+        )
         for each in models.all:
             busy.labels(each.name).set_function(partial(getattr, each.engine, "busy"))
             waiting.labels(each.name).set_function(partial(getattr, each.engine, "waiting"))

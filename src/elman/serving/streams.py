@@ -122,7 +122,7 @@ class EventStream(Response):
         self._begun, self._open = time.perf_counter(), True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream; where the client goes away, the engine's lanes are free at once."""
+        """Send the stream; where the client goes away, the engine's sequences are free at once."""
         self._count(1)
         try:
             await unless_gone(receive, self._send(send))

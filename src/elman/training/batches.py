@@ -1,4 +1,4 @@
-"""Minibatches for truncated BPTT: N lanes read one long sequence in order, T steps at a time."""
+"""Minibatches for truncated BPTT: N sequences read one long sequence in order, T steps at a time."""
 
 from typing import Any, Literal
 
@@ -6,24 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError
-from elman.files import let_go
+from elman.files import release_pages
 
 KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are let go
 Wrap = Literal["circle", "restart"]
 
 
-class Lanes:
+class Minibatches:
     """Blocks (N, T) of inputs and targets, in reading order.
 
-    Lane i starts at offset i·(len(xs) // N). At the end of the text there are two ways on:
+    Sequence i starts at offset i·(len(xs) // N). At the end of the text there are two ways on:
 
-    - "circle": every lane goes on at the front, in the middle of a block if need be, and the hidden state
+    - "circle": every sequence goes on at the front, in the middle of a block if need be, and the hidden state
       goes with it (the textbook's way). An epoch is len(xs) // (N·T) blocks.
-    - "restart": one lane; when no whole block is left, reading starts again at the front with the hidden
+    - "restart": one sequence; when no whole block is left, reading starts again at the front with the hidden
       state set to zero (min-char-rnn's way). An epoch is one reading.
 
-    The time index advances once a step, for all lanes together: a published copy that advances it once a
-    lane skips over most of the text.
+    The time index advances once a step, for all sequences together: a published copy that advances it once a
+    sequence skips over most of the text.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class Lanes:
                 f"batch size and time size must be at least 1, got {batch_size} and {time_size}"
             )
         if wrap == "restart" and batch_size != 1:
-            raise ConfigError(f"wrap 'restart' reads with one lane, got batch size {batch_size}")
+            raise ConfigError(f"wrap 'restart' reads with one sequence, got batch size {batch_size}")
         block = batch_size * time_size
         needed = block + (wrap == "restart")
         if len(xs) < needed:
             raise TextError(
-                f"the text is too short: {len(xs) + 1} tokens, but one block of {batch_size} lanes of {time_size} "
+                f"the text is too short: {len(xs) + 1} tokens, but one block of {batch_size} sequences of {time_size} "
                 f"steps needs {needed + 1}; give more text, or a smaller batch size or time size"
             )
         self.xs, self.ts = xs, ts
         self.wrap, self.batch_size, self.time_size = wrap, batch_size, time_size
         self.blocks_per_epoch = (len(xs) - (wrap == "restart")) // block
-        self.position = 0  # steps read by every lane
+        self.position = 0  # steps read by every sequence
         self._offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
         self._steps = np.arange(time_size)  # (T,)
         self._kept_steps = max(1, KEPT // batch_size)
@@ -60,7 +60,7 @@ class Lanes:
             self.position = 0
         where = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
         if self.position // self._kept_steps != (self.position + T) // self._kept_steps:
-            let_go(self.xs)
-            let_go(self.ts)
+            release_pages(self.xs)
+            release_pages(self.ts)
         self.position += T
         return self.xs[where], self.ts[where], restarted

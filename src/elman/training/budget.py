@@ -25,7 +25,7 @@ NARROWEST_DEEP = 128
 TIED_FROM = 1_000  # tokens of the vocabulary; below it the output matrix is a small part of the model
 ADAPTIVE_FROM = 20_000  # from here on most of the time would go into the softmax
 NARROW_INPUT = 64  # for vocabularies that are not tied
-# Below so many recurrent weights: lanes and steps. Small models see few blocks, and gain more from more of them.
+# Below so many recurrent weights: sequences and steps. Small models see few blocks, and gain more from more of them.
 WORD_BLOCKS = ((100_000, 10, 20), (300_000, 20, 20), (math.inf, 20, 35))
 CHARACTER_BLOCKS = ((300_000, 16, 32), (math.inf, 32, 64))
 LEAST_BLOCKS = 20  # an epoch
@@ -99,12 +99,14 @@ def sized(task: Task, layers: int, width: int) -> Config:
 
 
 def _with_block(task: Task, config: Config) -> Config:
-    """Add the block's lanes and steps; a text has `LEAST_BLOCKS` at least."""
+    """Add the block's sequences and steps; a text has `LEAST_BLOCKS` at least."""
     bounds = WORD_BLOCKS if config.level in ("word", "subword") else CHARACTER_BLOCKS
-    lanes, steps = next(block for most, *block in bounds if recurrent_weights(config) < most)
+    sequences, steps = next(block for most, *block in bounds if recurrent_weights(config) < most)
     config = task.with_chosen(config, time_size=max(1, min(steps, (task.tokens - 1) // LEAST_BLOCKS)))
     most = (task.tokens - 1) // (LEAST_BLOCKS * config.time_size)
-    return task.with_chosen(config, batch_size=1 if config.wrap == "restart" else max(1, min(lanes, most)))
+    return task.with_chosen(
+        config, batch_size=1 if config.wrap == "restart" else max(1, min(sequences, most))
+    )
 
 
 def candidates(task: Task) -> list[Config]:

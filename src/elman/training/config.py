@@ -156,16 +156,17 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         float, Meta(gt=0, description="initial word vectors are this times N(0,1)")
     ] = 0.01
 
-    batch_size: Annotated[int, count("lanes read side by side")] = 20
+    batch_size: Annotated[int, count("sequences read side by side")] = 20
     time_size: Annotated[int, count("steps that the gradient flows back (truncated BPTT)")] = 35
     wrap: Annotated[
         Literal["circle", "restart"],
         choice(
-            "at the end of the text: go on at its front, or start again there with the state at zero (one lane)"
+            "at the end of the text: go on at its front, or start again there with the state at zero (one sequence)"
         ),
     ] = "circle"
     fresh_lines: Annotated[
-        bool, choice("let a lane whose block begins at the end of a line begin afresh, as `elman score` does")
+        bool,
+        choice("let a sequence whose block begins at the end of a line begin afresh, as `elman score` does"),
     ] = True
     reduction: Annotated[
         Literal["mean", "sum"], choice("the gradient is of the mean loss over a block, or of the sum")

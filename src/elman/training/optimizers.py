@@ -24,11 +24,11 @@ import numpy as np
 from elman.arrays import Array, Buffers, is_torch, namespace, zeros
 from elman.errors import ConfigError
 from elman.numba_jit import serves
-from elman.workers import shares, side_by_side
+from elman.workers import run_parallel, split_evenly
 
 Rows = Sequence[Array | None] | None
 PIECE = 1 << 16  # numbers at a time, few enough that what the passes share stays in the cache
-WORTH_A_HAND = 1 << 18  # numbers, fewer than which are not worth another thread
+MIN_PART = 1 << 18  # numbers, fewer than which are not worth another thread
 
 
 class Optimizer(ABC):
@@ -133,11 +133,11 @@ class Optimizer(ABC):
         self, flat: list[Array], numbers: tuple[Any, ...], share: float | Array | None = None
     ) -> None:
         loop = self._loop if share is None else partial(self._shrinking, np.float32(share))
-        parts = shares(len(flat[0]), WORTH_A_HAND)
+        parts = split_evenly(len(flat[0]), MIN_PART)
         if len(parts) == 1:
             loop(*flat, *numbers)
         else:
-            side_by_side(*(partial(loop, *(a[part] for a in flat), *numbers) for part in parts))
+            run_parallel(*(partial(loop, *(a[part] for a in flat), *numbers) for part in parts))
 
     def _shrinking(self, share: np.float32, *given: Any) -> None:
         """Run the compiled loop, piece by piece, each shrunk while it is in the cache anyway."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.files import let_go
+from elman.files import release_pages
 from elman.text.corpus import Corpus
 
 # tokens of a line that says more than a name or a "yes"
@@ -85,7 +85,7 @@ class _Lines:
                 yield self._hashes(chunk, starts[not whole :], ends[not whole :])
             start += int(ends[-1]) + 1 if len(ends) else self.size
             whole = bool(len(ends))
-            let_go(ids)
+            release_pages(ids)
 
     def _hashes(self, ids: NDArray[Any], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Hashes:
         """Return a hash of every line ids[start:end]: the sum of what its ids and their places are mixed to."""

@@ -23,7 +23,7 @@ class Progress:
     epoch: int = 0  # epochs finished
     iteration: int = 0  # blocks trained on
     block_in_epoch: int = 0
-    position: int = 0  # steps read by every lane
+    position: int = 0  # steps read by every sequence
     epoch_nll: float = 0.0  # sum over this epoch's blocks of the mean loss in nats
     interval_nll: float = 0.0
     interval_blocks: int = 0

@@ -21,7 +21,7 @@ from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
 from elman.training.averaging import averaging_of
-from elman.training.batches import Lanes
+from elman.training.batches import Minibatches
 from elman.training.budget import Task
 from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
@@ -134,7 +134,9 @@ class TrainingRun:
                     )
                     config = choice.config
                     write_stored(written, {**kept, "options": config.to_dict()})
-                Lanes(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)  # or it raises now
+                Minibatches(
+                    ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap
+                )  # or it raises now
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
             model = new_model(config, ids, vocab_size, backend)
@@ -287,7 +289,7 @@ class TrainingRun:
         self._saved_at = time.monotonic()
 
     def sample(self, length: int) -> str:
-        """Return text drawn from the model as it stands, after what lane 0 has read and the token it reads next.
+        """Return text drawn from the model as it stands, after what sequence 0 has read and the token it reads next.
 
         The draw depends on the seed and the iteration only, and leaves the training as it is.
         """

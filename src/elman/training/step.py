@@ -31,10 +31,10 @@ from elman.layers.softmax import check_targets
 from elman.models.base import checked_ids
 from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import Optimizer
-from elman.workers import shares, side_by_side
+from elman.workers import run_parallel, split_evenly
 
 Rows = list[Array | None]
-WORTH_A_HAND = 1 << 19  # numbers, fewer than which are not worth another thread
+MIN_PART = 1 << 19  # numbers, fewer than which are not worth another thread
 
 
 def merge_shared(
@@ -68,7 +68,7 @@ def global_norm(grads: Sequence[Array], rows: Sequence[Array | None]) -> float:
 
 def _square(flat: Array) -> float:
     """Return Σg² of g (n,)."""
-    dot, parts = namespace(flat).dot, shares(len(flat), WORTH_A_HAND)
+    dot, parts = namespace(flat).dot, split_evenly(len(flat), MIN_PART)
     if len(parts) == 1:
         return float(dot(flat, flat))
     found = [0.0] * len(parts)
@@ -76,7 +76,7 @@ def _square(flat: Array) -> float:
     def work(k: int) -> None:
         found[k] = float(dot(flat[parts[k]], flat[parts[k]]))
 
-    side_by_side(*(partial(work, k) for k in range(len(parts))))
+    run_parallel(*(partial(work, k) for k in range(len(parts))))
     return sum(found)
 
 

@@ -15,14 +15,14 @@ from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
 from elman.plots import plot_perplexities
 from elman.training.averaging import Averaging
-from elman.training.batches import Lanes, Wrap
+from elman.training.batches import Minibatches, Wrap
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.schedules import Constant, Schedule
 from elman.training.step import GraphStep, global_norm, graph_step, merge_shared, norm_scale
-from elman.workers import suited_threads
+from elman.workers import limited_threads
 
-TOKENS_PER_VALIDATION_LANE = 5_000  # enough that a lane's fresh start does not show
+TOKENS_PER_VALIDATION_SEQUENCE = 5_000  # enough that a sequence's fresh start does not show
 PROBE = 50  # one part in so many of the validation text tells how long the whole will take
 
 
@@ -81,20 +81,20 @@ class RnnlmTrainer:
             xs: input ids, one long sequence.
             ts: the right next ids.
             max_epoch: epochs to train from here on; one that an earlier `fit` left unfinished counts as one.
-            batch_size: N lanes.
+            batch_size: N sequences.
             time_size: T steps that the gradient flows back.
             max_grad: clip the gradients to this global norm.
             eval_interval: note a training perplexity every so many blocks; None: one an epoch.
             max_value: clip every gradient entry to [-max_value, max_value].
             reduction: the gradient is of the mean loss over a block's tokens, or of the sum.
-            wrap: what happens at the end of the text; see `Lanes`.
-            fresh_at: an id, that of the end of a line: a lane whose block begins with it begins afresh, from
+            wrap: what happens at the end of the text; see `Sequences`.
+            fresh_at: an id, that of the end of a line: a sequence whose block begins with it begins afresh, from
                 zeros. A model that is to score lines by themselves must have learnt such beginnings; the
-                state of a lane that is only ever carried on may never come near them.
+                state of a sequence that is only ever carried on may never come near them.
             schedule: factor on the optimizer's learning rate; constant unless given.
             max_iterations: end after so many blocks in all.
             time_budget: end after so many seconds of training in all, the last validation included.
-            valid: ids of a validation text, evaluated after each epoch, in up to N lanes side by side.
+            valid: ids of a validation text, evaluated after each epoch, in up to N sequences side by side.
             eos: the end-of-line id from which the validation text's first token is predicted.
             patience: end after so many epochs in a row without a better perplexity.
             on_event: is told of every interval, epoch and, last, the block that completed them; what it
@@ -111,14 +111,14 @@ class RnnlmTrainer:
         _check_positive(max_grad=max_grad, max_value=max_value, eval_interval=eval_interval)
         if valid is not None and not isinstance(self.model, LanguageModel):
             raise ConfigError("a validation text needs a model that answers the LanguageModel calls")
-        lanes = Lanes(xs, ts, batch_size, time_size, wrap)
-        lanes.position = self.progress.position
+        minibatches = Minibatches(xs, ts, batch_size, time_size, wrap)
+        minibatches.position = self.progress.position
         self.schedule = schedule if schedule is not None else self.schedule
         self._uniform_nll = math.log(getattr(self.model, "vocab_size", None) or int(np.max(ts)) + 1)
         progress = self.progress
         if progress.smooth_loss is None:
             progress.smooth_loss = time_size * self._uniform_nll
-        blocks = progress.iteration - progress.block_in_epoch + max_epoch * lanes.blocks_per_epoch
+        blocks = progress.iteration - progress.block_in_epoch + max_epoch * minibatches.blocks_per_epoch
         blocks = blocks if max_iterations is None else min(blocks, max_iterations)
         before, began = progress.seconds, time.perf_counter()
         base_lr = self.optimizer.lr
@@ -139,24 +139,24 @@ class RnnlmTrainer:
         if not is_torch(self.model.params[0]):
             largest = batch_size * time_size * max(p.size for p in self.model.params)
         self._graph = graph_step(self.model, self.optimizer, max_grad, max_value, reduction)
-        with suited_threads(largest), self._afterwards(base_lr):
+        with limited_threads(largest), self._afterwards(base_lr):
             if time_budget is not None and valid is not None and not self._validation_seconds:
                 share = max(1, len(valid) // PROBE)
                 for _ in range(2):  # the first fills buffers and caches
-                    self._validate(valid[:share], self._validation_lanes(valid, batch_size), eos)
+                    self._validate(valid[:share], self._validation_batch_size(valid, batch_size), eos)
                 self._validation_seconds *= len(valid) / share
             while goes_on():
                 done = max(progress.iteration / blocks, progress.seconds / deadline())
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
                 self.averaging.progress(done)
                 with np.errstate(all="ignore"):  # what overflows is found in the loss and the norm
-                    loss, norm = self._train_on_block(lanes, fresh_at, reduction, max_grad, max_value)
+                    loss, norm = self._train_on_block(minibatches, fresh_at, reduction, max_grad, max_value)
                 self.averaging.update(self.model.params)
                 progress.seconds = before + time.perf_counter() - began
-                interval = self._count(loss, norm, lanes, eval_interval)
+                interval = self._count(loss, norm, minibatches, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
                 block = self._block_done(loss, norm, batch_size * time_size)
-                whole = progress.block_in_epoch >= lanes.blocks_per_epoch
+                whole = progress.block_in_epoch >= minibatches.blocks_per_epoch
                 if whole or progress.iteration == blocks or not in_time():
                     events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
                     progress.seconds = before + time.perf_counter() - began
@@ -176,7 +176,7 @@ class RnnlmTrainer:
 
     def _train_on_block(
         self,
-        lanes: Lanes,
+        minibatches: Minibatches,
         fresh_at: int | None,
         reduction: str,
         max_grad: float | None,
@@ -184,7 +184,7 @@ class RnnlmTrainer:
     ) -> tuple[float, float]:
         """Return the block's mean loss in nats and the gradient's global norm before clipping."""
         model = self.model
-        xs, ts, restarted = lanes.next()
+        xs, ts, restarted = minibatches.next()
         if restarted:
             model.reset_state()
         elif fresh_at is not None and (afresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
@@ -222,14 +222,14 @@ class RnnlmTrainer:
         )
 
     def _count(
-        self, loss: float, norm: float, lanes: Lanes, eval_interval: int | None
+        self, loss: float, norm: float, minibatches: Minibatches, eval_interval: int | None
     ) -> IntervalDone | None:
         """Enter one block into the books; return the interval that it completes."""
         progress = self.progress
-        progress.smooth_loss = 0.999 * (progress.smooth_loss or 0.0) + 0.001 * loss * lanes.time_size
+        progress.smooth_loss = 0.999 * (progress.smooth_loss or 0.0) + 0.001 * loss * minibatches.time_size
         progress.iteration += 1
         progress.block_in_epoch += 1
-        progress.position = lanes.position
+        progress.position = minibatches.position
         progress.epoch_nll += loss
         progress.interval_nll += loss
         progress.interval_norm += norm
@@ -277,9 +277,9 @@ class RnnlmTrainer:
         perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
         measured, valid_perplexity = perplexity, None
         if valid is not None:
-            lanes = self._validation_lanes(valid, batch_size)
+            minibatches = self._validation_batch_size(valid, batch_size)
             with self.averaging.applied(self.model.params):
-                measured = valid_perplexity = self._validate(valid, lanes, eos)
+                measured = valid_perplexity = self._validate(valid, minibatches, eos)
         improved = measured < progress.best_perplexity
         if improved:
             progress.best_perplexity = measured
@@ -300,16 +300,16 @@ class RnnlmTrainer:
             progress.seconds,
         )
 
-    def _validate(self, valid: NDArray[Any], lanes: int, eos: int | None) -> float:
+    def _validate(self, valid: NDArray[Any], batch_size: int, eos: int | None) -> float:
         """Return the perplexity of known tokens; note how long it took."""
         began = time.perf_counter()
-        found = evaluate(self.model, valid, eos=eos, lanes=lanes)
+        found = evaluate(self.model, valid, eos=eos, batch_size=batch_size)
         self._validation_seconds = time.perf_counter() - began
         return found.perplexity_known
 
     @staticmethod
-    def _validation_lanes(valid: NDArray[Any], batch_size: int) -> int:
-        return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_LANE))
+    def _validation_batch_size(valid: NDArray[Any], batch_size: int) -> int:
+        return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_SEQUENCE))
 
     def plot(self, path: str | None = None) -> Any:
         """Draw ``ppl_list`` with matplotlib and return the figure; save it where a path is given."""

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 import oracle
 from support.loops import FUSED
 
-SIZES = [(1, 1), (5, 3), (1, 17), (5, 100)]  # lanes, units: none a multiple of what a vector unit takes
+SIZES = [(1, 1), (5, 3), (1, 17), (5, 100)]  # sequences, units: none a multiple of what a vector unit takes
 every_size = pytest.mark.parametrize(("N", "H"), SIZES)
 EXTREMES = np.array([0.0, -0.0, 1e-45, -1e-30, 1.0, -1.0, 87.0, -87.5, 1e4, -1e4, 3e38, -3e38], dtype="f")
 
@@ -217,10 +217,10 @@ def test_rnn_steps_backward(fused: Any, N: int, H: int) -> None:
     T = 3
     zs, Wh, h0, dhs = draw(0, T, N, H), draw(1, H, H, scale=H**-0.5), draw(2, N, H), draw(3, T, N, H)
     z, W, first, d = exact(zs, Wh, h0, dhs)
-    lane_major = z.swapaxes(0, 1), d.swapaxes(0, 1)
+    sequence_major = z.swapaxes(0, 1), d.swapaxes(0, 1)
     weights = [np.eye(H), W, np.zeros(H)]
-    dzs, _, (dh0,) = oracle.backward_through_time(oracle.RnnStep, weights, *lane_major, first)
-    hs = np.concatenate((h0[None], oracle.rnn(lane_major[0], *weights, first).swapaxes(0, 1))).astype("f")
+    dzs, _, (dh0,) = oracle.backward_through_time(oracle.RnnStep, weights, *sequence_major, first)
+    hs = np.concatenate((h0[None], oracle.rnn(sequence_major[0], *weights, first).swapaxes(0, 1))).astype("f")
     dh, ours = np.zeros((N, H), "f"), empty(T, N, H)
     fused.rnn_steps_backward(dhs, hs, np.ascontiguousarray(Wh.T), dh, ours)
     close(ours, dzs.swapaxes(0, 1), 3e-6)
@@ -231,7 +231,7 @@ def test_rnn_steps_backward(fused: Any, N: int, H: int) -> None:
 
 
 def lstm_case(N: int, H: int, scale: float = 1.0) -> tuple[Any, ...]:
-    """z, h_{t-1}, Wh and c_{t-1}, and a step of the oracle's for every lane, whose input is z itself."""
+    """z, h_{t-1}, Wh and c_{t-1}, and a step of the oracle's for every sequence, whose input is z itself."""
     z, h_prev, Wh = draw(0, N, 4 * H, scale=scale), draw(1, N, H), draw(2, H, 4 * H, scale=H**-0.5)
     c_prev = draw(3, N, H)
     steps = [oracle.LstmStep(np.eye(4 * H), Wh.astype("d"), np.zeros(4 * H)) for _ in range(N)]
@@ -251,22 +251,22 @@ def test_lstm_step(fused: Any, N: int, H: int, scale: float) -> None:
     z, h_prev, Wh, c_prev, steps = lstm_case(N, H, scale)
     gates, c, tanh_c, h = lstm_outcome(fused, z, (h_prev.astype("d") @ Wh).astype("f"), c_prev)
     found = [
-        step.forward(*lane)
-        for step, lane in zip(steps, zip(*exact(z, h_prev, c_prev), strict=True), strict=True)
+        step.forward(*row)
+        for step, row in zip(steps, zip(*exact(z, h_prev, c_prev), strict=True), strict=True)
     ]
     close(gates, [np.concatenate((s.i, s.f, s.g, s.o)) for s in steps], 2e-6)
-    close(h, [lane[0] for lane in found], 2e-6)
-    close(c, [lane[1] for lane in found], 2e-6)
-    close(tanh_c, np.tanh([lane[1] for lane in found]), 2e-6)
+    close(h, [row[0] for row in found], 2e-6)
+    close(c, [row[1] for row in found], 2e-6)
+    close(tanh_c, np.tanh([row[1] for row in found]), 2e-6)
 
 
 @every_size
 def test_lstm_step_backward(fused: Any, N: int, H: int) -> None:
     z, h_prev, _, c_prev, steps = lstm_case(N, H)
     dh_t, dh, dc = draw(4, N, H), draw(5, N, H), draw(6, N, H)
-    lanes = zip(*exact(z, h_prev, c_prev, dh_t, dh, dc), strict=True)
+    sequences = zip(*exact(z, h_prev, c_prev, dh_t, dh, dc), strict=True)
     dzs, dcs = [], []
-    for step, (x, h, c, one, other, through_c) in zip(steps, lanes, strict=True):
+    for step, (x, h, c, one, other, through_c) in zip(steps, sequences, strict=True):
         step.forward(x, h, c)
         dz, (_, dc_prev), _ = step.backward(one + other, through_c)
         dzs.append(dz)
@@ -283,7 +283,7 @@ def test_lstm_step_backward(fused: Any, N: int, H: int) -> None:
 
 
 def gru_case(N: int, H: int, scale: float = 1.0) -> tuple[Any, ...]:
-    """z, h_{t-1}, Wh and b_h, and a step of the oracle's for every lane, whose input is z itself."""
+    """z, h_{t-1}, Wh and b_h, and a step of the oracle's for every sequence, whose input is z itself."""
     z, h_prev, Wh = draw(0, N, 3 * H, scale=scale), draw(1, N, H), draw(2, H, 3 * H, scale=H**-0.5)
     b_h = draw(3, H)
     weights = np.eye(3 * H), Wh.astype("d"), np.zeros(3 * H), b_h.astype("d")
@@ -297,7 +297,7 @@ def test_gru_step(fused: Any, N: int, H: int, scale: float) -> None:
     products, candidate, h = (h_prev.astype("d") @ Wh).astype("f"), empty(N, H), empty(N, H)
     fused.gru_step(z, b_h, h_prev, products, candidate, h)
     found = [
-        step.forward(*lane)[0] for step, lane in zip(steps, zip(*exact(z, h_prev), strict=True), strict=True)
+        step.forward(*row)[0] for step, row in zip(steps, zip(*exact(z, h_prev), strict=True), strict=True)
     ]
     for k, name in enumerate(("r", "z", "inside")):
         close(products[:, k * H : (k + 1) * H], [getattr(s, name) for s in steps], 2e-6)

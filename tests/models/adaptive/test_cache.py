@@ -45,27 +45,27 @@ def test_it_is_the_definition(monkeypatch: pytest.MonkeyPatch, size: int, chunk:
     assert_allclose(scores[0], by_counting(ngram(), ids, size, 0.4))
 
 
-def test_several_lanes_in_small_chunks_are_each_lane_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_sequences_in_small_chunks_are_each_sequence_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = CachedModel(small_lm(V), 5, 0.2), ids_of_length(60, V).reshape(3, 20)
-    alone = [model.target_log_probs(lane[None], model.start())[0][0] for lane in ids]
+    alone = [model.target_log_probs(row[None], model.start())[0][0] for row in ids]
     monkeypatch.setattr(cache, "_CHUNK_SHARES", 1)
     assert_allclose(model.target_log_probs(ids, model.start(3))[0], alone)
 
 
-def test_lanes_that_have_read_unlike_much_are_joined() -> None:
+def test_sequences_that_have_read_unlike_much_are_joined() -> None:
     model, ids = CachedModel(ngram(), 6, 0.3), ids_of_length(20, V)
     pasts = [ids[:2], ids[:0], ids[:9]]
     states = [model.feed(past[None], model.start()) for past in pasts]
     joined = states[0].join(*states[1:])
-    assert joined.lanes == 3
-    for lane, state in enumerate(states):
-        assert joined.select([lane]) == state
-        assert hash(joined.select([lane])) == hash(state)
+    assert joined.batch_size == 3
+    for row, state in enumerate(states):
+        assert joined.select([row]) == state
+        assert hash(joined.select([row])) == hash(state)
     scores, after = model.target_log_probs(np.tile(ids[9:], (3, 1)), joined)
-    for lane, past in enumerate(pasts):
+    for row, past in enumerate(pasts):
         expected = by_counting(ngram(), np.concatenate([past, ids[9:]]), 6, 0.3)
-        assert_allclose(scores[lane], expected[len(past) :])
-        assert after.select([lane]) == model.feed(ids[None, 9:], states[lane])
+        assert_allclose(scores[row], expected[len(past) :])
+        assert after.select([row]) == model.feed(ids[None, 9:], states[row])
 
 
 def test_an_empty_cache_takes_no_part() -> None:

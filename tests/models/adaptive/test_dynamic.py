@@ -128,7 +128,7 @@ def test_the_cut_into_calls_does_not_change_what_is_learnt(cut: int) -> None:
     state = model.start()
     for k in range(0, 30, cut):
         state = model.feed(ids[:, k : k + cut], state)
-    for mine, theirs in zip(state.of_lanes[0].weights, whole.of_lanes[0].weights, strict=True):
+    for mine, theirs in zip(state.of_sequences[0].weights, whole.of_sequences[0].weights, strict=True):
         assert_array_equal(mine, theirs)
 
 

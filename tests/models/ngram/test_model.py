@@ -48,16 +48,17 @@ def test_every_probability_is_the_oracles(text: list[int], past: list[int], orde
 @settings(deadline=None)
 @given(text=texts, data=st.data(), order=orders)
 def test_targets_are_what_next_gives_token_by_token(text: list[int], data: st.DataObject, order: int) -> None:
-    lanes, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 6))
+    sequences, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 6))
     ids = np.array(
-        data.draw(st.lists(st.integers(0, V - 1), min_size=lanes * steps, max_size=lanes * steps)), dtype=int
+        data.draw(st.lists(st.integers(0, V - 1), min_size=sequences * steps, max_size=sequences * steps)),
+        dtype=int,
     )
-    ids = ids.reshape(lanes, steps)
+    ids = ids.reshape(sequences, steps)
     model = NgramModel.train(np.array(text), V, order)
-    targets, end = model.target_log_probs(ids, model.start(lanes))
-    state = model.start(lanes)
+    targets, end = model.target_log_probs(ids, model.start(sequences))
+    state = model.start(sequences)
     for t in range(steps):
-        row = model.next_log_probs(state)[np.arange(lanes), ids[:, t]]
+        row = model.next_log_probs(state)[np.arange(sequences), ids[:, t]]
         np.testing.assert_allclose(targets[:, t], row, rtol=1e-12)
         state = model.feed(ids[:, t : t + 1], state)
     assert state == end
@@ -86,12 +87,12 @@ def test_long_ngrams_over_a_large_vocabulary_do_not_collide() -> None:
     assert log_probs[0, 0] < np.log(0.6)
 
 
-def test_a_lane_takes_no_part_in_another() -> None:
+def test_a_sequence_takes_no_part_in_another() -> None:
     rng = np.random.default_rng(1)
     model = NgramModel.train(rng.integers(0, V, 200), V, 3)
     ids = rng.integers(0, V, (2, 7))
     both = model.feed(ids, model.start(2))
-    one, two = (model.feed(ids[lane : lane + 1], model.start()) for lane in (0, 1))
+    one, two = (model.feed(ids[row : row + 1], model.start()) for row in (0, 1))
     assert both == one.join(two)
     assert both.select(np.array([1, 1, 0])) == two.join(two, one)
     assert both != both.select([1, 0])
@@ -187,7 +188,7 @@ def test_impossible_training_is_refused() -> None:
         NgramModel.train(np.arange(V), 4)
 
 
-def test_ids_of_other_lanes_are_refused() -> None:
+def test_ids_of_other_sequences_are_refused() -> None:
     model = NgramModel.train(np.arange(V), V)
     with pytest.raises(ShapeError, match=r"\(2, T\)"):
         model.feed(np.zeros((3, 1), int), model.start(2))

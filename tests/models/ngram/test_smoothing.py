@@ -140,18 +140,18 @@ def test_probabilities_sum_to_1_after_any_past(
 @settings(deadline=None)
 @given(text=texts, data=st.data(), order=orders)
 def test_targets_are_what_next_gives_token_by_token(text: list[int], data: st.DataObject, order: int) -> None:
-    lanes, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 8))
-    size = lanes * steps
+    sequences, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 8))
+    size = sequences * steps
     drawn = data.draw(st.lists(st.integers(0, V - 1), min_size=size, max_size=size))
-    ids = np.array(drawn, dtype=int).reshape(lanes, steps)
+    ids = np.array(drawn, dtype=int).reshape(sequences, steps)
     model = NgramModel.train(np.array(text), V, order, kneser_ney, EOS)
-    targets, end = model.target_log_probs(ids, model.start(lanes))
-    state = model.start(lanes)
+    targets, end = model.target_log_probs(ids, model.start(sequences))
+    state = model.start(sequences)
     for t in range(steps):
-        row = model.next_log_probs(state)[np.arange(lanes), ids[:, t]]
+        row = model.next_log_probs(state)[np.arange(sequences), ids[:, t]]
         np.testing.assert_allclose(targets[:, t], row, rtol=1e-12)
         state = model.feed(ids[:, t : t + 1], state)
-    assert state == end == model.feed(ids, model.start(lanes))
+    assert state == end == model.feed(ids, model.start(sequences))
     assert hash(state) == hash(end)
 
 

@@ -40,7 +40,7 @@ def test_no_request_makes_the_server_fail_or_break_its_own_document(
     assert counts is not None, done.stdout
     assert counts[1] == counts[2] == counts[3], done.stdout
     health = httpx.get(f"{address}/health").json()
-    assert (health["status"], health["streams"], health["lanes_busy"]) == ("ok", 0, 0)
+    assert (health["status"], health["streams"], health["sequences_busy"]) == ("ok", 0, 0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     assert process.stderr.read() == b""

@@ -2,7 +2,7 @@
 
 NumPy goes over the arrays once for every operation, which for a step of a small model costs more than the
 product before it. These loops go over them once. Every function is plain Python, compiled where numba is
-installed (see `elman.numba_jit`) and otherwise not used; lanes n, units j, words v.
+installed (see `elman.numba_jit`) and otherwise not used; sequences n, units j, words v.
 """
 
 import numpy as np

@@ -26,7 +26,7 @@ NO_WORD = -1
 class CacheState:
     """``inner``, the wrapped model's state, with the words (N, L) read last and the key (N, L, K) of each.
 
-    The newest word is the last. A lane that has read fewer than another has `NO_WORD` on the left. K is 0
+    The newest word is the last. A sequence that has read fewer than another has `NO_WORD` on the left. K is 0
     where a cache does not weigh its words. Immutable; equal states have equal numbers.
     """
 
@@ -40,17 +40,17 @@ class CacheState:
             array.flags.writeable = False
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
+    def batch_size(self) -> int:
+        """The number N of sequences."""
         return len(self.words)
 
-    def select(self, lanes: Sequence[int] | Ids) -> "CacheState":
-        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
-        index = np.asarray(lanes, np.intp)
-        return CacheState(self.inner.select(lanes), self.words[index], self.keys[index])
+    def select(self, rows: Sequence[int] | Ids) -> "CacheState":
+        """Return the state of these sequences, in this order; a sequence may be repeated or left out."""
+        index = np.asarray(rows, np.intp)
+        return CacheState(self.inner.select(rows), self.words[index], self.keys[index])
 
     def join(self, *others: "CacheState") -> "CacheState":
-        """Return one state with this state's lanes followed by those of the others."""
+        """Return one state with this state's sequences followed by those of the others."""
         states = (self, *others)
         longest = max(state.words.shape[1] for state in states)
         missing = [(longest - state.words.shape[1], 0) for state in states]
@@ -82,7 +82,7 @@ Floats = NDArray[np.float64]
 class CachedModel:
     """P(w | past) = (1 - λ)·P_model(w | past) + λ·P_cache(w): the continuous cache.
 
-    P_cache is the share of w among the last ``size`` words of the same lane; while a lane has read none, λ is 0
+    P_cache is the share of w among the last ``size`` words of the same sequence; while a sequence has read none, λ is 0
     there. The wrapped model is never changed. (R. Kuhn and R. De Mori, A cache-based natural language model for
     speech recognition, 1990.)
 
@@ -107,15 +107,15 @@ class CachedModel:
         """What the cache does to the model's probabilities, in words."""
         return f"P = {1 - self.weight:g}·model + {self.weight:g}·cache: {self._cache_in_words()}"
 
-    def start(self, lanes: int = 1) -> CacheState:
-        """Return the state of having read nothing, for N lanes."""
-        inner = self.model.start(lanes)
-        nothing = np.zeros((lanes, 0), np.int64)
+    def start(self, batch_size: int = 1) -> CacheState:
+        """Return the state of having read nothing, for N sequences."""
+        inner = self.model.start(batch_size)
+        nothing = np.zeros((batch_size, 0), np.int64)
         return CacheState(inner, nothing, self._feed(nothing, inner)[0])
 
     def feed(self, ids: Ids, state: CacheState) -> CacheState:
         """Read ids (N, T) after ``state``; return the state that follows."""
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         read, inner = self._feed(ids, state.inner)
         return self._state(inner, *self._with_past(ids, read, state))
 
@@ -123,19 +123,19 @@ class CachedModel:
         """Return ln P(next = v | past) for every v: (N, V)."""
         remembered = state.words[:, None] != NO_WORD  # (N, 1, L)
         shares = self._shares(self._next_key(state.inner), state.keys, remembered)[:, 0]
-        cached = np.zeros((state.lanes, self.vocab_size))
-        lanes, places = np.nonzero(remembered[:, 0])
-        np.add.at(cached, (lanes, state.words[lanes, places]), shares[lanes, places])
+        cached = np.zeros((state.batch_size, self.vocab_size))
+        sequences, places = np.nonzero(remembered[:, 0])
+        np.add.at(cached, (sequences, state.words[sequences, places]), shares[sequences, places])
         return self._mix(self.model.next_log_probs(state.inner), cached, remembered.any(axis=2))
 
     def target_log_probs(
         self, ids: Ids, state: CacheState, counted: Mask | None = None
     ) -> tuple[LogProbs, CacheState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         Where ``counted`` (N, T) is False it is 0.
         """
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         found, read, inner = self._score(ids, state.inner, counted)
         words, keys = self._with_past(ids, read, state)
         mixed = self._mix(found, *self._cached(words, keys, ids.shape[1]))
@@ -188,7 +188,7 @@ class CachedModel:
         return CacheState(inner, words[:, -self.size :], keys[:, -self.size :])
 
     def _cache_in_words(self) -> str:
-        return f"the word's share of the last {self.size:,} of its lane"
+        return f"the word's share of the last {self.size:,} of its sequence"
 
     def _feed(self, ids: NDArray[np.int64], inner: Any) -> tuple[NDArray[Any], Any]:
         """Read ids (N, T); return what each is remembered by, (N, T, K), and the model's state after them."""
@@ -203,7 +203,7 @@ class CachedModel:
 
     def _next_key(self, inner: Any) -> NDArray[Any]:
         """Return what the next word will be remembered by: (N, 1, K)."""
-        return np.zeros((inner.lanes, 1, 0))
+        return np.zeros((inner.batch_size, 1, 0))
 
     def _weights(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
         """Return each position's weight, (N, Q, M), 0 where it is not remembered."""
@@ -218,7 +218,7 @@ def has_hidden_states(model: LanguageModel) -> bool:
 class NeuralCache(CachedModel):
     """P(w | past) = (1 - λ)·P_model(w | past) + λ·P_cache(w), P_cache(w) ∝ Σ_i exp(θ·h_t·h_i)·[x_{i+1} = w].
 
-    The sum is over the last ``size`` words of the same lane; h_i is the top layer's hidden state that word i + 1
+    The sum is over the last ``size`` words of the same sequence; h_i is the top layer's hidden state that word i + 1
     was predicted from (of a `DynamicModel`, as its weights then made it). θ = 0 is the `CachedModel`. (E. Grave,
     A. Joulin, N. Usunier, Improving neural language models with a continuous cache, ICLR 2017.)
 
@@ -242,7 +242,7 @@ class NeuralCache(CachedModel):
         self.theta = theta
 
     def _cache_in_words(self) -> str:
-        return f"the last {self.size:,} words of its lane, each weighted by exp({self.theta:g}·h_t·h_i)"
+        return f"the last {self.size:,} words of its sequence, each weighted by exp({self.theta:g}·h_t·h_i)"
 
     def _feed(self, ids: NDArray[np.int64], inner: Any) -> tuple[NDArray[Any], Any]:
         return self._score(ids, inner, np.zeros(ids.shape, np.bool_))[1:]

@@ -1,6 +1,6 @@
 """Dynamic evaluation: a model whose weights go on learning from the text that it reads.
 
-The state of a dynamically evaluated model, as a value: where each lane stands, and its adapted weights.
+The state of a dynamically evaluated model, as a value: where each sequence stands, and its adapted weights.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_ids, c
 
 
 @dataclass(frozen=True, eq=False)
-class LaneState:
-    """One lane: its ``weights``, the model's state ``before`` the first of ``tokens``, and the one ``now``.
+class SequenceState:
+    """One sequence: its ``weights``, the model's state ``before`` the first of ``tokens``, and the one ``now``.
 
     The tokens are the last one of the block before, which the first of this block is predicted from, and those
     of this block so far. ``now`` follows from the others; no array is ever changed.
@@ -30,7 +30,7 @@ class LaneState:
     now: Any
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, LaneState):
+        if not isinstance(other, SequenceState):
             return NotImplemented
         return bool(
             self.tokens == other.tokens
@@ -47,38 +47,38 @@ class LaneState:
 
 @dataclass(frozen=True)
 class DynamicState:
-    """The `LaneState` of N lanes, each with weights of its own."""
+    """The `LaneState` of N sequences, each with weights of its own."""
 
-    of_lanes: tuple[LaneState, ...]
+    of_sequences: tuple[SequenceState, ...]
 
     @property
-    def lanes(self) -> int:
-        """The number N of lanes."""
-        return len(self.of_lanes)
+    def batch_size(self) -> int:
+        """The number N of sequences."""
+        return len(self.of_sequences)
 
     @property
     def h(self) -> tuple[Array, ...]:
         """The hidden state (N, H) of every layer of a recurrent model, as the adapted weights produced it."""
-        first, *others = (lane.now for lane in self.of_lanes)
+        first, *others = (row.now for row in self.of_sequences)
         h: tuple[Array, ...] = first.join(*others).h
         return h
 
-    def select(self, lanes: Sequence[int] | Ids) -> "DynamicState":
-        """Return the state of these lanes, in this order; a lane may be repeated or left out."""
-        return DynamicState(tuple(self.of_lanes[lane] for lane in lanes))
+    def select(self, rows: Sequence[int] | Ids) -> "DynamicState":
+        """Return the state of these sequences, in this order; a sequence may be repeated or left out."""
+        return DynamicState(tuple(self.of_sequences[row] for row in rows))
 
     def join(self, *others: "DynamicState") -> "DynamicState":
-        """Return one state with this state's lanes followed by those of the others."""
-        return DynamicState(tuple(lane for state in (self, *others) for lane in state.of_lanes))
+        """Return one state with this state's sequences followed by those of the others."""
+        return DynamicState(tuple(row for state in (self, *others) for row in state.of_sequences))
 
 
-LaneAnswer = tuple[list[LogProbs], list[Array], LaneState]
+SequenceAnswer = tuple[list[LogProbs], list[Array], SequenceState]
 
 
 class DynamicModel:
     """A model that, after every ``block`` tokens, takes one step down the gradient of their loss.
 
-    A token is always predicted by weights that have not seen it. The weights are part of the state, every lane has
+    A token is always predicted by weights that have not seen it. The weights are part of the state, every sequence has
     its own, and the wrapped model's are never changed. A text's very first token, which is predicted from nothing,
     is not learnt from. (T. Mikolov and others, Recurrent neural network based language model, Interspeech 2010;
     B. Krause and others, Dynamic evaluation of neural sequence models, ICML 2018.)
@@ -109,7 +109,7 @@ class DynamicModel:
             raise ConfigError(f"a block of dynamic evaluation must be 1 token or more, got {block}")
         self.model, self.block, self.scaled = model, block, squares is not None
         self._learner = Learner(model)
-        self._own = self._learner.model  # whose weights are those of one lane, at one time
+        self._own = self._learner.model  # whose weights are those of one sequence, at one time
         self._loaded = self._originals = self._kept_weights()
         self._step = GradientStep(self._originals, lr, decay, clip_norm, squares, epsilon)
 
@@ -126,10 +126,10 @@ class DynamicModel:
         clipped = "" if step.clip_norm is None else f", clipped to norm {step.clip_norm:g}"
         return f"a step every {self.block} tokens: {kind}{clipped}, lr {step.lr:g}, decay {step.decay:g}"
 
-    def start(self, lanes: int = 1) -> DynamicState:
-        """Return the state of having read nothing, for N lanes."""
+    def start(self, batch_size: int = 1) -> DynamicState:
+        """Return the state of having read nothing, for N sequences."""
         nothing = self._own.start()
-        return DynamicState((LaneState(self._originals, nothing, (), nothing),) * lanes)
+        return DynamicState((SequenceState(self._originals, nothing, (), nothing),) * batch_size)
 
     def feed(self, ids: Ids, state: DynamicState) -> DynamicState:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -139,15 +139,15 @@ class DynamicModel:
     def next_log_probs(self, state: DynamicState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
         rows = []
-        for lane in state.of_lanes:
-            self._load(lane.weights)
-            rows.append(self._own.next_log_probs(lane.now))
+        for row in state.of_sequences:
+            self._load(row.weights)
+            rows.append(self._own.next_log_probs(row.now))
         return np.concatenate(rows)
 
     def target_log_probs(
         self, ids: Ids, state: DynamicState, counted: Mask | None = None
     ) -> tuple[LogProbs, DynamicState]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         Where ``counted`` (N, T) is False it is 0.
         """
@@ -158,20 +158,20 @@ class DynamicModel:
         self, ids: Ids, state: DynamicState, counted: Mask | None = None
     ) -> tuple[LogProbs, Array, DynamicState]:
         """Do what `target_log_probs` does; return also the top layer's h that predicts each token, (N, T, H)."""
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         mask = np.ones(ids.shape, np.bool_) if counted is None else checked_mask(counted, ids.shape)
-        answers = [self._read(*lane) for lane in zip(ids, mask, state.of_lanes, strict=True)]
+        answers = [self._read(*row) for row in zip(ids, mask, state.of_sequences, strict=True)]
         log_probs = np.stack([np.concatenate(scores) for scores, _, _ in answers])
         log_probs[~mask] = 0
         hidden = [namespace(parts[0]).concatenate(parts)[None] for _, parts, _ in answers]
-        after = DynamicState(tuple(lane for _, _, lane in answers))
+        after = DynamicState(tuple(row for _, _, row in answers))
         return log_probs, namespace(hidden[0]).concatenate(hidden), after
 
-    def _read(self, ids: NDArray[np.int64], counted: Mask, lane: LaneState) -> LaneAnswer:
-        """Read ids (T,) in one lane."""
-        self._load(lane.weights)
+    def _read(self, ids: NDArray[np.int64], counted: Mask, row: SequenceState) -> SequenceAnswer:
+        """Read ids (T,) in one sequence."""
+        self._load(row.weights)
         own = self._own
-        before, tokens, now = lane.before, lane.tokens, lane.now
+        before, tokens, now = row.before, row.tokens, row.now
         known = True  # now is the state after tokens, under the weights as they stand
         scores: list[LogProbs] = []
         hidden: list[Array] = []
@@ -196,12 +196,12 @@ class DynamicModel:
                 self._step.apply(own.params, own.grads, own.grad_rows)
                 before, tokens, known = read.after, tokens[-1:], False
             first = last
-        weights = lane.weights
+        weights = row.weights
         if not self._loaded:
             self._loaded = weights = self._kept_weights()
         if not known:
             now = own.feed(np.array([tokens]), before)
-        return scores, hidden, LaneState(weights, before, tokens, now)
+        return scores, hidden, SequenceState(weights, before, tokens, now)
 
     def _load(self, weights: tuple[Array, ...]) -> None:
         """Give the model these weights, where it does not have them already."""

@@ -139,7 +139,7 @@ class Learner:
         self.model = _double(model)
 
     def score(self, ids: Ids, state: Any, counted: Mask) -> tuple[LogProbs, Array, Any]:
-        """Predict ids (T,) after a one-lane state; return ln P (T,), the h (T, H) of each, and the state after.
+        """Predict ids (T,) after a one-sequence state; return ln P (T,), the h (T, H) of each, and the state after.
 
         Raises:
             TrainingDiverged: a ln P is not finite.
@@ -196,7 +196,7 @@ def mean_squares(model: LanguageModel, ids: Ids, block: int = 20, blocks: int = 
     """Return the mean square of every gradient of a model, over the first blocks of a text of ids (n,).
 
     The arrays have the shapes of the model's ``params``; the model is not changed. The gradients are those of
-    the mean loss of one lane's ``block`` tokens, as `DynamicModel` takes them; ids below 0 are not read.
+    the mean loss of one sequence's ``block`` tokens, as `DynamicModel` takes them; ids below 0 are not read.
 
     Raises:
         ConfigError: the model is neither recurrent nor of a window.

@@ -130,9 +130,9 @@ class NgramModel:
         """The tables of n-grams, for n = 1, ..., order; not to be changed."""
         return self._levels
 
-    def start(self, lanes: int = 1) -> Past:
-        """Return the state of having read nothing, for N lanes."""
-        nothing = np.full((lanes, self.order - 1), BEFORE_TEXT)
+    def start(self, batch_size: int = 1) -> Past:
+        """Return the state of having read nothing, for N sequences."""
+        nothing = np.full((batch_size, self.order - 1), BEFORE_TEXT)
         if self.eos is not None:
             nothing[:, -1:] = self.vocab_size
         return Past.of(nothing)
@@ -143,26 +143,28 @@ class NgramModel:
 
     def next_log_probs(self, state: Past) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        past = self._text_with_past(np.zeros((state.lanes, 0), np.int64), state)
+        past = self._text_with_past(np.zeros((state.batch_size, 0), np.int64), state)
         K = self._levels[0].symbols  # V, or V + 1 with <s>
-        probs: NDArray[np.float64] = np.full((state.lanes, K), 1 / self.vocab_size)  # (N, K)
+        probs: NDArray[np.float64] = np.full((state.batch_size, K), 1 / self.vocab_size)  # (N, K)
         for level, contexts, _ in self._look_up(past):
             probs *= level.backoffs[contexts[:, -1:]]
-            for lane, context in enumerate(contexts[:, -1]):
+            for row, context in enumerate(contexts[:, -1]):
                 tokens, weights = level.followers(int(context))
-                probs[lane, tokens] += weights
+                probs[row, tokens] += weights
         return np.log(probs[:, : self.vocab_size])
 
     def target_log_probs(
         self, ids: Ids, state: Past, counted: Mask | None = None
     ) -> tuple[NDArray[np.float64], Past]:
-        """Return ln P(ids[n, t] | past of lane n, ids[n, :t]) as (N, T), and the state after reading ids.
+        """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
         It is 0 where ``counted`` (N, T) is False.
         """
         text = self._text_with_past(ids, state)
         P = self.order - 1
-        probs: NDArray[np.float64] = np.full((state.lanes, text.shape[1] - P), 1 / self.vocab_size)  # (N, T)
+        probs: NDArray[np.float64] = np.full(
+            (state.batch_size, text.shape[1] - P), 1 / self.vocab_size
+        )  # (N, T)
         for level, contexts, ngrams in self._look_up(text):
             probs = level.weights[ngrams[:, P:]] + level.backoffs[contexts[:, P:-1]] * probs
         if counted is not None:
@@ -192,7 +194,7 @@ class NgramModel:
 
     def _text_with_past(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the order - 1 tokens of the state and then ids: (N, order - 1 + T)."""
-        ids = checked_ids(ids, state.lanes, self.vocab_size)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         return np.concatenate([state.array(self.order - 1), ids], axis=1)
 
     def _state_after(self, text: NDArray[np.int64]) -> Past:
