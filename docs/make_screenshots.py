@@ -1,8 +1,9 @@
 """Make docs/images/page-*.png, pictures of the page of `elman serve`, with Chromium and Selenium.
 
-Run as ``python docs/make_screenshots.py [RUNS]``. The models that it shows are trained in the folder RUNS unless they
-are there; that takes some minutes. They read Shakespeare, from ELMAN_DATA or as `elman data tinyshakespeare` gets
-him, and the built-in Korean story. With --all, all pictures are kept, not only those that README and guide use.
+Run as ``python docs/make_screenshots.py [RUNS]``. The models on the page are trained in the folder RUNS if they are not
+there yet; that takes some minutes. Their texts are Shakespeare (from ELMAN_DATA, or downloaded as by
+`elman data tinyshakespeare`) and the built-in Korean story. --all keeps every picture, not only those in the README
+and the guide.
 """
 
 import argparse
@@ -40,7 +41,7 @@ TIDE = "밀물이 들어오면 배가"
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: of which panels, how wide and light the page is, and what is done in it before."""
+    """A picture: its panels, the width and colour scheme of the page, and the script that prepares it."""
 
     name: str
     panels: tuple[str, ...]
@@ -141,10 +142,10 @@ TAIL = """
 
 
 def main() -> None:
-    """Train what is not there, serve it, and take all pictures."""
+    """Train the missing models, serve them, and take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "runs", type=Path, nargs="?", help="the folder of the models; a temporary one unless given"
+        "runs", type=Path, nargs="?", help="folder of the models (default: a temporary folder)"
     )
     parser.add_argument("--all", action="store_true", help="keep all pictures")
     given = parser.parse_args()
@@ -153,7 +154,7 @@ def main() -> None:
         train(runs)
         with served(runs) as address, browser() as driver:
             found = {shot.name: take(driver, address, shot) for shot in SHOTS}
-    found["phones"] = run_parallel([found[name] for name in STRIP])
+    found["phones"] = side_by_side([found[name] for name in STRIP])
     for name in [*found] if given.all else [*KEPT, "phones"]:
         path = IMAGES / f"page-{name}.png"
         found[name].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
@@ -163,7 +164,7 @@ def main() -> None:
 
 
 def train(runs: Path) -> None:
-    """Train the models that are not there."""
+    """Train the models that the folder lacks."""
     data = os.environ.get("ELMAN_DATA")
     runs.mkdir(exist_ok=True)
     corpus = "tinyshakespeare"
@@ -182,7 +183,7 @@ def train(runs: Path) -> None:
 
 @contextmanager
 def served(runs: Path) -> Iterator[str]:
-    """Serve the models, and tell where."""
+    """Serve the models and yield the address."""
     models = [runs / name for name in ("lstm", "rnn", "korean")]
     command = [sys.executable, "-m", "elman", "serve", *models, "--watch", runs / "lstm", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -208,7 +209,7 @@ def browser() -> Iterator[Chrome]:
 
 
 def take(driver: Chrome, address: str, shot: Shot) -> Image.Image:
-    """Take a picture."""
+    """Prepare the page and take one picture."""
     size = {"width": shot.width, "height": 1000, "deviceScaleFactor": SCALE, "mobile": shot.width == PHONE}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": shot.scheme}]
@@ -221,13 +222,13 @@ def take(driver: Chrome, address: str, shot: Shot) -> Image.Image:
     top, height = driver.execute_async_script(HEAD + shot.prepare + TAIL, shot.panels, shot.model)
     margin = 14
     clip = {"x": 0, "y": top - margin, "width": shot.width, "height": height + 2 * margin, "scale": 1}
-    asked = {"format": "png", "clip": clip, "captureBeyondViewport": True}
-    picture = driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"]
+    options = {"format": "png", "clip": clip, "captureBeyondViewport": True}
+    picture = driver.execute_cdp_cmd("Page.captureScreenshot", options)["data"]
     return Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
 
 
-def run_parallel(pictures: list[Image.Image], gap: int = 40) -> Image.Image:
-    """Lay pictures beside each other, as much of them as a phone shows."""
+def side_by_side(pictures: list[Image.Image], gap: int = 40) -> Image.Image:
+    """Join pictures in a row, each cut to the height of a phone."""
     height = round(844 * SCALE)
     width = sum(picture.width + gap for picture in pictures) - gap
     strip = Image.new("RGB", (width, height), pictures[0].getpixel((0, 0)))

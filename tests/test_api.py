@@ -31,7 +31,7 @@ def test_every_public_name_is_there(name: str) -> None:
     assert value.__doc__
 
 
-def test_the_names_of_the_specification() -> None:
+def test_textbook_names_are_public() -> None:
     from elman import (
         GRU,
         LSTM,

@@ -1,4 +1,4 @@
-"""Rule 6: arrays are made on a change of shape only; and parameters and gradients stay the same objects."""
+"""Layers allocate arrays only when a shape changes; parameters and gradients stay the same objects."""
 
 import tracemalloc
 from collections.abc import Callable

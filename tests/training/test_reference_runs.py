@@ -1,4 +1,4 @@
-"""The two reference runs of the specification, on its data."""
+"""The two reference runs, textbook and min-char-rnn, on their own data."""
 
 import math
 from collections.abc import Callable
