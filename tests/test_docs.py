@@ -1,14 +1,14 @@
-"""The documentation holds what it says: its programs run and print what stands under them, its links and
-commands exist, and the translations agree.
+"""The documentation is correct: programs print the output shown, links and commands exist, translations agree.
 
-Conventions: a ```python block goes on from the one before it in the same page; a ```text block right under
-one is its output (words exactly, numbers to 10 %), unless `<!-- output varies -->` stands between them: what
-rounding decides differs from machine to machine. `<!-- needs ELMAN_DATA -->` above a fence marks a program
-that needs the reference data; ```sh blocks hold commands.
+Conventions: a ```python block continues the one before it on the same page. A ```text block directly below is
+its output (words exactly, numbers to 10 %), unless `<!-- output varies -->` is between them, because rounding
+differs from machine to machine. `<!-- needs ELMAN_DATA -->` above a fence marks a program that needs the
+reference data. ```sh blocks hold commands.
 """
 
 import ast
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -30,13 +30,13 @@ FENCE = re.compile(
     r"^(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
 )
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
-STARTS_AFRESH = {"|", "||", "&&", ";", "&", "(", ")"}
+COMMAND_ENDS = {"|", "||", "&&", ";", "&", "(", ")"}
 REDIRECTS = {">", ">>", "<"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, text, first line, and the plain text between the block above and it."""
+    """A fenced block: its language, text, first line, and the plain text above it, up to the last block."""
 
     language: str
     body: str
@@ -67,7 +67,7 @@ def name_of(page: Path) -> str:
 
 
 def pages_to_run() -> list[Path]:
-    """Return the pages with Python blocks; of a page and its translation, which has the same blocks, one."""
+    """Return the pages with Python blocks; a translation with the same blocks is left out."""
     first: dict[tuple[str, ...], Path] = {}
     for page in PAGES:
         first.setdefault(program(page.read_text("utf-8")), page)
@@ -75,7 +75,7 @@ def pages_to_run() -> list[Path]:
 
 
 def same_output(expected: str, printed: str) -> bool:
-    """Tell whether two outputs have the same words and, to 10 %, the same numbers."""
+    """Return whether two outputs have the same words and, to 10 %, the same numbers."""
     wanted, got = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (expected, printed))
     words, got_words = (NUMBER.sub("#", text).split() for text in (expected, printed))
     close = [abs(a - b) <= 0.1 * max(abs(a), abs(b)) for a, b in zip(wanted, got, strict=False)]
@@ -83,7 +83,7 @@ def same_output(expected: str, printed: str) -> bool:
 
 
 @pytest.mark.parametrize("page", pages_to_run(), ids=name_of)
-def test_programs_run_and_print_what_stands_under_them(
+def test_programs_print_the_output_shown(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -101,7 +101,7 @@ def test_programs_run_and_print_what_stands_under_them(
                 assert same_output(below.body, printed), f"{where} differs from what was printed:\n{printed}"
 
 
-def test_a_different_output_is_noticed() -> None:
+def test_same_output_rejects_other_words_and_numbers() -> None:
     assert same_output("loss 1.00, V = 10,000\n", "loss  1.05, V = 10,000")
     assert same_output("3.3e-11 -2", "3.4e-11 -2.01")
     assert not same_output("loss 1.00", "loss 1.20")
@@ -118,7 +118,7 @@ def commands_in(script: str) -> list[list[str]]:
         lexer.whitespace_split = True
         call: list[str] = []
         for word in [*lexer, ";"]:
-            if word not in STARTS_AFRESH:
+            if word not in COMMAND_ENDS:
                 call.append(word)
                 continue
             while call and (call[0] == "$" or re.match(r"\w+=", call[0])):
@@ -131,7 +131,7 @@ def commands_in(script: str) -> list[list[str]]:
 
 
 def check_command(arguments: list[str]) -> None:
-    """Raise click.UsageError for a verb, an option, a choice or a number of arguments that does not exist."""
+    """Raise click.UsageError for an unknown command, option or choice, or a wrong number of arguments."""
     context = group.make_context("elman", ["data"])
     if not arguments or arguments[0].startswith("-"):
         with contextlib.suppress(click.exceptions.Exit):  # --help and --version end there
@@ -144,7 +144,7 @@ def check_command(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_and_their_options_exist(page: Path) -> None:
+def test_commands_and_options_exist(page: Path) -> None:
     for block in blocks_of(page.read_text("utf-8")):
         if block.language == "sh":
             for arguments in commands_in(block.body):
@@ -154,7 +154,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
                     pytest.fail(f"{name_of(page)}, line {block.line}: elman {shlex.join(arguments)}: {error}")
 
 
-def test_a_command_that_does_not_exist_is_noticed() -> None:
+def test_unknown_commands_and_options_are_found() -> None:
     script = "cat a | elman score run -  # a pipe\nX=1 elman train a \\\n  -o b && elman plot b > c"
     assert commands_in(script) == [["score", "run", "-"], ["train", "a", "-o", "b"], ["plot", "b"]]
     for wrong in (
@@ -175,7 +175,7 @@ def anchors_of(text: str) -> set[str]:
 
 
 def broken_links(page: Path) -> list[str]:
-    """Return the relative links and pictures of a page that lead nowhere."""
+    """Return the relative links and pictures of a page whose target does not exist."""
     text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text("utf-8")))
     targets = re.findall(r"\]\(<?([^)\s>]+)", text) + re.findall(r"(?:src|href|srcset)=\"([^\"]+)\"", text)
     broken = []
@@ -190,11 +190,11 @@ def broken_links(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_exist(page: Path) -> None:
     assert broken_links(page) == []
 
 
-def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# 첫 걸음: a\n[a](page.md) [b](no.md) ![c](no.png) [d](#첫-걸음-a) [e](#x) [f](http://x.y)", "utf-8"
@@ -210,9 +210,72 @@ def test_translations_have_the_same_blocks(page: Path) -> None:
 
 
 def without_comments(text: str) -> list[tuple[str, bool, list[str]]]:
-    """Return every block but Python's, comments aside, and whether each needs data."""
+    """Return every block except Python, without its comments, and whether it needs data."""
     return [
         (b.language, b.needs_data, [re.sub(r"(^|\s+)#.*", "", line) for line in b.body.splitlines()])
         for b in blocks_of(text)
         if b.language != "python"
     ]
+
+
+def module_path(dotted: str) -> str:
+    """Return the longest prefix of a dotted name that is a module or package in src."""
+    parts = dotted.split(".")
+    while parts:
+        file = ROOT.joinpath("src", *parts)
+        if file.is_dir() or file.with_suffix(".py").exists():
+            return ".".join(parts)
+        parts.pop()
+    return ""
+
+
+def missing_names(text: str) -> list[str]:
+    """Return the dotted names `elman.…` in a text that are neither a module nor an attribute of one."""
+    missing = []
+    for dotted in re.findall(r"`(elman(?:\.\w+)+)", text):
+        module = module_path(dotted)
+        found: object = importlib.import_module(module)
+        for name in dotted[len(module) + 1 :].split("."):
+            found = getattr(found, name, None) if name else found
+        if found is None:
+            missing.append(dotted)
+    return missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_names_in_the_code_exist(page: Path) -> None:
+    assert missing_names(FENCE.sub("", page.read_text("utf-8"))) == []
+
+
+def test_missing_names_are_found() -> None:
+    text = (
+        "`elman.TimeRNN` `elman.layers.rnn` `elman.layers.rnn.RNN(x)` `elman.nothing` `elman.layers.rnn.No.x`"
+    )
+    assert missing_names(text) == ["elman.nothing", "elman.layers.rnn.No.x"]
+
+
+def glossary(language: str) -> list[dict[str, str]]:
+    """Return the rows of a glossary, each as a column's name → its cell."""
+    text = (ROOT / "docs" / language / "glossary.md").read_text("utf-8")
+    rows = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
+        rows += [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+    return rows
+
+
+def test_glossaries_have_the_same_terms() -> None:
+    english, korean = glossary("en"), glossary("ko")
+    assert len(english) > 50
+    assert [(r["term"], r["Korean"], r["symbol"], r["code"]) for r in english] == [
+        (r["영어"], r["용어"], r["기호"], r["코드"]) for r in korean
+    ]
+    terms = [row["term"] for row in english]
+    assert len(set(terms)) == len(terms)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_glossaries_are_complete(language: str) -> None:
+    for row in glossary(language):
+        assert all(row[column] for column in row if column not in ("symbol", "기호")), row
+        assert missing_names(row.get("code", row.get("코드", ""))) == []
