@@ -186,7 +186,7 @@ def _held_out_table(train: str, evaluate: str, run: str, text: str) -> None:
     print(f"`{train}`, then `{evaluate}` (seed 0)\n")
     row = {
         f"perplexity per {found['unit']}": _finite(found["perplexity"]),
-        "over the known alone": f"{found['perplexity_known_tokens']:.3f}",
+        "per known token": f"{found['perplexity_known_tokens']:.3f}",
         "bits per character": _finite(found["bits_per_char"]),
         "tokens": f"{found['tokens']:,}",
         "unknown": found["unknown_tokens"],
