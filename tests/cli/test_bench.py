@@ -66,17 +66,17 @@ def test_without_names_the_quick_works_are_measured(
     assert "Zipf's law" in head
     assert "numpy 2.4; openblas 0.3 (Haswell kernels); 3 threads; loops not compiled" in head
     titles, *rows = table.splitlines()
-    assert " ".join(titles.split()) == "work does tokens/s µs a token of the floor peak memory"
+    assert " ".join(titles.split()) == "work task tokens/s µs per token of the floor peak memory"
     assert rows[0].split() == ["A", "train", "250,000", "4.00", "75%", "90", "MB"]
     assert rows[-1].split()[:2] == ["H-words", "score"]
-    assert "A: other processes took 40% of the cores" in outcome.err
+    assert "A: other processes used 40% of the cores" in outcome.err
 
 
 def test_torch_stands_beside_elman_where_asked_for(command: Any, as_if_measured: list[Any]) -> None:
     outcome = command("bench", "A", "--peer", "torch", "--threads", 2, "--seconds", 0.5)
     assert as_if_measured == [("A", ["torch"], 2, 0.5)]
     assert outcome.out.splitlines()[-1].split()[-4:] == ["6.00", "90", "MB", "1.50"]
-    assert "torch's first losses differ from elman's, by 0.5 nats" in outcome.err
+    assert "torch's first losses differ from elman's by 0.5 nats" in outcome.err
     found = json.loads(command("bench", "A", "--peer", "torch", "--json").out)
     assert found["works"][0]["times_as_fast_as_torch"] == pytest.approx(1.5)
 
@@ -88,7 +88,7 @@ def test_kernels_that_are_held_back_are_named(
     monkeypatch.setattr(bench_command, "own_kernels", lambda: "SkylakeX")
     said = command("bench", "A").out
     assert "OPENBLAS_CORETYPE=Haswell" in said
-    assert "by itself NumPy's BLAS would choose its SkylakeX kernels" in said
+    assert "without it NumPy's BLAS would choose its SkylakeX kernels" in said
     assert "env -u OPENBLAS_CORETYPE elman bench" in said
 
 

@@ -43,7 +43,7 @@ def test_a_layer_of_ones_own_can_be_checked(command: Any, name: str, factor: int
     assert row.endswith(verdict)
     assert outcome.code == (verdict != "ok")
     assert outcome.err == (
-        "" if verdict == "ok" else "elman: a gradient is wrong: see the rows marked WRONG\n"
+        "" if verdict == "ok" else "elman: a gradient is wrong; see the rows marked WRONG\n"
     )
 
 

@@ -103,13 +103,13 @@ def test_the_table_says_what_its_numbers_mean(command: Any) -> None:
     assert (best[0], len(best)) == ("kn.safetensors", 8)
     assert (other[0], len(other), other[8][0]) == ("rnn.safetensors", 13, "+")
     said = [line.split(maxsplit=1) for line in definition.splitlines()]
-    assert ["state", "kn.safetensors: begun afresh on every line"] in said
+    assert ["state", "kn.safetensors: reset on every line"] in said
     assert ["state", "rnn.safetensors: carried through the text"] in said
     assert ["ranked", "by perplexity: all predict the same words, of the same vocabulary of 24"] in said
 
 
 def test_runs_come_first_and_once(command: Any, refused: Refused) -> None:
-    advice = "name two or more RUNs to compare, each once, and then the TEXT"
+    advice = "name two or more different RUNs to compare, and then the TEXT"
     assert refused("compare", "kn.safetensors", "story.txt") == advice
     assert refused("compare", "kn.safetensors", "kn.safetensors", "story.txt") == advice
     Path("run").mkdir()

@@ -45,7 +45,7 @@ def test_without_matplotlib_the_demo_goes_on(command: Any, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     outcome = command("demo")
     assert outcome.code == 0
-    assert "no picture: matplotlib is not installed; type: pip install 'elman[plot]'" in outcome.out
+    assert "no plot: matplotlib is not installed; type: pip install 'elman[plot]'" in outcome.out
     assert not Path("demo/curve.png").exists()
 
 

@@ -143,7 +143,7 @@ def test_a_text_of_unknown_words_only_has_no_perplexity_of_known_ones(measured: 
 @pytest.mark.parametrize(("batch_size", "pieces"), [(1, 1), (4, 4), (100_000, 38)])
 def test_sequences_are_part_of_the_definition(measured: Any, batch_size: int, pieces: int) -> None:
     found = measured("word", STORY, "--batch-size", batch_size)
-    expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces"
+    expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} sequences"
     assert found["state"] == expected
     assert found["tokens"] == 77
     assert (
@@ -190,7 +190,7 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
     assert command("train", story, "--model", "ngram", "--valid", "none", "-o", "counted", "-q").code == 0
     found = json.loads(command("eval", "counted", story, "--cache", 20, "--json").out)
     assert found["cache"].endswith("the last 20 of its sequence")
-    assert found["state"] == "begun afresh on every line; the cache is carried through the text"
+    assert found["state"] == "reset on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
         "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; take --cache"
     )
@@ -206,9 +206,9 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
             ("--neural-cache", 9, "--theta", -1),
             "theta of a neural cache must be 0 or more and finite, got -1.0; try 0.3",
         ),
-        (("--cache", 9, "--neural-cache", 9), "--cache and --neural-cache are two kinds of cache; take one"),
-        (("--cache", 9, "--theta", 1), "--theta belongs to a neural cache; add --neural-cache SIZE"),
-        (("--cache-weight", 0.1), "--cache-weight needs a cache; add --cache SIZE or --neural-cache SIZE"),
+        (("--cache", 9, "--neural-cache", 9), "--cache and --neural-cache cannot be used together; leave one"),
+        (("--cache", 9, "--theta", 1), "--theta applies only to a neural cache; add --neural-cache SIZE"),
+        (("--cache-weight", 0.1), "--cache-weight applies only to a cache; add --cache SIZE or --neural-cache SIZE"),
     ],
 )
 def test_a_cache_that_makes_no_sense_is_one_line(

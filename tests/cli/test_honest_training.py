@@ -30,7 +30,7 @@ def long_story(tmp_path: Path) -> Path:
 def test_the_end_of_the_text_is_held_out(command: Any, long_story: Path) -> None:
     outcome = command("train", long_story, "-o", "run", *SMALL, "--valid", "auto")
     assert outcome.code == 0, outcome.err
-    assert "  held out to validate on: the 42 tokens after these\n" in outcome.err
+    assert "  held out for validation: the 42 tokens after these\n" in outcome.err
     assert "best validation perplexity" in outcome.out
     assert 'valid = "auto"' in Path("run/config.toml").read_text("utf-8")
     again = command("train", "--resume", "run", "--epochs", 3)

@@ -177,4 +177,4 @@ def test_a_closed_standard_input_is_one_line(
     refused: Refused, runs: Path, arguments: tuple[str, ...]
 ) -> None:
     line = refused(*(argument.format(runs=runs) for argument in arguments), stdin=None)
-    assert line == "standard input is closed; redirect a file to it, or name one"
+    assert line == "standard input is closed; redirect a file to it, or name a file"

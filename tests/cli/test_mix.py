@@ -81,7 +81,7 @@ def test_named_corpora_are_tuned_on_their_validation_part(command: Any, story: P
 
 def test_of_models_of_lines_it_is_a_model_of_lines(command: Any, two: tuple[str, str], story: Path) -> None:
     command("train", story, "--model", "ngram", "--order", 2, "--min-count", 2, "-o", "bigrams")
-    for run, state in (("bigrams", "begun afresh on every line"), ("rnn", "carried through the text")):
+    for run, state in (("bigrams", "reset on every line"), ("rnn", "carried through the text")):
         command("mix", "ngram", run, "--tune", "valid.txt", "-o", "mix", "--overwrite")
         table = command("eval", "mix", "valid.txt").out
         assert table.splitlines()[-1].split(maxsplit=1) == ["state", state]
@@ -110,7 +110,7 @@ def test_a_run_is_replaced_only_if_asked(command: Any, refused: Refused, two: tu
     mix = ("mix", *two, "--tune", "valid.txt", "-o")
     command("train", "valid.txt", "--model", "ngram", "-o", "old")
     before = contents(Path("old"))
-    assert refused(*mix, "old").startswith("old holds a run already; replace it by --overwrite")
+    assert refused(*mix, "old").startswith("old already holds a run; replace it with --overwrite")
     assert contents(Path("old")) == before
     assert command(*mix, "old", "--overwrite").code == 0
     assert contents(Path("old")).keys() == {"model.safetensors"}
@@ -125,10 +125,10 @@ def test_a_run_is_replaced_only_if_asked(command: Any, refused: Refused, two: tu
 
 def test_what_is_missing_is_one_line(refused: Refused, two: tuple[str, str]) -> None:
     given = ("--tune", "valid.txt", "-o", "mix")
-    assert refused("mix", "rnn", *given) == "name two or more RUNs to mix, each once"
-    assert refused("mix", "rnn", "rnn", *given) == "name two or more RUNs to mix, each once"
+    assert refused("mix", "rnn", *given) == "name two or more different RUNs to mix"
+    assert refused("mix", "rnn", "rnn", *given) == "name two or more different RUNs to mix"
     assert "--tune valid.txt" in refused("mix", *two, "-o", "mix")
-    assert refused("mix", *two, "--tune", "valid.txt") == "name the folder to make: -o MIX"
+    assert refused("mix", *two, "--tune", "valid.txt") == "name the run folder to create: -o MIX"
     assert "none.txt" in refused("mix", *two, "--tune", "none.txt", "-o", "mix")
     assert not Path("mix").exists()
 

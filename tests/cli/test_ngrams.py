@@ -43,7 +43,7 @@ def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -
 def test_the_other_commands_take_it(command: Any, counted: Path, story: Path) -> None:
     table = command("eval", counted, story).out
     assert table.startswith("perplexity per word ")
-    assert table.splitlines()[-1].split(maxsplit=1) == ["state", "begun afresh on every line"]
+    assert table.splitlines()[-1].split(maxsplit=1) == ["state", "reset on every line"]
     assert command("generate", counted, "-n", 5, "--seed", 1).code == 0
     scores = command("score", counted, stdin=b"tom was in the garden .\ntom the was\n").out.splitlines()[1:]
     probable, odd = (float(line.split("\t")[0]) for line in scores)
@@ -96,7 +96,7 @@ def test_export_and_import_are_there_and_back(command: Any, counted: Path, story
 def test_an_import_replaces_a_run_only_if_asked(command: Any, refused: Refused, counted: Path) -> None:
     command("export", counted, "-o", "model.arpa")
     before = contents(counted)
-    assert refused("import", "model.arpa", "-o", "run").startswith("run holds a run already")
+    assert refused("import", "model.arpa", "-o", "run").startswith("run already holds a run")
     Path("broken.arpa").write_text("\\data\\\nngram 1=1\n")
     message = refused("import", "broken.arpa", "-o", "run", "--overwrite")
     assert message.startswith("broken.arpa, line 2: the file ends here")
@@ -106,12 +106,12 @@ def test_an_import_replaces_a_run_only_if_asked(command: Any, refused: Refused, 
 
 
 def test_what_cannot_be_exported_or_imported_is_one_line(refused: Refused, counted: Path, runs: Path) -> None:
-    assert refused("export", counted).startswith("name the file to write, ending in .arpa")
-    assert refused("export", counted, "-o", "model.txt").startswith("name the file to write, ending in .arpa")
+    assert refused("export", counted).startswith("name the file to write, with the suffix .arpa")
+    assert refused("export", counted, "-o", "model.txt").startswith("name the file to write, with the suffix .arpa")
     assert "this is no n-gram model" in refused("export", runs / "word", "-o", "model.arpa")
     assert refused("export", counted, "-o", "gone/model.arpa").startswith("cannot write gone/model.arpa")
     assert refused("import", "gone.arpa", "-o", "other") == "there is no ARPA file at gone.arpa"
-    assert refused("import", "gone.arpa").startswith("name the folder to make")
+    assert refused("import", "gone.arpa").startswith("name the run folder to create")
     Path("file").write_text("")
     Path("model.arpa").write_text(
         "\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 </s>\n-0.3 a\n\n\\end\\\n", encoding="utf-8"

@@ -25,7 +25,7 @@ def test_bad_input_is_one_line_and_no_file(refused: Callable[..., str], tmp_path
     (tmp_path / "empty.txt").write_text("...\n")
     (tmp_path / "a.txt").write_text("a\n")
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert refused("normalise", "a.txt", "empty.txt", "-o", "out.txt") == "empty.txt holds no sentence"
+    assert refused("normalise", "a.txt", "empty.txt", "-o", "out.txt") == "empty.txt contains no sentence"
     assert refused("normalise", "no.txt", "-o", "out.txt") == "no.txt: there is no such file"
     assert refused("normalise", "a.txt").startswith("name the file to write")
     assert refused("normalise", "-o", "out.txt").startswith("name one or more FILEs")

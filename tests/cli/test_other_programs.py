@@ -38,7 +38,7 @@ def test_a_vocabulary_and_other_names_are_options(command: Any, refused: Refused
     assert message.startswith("the state dict has no lstm.weight_hh_l0; say what the layer is called: ")
     assert "--name rnn=rnn" in message
     message = refused("import", "model.safetensors", "--name", "lstm", "-o", "other")
-    assert message == "--name takes PART=NAME, such as rnn=lstm, got 'lstm'"
+    assert message == "--name must be PART=NAME, such as rnn=lstm, got 'lstm'"
 
 
 def test_what_cannot_be_imported_is_one_line(
@@ -50,12 +50,12 @@ def test_what_cannot_be_imported_is_one_line(
         refused("import", "model.pt", "-o", "a") == "torch is not installed; type: pip install 'elman[torch]'"
     )
     assert refused("import", "model.txt", "-o", "a").startswith(
-        "model.txt is of no kind that can be imported"
+        "model.txt cannot be imported"
     )
     assert refused("import", "gone.safetensors", "-o", "a") == "there is no file gone.safetensors"
     for option in (("--name", "rnn=lstm"), ("--tie-weights",)):
         message = refused("import", "model.arpa", *option, "-o", "a")
-        assert message == f"{option[0]} is of a state dict, and not of an ARPA file; leave it out"
+        assert message == f"{option[0]} applies only to a state dict, not to an ARPA file; leave it out"
     assert not Path("a").exists()
 
 
@@ -69,10 +69,10 @@ def test_what_cannot_be_exported_is_one_line(
     message = refused("export", runs / "word", "-o", "a.onnx")
     assert message == "onnx is not installed; type: pip install 'elman[onnx]'"
     assert refused("export", runs / "word", "--to", "onnx", "-o", "a").startswith(
-        "name the file to write, ending"
+        "name the file to write, with the suffix"
     )
     message = refused("export", runs / "word", "--to", "torch", "--form", "step", "-o", "a.safetensors")
-    assert message == "--form is of --to onnx, and not of torch; leave it out"
+    assert message == "--form applies only to --to onnx, not to torch; leave it out"
 
 
 def test_onnx_files_of_both_forms(command: Any, runs: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_table_has_a_row_for_each_set_and_one_for_all(command: Any) -> None:
         ["all", "3", "2", "66.7%"],
     ]
     assert rows[2].split()[4:] == ["20.8", "to", "93.9", "1", "0", "66.7%"]
-    assert "spelling  in small letters; punctuation apart from words" in definition
+    assert "spelling  lower case; punctuation separated from words" in definition
 
 
 def test_json_says_the_same(command: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from elman.cli.inputs import read_groups, read_lines
+from elman.cli.inputs import read_line_groups, read_lines
 from elman.text_model import load
 from support.tiny import STORY
 
@@ -196,9 +196,9 @@ def test_the_lines_before_a_wrong_byte_are_scored(command: Any, runs: Path) -> N
 
 def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.txt").write_text("mary\n\n" * 300_000 + "tom", encoding="utf-8")
-    groups = list(read_groups(str(tmp_path / "text.txt")))
+    groups = list(read_line_groups(str(tmp_path / "text.txt")))
     assert 1 < len(groups) < 10
     assert all(groups)
     assert [line for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"tom\nmary\n")))
-    assert list(read_groups("-")) == [["tom", "mary"]]
+    assert list(read_line_groups("-")) == [["tom", "mary"]]

@@ -143,7 +143,7 @@ def test_ways_that_do_not_go_together(
     refused: Any, models: Path, options: tuple[object, ...], names: tuple[str, str]
 ) -> None:
     line = refused("score", models / "n-gram", *options, stdin=TEXT.encode())
-    assert line == f"{names[0]} and {names[1]} do not go together; leave one out"
+    assert line == f"{names[0]} and {names[1]} cannot be used together; leave one out"
 
 
 # SRILM

@@ -143,7 +143,7 @@ def test_what_does_not_go_together_is_one_line(refused: Refused, trained: Any, t
     given = ("--tokenizer", "t.json", "--subwords", "unigram")
     assert "subwords = 'unigram' is not to be chosen where --tokenizer is given" in refused(*subword, *given)
     one = trained("one", "--vocab-size", 300)
-    assert "ending in .json" in refused("export", one, "--to", "tokenizer", "-o", "t.arpa")
+    assert "with the suffix .json" in refused("export", one, "--to", "tokenizer", "-o", "t.arpa")
     other = trained("other", "--vocab-size", 300, "--subwords", "unigram")
     assert "cannot be mixed" in refused("mix", one, other, "--tune", text, "-o", "mixed")
 

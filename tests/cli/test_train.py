@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from elman.cli.progress_display import Watcher, encoding_bar
+from elman.cli.progress_display import ProgressDisplay, encoding_bar
 from elman.formats.metrics_log import read_metrics
 from support.command_line import SMALL, contents
 from support.tiny import STORY
@@ -110,7 +110,7 @@ def test_where_no_perplexity_is_finite_the_last_model_is_named(
     outcome = command("train", story, "-o", "run", *SMALL)
     assert (
         outcome.out
-        == "run: no epoch had a finite perplexity; last.safetensors holds the model as it is now\n"
+        == "run: no epoch had a finite perplexity; last.safetensors holds the last model\n"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     outcome = command("train", "--resume", "run", "--epochs", 4)
     assert outcome.code == 0
-    assert "going on after iteration 18 (epoch 3)" in outcome.err
+    assert "resuming after iteration 18 (epoch 3)" in outcome.err
     assert [line["epoch"] for line in read_metrics(Path("run")) if line["kind"] == "epoch"] == [1, 2, 3, 4]
 
 
@@ -136,7 +136,7 @@ def test_a_run_without_gain_says_so(command: Any, story: Path) -> None:
 def test_ctrl_c_saves_and_says_how_to_go_on(
     command: Any, story: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    show = Watcher._block
+    show = ProgressDisplay._block
 
     def interrupt(watcher: Any, event: Any) -> None:
         show(watcher, event)
@@ -145,13 +145,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
                 os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Watcher, "_block", interrupt)
+        patch.setattr(ProgressDisplay, "_block", interrupt)
         outcome = command("train", story, "-o", "run", *SMALL)
     assert outcome.code == 130
     assert "Traceback" not in outcome.err
     if times == 1:
         assert outcome.err.endswith(
-            "stopped and saved after iteration 5; go on with:\n  elman train --resume run\n"
+            "stopped and saved after iteration 5; continue with:\n  elman train --resume run\n"
         )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert command("train", "--resume", "run").code == 0

@@ -18,7 +18,7 @@ Refused = Callable[..., str]
 
 
 def test_what_is_missing_is_named(refused: Refused, story: Path) -> None:
-    assert refused("train", story) == "name the run folder to make: -o RUN"
+    assert refused("train", story) == "name the run folder to create: -o RUN"
     assert refused("train", "-o", "run").startswith("name a CORPUS: a file, a folder, a named corpus")
 
 
@@ -106,7 +106,7 @@ def test_a_full_disk_when_going_on_changes_nothing(command: Any, story: Path) ->
         with pytest.MonkeyPatch.context() as patch:
             fill_disk_after(patch, files)
             outcome = command("train", "--resume", "run", "--epochs", 9)
-        if "going on" in outcome.err:
+        if "resuming" in outcome.err:
             break
         assert outcome.code == 1
         assert "no space left on device" in outcome.err.lower()
@@ -124,7 +124,7 @@ def test_what_is_no_run_cannot_be_gone_on_with(refused: Refused, story: Path, na
 def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     line = refused("train", "--resume", "run")
-    assert line == "run is finished: 2 epochs, 18 iterations; raise --epochs or --iterations to train on"
+    assert line == "run is finished: 2 epochs, 18 iterations; raise --epochs or --iterations to continue"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
     [
         (["--hidden", "9"], "run was begun with hidden = 6 and cannot go on with 9; leave the option out"),
         (["--level", "char"], "run was begun with level = 'word' and cannot go on with 'char'"),
-        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave them out"),
+        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave the other options out"),
         (["-o", "other"], "--resume takes the corpus"),
         (["--recipe", "textbook"], "--resume takes the corpus"),
         (["--overwrite"], "--resume takes the corpus"),
