@@ -87,7 +87,7 @@ def command(output: Path, language: str) -> None:
     world = World(language)
     lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
     click.echo(
-        f"\n  Accuracy: the right name is the most probable, in {len(lines):,} such lines, each read alone:"
+        f"\n  Accuracy on {len(lines):,} such lines, each read alone:"
     )
     for name, text_model in models.items():
         click.echo(f"  {name:<22}{share_right(text_model, world, lines):7.1%}")
