@@ -206,9 +206,15 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
             ("--neural-cache", 9, "--theta", -1),
             "theta of a neural cache must be 0 or more and finite, got -1.0; try 0.3",
         ),
-        (("--cache", 9, "--neural-cache", 9), "--cache and --neural-cache cannot be used together; leave one"),
+        (
+            ("--cache", 9, "--neural-cache", 9),
+            "--cache and --neural-cache cannot be used together; leave one",
+        ),
         (("--cache", 9, "--theta", 1), "--theta applies only to a neural cache; add --neural-cache SIZE"),
-        (("--cache-weight", 0.1), "--cache-weight applies only to a cache; add --cache SIZE or --neural-cache SIZE"),
+        (
+            ("--cache-weight", 0.1),
+            "--cache-weight applies only to a cache; add --cache SIZE or --neural-cache SIZE",
+        ),
     ],
 )
 def test_a_cache_that_makes_no_sense_is_one_line(

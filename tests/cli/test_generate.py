@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from support.processes import SECONDS
+
 Refused = Callable[..., str]
 
 
@@ -91,7 +93,7 @@ def test_unk_is_drawn_only_when_it_may_be(written: Any) -> None:
 
 def test_bytes_come_out_as_whole_characters(process: Any, runs: Path) -> None:
     with process("generate", runs / "byte", "-n", 600, "--seed", 1, "--prompt", "톰") as running:
-        out, errors = running.communicate(timeout=60)
+        out, errors = running.communicate(timeout=SECONDS)
     assert errors == b""
     text = out.decode("utf-8")  # strictly: half a character would be an error
     assert text.startswith("톰")

@@ -13,10 +13,10 @@ import pytest
 
 import elman
 from elman.cli import COMMANDS, group
+from support.processes import SECONDS
 
 Refused = Callable[..., str]
 Process = Callable[..., subprocess.Popen[bytes]]
-SECONDS = 60
 
 
 def test_the_commands_are_those_promised() -> None:
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_the_reading_of_a_pipe(
     given = [argument.format(runs=runs, new=new) for argument in arguments]
     with process(*given, stdout=subprocess.DEVNULL) as running:
         assert running.stdin is not None
-        running.stdin.write(b"tom was asleep .\n" * 60_000)  # more than a pipe holds: it is being read
+        running.stdin.write(b"tom was asleep .\n" * 8000)  # more than a pipe holds: it is being read
         running.stdin.flush()
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=SECONDS)

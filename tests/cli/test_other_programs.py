@@ -49,9 +49,7 @@ def test_what_cannot_be_imported_is_one_line(
     assert (
         refused("import", "model.pt", "-o", "a") == "torch is not installed; type: pip install 'elman[torch]'"
     )
-    assert refused("import", "model.txt", "-o", "a").startswith(
-        "model.txt cannot be imported"
-    )
+    assert refused("import", "model.txt", "-o", "a").startswith("model.txt cannot be imported")
     assert refused("import", "gone.safetensors", "-o", "a") == "there is no file gone.safetensors"
     for option in (("--name", "rnn=lstm"), ("--tie-weights",)):
         message = refused("import", "model.arpa", *option, "-o", "a")
@@ -76,7 +74,7 @@ def test_what_cannot_be_exported_is_one_line(
 
 
 def test_onnx_files_of_both_forms(command: Any, runs: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     for options, dimensions in (((), 2), (("--form", "sequence"), 2), (("--form", "step"), 1)):
         outcome = command("export", runs / "word", "--to", "onnx", *options, "-o", "model.onnx")
         assert (outcome.code, outcome.out, outcome.err) == (0, "model.onnx\n", "")

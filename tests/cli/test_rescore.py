@@ -11,8 +11,6 @@ from elman.rescoring.nbest import read_kaldi, read_tsv
 from elman.text_model import load
 from support.tiny import STORY
 
-pytest.importorskip("jiwer")
-
 LINES = STORY.splitlines()
 HEADER = "utterance\trank\tscore\ttext\n"
 

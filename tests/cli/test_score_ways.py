@@ -13,9 +13,9 @@ import pytest
 
 from elman.formats.model_file import save_model
 from support.every_kind import word_model
+from support.processes import SECONDS
 from support.tiny import STORY, text_model
 
-SECONDS = 60  # to wait for a process
 TEXT = "tom was asleep\n\nmary was reading in the kitchen .\nann yodelled\n"
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from elman.errors import MissingExtra
 from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import load
 from elman.training.run import TrainingRun
-
-hf = pytest.importorskip("tokenizers")
 
 Refused = Callable[..., str]
 LINES = [
@@ -112,7 +111,7 @@ def test_a_tokenizer_goes_out_and_comes_in(command: Any, trained: Any, refused: 
     assert command("export", run, "-o", "mine.json").out == "mine.json\n"
     assert command("export", run, "--to", "tokenizer", "-o", "again.json").code == 0
     assert Path("again.json").read_bytes() == Path("mine.json").read_bytes()
-    theirs = hf.Tokenizer.from_file("mine.json")
+    theirs = tokenizers.Tokenizer.from_file("mine.json")
     model = load(run)
     ids = theirs.encode("톰은 뷁  방에").ids
     assert ids == model.encode("톰은 뷁  방에")[1].tolist()

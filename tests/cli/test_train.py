@@ -1,16 +1,13 @@
 """`elman train`: what it writes where, and how it goes on."""
 
-import io
-import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from elman.cli.progress_display import ProgressDisplay, encoding_bar
+from elman.cli.progress_display import ProgressDisplay
 from elman.formats.metrics_log import read_metrics
 from support.command_line import SMALL, contents
 from support.tiny import STORY
@@ -61,34 +58,6 @@ def test_quiet_leaves_the_result_and_what_the_run_is_about(command: Any, story: 
     assert outcome.out.startswith("run: best training perplexity")
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_shows_a_live_bar(command: Any, story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert command("train", story, "-o", "run", *SMALL, "--epochs", 30).code == 0
-    last = terminal.getvalue().split("\r")[-1]
-    assert "100%" in last
-    assert "270/270" in last
-    assert "perplexity " in last
-    assert " tokens/s" in last
-    assert "<" in last  # the time gone, and the time left
-
-
-def test_a_short_text_is_encoded_before_a_bar_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert encoding_bar(quiet=True) is None
-    show = encoding_bar(quiet=False)
-    assert show is not None
-    for done in (10, 60, 100):
-        show(done, 100)
-    assert terminal.getvalue() == ""
-
-
 def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -> None:
     outcome = command("train", "rooms", "-o", "run", *SMALL, "--iterations", 2, "--batch-size", 50)
     assert "lowest possible perplexity on the validation text: 1.6" in outcome.err
@@ -108,13 +77,10 @@ def test_where_no_perplexity_is_finite_the_last_model_is_named(
 ) -> None:
     monkeypatch.setattr("elman.training.run.TrainingRun._keep_best", lambda run, event: None)
     outcome = command("train", story, "-o", "run", *SMALL)
-    assert (
-        outcome.out
-        == "run: no epoch had a finite perplexity; last.safetensors holds the last model\n"
-    )
+    assert outcome.out == "run: no epoch had a finite perplexity; last.safetensors holds the last model\n"
 
 
-# Going on
+# Resuming
 
 
 def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
@@ -142,7 +108,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
         show(watcher, event)
         if event.iteration == 5:
             for _ in range(times):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(ProgressDisplay, "_block", interrupt)

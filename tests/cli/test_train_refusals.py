@@ -132,7 +132,10 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
     [
         (["--hidden", "9"], "run was begun with hidden = 6 and cannot go on with 9; leave the option out"),
         (["--level", "char"], "run was begun with level = 'word' and cannot go on with 'char'"),
-        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave the other options out"),
+        (
+            ["other.txt"],
+            "--resume takes the corpus, the recipe and the folder from the run; leave the other",
+        ),
         (["-o", "other"], "--resume takes the corpus"),
         (["--recipe", "textbook"], "--resume takes the corpus"),
         (["--overwrite"], "--resume takes the corpus"),

@@ -86,9 +86,7 @@ def command(output: Path, language: str) -> None:
         _print_next_words(name, text_model, question)
     world = World(language)
     lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
-    click.echo(
-        f"\n  Accuracy on {len(lines):,} such lines, each read alone:"
-    )
+    click.echo(f"\n  Accuracy on {len(lines):,} such lines, each read alone:")
     for name, text_model in models.items():
         click.echo(f"  {name:<22}{share_right(text_model, world, lines):7.1%}")
 
