@@ -91,11 +91,11 @@ def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
     assert [line["epoch"] for line in read_metrics(Path("run")) if line["kind"] == "epoch"] == [1, 2, 3, 4]
 
 
-def test_a_run_without_gain_says_so(command: Any, story: Path) -> None:
+def test_a_resumed_run_prints_its_best_perplexity(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     outcome = command("train", "--resume", "run", "--epochs", 3, "--sample-every", 5)
     assert outcome.code == 0
-    assert "run: " in outcome.out
+    assert outcome.out.startswith("run: best training perplexity ")
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
 def group() -> None:
     """Recurrent neural network language models: train, evaluate, score, generate, plot.
 
-    Results go to standard output, progress to standard error. A run is a folder; `-` is a pipe.
+    Results go to standard output, progress to standard error. A run is a folder; `-` is standard input.
     """
 
 

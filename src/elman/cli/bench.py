@@ -26,7 +26,7 @@ def _list_workloads(ctx: click.Context, param: click.Parameter, value: bool) -> 
 
 
 @click.command("bench")
-@click.argument("works", nargs=-1, metavar="[WORK]...")
+@click.argument("works", nargs=-1, metavar="[WORKLOAD]...")
 @click.option(
     "--list",
     is_flag=True,

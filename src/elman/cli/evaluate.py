@@ -117,7 +117,7 @@ def measure(
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": _carried(text_model, found.batch_size),
+        "state": _describe_state(text_model, found.batch_size),
     }
     numbers |= adaptations(text_model.model)
     if optimum is not None:
@@ -144,19 +144,19 @@ def adaptations(model: LanguageModel) -> dict[str, str]:
     return {}
 
 
-def _carried(text_model: TextModel, batch_size: int) -> str:
+def _describe_state(text_model: TextModel, batch_size: int) -> str:
     """Describe what the model remembers from one token to the next."""
     carried = (
         "carried through the text" if batch_size == 1 else f"carried through each of {batch_size} sequences"
     )
     model = text_model.model
     if isinstance(model, DynamicModel):
-        return _carried(replace(text_model, model=model.model), batch_size)
+        return _describe_state(replace(text_model, model=model.model), batch_size)
     if isinstance(model, CachedModel):
-        inner = _carried(replace(text_model, model=model.model), batch_size)
+        inner = _describe_state(replace(text_model, model=model.model), batch_size)
         return inner if inner == carried else f"{inner}; the cache is {carried}"
     if isinstance(model, Mixture):
-        members = {_carried(replace(text_model, model=member), batch_size) for member in model.models}
+        members = {_describe_state(replace(text_model, model=member), batch_size) for member in model.models}
         return members.pop() if len(members) == 1 else carried
     if isinstance(model, NgramModel) and model.eos is not None:
         return "reset on every line"

@@ -9,7 +9,6 @@ from elman.errors import RunError
 from elman.files import atomic_write
 from elman.formats.model_file import MODEL_NAME, save_model
 from elman.models.tokenized import TokenizedModel
-from elman.training.run_folder import FILES
 
 
 def check_output_file(path: Path | None) -> None:
@@ -28,6 +27,8 @@ def open_output(path: Path) -> Iterator[IO[Any]]:
     try:
         with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
             yield file
+    except BrokenPipeError:  # such as /dev/stdout whose reader has gone: the end, and no mistake
+        raise
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -52,4 +53,6 @@ def save_run(folder: Path, text_model: TokenizedModel) -> None:
 
 
 def _run_files(folder: Path) -> list[Path]:
+    from elman.training.run_folder import FILES  # brings all of training, which most commands do not need
+
     return [folder / name for name in FILES if (folder / name).exists()]
