@@ -23,7 +23,7 @@ def options(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_a_time_is_enough_to_choose_a_model(command: Any, story: Path, tmp_path: Path, level: str) -> None:
+def test_time_budget_alone_chooses_a_model(command: Any, story: Path, tmp_path: Path, level: str) -> None:
     given = ("--time-budget", "5s", "--iterations", 20, "--level", level, "--lower", "--clip-norm", "2")
     outcome = command("train", story, "-o", "run", *given)
     assert outcome.code == 0
@@ -51,9 +51,7 @@ def test_korean_and_a_validation_text(command: Any, tmp_path: Path) -> None:
     assert "is finished" in resumed.err
 
 
-def test_where_a_size_or_a_recipe_is_given_the_time_is_only_a_limit(
-    command: Any, story: Path, tmp_path: Path
-) -> None:
+def test_with_size_or_recipe_the_budget_is_only_a_limit(command: Any, story: Path, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("lr = 0.01\nbatch_size = 2\ntime_size = 4\n", encoding="utf-8")
     for k, given in enumerate((SMALL, ("--recipe", "my.toml", "--epochs", "1"))):
         outcome = command("train", story, "-o", f"run{k}", *given, "--time-budget", "60s")
@@ -62,9 +60,7 @@ def test_where_a_size_or_a_recipe_is_given_the_time_is_only_a_limit(
         assert options(tmp_path / f"run{k}")["cell"] == "rnn"
 
 
-def test_with_choose_what_is_given_stays_and_the_rest_is_chosen(
-    command: Any, story: Path, tmp_path: Path
-) -> None:
+def test_choose_keeps_given_options(command: Any, story: Path, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text('lr = 0.02\ncell = "gru"\n', encoding="utf-8")
     given = ("--recipe", "my.toml", "--hidden", "9", "--choose", "--time-budget", "5s", "--iterations", 20)
     outcome = command("train", story, "-o", "run", *given)
@@ -74,7 +70,7 @@ def test_with_choose_what_is_given_stays_and_the_rest_is_chosen(
     assert kept["schedule"] == "cosine"
 
 
-def test_no_choose_leaves_the_defaults(command: Any, story: Path, tmp_path: Path) -> None:
+def test_no_choose_keeps_the_defaults(command: Any, story: Path, tmp_path: Path) -> None:
     given = (
         "--no-choose",
         "--time-budget",
@@ -90,13 +86,11 @@ def test_no_choose_leaves_the_defaults(command: Any, story: Path, tmp_path: Path
     assert options(tmp_path / "run")["cell"] == "rnn"
 
 
-def test_choosing_needs_a_time(refused: Refused, story: Path) -> None:
+def test_choose_needs_a_time_budget(refused: Refused, story: Path) -> None:
     assert "add --time-budget 10m" in refused("train", story, "-o", "run", "--choose")
 
 
-def test_a_large_vocabulary_gets_an_adaptive_softmax_and_time_ends_the_run(
-    command: Any, tmp_path: Path
-) -> None:
+def test_large_vocabulary_gets_adaptive_softmax_and_time_ends_the_run(command: Any, tmp_path: Path) -> None:
     words = " ".join(f"w{k}" for k in range(20_000))
     (tmp_path / "large.txt").write_text(words + "\n" + STORY, encoding="utf-8")
     assert command("train", "large.txt", "-o", "run", "--time-budget", "0.3s").code == 0

@@ -62,7 +62,7 @@ def test_the_demo_runs_to_its_end(command: Any, language: str, name: str) -> Non
     assert command("generate", "here/gru", "--length", 3).code == 0
 
 
-def test_without_matplotlib_the_demo_goes_on(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_continues_without_matplotlib(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     outcome = command("demo")
     assert outcome.code == 0

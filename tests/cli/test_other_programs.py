@@ -1,4 +1,4 @@
-"""Models that go to PyTorch and ONNX and come from PyTorch, on the command line."""
+"""Export to PyTorch and ONNX, and import from PyTorch, on the command line."""
 
 import sys
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_a_vocabulary_and_other_names_are_options(command: Any, refused: Refused
     assert message == "--name must be PART=NAME, such as rnn=lstm, got 'lstm'"
 
 
-def test_what_cannot_be_imported_is_one_line(
+def test_failed_import_is_a_one_line_error(
     refused: Refused, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -57,7 +57,7 @@ def test_what_cannot_be_imported_is_one_line(
     assert not Path("a").exists()
 
 
-def test_what_cannot_be_exported_is_one_line(
+def test_failed_export_is_a_one_line_error(
     command: Any, refused: Refused, story: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)

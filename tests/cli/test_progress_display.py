@@ -48,9 +48,7 @@ def test_a_terminal_shows_a_live_bar(command: Any, story: Any, terminal: Callabl
     assert "<" in last  # between the elapsed and the remaining time
 
 
-def test_a_text_that_is_encoded_within_a_second_shows_no_bar(
-    terminal: Callable[[], Terminal], clock: list[float]
-) -> None:
+def test_fast_encoding_shows_no_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:
     shown, show = terminal(), encoding_bar(quiet=False)
     assert show is not None
     for done in (10, 60, 100):

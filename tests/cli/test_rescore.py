@@ -1,4 +1,4 @@
-"""`elman rescore`: candidates in, the best and their word error rates out."""
+"""`elman rescore`: choosing candidates, tuning weights, and word error rates."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ HEADER = "utterance\trank\tscore\ttext\n"
 
 @pytest.fixture
 def nbest(tmp_path: Path) -> Path:
-    """Six utterances of three speakers, whose second candidate is the right one; and ref.txt beside them."""
+    """Six utterances of three speakers, whose second candidate is the right one; also ref.txt."""
     rows, references = [HEADER], []
     for k in range(6):
         name, said = f"{k // 2}-{k % 2}", LINES[k % 4].split(" . ")[0]
@@ -126,7 +126,7 @@ def test_several_models_and_a_lexicon_choose_together(command: Any, runs: Path, 
     assert found == "a-1\ttom was glum\n"
 
 
-def test_bad_input_is_one_line_and_nothing_is_written(
+def test_bad_input_writes_nothing(
     refused: Callable[..., str], runs: Path, nbest: Path, tmp_path: Path
 ) -> None:
     run = runs / "word"

@@ -114,7 +114,7 @@ def test_an_empty_line_is_the_end_of_a_line(scored: Any) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--per-token"]])
-def test_an_unknown_word_makes_a_line_impossible_in_a_closed_vocabulary(
+def test_unknown_word_of_a_closed_vocabulary_gives_probability_0(
     command: Any, runs: Path, options: list[str]
 ) -> None:
     outcome = command("score", runs / "word", *options, stdin=b"tom was happy\ntom was asleep\n")
@@ -135,7 +135,7 @@ def test_an_unknown_word_makes_a_line_impossible_in_a_closed_vocabulary(
     assert second["ln_prob"] < 0
 
 
-def test_nothing_to_score_is_no_mistake(command: Any, runs: Path) -> None:
+def test_empty_input_prints_only_column_names(command: Any, runs: Path) -> None:
     outcome = command("score", runs / "word", stdin=b"")
     assert (outcome.code, outcome.err) == (0, "")
     assert len(outcome.out.splitlines()) == 1  # the names of the columns
@@ -167,7 +167,7 @@ def test_lines_in_any_number_keep_their_order_and_their_scores(scored: Any) -> N
 
 
 @pytest.mark.parametrize(("options", "rows_of_each"), [([], (1, 1, 2)), (["--per-token"], (4, 1, 4))])
-def test_lines_are_scored_as_soon_as_they_come(
+def test_lines_are_scored_as_soon_as_they_arrive(
     process: Any, runs: Path, options: list[str], rows_of_each: tuple[int, ...]
 ) -> None:
     shown, expected = b"", 1  # the names of the columns

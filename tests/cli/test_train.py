@@ -1,4 +1,4 @@
-"""`elman train`: what it writes where, and how it goes on."""
+"""`elman train`: its files, its output, and resuming."""
 
 import signal
 from collections.abc import Callable
@@ -52,13 +52,13 @@ def test_samples_are_shown_now_and_then(command: Any, story: Path) -> None:
     assert "----" not in outcome.out
 
 
-def test_quiet_leaves_the_result_and_what_the_run_is_about(command: Any, story: Path) -> None:
+def test_quiet_prints_only_the_run_and_the_result(command: Any, story: Path) -> None:
     outcome = command("train", story, "-o", "run", *SMALL, "-q", "--sample-every", 1)
     assert len(outcome.err.splitlines()) == 1
     assert outcome.out.startswith("run: best training perplexity")
 
 
-def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -> None:
+def test_named_corpus_shows_reference_perplexities(command: Any) -> None:
     outcome = command("train", "rooms", "-o", "run", *SMALL, "--iterations", 2, "--batch-size", 50)
     assert "lowest possible perplexity on the validation text: 1.6" in outcome.err
     assert "3-gram perplexity on the validation text: 2.2" in outcome.err
@@ -83,7 +83,7 @@ def test_where_no_perplexity_is_finite_the_last_model_is_named(
 # Resuming
 
 
-def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
+def test_run_is_resumed(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     outcome = command("train", "--resume", "run", "--epochs", 4)
     assert outcome.code == 0
@@ -99,7 +99,7 @@ def test_a_resumed_run_prints_its_best_perplexity(command: Any, story: Path) -> 
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_saves_and_says_how_to_go_on(
+def test_ctrl_c_saves_and_says_how_to_resume(
     command: Any, story: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     show = ProgressDisplay._block
@@ -123,7 +123,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert command("train", "--resume", "run").code == 0
 
 
-def test_standard_input_is_kept_in_the_run_and_gone_on_with(command: Any, tmp_path: Path) -> None:
+def test_standard_input_is_saved_in_the_run_and_resumed(command: Any, tmp_path: Path) -> None:
     piped = ("train", "-", "-o", "run", *SMALL)
     assert command(*piped, stdin=STORY.encode()).code == 0
     (kept,) = contents(Path("run")).keys() - FILES
