@@ -10,6 +10,7 @@ import pytest
 from elman.cli.progress_display import ProgressDisplay
 from elman.formats.metrics_log import read_metrics
 from support.command_line import SMALL, contents
+from support.processes import interruptible
 from support.tiny import STORY
 
 Refused = Callable[..., str]
@@ -110,16 +111,16 @@ def test_ctrl_c_saves_and_says_how_to_resume(
             for _ in range(times):
                 signal.raise_signal(signal.SIGINT)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, interruptible():
         patch.setattr(ProgressDisplay, "_block", interrupt)
         outcome = command("train", story, "-o", "run", *SMALL)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert outcome.code == 130
     assert "Traceback" not in outcome.err
     if times == 1:
         assert outcome.err.endswith(
             "stopped and saved after iteration 5; continue with:\n  elman train --resume run\n"
         )
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert command("train", "--resume", "run").code == 0
 
 
