@@ -72,8 +72,8 @@ from elman.text_model import load
 @click.option(
     "--lexicon",
     metavar="FILE|wordfreq[:LANGUAGE]",
-    help="a list of real words, which are more probable than other unknown words of the same spelling model: a file "
-    "of lines `WORD` or `WORD<tab>frequency`, or the list of the library wordfreq (default: English)",
+    help="a list of real words: an unknown word in it is more probable than one of similar spelling that is not; a "
+    "file of lines `WORD` or `WORD<tab>frequency`, or the list of the library wordfreq (default: English)",
 )
 @click.option(
     "--resample",
