@@ -17,7 +17,7 @@ def test_last_sentences_of_each_file_are_held_out(command: Any, tmp_path: Path) 
 
 def test_standard_input_and_lines(command: Any, tmp_path: Path) -> None:
     outcome = command("normalise", "-", "--layout", "lines", "-o", "out.txt", stdin=b"a\nb\n")
-    assert outcome.err == "-: 2 sentences\n"
+    assert outcome.err == "standard input: 2 sentences\n"
     assert (tmp_path / "out.txt").read_text() == "A\nB\n"
 
 

@@ -103,7 +103,7 @@ def test_a_resumed_run_prints_its_best_perplexity(command: Any, story: Path) -> 
 def test_ctrl_c_saves_and_says_how_to_resume(
     command: Any, story: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    show = ProgressDisplay._block
+    show = ProgressDisplay._show_block
 
     def interrupt(watcher: Any, event: Any) -> None:
         show(watcher, event)
@@ -112,7 +112,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(
                 signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch, interruptible():
-        patch.setattr(ProgressDisplay, "_block", interrupt)
+        patch.setattr(ProgressDisplay, "_show_block", interrupt)
         outcome = command("train", story, "-o", "run", *SMALL)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert outcome.code == 130

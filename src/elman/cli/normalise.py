@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import click
 
-from elman.cli.inputs import read_lines
+from elman.cli.inputs import input_name, read_lines
 from elman.cli.outputs import open_output
 from elman.errors import ConfigError, TextError
 from elman.text.spoken import LAYOUTS, spoken_lines
@@ -64,9 +64,9 @@ def command(
         for name in files:
             written, held_out = _write(spoken_lines(read_lines(name, encoding), layout), text, valid)
             if not written + held_out:
-                raise TextError(f"{name} contains no sentence")
+                raise TextError(f"{input_name(name)} contains no sentence")
             about = f", {held_out:,} of them held out" if valid is not None else ""
-            reports.append(f"{name}: {written + held_out:,} sentences{about}")
+            reports.append(f"{input_name(name)}: {written + held_out:,} sentences{about}")
     click.echo("\n".join(reports), err=True)
 
 

@@ -72,15 +72,15 @@ class ProgressDisplay:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         if isinstance(event, BlockDone):
-            self._block(event)
+            self._show_block(event)
         elif isinstance(event, EpochDone):
-            self._epoch(event)
+            self._show_epoch(event)
         elif isinstance(event, Overfitting) and not self.quiet:
             self.bar.write(overfitting_line(event), file=sys.stderr)
         elif isinstance(event, SampleDrawn):
-            self._sample(event)
+            self._show_sample(event)
 
-    def _block(self, event: BlockDone) -> None:
+    def _show_block(self, event: BlockDone) -> None:
         self._tokens += event.tokens
         self.bar.update(1)
         if event.iteration % 20 == 0:
@@ -90,7 +90,7 @@ class ProgressDisplay:
                 f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
             )
 
-    def _epoch(self, event: EpochDone) -> None:
+    def _show_epoch(self, event: EpochDone) -> None:
         if self.quiet:
             return
         valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
@@ -102,7 +102,7 @@ class ProgressDisplay:
             file=sys.stderr,
         )
 
-    def _sample(self, event: SampleDrawn) -> None:
+    def _show_sample(self, event: SampleDrawn) -> None:
         if self.quiet or not self.run.config.sample_every:
             return
         title = f"---- iteration {event.iteration}, smooth loss {event.smooth_loss:.4f} ----"
