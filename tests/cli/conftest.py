@@ -1,9 +1,10 @@
-"""The command line as a test uses it, and the tiny runs that the commands work on."""
+"""Fixtures for tests of the command line: running `elman` in this process or as another, and small trained runs."""
 
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from elman.cli import main
-from support.processes import started
+from support.processes import kill_later, started
 from support.runs import small_config
 from support.tiny import STORY
 
@@ -20,7 +21,7 @@ KOREAN = "톰 은 방 에 있었다 . 메리 가 방 에 들어왔다 .\n애나 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -32,7 +33,7 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run ``elman`` in this process, in a folder of the test's own."""
+    """Run ``elman`` in this process, in the test's own folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, stdin: bytes | None = b"") -> Outcome:
@@ -52,7 +53,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture
 def refused(command: Command) -> Callable[..., str]:
-    """Run ``elman``, which must end with exit code 1 and one line on stderr; return that line."""
+    """Run ``elman``, which must fail with exit code 1 and one line on standard error; return that line."""
 
     def run(*arguments: object, stdin: bytes | None = b"") -> str:
         outcome = command(*arguments, stdin=stdin)
@@ -68,7 +69,7 @@ def refused(command: Command) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs: word (closed vocabulary), open, char, byte, korean; and their texts."""
+    """A folder with the runs word (closed vocabulary), open, char, byte and korean, and their texts."""
     from elman.training.run import TrainingRun
 
     folder = tmp_path_factory.mktemp("runs")
@@ -91,18 +92,25 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def story(tmp_path: Path) -> Path:
-    """A text in the test's own folder."""
+    """A short text in the test's own folder."""
     path = tmp_path / "story.txt"
     path.write_text(STORY, encoding="utf-8")
     return path
 
 
-@pytest.fixture(scope="session")
-def process() -> Callable[..., subprocess.Popen[bytes]]:
-    """Start ``elman`` as a process of its own, with pipes."""
+@pytest.fixture
+def process() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start ``elman`` as a separate process, with pipes; it is killed if it hangs, and at the end of the test."""
+    running: list[tuple[subprocess.Popen[bytes], threading.Timer]] = []
 
     def start(*arguments: object, encoding: str = "utf-8", **options: Any) -> subprocess.Popen[bytes]:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return started(*arguments, environment={"PYTHONIOENCODING": encoding}, **{**pipes, **options})
+        made = started(*arguments, environment={"PYTHONIOENCODING": encoding}, **{**pipes, **options})
+        running.append((made, kill_later(made)))
+        return made
 
-    return start
+    yield start
+    for made, timer in running:
+        timer.cancel()
+        made.kill()
+        made.wait()

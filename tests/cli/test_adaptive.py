@@ -16,7 +16,7 @@ Refused = Callable[..., str]
 ADAPTIVE = ("--softmax", "adaptive", "--cutoffs", "4,9")
 
 
-def test_it_is_trained_gone_on_with_measured_and_writes(command: Any, story: Path) -> None:
+def test_train_resume_evaluate_score_generate(command: Any, story: Path) -> None:
     assert command("train", story, "-o", "run", *SMALL, *ADAPTIVE, "--lr", 0.02, "--epochs", 20).code == 0
     assert command("train", "--resume", "run", "--epochs", 30).code == 0
     found = json.loads(command("eval", "run", story, "--json").out)
@@ -41,7 +41,7 @@ def test_it_is_trained_gone_on_with_measured_and_writes(command: Any, story: Pat
     assert len(text.replace("\n", " . ").split()) > 15
 
 
-def test_the_number_of_parameters_is_that_of_the_clusters(command: Any, story: Path) -> None:
+def test_parameter_count_includes_the_clusters(command: Any, story: Path) -> None:
     said = command("train", story, "-o", "run", *SMALL, *ADAPTIVE).err.splitlines()[0]
     embedding, cell, V, H, d = 24 * 5, 6 * (5 + 6 + 1), 24, 6, 4
     output = (H + 1) * (4 + 2) + 2 * H * d + (d + 1) * (V - 4)
@@ -69,7 +69,7 @@ def test_the_number_of_parameters_is_that_of_the_clusters(command: Any, story: P
     ],
     ids=" ".join,
 )
-def test_options_that_do_not_fit_are_one_line(
+def test_conflicting_options_are_refused(
     refused: Refused, story: Path, options: list[str], message: str
 ) -> None:
     assert re.search(message, refused("train", story, "-o", "run", *SMALL, *options))

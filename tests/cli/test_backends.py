@@ -20,7 +20,7 @@ def torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @no_torch
-def test_training_and_evaluation_say_in_a_line_that_torch_is_missing(
+def test_missing_torch_is_a_one_line_error(
     torch_is_missing: None, refused: Any, story: Path, runs: Path, options: tuple[str, ...]
 ) -> None:
     for command in (("train", story, "-o", "run", *SMALL), ("eval", runs / "word", runs / "story.txt")):
@@ -28,7 +28,7 @@ def test_training_and_evaluation_say_in_a_line_that_torch_is_missing(
     assert not Path("run").exists()
 
 
-def test_a_run_goes_on_with_the_backend_that_is_asked_for(
+def test_resume_uses_the_given_backend(
     torch_is_missing: None, tmp_path: Path, refused: Any, command: Any
 ) -> None:
     run = new_run(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Texts that are no texts: one line each, that names the text, the place and the way out; nothing half-written."""
+"""Texts that cannot be read: one line that names the text, the place and what to do; nothing half-written."""
 
 import os
 from collections.abc import Callable
@@ -62,7 +62,7 @@ TOO_SHORT = [
 
 
 @pytest.mark.parametrize(("name", "message"), [*NO_TEXT, *TOO_SHORT])
-def test_no_run_is_begun_on_what_cannot_be_learnt(
+def test_train_refuses_bad_text_and_leaves_no_folder(
     refused: Refused, texts: Path, name: str, message: str
 ) -> None:
     assert message in refused("train", name, "-o", "run", *SMALL)
@@ -70,9 +70,7 @@ def test_no_run_is_begun_on_what_cannot_be_learnt(
 
 
 @pytest.mark.parametrize(("name", "message"), NO_TEXT)
-def test_what_is_no_text_cannot_be_measured(
-    refused: Refused, texts: Path, runs: Path, name: str, message: str
-) -> None:
+def test_eval_refuses_bad_text(refused: Refused, texts: Path, runs: Path, name: str, message: str) -> None:
     assert message in refused("eval", runs / "word", name)
 
 
@@ -85,9 +83,7 @@ def test_what_is_no_text_cannot_be_measured(
         ("folder", "folder is a folder, not a file"),
     ],
 )
-def test_what_is_no_text_cannot_be_scored(
-    refused: Refused, texts: Path, runs: Path, name: str, message: str
-) -> None:
+def test_score_refuses_bad_text(refused: Refused, texts: Path, runs: Path, name: str, message: str) -> None:
     assert message in refused("score", runs / "word", name)
 
 
@@ -98,7 +94,7 @@ def test_what_is_no_text_cannot_be_scored(
         (b"tom \xe9", "standard input: byte 0xe9 at offset 4 (line 1) is not utf-8"),
     ],
 )
-def test_standard_input_is_named_as_such(
+def test_errors_name_standard_input(
     refused: Refused, tmp_path: Path, runs: Path, content: bytes, message: str
 ) -> None:
     assert message in refused("eval", runs / "word", "-", stdin=content)
@@ -106,7 +102,7 @@ def test_standard_input_is_named_as_such(
     assert not (tmp_path / "run").exists()
 
 
-def test_scoring_a_pipe_in_another_encoding_names_the_byte(refused: Refused, runs: Path) -> None:
+def test_wrong_encoding_of_a_pipe_names_the_byte(refused: Refused, runs: Path) -> None:
     assert "byte 0xe9 at offset 4 (line 1) is not utf-8" in refused(
         "score", runs / "word", stdin=b"tom \xe9\n"
     )
@@ -125,7 +121,7 @@ def test_another_encoding_can_be_named(command: Any, texts: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["train", "eval"])
-def test_an_unknown_encoding_offers_known_ones(refused: Refused, texts: Path, runs: Path, verb: str) -> None:
+def test_unknown_encoding_suggests_known_ones(refused: Refused, texts: Path, runs: Path, verb: str) -> None:
     arguments = (
         ["train", "latin.txt", "-o", "run"] if verb == "train" else ["eval", runs / "word", "latin.txt"]
     )
@@ -139,16 +135,14 @@ def test_any_file_can_be_read_as_bytes(command: Any, texts: Path, runs: Path, na
     assert command("eval", runs / "byte", name).code == 0
 
 
-def test_a_pipe_by_another_name_is_pointed_at_the_dash(refused: Refused, runs: Path) -> None:
+def test_special_file_suggests_standard_input(refused: Refused, runs: Path) -> None:
     assert "/dev/null is not a regular file; to read a pipe, give -" in refused(
         "eval", runs / "word", "/dev/null"
     )
 
 
 @pytest.mark.parametrize("kind", ["words", "bytes", "eval"])
-def test_memory_does_not_follow_the_length_of_a_line(
-    process: Any, runs: Path, tmp_path: Path, kind: str
-) -> None:
+def test_memory_does_not_grow_with_line_length(process: Any, runs: Path, tmp_path: Path, kind: str) -> None:
     line = tmp_path / "line.txt"
     commands: dict[str, list[Any]] = {
         "words": ["train", line, "-o", tmp_path / "run", "--overwrite", "--max-tokens=500", *SMALL],
@@ -165,11 +159,11 @@ def test_memory_does_not_follow_the_length_of_a_line(
         "eval": ["eval", runs / "word", line, "--batch-size=64"],
     }
     peaks = []
-    for megabytes in (4, 12):
+    for megabytes in (1, 4):
         line.write_bytes(b"tom was asleep in the room . 12345 " * (30_000 * megabytes))
         with process(*commands[kind]) as running:
             _, status, usage = os.wait4(running.pid, 0)
             running.returncode = os.waitstatus_to_exitcode(status)
             assert running.returncode == 0, running.stderr.read()
         peaks.append(usage.ru_maxrss / 1000)  # MB
-    assert peaks[1] - peaks[0] < 2 * 8  # as a list of words, the text would take ten times its size
+    assert peaks[1] - peaks[0] < 2 * 3  # as a list of words, the text would take ten times its size

@@ -1,4 +1,4 @@
-"""`elman bench`: the machine, the works, and figures that fit together; never how large they are."""
+"""`elman bench`: its table and JSON are consistent; how fast this machine is does not matter."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def member(name: str, *rounds: float, losses: tuple[float, ...] = (1.0,)) -> Mem
 
 @pytest.fixture
 def as_if_measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], int, float]]:
-    """Let the works take no time; give the calls."""
+    """Replace the measurements by fixed numbers; return the list of calls."""
     calls = []
 
     def measured(work: Work, peers: list[str], threads: int, seconds: float) -> Result:
@@ -37,7 +37,7 @@ def as_if_measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]
     return calls
 
 
-def test_a_work_is_measured_for_a_moment(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workload_is_measured_briefly(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_COMPILED", "0")
     outcome = command("bench", "B", "--seconds", "0.05", "--threads", "1", "--json")
     assert outcome.code == 0, outcome.err
@@ -54,7 +54,7 @@ def test_a_work_is_measured_for_a_moment(command: Any, monkeypatch: pytest.Monke
     assert work["peak_mb"] >= work["peers"]["elman"]["libraries_mb"] > 5
 
 
-def test_without_names_the_quick_works_are_measured(
+def test_default_is_the_quick_workloads(
     command: Any, as_if_measured: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
@@ -66,33 +66,33 @@ def test_without_names_the_quick_works_are_measured(
     assert "Zipf's law" in head
     assert "numpy 2.4; openblas 0.3 (Haswell kernels); 3 threads; loops not compiled" in head
     titles, *rows = table.splitlines()
-    assert " ".join(titles.split()) == "work does tokens/s µs a token of the floor peak memory"
+    assert " ".join(titles.split()) == "work task tokens/s µs per token of the floor peak memory"
     assert rows[0].split() == ["A", "train", "250,000", "4.00", "75%", "90", "MB"]
     assert rows[-1].split()[:2] == ["H-words", "score"]
-    assert "A: other processes took 40% of the cores" in outcome.err
+    assert "A: other processes used 40% of the cores" in outcome.err
 
 
-def test_torch_stands_beside_elman_where_asked_for(command: Any, as_if_measured: list[Any]) -> None:
+def test_peer_torch_adds_columns(command: Any, as_if_measured: list[Any]) -> None:
     outcome = command("bench", "A", "--peer", "torch", "--threads", 2, "--seconds", 0.5)
     assert as_if_measured == [("A", ["torch"], 2, 0.5)]
     assert outcome.out.splitlines()[-1].split()[-4:] == ["6.00", "90", "MB", "1.50"]
-    assert "torch's first losses differ from elman's, by 0.5 nats" in outcome.err
+    assert "torch's first losses differ from elman's by 0.5 nats" in outcome.err
     found = json.loads(command("bench", "A", "--peer", "torch", "--json").out)
     assert found["works"][0]["times_as_fast_as_torch"] == pytest.approx(1.5)
 
 
-def test_kernels_that_are_held_back_are_named(
+def test_overridden_blas_kernels_are_named(
     command: Any, as_if_measured: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     monkeypatch.setattr(bench_command, "own_kernels", lambda: "SkylakeX")
     said = command("bench", "A").out
     assert "OPENBLAS_CORETYPE=Haswell" in said
-    assert "by itself NumPy's BLAS would choose its SkylakeX kernels" in said
+    assert "without it NumPy's BLAS would choose its SkylakeX kernels" in said
     assert "env -u OPENBLAS_CORETYPE elman bench" in said
 
 
-def test_the_works_are_listed(command: Any) -> None:
+def test_list_prints_all_workloads(command: Any) -> None:
     lines = command("bench", "--list").out.splitlines()
     assert [line.split()[0] for line in lines] == list(WORKS)
 
@@ -106,5 +106,5 @@ def test_the_works_are_listed(command: Any) -> None:
         (["A", "--peer", "jax"], "'jax' is not 'torch'"),
     ],
 )
-def test_mistakes_are_one_line(refused: Refused, arguments: list[str], message: str) -> None:
+def test_invalid_arguments_are_refused(refused: Refused, arguments: list[str], message: str) -> None:
     assert message in refused("bench", *arguments)

@@ -35,7 +35,7 @@ def test_all_layers_pass(command: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "factor", "verdict"), [("right_layer", 2, "ok"), ("wrong_layer", 3, "WRONG")]
 )
-def test_a_layer_of_ones_own_can_be_checked(command: Any, name: str, factor: int, verdict: str) -> None:
+def test_user_layer_is_checked(command: Any, name: str, factor: int, verdict: str) -> None:
     Path(f"{name}.py").write_text(LAYER.format(factor=factor))
     outcome = command("check-gradients", f"{name}:make")
     (row,) = outcome.out.splitlines()[1:]
@@ -43,7 +43,7 @@ def test_a_layer_of_ones_own_can_be_checked(command: Any, name: str, factor: int
     assert row.endswith(verdict)
     assert outcome.code == (verdict != "ok")
     assert outcome.err == (
-        "" if verdict == "ok" else "elman: a gradient is wrong: see the rows marked WRONG\n"
+        "" if verdict == "ok" else "elman: a gradient is wrong; see the rows marked WRONG\n"
     )
 
 
@@ -78,7 +78,9 @@ def test_a_layer_of_ones_own_can_be_checked(command: Any, name: str, factor: int
         ),
     ],
 )
-def test_a_mistake_in_it_is_one_line(refused: Refused, name: str, content: str | None, message: str) -> None:
+def test_error_in_user_layer_is_one_line(
+    refused: Refused, name: str, content: str | None, message: str
+) -> None:
     if content is not None:
         Path(f"own_{name}.py").write_text(content)
         message = message.replace(f"{name}:make", f"own_{name}:make").replace(f"'{name}'", f"'own_{name}'")

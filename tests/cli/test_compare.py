@@ -1,4 +1,4 @@
-"""`elman compare`: what is ranked by what, what eval says too, and what is refused."""
+"""`elman compare`: rankings, measures that agree with `elman eval`, and what is refused."""
 
 import json
 import math
@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_eval(command: Any) -> None:
     assert compared(command, "kn", "rnn")["models"][1]["parameters"] == sum(w.size for w in rnn.params)
 
 
-def test_other_tokens_are_ranked_by_bits_per_character(command: Any) -> None:
+def test_models_of_other_units_are_ranked_by_bits_per_character(command: Any) -> None:
     found = compared(command, "char", "kn", text="-", stdin=STORY.encode())
     assert found["ranked_by"] == "bits_per_char"
     assert [model["model"] for model in found["models"]] == ["kn.safetensors", "char.safetensors"]
@@ -81,7 +81,7 @@ def test_unknown_words_make_models_incomparable(command: Any) -> None:
     assert "sign flips" not in outcome.out
 
 
-def test_what_a_closed_vocabulary_lacks(command: Any) -> None:
+def test_unknown_words_of_a_closed_vocabulary(command: Any) -> None:
     """Of one vocabulary it is left out; another model's probability 0 comes last."""
     Path("other.txt").write_text("tom was here .\nmary was asleep .\n", encoding="utf-8")
     found = compared(command, "rnn", "kn", text="other.txt")
@@ -94,7 +94,7 @@ def test_what_a_closed_vocabulary_lacks(command: Any) -> None:
     assert found["models"][1]["bits_per_char"] is found["models"][1]["difference_from_best"] is None
 
 
-def test_the_table_says_what_its_numbers_mean(command: Any) -> None:
+def test_table_defines_its_numbers(command: Any) -> None:
     outcome = command("compare", "rnn.safetensors", "kn.safetensors", "story.txt")
     assert (outcome.code, outcome.err) == (0, "")
     table, definition = outcome.out.split("\n\n")
@@ -103,13 +103,13 @@ def test_the_table_says_what_its_numbers_mean(command: Any) -> None:
     assert (best[0], len(best)) == ("kn.safetensors", 8)
     assert (other[0], len(other), other[8][0]) == ("rnn.safetensors", 13, "+")
     said = [line.split(maxsplit=1) for line in definition.splitlines()]
-    assert ["state", "kn.safetensors: begun afresh on every line"] in said
+    assert ["state", "kn.safetensors: reset on every line"] in said
     assert ["state", "rnn.safetensors: carried through the text"] in said
     assert ["ranked", "by perplexity: all predict the same words, of the same vocabulary of 24"] in said
 
 
-def test_runs_come_first_and_once(command: Any, refused: Refused) -> None:
-    advice = "name two or more RUNs to compare, each once, and then the TEXT"
+def test_runs_must_be_different_and_come_before_the_text(command: Any, refused: Refused) -> None:
+    advice = "name two or more different RUNs to compare, and then the TEXT"
     assert refused("compare", "kn.safetensors", "story.txt") == advice
     assert refused("compare", "kn.safetensors", "kn.safetensors", "story.txt") == advice
     Path("run").mkdir()

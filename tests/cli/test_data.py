@@ -56,7 +56,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server.server_close()
 
 
-def test_every_corpus_is_listed_with_its_licence_and_its_place(command: Any) -> None:
+def test_list_shows_licence_and_place_of_every_corpus(command: Any) -> None:
     head, *lines = command("data").out.splitlines()
     assert head.split() == ["name", "size", "licence", "where", "what"]
     assert len(lines) == len(datasets())
@@ -67,7 +67,7 @@ def test_every_corpus_is_listed_with_its_licence_and_its_place(command: Any) -> 
         assert line.endswith(known.description)
 
 
-def test_a_built_in_corpus_is_made(command: Any, tmp_path: Path) -> None:
+def test_built_in_corpus_is_generated(command: Any, tmp_path: Path) -> None:
     (line,) = command("data", "hello").out.splitlines()
     split, path = line.split("\t")
     assert split == "train"
@@ -76,7 +76,7 @@ def test_a_built_in_corpus_is_made(command: Any, tmp_path: Path) -> None:
     assert str(Path(path).parent) in shown
 
 
-def test_a_corpus_is_fetched_from_the_mirror_once(command: Any, mirror: Path, tmp_path: Path) -> None:
+def test_corpus_is_downloaded_from_the_mirror_once(command: Any, mirror: Path, tmp_path: Path) -> None:
     (mirror / "mine" / "mine.train.txt").write_bytes(TEXT)
     outcome = command("data", "mine")
     assert (outcome.code, outcome.err) == (0, "")
@@ -87,26 +87,24 @@ def test_a_corpus_is_fetched_from_the_mirror_once(command: Any, mirror: Path, tm
     assert command("data", "mine").out == outcome.out
 
 
-def test_a_file_that_is_not_what_it_should_be_is_not_kept(
-    refused: Refused, mirror: Path, tmp_path: Path
-) -> None:
+def test_file_with_wrong_checksum_is_discarded(refused: Refused, mirror: Path, tmp_path: Path) -> None:
     (mirror / "mine" / "mine.train.txt").write_bytes(TEXT + b"more")
     assert "does not have the checksum" in refused("data", "mine")
     assert not list((tmp_path / "cache").rglob("*.txt"))
 
 
-def test_a_mirror_without_the_file_is_named(refused: Refused, mirror: Path) -> None:
+def test_mirror_without_the_file_is_an_error(refused: Refused, mirror: Path) -> None:
     line = refused("data", "mine")
     assert "the server says 404" in line
     assert "put mine.train.txt into" in line
 
 
-def test_no_connection_is_one_line(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_is_a_one_line_error(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_MIRROR", "http://127.0.0.1:9")
     assert "cannot be fetched: no connection" in refused("data", "mine")
 
 
-def test_an_unknown_name_offers_those_like_it(refused: Refused) -> None:
+def test_unknown_name_suggests_similar_ones(refused: Refused) -> None:
     line = refused("data", "romos")
     assert "there is no corpus named 'romos'; did you mean rooms" in line
     assert "elman data" in line

@@ -1,4 +1,4 @@
-"""Dynamic evaluation on the command line: options that go with a reading, never with the saved model."""
+"""Dynamic evaluation on the command line: it changes how a text is read, never the saved model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ CACHE = ("--neural-cache", 20, "--theta", 0.5, "--cache-weight", 0.2)
 
 @pytest.fixture
 def runs(command: Any, story: Path) -> Path:
-    """A recurrent run, rnn, and an n-gram run, ngram, of one text; valid.txt lies beside them."""
+    """A recurrent run, rnn, and an n-gram run, ngram, of one text; also valid.txt."""
     Path("valid.txt").write_text(VALID, encoding="utf-8")
     shared = ("--min-count", 2)
     assert command("train", story, *SMALL, *shared, "--cell", "lstm", "-o", "rnn").code == 0
@@ -42,7 +42,7 @@ def perplexity(command: Any, *arguments: object) -> float:
     return float(rows_of(outcome.out)["perplexity per word"])
 
 
-def test_eval_adapts_and_leaves_the_run_as_it_is(command: Any, runs: Path) -> None:
+def test_eval_adapts_without_changing_the_run(command: Any, runs: Path) -> None:
     kept = contents(Path("rnn"))
     Path("valid.txt").write_text(8 * VALID, encoding="utf-8")
     static = perplexity(command, "rnn", "valid.txt")
@@ -56,7 +56,7 @@ def test_eval_adapts_and_leaves_the_run_as_it_is(command: Any, runs: Path) -> No
     assert perplexity(command, "rnn", "valid.txt") == static
 
 
-def test_the_mean_squares_are_from_the_training_text_or_a_given_one(command: Any, runs: Path) -> None:
+def test_mean_squares_come_from_training_text_or_given_text(command: Any, runs: Path) -> None:
     text_model = load("rnn")
     vocabulary, found = text_model.vocabulary, []
     for text in (STORY, VALID):
@@ -71,7 +71,7 @@ def test_the_mean_squares_are_from_the_training_text_or_a_given_one(command: Any
     assert found[0] != pytest.approx(found[1], rel=1e-4)
 
 
-def test_a_mixture_is_tuned_and_read_with_members_that_adapt(command: Any, runs: Path) -> None:
+def test_mixture_is_tuned_with_adapting_members(command: Any, runs: Path) -> None:
     outcome = command("mix", "rnn", "ngram", "--tune", "valid.txt", *PLAIN, *CACHE, "-o", "mix")
     assert (outcome.code, outcome.err) == (0, "")
     numbers = [line.split("\t")[1] for line in outcome.out.splitlines()[1:]]
@@ -93,14 +93,14 @@ def test_a_mixture_is_tuned_and_read_with_members_that_adapt(command: Any, runs:
     assert float(numbers[2]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_unigram_cache_is_the_whole_mixtures(command: Any, runs: Path) -> None:
+def test_unigram_cache_applies_to_the_whole_mixture(command: Any, runs: Path) -> None:
     command("mix", "rnn", "ngram", "--tune", "valid.txt", "-o", "mix")
     table = rows_of(command("eval", "mix", "valid.txt", *PLAIN, "--cache", 5).out)
     assert table["dynamic"].startswith("each recurrent or window member: ")
     assert table["cache"].startswith("P = 0.9·model")
 
 
-def test_a_window_adapts_but_has_no_hidden_states(command: Any, refused: Refused, runs: Path) -> None:
+def test_window_model_adapts_but_has_no_hidden_states(command: Any, refused: Refused, runs: Path) -> None:
     shared = ("--min-count", 2, *SMALL, "--model", "nplm", "--window", 2)
     assert command("train", runs, *shared, "-o", "nplm").code == 0
     assert perplexity(command, "nplm", "valid.txt", *PLAIN) != perplexity(command, "nplm", "valid.txt")
@@ -111,12 +111,12 @@ def test_a_window_adapts_but_has_no_hidden_states(command: Any, refused: Refused
     assert perplexity(command, "rnn", "valid.txt", *PLAIN, *CACHE) == float(rnn)
 
 
-def test_what_does_not_fit_is_one_line(command: Any, refused: Refused, runs: Path) -> None:
+def test_conflicting_options_are_refused(command: Any, refused: Refused, runs: Path) -> None:
     message = refused("eval", "ngram", "valid.txt", "--dynamic")
     assert message.endswith("trained by its gradient, which NgramModel is not; take --cache")
-    assert refused("eval", "rnn", "valid.txt", "--dynamic-lr", 1).startswith("--dynamic-lr belongs to")
+    assert refused("eval", "rnn", "valid.txt", "--dynamic-lr", 1).startswith("--dynamic-lr applies only to")
     both = ("--dynamic-step", "plain", "--dynamic-text", "valid.txt")
-    assert "--dynamic-text belongs to the scaled step" in refused(
+    assert "--dynamic-text applies only to --dynamic-step scaled" in refused(
         "eval", "rnn", "valid.txt", "--dynamic", *both
     )
     assert "1 token or more, got 0" in refused("eval", "rnn", "valid.txt", *PLAIN, "--dynamic-block", 0)
@@ -126,4 +126,4 @@ def test_what_does_not_fit_is_one_line(command: Any, refused: Refused, runs: Pat
     assert "NgramModel does not have; take --cache" in refused(*mix, *CACHE)
     assert "add --neural-cache SIZE" in refused(*mix, "--theta", 1)
     runs.unlink()
-    assert "name one by --dynamic-text TEXT" in refused("eval", "rnn", "valid.txt", "--dynamic")
+    assert "name a text with --dynamic-text TEXT" in refused("eval", "rnn", "valid.txt", "--dynamic")

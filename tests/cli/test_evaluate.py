@@ -1,4 +1,4 @@
-"""`elman eval`: the numbers, and all that defines them."""
+"""`elman eval`: its measures and their definitions."""
 
 import json
 import math
@@ -58,7 +58,7 @@ def measured(command: Any, runs: Path) -> Callable[..., dict[str, Any]]:
     ("name", "unit", "tokens"),
     [("word", "word", 77), ("char", "character", 312), ("byte", "byte", 312), ("korean", "character", 336)],
 )
-def test_the_numbers_follow_from_one_another(measured: Any, name: str, unit: str, tokens: int) -> None:
+def test_measures_are_consistent(measured: Any, name: str, unit: str, tokens: int) -> None:
     text = STORY if name != "korean" else "톰 은 방 에 있었다 .\n" * 24
     found = measured(name, text)
     assert found.keys() == KEYS
@@ -79,14 +79,14 @@ def test_the_numbers_follow_from_one_another(measured: Any, name: str, unit: str
     assert math.log(found["perplexity_per_word"]) == pytest.approx(per_word)
 
 
-def test_the_numbers_are_those_of_the_library(measured: Any, runs: Path) -> None:
+def test_command_and_library_agree(measured: Any, runs: Path) -> None:
     text_model = load(runs / "word")
     _, ids = text_model.encode(STORY)
     expected = evaluate(text_model.model, ids, eos=text_model.start_id)
     assert measured("word", STORY)["nll_nats"] == pytest.approx(expected.nll_nats)
 
 
-def test_what_people_read_is_what_programs_read(command: Any, measured: Any, runs: Path) -> None:
+def test_table_and_json_agree(command: Any, measured: Any, runs: Path) -> None:
     found = measured("word", STORY)
     lines = command("eval", runs / "word", runs / "story.txt").out.splitlines()
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines)
@@ -134,16 +134,16 @@ def test_unknown_words_of_an_open_vocabulary_are_scored_as_unk(
     assert outcome.err == ""
 
 
-def test_a_text_of_unknown_words_only_has_no_perplexity_of_known_ones(measured: Any) -> None:
+def test_text_of_unknown_words_has_no_known_token_perplexity(measured: Any) -> None:
     found = measured("char", "éüñ")
     assert found["unknown_tokens"] == found["tokens"] == 3
     assert found["perplexity_known_tokens"] is None
 
 
 @pytest.mark.parametrize(("batch_size", "pieces"), [(1, 1), (4, 4), (100_000, 38)])
-def test_sequences_are_part_of_the_definition(measured: Any, batch_size: int, pieces: int) -> None:
+def test_batch_size_is_part_of_the_definition(measured: Any, batch_size: int, pieces: int) -> None:
     found = measured("word", STORY, "--batch-size", batch_size)
-    expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} pieces"
+    expected = "carried through the text" if pieces == 1 else f"carried through each of {pieces} sequences"
     assert found["state"] == expected
     assert found["tokens"] == 77
     assert (
@@ -183,14 +183,14 @@ def test_a_cache_is_part_of_the_definition(
     assert "carried through the text" in shown.out
 
 
-def test_ngrams_have_a_cache_too_but_no_neural_one(
+def test_ngram_model_takes_cache_but_no_neural_cache(
     command: Any, refused: Refused, runs: Path, tmp_path: Path
 ) -> None:
     story = runs / "story.txt"
     assert command("train", story, "--model", "ngram", "--valid", "none", "-o", "counted", "-q").code == 0
     found = json.loads(command("eval", "counted", story, "--cache", 20, "--json").out)
     assert found["cache"].endswith("the last 20 of its sequence")
-    assert found["state"] == "begun afresh on every line; the cache is carried through the text"
+    assert found["state"] == "reset on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
         "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; take --cache"
     )
@@ -206,14 +206,18 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
             ("--neural-cache", 9, "--theta", -1),
             "theta of a neural cache must be 0 or more and finite, got -1.0; try 0.3",
         ),
-        (("--cache", 9, "--neural-cache", 9), "--cache and --neural-cache are two kinds of cache; take one"),
-        (("--cache", 9, "--theta", 1), "--theta belongs to a neural cache; add --neural-cache SIZE"),
-        (("--cache-weight", 0.1), "--cache-weight needs a cache; add --cache SIZE or --neural-cache SIZE"),
+        (
+            ("--cache", 9, "--neural-cache", 9),
+            "--cache and --neural-cache cannot be used together; leave one",
+        ),
+        (("--cache", 9, "--theta", 1), "--theta applies only to a neural cache; add --neural-cache SIZE"),
+        (
+            ("--cache-weight", 0.1),
+            "--cache-weight applies only to a cache; add --cache SIZE or --neural-cache SIZE",
+        ),
     ],
 )
-def test_a_cache_that_makes_no_sense_is_one_line(
-    refused: Refused, runs: Path, options: Any, message: str
-) -> None:
+def test_invalid_cache_options_are_refused(refused: Refused, runs: Path, options: Any, message: str) -> None:
     assert refused("eval", runs / "word", runs / "story.txt", *options).startswith(message)
 
 
@@ -225,7 +229,7 @@ def test_a_named_corpus_is_measured_on_its_test_part(command: Any, runs: Path, t
     assert outcome.err == "elman: hello has no split 'test'; it has train\n"
 
 
-def test_on_rooms_the_lowest_possible_perplexity_stands_beside_it(command: Any, tmp_path: Path) -> None:
+def test_rooms_shows_the_lowest_possible_perplexity(command: Any, tmp_path: Path) -> None:
     small = ("--hidden=6", "--wordvec=5", "--batch-size=50", "--iterations=1", "--valid=none", "-q")
     assert command("train", "rooms", "-o", "run", *small).code == 0
     few = "".join(
@@ -242,7 +246,7 @@ def _split(command: Any, split: str) -> list[str]:
     return [path for name, path in rows if name == split]
 
 
-def test_a_folder_is_measured_whole(command: Any, runs: Path, tmp_path: Path) -> None:
+def test_all_files_of_a_folder_are_measured(command: Any, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     for name in ("a.txt", "b.txt"):
         (tmp_path / "texts" / name).write_text(STORY, encoding="utf-8")
@@ -285,7 +289,7 @@ def model_files(tmp_path: Path, runs: Path) -> Path:
         ("kind.safetensors", "kind.safetensors holds a model of kind None, which this elman does not know"),
     ],
 )
-def test_a_file_that_is_no_model_is_one_line(
+def test_bad_model_file_is_a_one_line_error(
     refused: Refused, model_files: Path, verb: str, name: str, message: str
 ) -> None:
     text = ["text.txt"] if verb != "generate" else []

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from support.processes import SECONDS
+
 Refused = Callable[..., str]
 
 
@@ -22,7 +24,7 @@ def written(command: Any, runs: Path) -> Callable[..., str]:
     return run
 
 
-def test_a_seed_makes_the_text(written: Any) -> None:
+def test_seed_determines_the_text(written: Any) -> None:
     first = written("word", "-n", 40, "--seed", 1)
     assert first == written("word", "-n", 40, "--seed", 1)
     assert first != written("word", "-n", 40, "--seed", 2)
@@ -47,7 +49,7 @@ def test_temperature_0_is_greedy_whatever_the_seed(written: Any) -> None:
         ("word", ""),
     ],
 )
-def test_a_prompt_comes_back_as_it_went_in_and_the_text_goes_on(written: Any, name: str, prompt: str) -> None:
+def test_text_begins_with_the_prompt(written: Any, name: str, prompt: str) -> None:
     assert written(name, "-n", 0, "--prompt", prompt) == prompt + "\n"
     text = written(name, "-n", 20, "--prompt", prompt, "--seed", 3)
     assert text.startswith(prompt)
@@ -75,7 +77,7 @@ def test_a_prompt_changes_what_follows(written: Any) -> None:
         ("word", "\udce9", "not in the vocabulary, left out: ?"),
     ],
 )
-def test_an_unknown_word_in_the_prompt_warns_and_goes_on(
+def test_unknown_word_in_the_prompt_is_a_warning(
     command: Any, runs: Path, name: str, prompt: str, line: str
 ) -> None:
     outcome = command("generate", runs / name, "-n", 8, "--prompt", prompt)
@@ -84,14 +86,14 @@ def test_an_unknown_word_in_the_prompt_warns_and_goes_on(
     assert len(outcome.out) > len(prompt) + 8
 
 
-def test_unk_is_drawn_only_when_it_may_be(written: Any) -> None:
+def test_unk_is_drawn_only_if_allowed(written: Any) -> None:
     assert "<unk>" in written("open", "-n", 400, "--unk", "--seed", 1)
     assert "<unk>" not in written("open", "-n", 400, "--seed", 1)
 
 
 def test_bytes_come_out_as_whole_characters(process: Any, runs: Path) -> None:
     with process("generate", runs / "byte", "-n", 600, "--seed", 1, "--prompt", "톰") as running:
-        out, errors = running.communicate(timeout=60)
+        out, errors = running.communicate(timeout=SECONDS)
     assert errors == b""
     text = out.decode("utf-8")  # strictly: half a character would be an error
     assert text.startswith("톰")
@@ -113,7 +115,7 @@ def test_bytes_come_out_as_whole_characters(process: Any, runs: Path) -> None:
         ("--seed", "-1", "Invalid value for '--seed': -1"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_one_line(
+def test_invalid_value_is_a_one_line_error(
     refused: Refused, runs: Path, option: str, value: str, message: str
 ) -> None:
     assert message in refused("generate", runs / "word", option, value)

@@ -1,4 +1,4 @@
-"""`elman train` where the validation text is held out, measures nothing, or shows that too much was learnt."""
+"""`elman train` with validation texts: held out, overlapping the training text, and overfitting."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def long_story(tmp_path: Path) -> Path:
 def test_the_end_of_the_text_is_held_out(command: Any, long_story: Path) -> None:
     outcome = command("train", long_story, "-o", "run", *SMALL, "--valid", "auto")
     assert outcome.code == 0, outcome.err
-    assert "  held out to validate on: the 42 tokens after these\n" in outcome.err
+    assert "  held out for validation: the 42 tokens after these\n" in outcome.err
     assert "best validation perplexity" in outcome.out
     assert 'valid = "auto"' in Path("run/config.toml").read_text("utf-8")
     again = command("train", "--resume", "run", "--epochs", 3)
@@ -48,7 +48,7 @@ def test_it_can_come_from_standard_input(command: Any, long_story: Path) -> None
 
 
 @pytest.mark.parametrize("model", ["rnn", "ngram"])
-def test_a_validation_text_that_was_learnt_is_refused_unless_asked_for(
+def test_overlapping_validation_text_needs_allow_overlap(
     command: Any, refused: Refused, story: Path, model: str
 ) -> None:
     arguments = ("train", story, "-o", "run", "--model", model, "--valid", story)
@@ -65,7 +65,7 @@ def test_a_validation_text_that_was_learnt_is_refused_unless_asked_for(
     assert f"  warning: the validation text {story} stands in the training text" in outcome.err
 
 
-def test_overfitting_is_told_when_it_begins_and_at_the_end(command: Any, story: Path, other: str) -> None:
+def test_overfitting_is_reported_when_it_begins_and_at_the_end(command: Any, story: Path, other: str) -> None:
     outcome = command("train", story, "-o", "run", *OVERFIT, "--valid", other)
     lines = [line for line in outcome.err.splitlines() if line.startswith("overfitting since epoch ")]
     kinds = [line["kind"] for line in read_metrics(Path("run"))]

@@ -1,4 +1,4 @@
-"""The command as a whole: what it loads, what it says of mistakes, how it ends when it is cut short."""
+"""The command `elman` as a whole: imports, errors, interruption."""
 
 import re
 import signal
@@ -13,13 +13,13 @@ import pytest
 
 import elman
 from elman.cli import COMMANDS, group
+from support.processes import SECONDS
 
 Refused = Callable[..., str]
 Process = Callable[..., subprocess.Popen[bytes]]
-SECONDS = 60
 
 
-def test_the_commands_are_those_promised() -> None:
+def test_promised_commands_exist() -> None:
     promised = ["demo", "train", "eval", "score", "generate", "plot", "check-gradients", "bench", "data"]
     assert set(promised) <= set(COMMANDS)
 
@@ -46,7 +46,7 @@ def test_help_and_version_load_nothing_heavy(argument: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_of_every_command_says_what_it_means(name: str) -> None:
+def test_every_option_has_a_help_text(name: str) -> None:
     context = click.Context(group)
     command = group.get_command(context, name)
     assert command.help
@@ -58,7 +58,7 @@ def test_every_option_of_every_command_says_what_it_means(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["train", "eval", "score", "generate", "plot"])
-def test_a_verb_with_nothing_prints_what_it_needs_and_its_defaults(command: Any, name: str) -> None:
+def test_command_without_arguments_prints_its_help(command: Any, name: str) -> None:
     outcome = command(name)
     text = outcome.out + outcome.err
     assert outcome.code == 2
@@ -79,7 +79,7 @@ def test_a_verb_with_nothing_prints_what_it_needs_and_its_defaults(command: Any,
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistyped_command_is_one_line(refused: Refused, arguments: list[str], message: str) -> None:
+def test_mistyped_command_is_a_one_line_error(refused: Refused, arguments: list[str], message: str) -> None:
     assert re.search(message, refused(*arguments))
 
 
@@ -92,7 +92,7 @@ def test_a_mistyped_command_is_one_line(refused: Refused, arguments: list[str], 
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_what_the_machine_refuses_is_one_line(
+def test_system_error_is_a_one_line_error(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     def fail(path: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_the_machine_refuses_is_one_line(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, click.Abort])
-def test_an_interruption_ends_with_130(
+def test_interruption_exits_with_130(
     command: Any, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     def fail(path: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_interruption_ends_with_130(
     assert (outcome.code, outcome.out, outcome.err.strip()) == (130, "", "elman: interrupted")
 
 
-def test_ctrl_c_ends_generating(process: Process, runs: Path) -> None:
+def test_ctrl_c_stops_generate(process: Process, runs: Path) -> None:
     with process("generate", runs / "word", "-n", 10**9) as running:
         assert running.stdout is not None
         assert running.stdout.read(1000)  # it streams
@@ -128,14 +128,14 @@ def test_ctrl_c_ends_generating(process: Process, runs: Path) -> None:
     [("eval", "{runs}/word", "-"), ("score", "{runs}/word"), ("train", "-", "-o", "{new}")],
     ids=" ".join,
 )
-def test_ctrl_c_ends_the_reading_of_a_pipe(
+def test_ctrl_c_stops_reading_a_pipe(
     process: Process, runs: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     new = tmp_path / "new"
     given = [argument.format(runs=runs, new=new) for argument in arguments]
     with process(*given, stdout=subprocess.DEVNULL) as running:
         assert running.stdin is not None
-        running.stdin.write(b"tom was asleep .\n" * 60_000)  # more than a pipe holds: it is being read
+        running.stdin.write(b"tom was asleep .\n" * 8000)  # more than a pipe holds: it is being read
         running.stdin.flush()
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=SECONDS)
@@ -144,7 +144,7 @@ def test_ctrl_c_ends_the_reading_of_a_pipe(
     assert not new.exists()
 
 
-def test_a_closed_pipe_ends_in_silence(process: Process, runs: Path) -> None:
+def test_closed_pipe_ends_without_a_message(process: Process, runs: Path) -> None:
     with process("generate", runs / "word", "-n", 100_000) as running:
         assert running.stdout is not None
         assert running.stdout.readline()
@@ -157,14 +157,14 @@ def test_a_closed_pipe_ends_in_silence(process: Process, runs: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_output_to_a_full_disk_is_one_line(process: Process, runs: Path) -> None:
+def test_full_disk_is_a_one_line_error(process: Process, runs: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         running = process("generate", runs / "word", "-n", 3, stdout=full)
         _, errors = running.communicate(timeout=SECONDS)
     assert (running.returncode, errors.decode().strip()) == (1, "elman: the output: no space left on device")
 
 
-def test_what_a_terminal_cannot_show_becomes_a_question_mark(process: Process, runs: Path) -> None:
+def test_unencodable_characters_become_question_marks(process: Process, runs: Path) -> None:
     arguments = ("generate", runs / "korean", "-n", 5, "--prompt", "톰")
     running = process(*arguments, encoding="latin-1:strict")
     text, errors = running.communicate(timeout=SECONDS)
@@ -173,8 +173,8 @@ def test_what_a_terminal_cannot_show_becomes_a_question_mark(process: Process, r
 
 
 @pytest.mark.parametrize("arguments", [("eval", "{runs}/word", "-"), ("score", "{runs}/word")], ids=" ".join)
-def test_a_closed_standard_input_is_one_line(
+def test_closed_standard_input_is_a_one_line_error(
     refused: Refused, runs: Path, arguments: tuple[str, ...]
 ) -> None:
     line = refused(*(argument.format(runs=runs) for argument in arguments), stdin=None)
-    assert line == "standard input is closed; redirect a file to it, or name one"
+    assert line == "standard input is closed; redirect a file to it, or name a file"

@@ -1,4 +1,4 @@
-"""Mixing models on the command line: a model like any other, better than each of those it is made of."""
+"""`elman mix`: a mixture is a model like any other, and better than each of its members."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ VALID = "ann was reading in his room . tom came into his room and said hi to ann
 
 @pytest.fixture
 def two(command: Any, story: Path) -> tuple[str, str]:
-    """A recurrent and an n-gram run of one text with an unknown word; valid.txt lies beside them."""
+    """A recurrent and an n-gram run of one text with an unknown word; also valid.txt."""
     Path("valid.txt").write_text(VALID, encoding="utf-8")
     options = ("--min-count", 2)
     assert command("train", story, *SMALL, *options, "--cell", "lstm", "-o", "rnn").code == 0
@@ -34,7 +34,7 @@ def perplexity(command: Any, run: object, text: object) -> float:
     return float(table.splitlines()[0].split()[-1])
 
 
-def test_the_table_has_the_weights_and_what_eval_says(command: Any, two: tuple[str, str]) -> None:
+def test_table_shows_weights_and_perplexities_of_eval(command: Any, two: tuple[str, str]) -> None:
     outcome = command("mix", *two, "--tune", "valid.txt", "-o", "new/mix")
     assert (outcome.code, outcome.err) == (0, "")
     head, *rows = (line.split("\t") for line in outcome.out.splitlines())
@@ -47,7 +47,7 @@ def test_the_table_has_the_weights_and_what_eval_says(command: Any, two: tuple[s
     assert contents(Path("new/mix")).keys() == {"model.safetensors"}
 
 
-def test_the_other_commands_take_it(command: Any, refused: Refused, two: tuple[str, str]) -> None:
+def test_other_commands_accept_a_mixture(command: Any, refused: Refused, two: tuple[str, str]) -> None:
     command("mix", *two, "--tune", "valid.txt", "-o", "mix")
     assert command("eval", "mix", "valid.txt").out.splitlines()[-1].startswith("state")
     written = command("generate", "mix", "-n", 8, "--seed", 1)
@@ -60,7 +60,7 @@ def test_the_other_commands_take_it(command: Any, refused: Refused, two: tuple[s
     assert command("mix", "mix/model.safetensors", "rnn", "--tune", "valid.txt", "-o", "again").code == 0
 
 
-def test_it_says_what_it_was_made_of(command: Any, two: tuple[str, str], story: Path) -> None:
+def test_mixture_records_its_members(command: Any, two: tuple[str, str], story: Path) -> None:
     command("mix", *two, "--tune", "valid.txt", "-o", "mix")
     mixed = load("mix")
     assert isinstance(mixed.model, Mixture)
@@ -79,9 +79,9 @@ def test_named_corpora_are_tuned_on_their_validation_part(command: Any, story: P
     assert outcome.out.splitlines()[-1].split("\t")[1] == row.split()[-1]
 
 
-def test_of_models_of_lines_it_is_a_model_of_lines(command: Any, two: tuple[str, str], story: Path) -> None:
+def test_mixture_of_line_models_is_a_line_model(command: Any, two: tuple[str, str], story: Path) -> None:
     command("train", story, "--model", "ngram", "--order", 2, "--min-count", 2, "-o", "bigrams")
-    for run, state in (("bigrams", "begun afresh on every line"), ("rnn", "carried through the text")):
+    for run, state in (("bigrams", "reset on every line"), ("rnn", "carried through the text")):
         command("mix", "ngram", run, "--tune", "valid.txt", "-o", "mix", "--overwrite")
         table = command("eval", "mix", "valid.txt").out
         assert table.splitlines()[-1].split(maxsplit=1) == ["state", state]
@@ -97,7 +97,7 @@ def test_an_arpa_file_can_be_a_member(command: Any, two: tuple[str, str]) -> Non
     assert numbers[0] == numbers[1] != []
 
 
-def test_words_outside_a_closed_vocabulary_are_left_out(command: Any, story: Path) -> None:
+def test_unknown_words_of_a_closed_vocabulary_are_ignored(command: Any, story: Path) -> None:
     Path("valid.txt").write_text("tom was a zeppelin in the garden .\n", encoding="utf-8")
     for order in (1, 3):
         command("train", story, "--model", "ngram", "--order", order, "-o", f"n{order}")
@@ -106,11 +106,11 @@ def test_words_outside_a_closed_vocabulary_are_left_out(command: Any, story: Pat
     assert "inf" not in outcome.out
 
 
-def test_a_run_is_replaced_only_if_asked(command: Any, refused: Refused, two: tuple[str, str]) -> None:
+def test_run_is_replaced_only_with_overwrite(command: Any, refused: Refused, two: tuple[str, str]) -> None:
     mix = ("mix", *two, "--tune", "valid.txt", "-o")
     command("train", "valid.txt", "--model", "ngram", "-o", "old")
     before = contents(Path("old"))
-    assert refused(*mix, "old").startswith("old holds a run already; replace it by --overwrite")
+    assert refused(*mix, "old").startswith("old already holds a run; replace it with --overwrite")
     assert contents(Path("old")) == before
     assert command(*mix, "old", "--overwrite").code == 0
     assert contents(Path("old")).keys() == {"model.safetensors"}
@@ -123,12 +123,12 @@ def test_a_run_is_replaced_only_if_asked(command: Any, refused: Refused, two: tu
     assert command(*mix, ".").code == 0  # the folder that the runs are in is not one of them
 
 
-def test_what_is_missing_is_one_line(refused: Refused, two: tuple[str, str]) -> None:
+def test_missing_arguments_are_refused(refused: Refused, two: tuple[str, str]) -> None:
     given = ("--tune", "valid.txt", "-o", "mix")
-    assert refused("mix", "rnn", *given) == "name two or more RUNs to mix, each once"
-    assert refused("mix", "rnn", "rnn", *given) == "name two or more RUNs to mix, each once"
+    assert refused("mix", "rnn", *given) == "name two or more different RUNs to mix"
+    assert refused("mix", "rnn", "rnn", *given) == "name two or more different RUNs to mix"
     assert "--tune valid.txt" in refused("mix", *two, "-o", "mix")
-    assert refused("mix", *two, "--tune", "valid.txt") == "name the folder to make: -o MIX"
+    assert refused("mix", *two, "--tune", "valid.txt") == "name the run folder to create: -o MIX"
     assert "none.txt" in refused("mix", *two, "--tune", "none.txt", "-o", "mix")
     assert not Path("mix").exists()
 
@@ -164,14 +164,14 @@ def test_the_difference_between_vocabularies_is_named(other: TextModel, message:
         check_alike("x", like("a b c d", eos="c"), "y", other)
 
 
-def test_another_beginning_is_named() -> None:
+def test_different_starts_are_refused() -> None:
     one, other = like("a b", eos="b"), like("a b", eos="b", start="empty")
     check_alike("x", one, "y", one)
     with pytest.raises(ModelFileError, match="after the end of a line for one and with the empty past for"):
         check_alike("x", one, "y", other)
 
 
-def test_small_and_capital_letters_are_named() -> None:
+def test_different_case_is_refused() -> None:
     small = text_model()
     lower = type(small.tokenizer)(lower=True)  # type: ignore[call-arg]
     with pytest.raises(ModelFileError, match="--lower"):

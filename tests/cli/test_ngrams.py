@@ -1,4 +1,4 @@
-"""N-gram models on the command line: trained, measured, used, exported and imported."""
+"""N-gram models on the command line: train, evaluate, generate, export and import."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,17 +33,17 @@ def test_training_is_one_line_of_result(command: Any, story: Path) -> None:
     assert contents(Path("a/run")).keys() == {"config.toml", "metrics.jsonl", "model.safetensors"}
 
 
-def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -> None:
+def test_named_corpus_shows_reference_perplexities(command: Any) -> None:
     options = ("--model", "ngram", "--smoothing", "witten-bell", "--order", 3)
     outcome = command("train", "rooms", "-o", "run", *options)
     assert "lowest possible perplexity on the validation text: 1.6" in outcome.err
     assert outcome.out.startswith("run: validation perplexity 2.")
 
 
-def test_the_other_commands_take_it(command: Any, counted: Path, story: Path) -> None:
+def test_other_commands_accept_an_ngram_model(command: Any, counted: Path, story: Path) -> None:
     table = command("eval", counted, story).out
     assert table.startswith("perplexity per word ")
-    assert table.splitlines()[-1].split(maxsplit=1) == ["state", "begun afresh on every line"]
+    assert table.splitlines()[-1].split(maxsplit=1) == ["state", "reset on every line"]
     assert command("generate", counted, "-n", 5, "--seed", 1).code == 0
     scores = command("score", counted, stdin=b"tom was in the garden .\ntom the was\n").out.splitlines()[1:]
     probable, odd = (float(line.split("\t")[0]) for line in scores)
@@ -57,7 +57,7 @@ def test_the_text_may_come_from_standard_input(command: Any, story: Path) -> Non
     assert command("eval", "run", story).out == command("eval", "same", story).out
 
 
-def test_what_does_not_go_together_is_refused(refused: Refused, counted: Path, story: Path) -> None:
+def test_conflicting_options_are_refused(refused: Refused, counted: Path, story: Path) -> None:
     ngram = ("train", story, "--model", "ngram", "-o", "other")
     assert refused(*ngram, "--hidden", 7).startswith("hidden = 7 is of a recurrent model")
     assert refused(*ngram, "--recipe", "char-lstm").startswith("cell = 'lstm' is of a recurrent model")
@@ -69,7 +69,7 @@ def test_what_does_not_go_together_is_refused(refused: Refused, counted: Path, s
     assert not Path("other").exists()
 
 
-def test_it_is_a_line_across_the_curves_of_others(
+def test_plot_draws_ngram_model_as_a_horizontal_line(
     command: Any, refused: Refused, story: Path, runs: Path
 ) -> None:
     command("train", story, "--model", "ngram", "--valid", story, "--allow-overlap", "-o", "n-gram")
@@ -80,7 +80,7 @@ def test_it_is_a_line_across_the_curves_of_others(
     assert not Path("d.svg").exists()
 
 
-def test_export_and_import_are_there_and_back(command: Any, counted: Path, story: Path) -> None:
+def test_export_and_import_round_trip(command: Any, counted: Path, story: Path) -> None:
     outcome = command("export", counted, "-o", "model.arpa")
     assert (outcome.code, outcome.out, outcome.err) == (0, "model.arpa\n", "")
     assert Path("model.arpa").read_text("utf-8").startswith("\\data\\\nngram 1=")
@@ -93,10 +93,10 @@ def test_export_and_import_are_there_and_back(command: Any, counted: Path, story
     assert Path("twice.arpa").read_bytes() == Path("model.arpa").read_bytes()
 
 
-def test_an_import_replaces_a_run_only_if_asked(command: Any, refused: Refused, counted: Path) -> None:
+def test_import_replaces_a_run_only_with_overwrite(command: Any, refused: Refused, counted: Path) -> None:
     command("export", counted, "-o", "model.arpa")
     before = contents(counted)
-    assert refused("import", "model.arpa", "-o", "run").startswith("run holds a run already")
+    assert refused("import", "model.arpa", "-o", "run").startswith("run already holds a run")
     Path("broken.arpa").write_text("\\data\\\nngram 1=1\n")
     message = refused("import", "broken.arpa", "-o", "run", "--overwrite")
     assert message.startswith("broken.arpa, line 2: the file ends here")
@@ -105,13 +105,15 @@ def test_an_import_replaces_a_run_only_if_asked(command: Any, refused: Refused, 
     assert contents(counted).keys() == {"model.safetensors"}
 
 
-def test_what_cannot_be_exported_or_imported_is_one_line(refused: Refused, counted: Path, runs: Path) -> None:
-    assert refused("export", counted).startswith("name the file to write, ending in .arpa")
-    assert refused("export", counted, "-o", "model.txt").startswith("name the file to write, ending in .arpa")
+def test_failed_export_or_import_is_a_one_line_error(refused: Refused, counted: Path, runs: Path) -> None:
+    assert refused("export", counted).startswith("name the file to write, with the suffix .arpa")
+    assert refused("export", counted, "-o", "model.txt").startswith(
+        "name the file to write, with the suffix .arpa"
+    )
     assert "this is no n-gram model" in refused("export", runs / "word", "-o", "model.arpa")
     assert refused("export", counted, "-o", "gone/model.arpa").startswith("cannot write gone/model.arpa")
     assert refused("import", "gone.arpa", "-o", "other") == "there is no ARPA file at gone.arpa"
-    assert refused("import", "gone.arpa").startswith("name the folder to make")
+    assert refused("import", "gone.arpa").startswith("name the run folder to create")
     Path("file").write_text("")
     Path("model.arpa").write_text(
         "\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 </s>\n-0.3 a\n\n\\end\\\n", encoding="utf-8"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def test_files_become_sentences_and_the_last_of_each_are_held_out(command: Any, tmp_path: Path) -> None:
+def test_last_sentences_of_each_file_are_held_out(command: Any, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Mr. A ran. " * 40, encoding="utf-8")
     (tmp_path / "b.txt").write_text("B\nsat.\n\nC lay.\n", encoding="utf-8")
     outcome = command("normalise", "a.txt", "b.txt", "-o", "out.txt", "--valid-output", "valid.txt")
@@ -17,15 +17,15 @@ def test_files_become_sentences_and_the_last_of_each_are_held_out(command: Any, 
 
 def test_standard_input_and_lines(command: Any, tmp_path: Path) -> None:
     outcome = command("normalise", "-", "--layout", "lines", "-o", "out.txt", stdin=b"a\nb\n")
-    assert outcome.err == "-: 2 sentences\n"
+    assert outcome.err == "standard input: 2 sentences\n"
     assert (tmp_path / "out.txt").read_text() == "A\nB\n"
 
 
-def test_bad_input_is_one_line_and_no_file(refused: Callable[..., str], tmp_path: Path) -> None:
+def test_bad_input_leaves_no_file(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("...\n")
     (tmp_path / "a.txt").write_text("a\n")
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert refused("normalise", "a.txt", "empty.txt", "-o", "out.txt") == "empty.txt holds no sentence"
+    assert refused("normalise", "a.txt", "empty.txt", "-o", "out.txt") == "empty.txt contains no sentence"
     assert refused("normalise", "no.txt", "-o", "out.txt") == "no.txt: there is no such file"
     assert refused("normalise", "a.txt").startswith("name the file to write")
     assert refused("normalise", "-o", "out.txt").startswith("name one or more FILEs")

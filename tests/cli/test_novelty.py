@@ -1,4 +1,4 @@
-"""`elman generate --novelty`: what of a text is copied, and from where, for every kind of token and model."""
+"""`elman generate --novelty`: what is copied from which text, for every kind of token and model."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from support.command_line import SMALL
 from support.tiny import STORY
 
 Refused = Callable[..., str]
-ASKED = ("generate", "run", "-n", 40, "--seed", 1)
+GENERATE = ("generate", "run", "-n", 40, "--seed", 1)
 KOREAN = "톰은 방에 있었다.\n메리가 방에 들어왔다.\n애나가 톰에게 인사했다.\n톰은 방을 나갔다.\n"
 
 
@@ -22,8 +22,8 @@ def counted(command: Any, text: str, *options: object, run: str = "run") -> None
     assert outcome.code == 0, outcome.err
 
 
-def told(command: Any, *arguments: object) -> dict[str, Any]:
-    """What --json holds."""
+def report_of(command: Any, *arguments: object) -> dict[str, Any]:
+    """The JSON object that a command prints."""
     outcome = command(*arguments, "--json")
     assert (outcome.code, outcome.err) == (0, "")
     found: dict[str, Any] = json.loads(outcome.out)
@@ -34,11 +34,11 @@ def rows(table: str) -> dict[str, str]:
     return {row[:14].strip(): row[14:].strip() for row in table.splitlines()}
 
 
-def test_the_text_stays_alone_on_the_output(command: Any) -> None:
+def test_report_goes_to_standard_error(command: Any) -> None:
     counted(command, STORY)
-    outcome = command(*ASKED, "--novelty")
+    outcome = command(*GENERATE, "--novelty")
     assert outcome.code == 0
-    assert outcome.out == command(*ASKED).out
+    assert outcome.out == command(*GENERATE).out
     found = rows(outcome.err)
     assert found["compared with"] == "text.txt, 77 words"
     assert found["new 1-grams"] == "0.00%  0 of 40"
@@ -47,9 +47,9 @@ def test_the_text_stays_alone_on_the_output(command: Any) -> None:
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_the_longest_copy_stands_on_its_line(command: Any, level: str) -> None:
+def test_longest_copy_is_found_on_its_line(command: Any, level: str) -> None:
     counted(command, KOREAN, "--level", level)
-    found = told(command, *ASKED, "--novelty")
+    found = report_of(command, *GENERATE, "--novelty")
     novelty = found["novelty"]
     copied = novelty["longest_text"].replace("\N{REPLACEMENT CHARACTER}", "")
     assert copied in KOREAN
@@ -63,16 +63,16 @@ def test_the_longest_copy_stands_on_its_line(command: Any, level: str) -> None:
 def test_a_copied_word_is_a_whole_word(command: Any) -> None:
     counted(command, "a catalogue of cats\n")
     Path("other.txt").write_text("the catalogues of cats of\n", encoding="utf-8")
-    found = told(command, "generate", "run", "--greedy", "-n", 4, "--novelty-text", "other.txt")
+    found = report_of(command, "generate", "run", "--greedy", "-n", 4, "--novelty-text", "other.txt")
     assert found["text"] == "a catalogue of cats"
     assert found["novelty"]["longest_text"] == "of cats"
     assert found["novelty"]["new_share"]["1"] == 0.5
 
 
-def test_the_prompt_is_no_copy(command: Any) -> None:
+def test_prompt_does_not_count_as_copied(command: Any) -> None:
     counted(command, STORY)
     words = " ".join(STORY.split()[:8])
-    found = told(command, "generate", "run", "--prompt", words, "-n", 0, "--novelty")
+    found = report_of(command, "generate", "run", "--prompt", words, "-n", 0, "--novelty")
     assert (found["prompt"], found["text"], found["tokens"]) == (words, words, 0)
     assert (found["novelty"]["longest_tokens"], found["novelty"]["new_share"]) == (0, {})
     assert command("generate", "run", "-n", 0, "--novelty").err.splitlines()[1] == "longest copy   none"
@@ -80,16 +80,16 @@ def test_the_prompt_is_no_copy(command: Any) -> None:
 
 def test_json_without_novelty_is_the_text(command: Any) -> None:
     counted(command, STORY)
-    found = told(command, *ASKED)
+    found = report_of(command, *GENERATE)
     assert found == {
         "prompt": "",
-        "text": command(*ASKED).out.removesuffix("\n"),
+        "text": command(*GENERATE).out.removesuffix("\n"),
         "unit": "word",
         "tokens": 40,
     }
 
 
-def test_another_text_is_compared_with(command: Any) -> None:
+def test_novelty_text_names_another_text(command: Any) -> None:
     counted(command, "x y z\n")
     other = "q q\n\nx y z y\nx y z x\n"
     arguments = ("generate", "run", "--greedy", "-n", 3)
@@ -144,7 +144,7 @@ def test_what_was_held_out_is_not_the_training_text(command: Any) -> None:
     assert command("generate", "lone.safetensors", "--novelty").err.startswith(learnt)
 
 
-def test_a_text_that_changed_or_is_gone_is_one_line(command: Any, refused: Refused) -> None:
+def test_changed_or_missing_training_text_is_refused(command: Any, refused: Refused) -> None:
     counted(command, STORY)
     Path("lone.safetensors").write_bytes(Path("run/model.safetensors").read_bytes())
     advice = "restore it, or name a text to compare with: --novelty-text TEXT"
@@ -161,7 +161,7 @@ def test_a_text_that_changed_or_is_gone_is_one_line(command: Any, refused: Refus
         assert message.endswith(advice)
 
 
-def test_a_model_that_names_no_text_or_several_needs_one(command: Any, refused: Refused) -> None:
+def test_model_without_one_training_text_needs_novelty_text(command: Any, refused: Refused) -> None:
     counted(command, STORY, run="one")
     assert command("export", "one", "-o", "one.arpa").code == 0
     assert refused("generate", "one.arpa", "--novelty") == (

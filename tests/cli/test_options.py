@@ -1,4 +1,4 @@
-"""The options of `elman train`: what they take, what they refuse, and which one wins."""
+"""The options of `elman train`: valid and invalid values, and which source overrides which."""
 
 import re
 import tomllib
@@ -54,9 +54,9 @@ def test_there_is_an_option_for_every_field_and_it_shows_the_default() -> None:
         ("--embedding-scale", "nan", "must be a number above 0"),
         ("--epochs", "0", "must be a whole number at least 1, got '0'"),
         ("--iterations", "-1", "must be a whole number at least 0"),
-        ("--time-budget", "-1", "'-1' is no time; write 90s, 10m or 2h"),
-        ("--time-budget", "nan", "'nan' is no time"),
-        ("--time-budget", "5y", "'5y' is no time"),
+        ("--time-budget", "-1", "'-1' is not a time; write 90s, 10m or 2h"),
+        ("--time-budget", "nan", "'nan' is not a time"),
+        ("--time-budget", "5y", "'5y' is not a time"),
         ("--checkpoint-every", "nan", "must be a number above 0"),
         ("--seed", "-1", "must be a whole number at least 0"),
         ("--seed", "", "must be a whole number at least 0, got ''"),
@@ -64,7 +64,7 @@ def test_there_is_an_option_for_every_field_and_it_shows_the_default() -> None:
         ("--max-tokens", "-5", "must be a whole number at least 0"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_one_line(
+def test_invalid_value_is_a_one_line_error(
     refused: Refused, story: Path, option: str, value: str, message: str
 ) -> None:
     line = refused("train", story, "-o", "run", *SMALL, option, value)
@@ -94,7 +94,7 @@ def test_a_value_that_makes_no_sense_is_one_line(
     ],
     ids=" ".join,
 )
-def test_options_that_do_not_fit_are_one_line(
+def test_conflicting_options_are_refused(
     refused: Refused, story: Path, options: list[str], message: str
 ) -> None:
     assert re.search(message, refused("train", story, "-o", "run", *SMALL, *options))
@@ -117,7 +117,7 @@ def test_options_that_do_not_fit_are_one_line(
         (b'about = "caf\xe9"', "the recipe my.toml cannot be read: 'utf-8' codec can't decode byte 0xe9"),
     ],
 )
-def test_a_bad_recipe_is_one_line(refused: Refused, story: Path, content: bytes, message: str) -> None:
+def test_bad_recipe_is_a_one_line_error(refused: Refused, story: Path, content: bytes, message: str) -> None:
     Path("my.toml").write_bytes(content)
     assert message in refused("train", story, "-o", "run", "--recipe", "my.toml")
 
@@ -129,9 +129,7 @@ def test_recipes_can_be_listed_and_are_toml(command: Any) -> None:
     assert set(tomllib.loads(recipe_text("textbook"))) > {"about", "hidden", "lr"}
 
 
-def test_the_command_line_wins_over_the_recipe_and_the_run_keeps_what_was_used(
-    command: Any, story: Path, tmp_path: Path
-) -> None:
+def test_command_line_overrides_recipe(command: Any, story: Path, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(
         'cell = "gru"\nhidden = 7\nepochs = 2\nlower = true\n', encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""Models that go to PyTorch and ONNX and come from PyTorch, on the command line."""
+"""Export to PyTorch and ONNX, and import from PyTorch, on the command line."""
 
 import sys
 from collections.abc import Callable
@@ -38,10 +38,10 @@ def test_a_vocabulary_and_other_names_are_options(command: Any, refused: Refused
     assert message.startswith("the state dict has no lstm.weight_hh_l0; say what the layer is called: ")
     assert "--name rnn=rnn" in message
     message = refused("import", "model.safetensors", "--name", "lstm", "-o", "other")
-    assert message == "--name takes PART=NAME, such as rnn=lstm, got 'lstm'"
+    assert message == "--name must be PART=NAME, such as rnn=lstm, got 'lstm'"
 
 
-def test_what_cannot_be_imported_is_one_line(
+def test_failed_import_is_a_one_line_error(
     refused: Refused, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -49,17 +49,15 @@ def test_what_cannot_be_imported_is_one_line(
     assert (
         refused("import", "model.pt", "-o", "a") == "torch is not installed; type: pip install 'elman[torch]'"
     )
-    assert refused("import", "model.txt", "-o", "a").startswith(
-        "model.txt is of no kind that can be imported"
-    )
+    assert refused("import", "model.txt", "-o", "a").startswith("model.txt cannot be imported")
     assert refused("import", "gone.safetensors", "-o", "a") == "there is no file gone.safetensors"
     for option in (("--name", "rnn=lstm"), ("--tie-weights",)):
         message = refused("import", "model.arpa", *option, "-o", "a")
-        assert message == f"{option[0]} is of a state dict, and not of an ARPA file; leave it out"
+        assert message == f"{option[0]} applies only to a state dict, not to an ARPA file; leave it out"
     assert not Path("a").exists()
 
 
-def test_what_cannot_be_exported_is_one_line(
+def test_failed_export_is_a_one_line_error(
     command: Any, refused: Refused, story: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
@@ -69,14 +67,14 @@ def test_what_cannot_be_exported_is_one_line(
     message = refused("export", runs / "word", "-o", "a.onnx")
     assert message == "onnx is not installed; type: pip install 'elman[onnx]'"
     assert refused("export", runs / "word", "--to", "onnx", "-o", "a").startswith(
-        "name the file to write, ending"
+        "name the file to write, with the suffix"
     )
     message = refused("export", runs / "word", "--to", "torch", "--form", "step", "-o", "a.safetensors")
-    assert message == "--form is of --to onnx, and not of torch; leave it out"
+    assert message == "--form applies only to --to onnx, not to torch; leave it out"
 
 
 def test_onnx_files_of_both_forms(command: Any, runs: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     for options, dimensions in (((), 2), (("--form", "sequence"), 2), (("--form", "step"), 1)):
         outcome = command("export", runs / "word", "--to", "onnx", *options, "-o", "model.onnx")
         assert (outcome.code, outcome.out, outcome.err) == (0, "model.onnx\n", "")

@@ -41,10 +41,10 @@ def test_the_table_has_a_row_for_each_set_and_one_for_all(command: Any) -> None:
         ["all", "3", "2", "66.7%"],
     ]
     assert rows[2].split()[4:] == ["20.8", "to", "93.9", "1", "0", "66.7%"]
-    assert "spelling  in small letters; punctuation apart from words" in definition
+    assert "spelling  lower case; punctuation separated from words" in definition
 
 
-def test_json_says_the_same(command: Any) -> None:
+def test_json_and_table_agree(command: Any) -> None:
     found = json.loads(
         command("pairs", "model.safetensors", "pairs.tsv", "-", "--json", stdin=b"tom\txx\n").out
     )
@@ -80,7 +80,7 @@ def test_sentences_may_be_left_as_they_are(command: Any) -> None:
     assert (found["all"]["unknown_pairs"], found["all"]["ties"]) == (3, 3)
 
 
-def test_what_cannot_be_read_is_one_line(refused: Refused) -> None:
+def test_unreadable_file_is_a_one_line_error(refused: Refused) -> None:
     Path("bad.jsonl").write_text('{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good"\n', "utf-8")
     assert refused("pairs", "model.safetensors", "bad.jsonl").startswith("bad.jsonl: line 2 is no JSON")
     assert "there is no such file" in refused("pairs", "model.safetensors", "none.tsv")

@@ -1,4 +1,4 @@
-"""`elman plot`: the picture's place, and one line where there is none to draw."""
+"""`elman plot`: where the image is written, and what cannot be drawn."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 Refused = Callable[..., str]
 
 
-def test_the_picture_lies_in_the_first_run_or_where_asked(command: Any, runs: Path, tmp_path: Path) -> None:
+def test_image_is_written_to_the_first_run_or_output(command: Any, runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "word", "mine")
     for options, path in (([], "mine/curve.png"), (["-o", "new/both.svg"], "new/both.svg")):
         outcome = command("plot", "mine", runs / "open", *options)
@@ -18,7 +18,7 @@ def test_the_picture_lies_in_the_first_run_or_where_asked(command: Any, runs: Pa
         assert (tmp_path / path).stat().st_size > 5_000
 
 
-def test_units_that_cannot_be_compared_come_with_a_warning(command: Any, runs: Path) -> None:
+def test_different_units_are_a_warning(command: Any, runs: Path) -> None:
     outcome = command("plot", runs / "word", runs / "char", "-o", "c.png")
     assert outcome.code == 0
     assert outcome.err.startswith(
@@ -26,7 +26,7 @@ def test_units_that_cannot_be_compared_come_with_a_warning(command: Any, runs: P
     )
 
 
-def test_metrics_that_cannot_be_drawn_are_one_line(refused: Refused, runs: Path) -> None:
+def test_bad_metrics_are_a_one_line_error(refused: Refused, runs: Path) -> None:
     shutil.copytree(runs / "word", "damaged")
     metrics = Path("damaged/metrics.jsonl")
     lines = metrics.read_text(encoding="utf-8").splitlines()
@@ -51,13 +51,13 @@ def test_metrics_that_cannot_be_drawn_are_one_line(refused: Refused, runs: Path)
         ),
     ],
 )
-def test_a_picture_that_cannot_be_written_is_one_line(
+def test_unwritable_image_is_a_one_line_error(
     refused: Refused, runs: Path, output: str, message: str
 ) -> None:
     assert refused("plot", runs / "word", "-o", output) == message
 
 
-def test_a_last_line_cut_short_by_a_crash_does_no_harm(command: Any, runs: Path) -> None:
+def test_truncated_last_line_is_ignored(command: Any, runs: Path) -> None:
     shutil.copytree(runs / "word", "crashed")
     metrics = Path("crashed/metrics.jsonl")
     metrics.write_bytes(metrics.read_bytes()[:-9])

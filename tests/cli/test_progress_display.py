@@ -1,60 +1,85 @@
-"""What the benchmarks of memory and of starting see of a process."""
+"""What is shown on standard error while a text is encoded and a model trains."""
 
+import io
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-
-from memory import write_text
-from watched import watch
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no /proc")
+from elman.cli.progress_display import encoding_bar, overfitting_line
+from elman.training.progress import Overfitting
+from support.command_line import SMALL
 
 
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def test_memory_of_its_own_and_pages_of_files_are_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(bytes(40 << 20))
-    wait = "; import time; time.sleep(0.1)"
-    nothing = watch(python(f"pass{wait}"))
-    own = watch(python(f"held = b'x' * (40 << 20){wait}"))
-    code = f"import mmap; f = open({str(path)!r}, 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)"
-    file = watch(python(f"{code}; m.find(b'x'){wait}"))
-    assert own.own_mb - nothing.own_mb == pytest.approx(40, abs=4)
-    assert own.peak_mb - nothing.peak_mb == pytest.approx(40, abs=4)
-    assert own.files_mb - nothing.files_mb < 4
-    assert file.files_mb - nothing.files_mb > 10
-    assert file.own_mb - nothing.own_mb < 4
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
+    """Put a terminal in the place of standard error, from the call on, and return it."""
+
+    def install() -> Terminal:
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return install
 
 
-def test_the_first_step_is_seen_before_the_end(tmp_path: Path) -> None:
-    code = (
-        "import pathlib, sys, time\n"
-        "path = pathlib.Path(sys.argv[1], 'metrics.jsonl')\n"
-        'path.write_text(\'{"kind": "start"}\\n\')\n'
-        "time.sleep(0.1)\n"
-        'path.write_text(\'{"kind": "interval"}\\n\')\n'
-        "time.sleep(0.2)\n"
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that progress bars read: a list whose only number is the second."""
+    now = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    return now
+
+
+def test_a_terminal_shows_a_live_bar(command: Any, story: Any, terminal: Callable[[], Terminal]) -> None:
+    shown = terminal()
+    assert command("train", story, "-o", "run", *SMALL, "--epochs", 4).code == 0
+    last = shown.getvalue().split("\r")[-1]
+    assert "100%" in last
+    assert "36/36" in last
+    assert "perplexity " in last
+    assert " tokens/s" in last
+    assert "<" in last  # between the elapsed and the remaining time
+
+
+def test_fast_encoding_shows_no_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:
+    shown, show = terminal(), encoding_bar(quiet=False)
+    assert show is not None
+    for done in (10, 60, 100):
+        clock[0] += 0.3
+        show(done, 100)
+    assert shown.getvalue() == ""
+
+
+def test_slow_encoding_shows_a_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:
+    shown, show = terminal(), encoding_bar(quiet=False)
+    assert show is not None
+    for done in (10, 60, 100):
+        clock[0] += 2
+        show(done, 100)
+    assert "encoding:  60%" in shown.getvalue()
+
+
+def test_quiet_shows_no_bar() -> None:
+    assert encoding_bar(quiet=True) is None
+
+
+def test_overfitting_is_described_with_both_perplexities() -> None:
+    found = Overfitting(
+        epoch=5,
+        best_epoch=3,
+        best_valid_perplexity=9.04,
+        valid_perplexity=37.7,
+        best_training_perplexity=10.2,
+        training_perplexity=1.44,
     )
-    found = watch([*python(code), str(tmp_path)], tmp_path)
-    assert found.first_step is not None
-    assert 0.1 <= found.first_step < found.seconds
-    assert watch(python("pass"), tmp_path / "no run").first_step is None
-
-
-def test_a_command_that_fails_ends_the_benchmark_with_its_own_words() -> None:
-    with pytest.raises(SystemExit, match=r"no such thing\n.*ended with 1"):
-        watch(python("import sys; sys.exit('no such thing')"))
-
-
-def test_the_text_has_every_word_once_at_least(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    write_text(path, 1)
-    text = path.read_text(encoding="utf-8")
-    assert 1e6 <= len(text) < 10e6
-    assert len(set(text.split())) == 10_000
+    assert overfitting_line(found) == (
+        "overfitting since epoch 4: validation 9.0 → 37.7 while training fell 10.2 → 1.4; "
+        "the model of epoch 3 is kept; try --dropout, --weight-decay, a smaller model or --patience 3"
+    )

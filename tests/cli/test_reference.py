@@ -1,4 +1,4 @@
-"""The page of commands is what the commands say of themselves."""
+"""docs/en/commands.md holds the current help of every command."""
 
 import importlib.util
 from pathlib import Path
@@ -29,8 +29,9 @@ def test_the_page_of_commands_is_up_to_date(script: ModuleType) -> None:
 
 
 def test_the_page_has_every_command(script: ModuleType) -> None:
+    page = script.page()
     for name in COMMANDS:
-        assert f"\n## elman {name}\n\n```text\nUsage: elman {name} " in script.page()
+        assert f"\n## elman {name}\n\n```text\nUsage: elman {name} " in page
 
 
 def test_the_script_writes_the_page(

@@ -1,4 +1,4 @@
-"""`elman rescore`: candidates in, the best and their word error rates out."""
+"""`elman rescore`: choosing candidates, tuning weights, and word error rates."""
 
 import json
 from collections.abc import Callable
@@ -11,15 +11,13 @@ from elman.rescoring.nbest import read_kaldi, read_tsv
 from elman.text_model import load
 from support.tiny import STORY
 
-pytest.importorskip("jiwer")
-
 LINES = STORY.splitlines()
 HEADER = "utterance\trank\tscore\ttext\n"
 
 
 @pytest.fixture
 def nbest(tmp_path: Path) -> Path:
-    """Six utterances of three speakers, whose second candidate is the right one; and ref.txt beside them."""
+    """Six utterances of three speakers, whose second candidate is the right one; also ref.txt."""
     rows, references = [HEADER], []
     for k in range(6):
         name, said = f"{k // 2}-{k % 2}", LINES[k % 4].split(" . ")[0]
@@ -48,7 +46,7 @@ def test_weights_are_tuned_on_one_half_and_measured_on_the_other(
         assert each["rescored_wer"] == 0 < each["first_wer"]
         assert each["gain"] == 1
     assert "6 utterances, 12 candidates (lower)" in outcome.err
-    assert "saved by common beginnings" in outcome.err
+    assert "saved by shared prefixes" in outcome.err
     best = [line.split("\t") for line in Path("best.txt").read_text().splitlines()]
     references = [line.split(" ", 1) for line in Path("ref.txt").read_text().splitlines()]
     assert best == references
@@ -109,7 +107,7 @@ def test_one_candidate_and_no_words_are_fine(command: Any, runs: Path, tmp_path:
     assert outcome.code == 0, outcome
     assert [json.loads(line)["gain"] for line in outcome.out.splitlines()] == [0, 0, 0]
     assert "unknown words in the first candidates: 1 (of 2 words)" in outcome.err
-    assert "references without candidates, left out: 1" in outcome.err
+    assert "references without candidates, ignored: 1" in outcome.err
     out = command("rescore", runs / "open", "n.tsv", "--lambda", "0.3").out
     assert out == "a-1\t\nb-1\ttom zzz\n"
 
@@ -128,7 +126,7 @@ def test_several_models_and_a_lexicon_choose_together(command: Any, runs: Path, 
     assert found == "a-1\ttom was glum\n"
 
 
-def test_bad_input_is_one_line_and_nothing_is_written(
+def test_bad_input_writes_nothing(
     refused: Callable[..., str], runs: Path, nbest: Path, tmp_path: Path
 ) -> None:
     run = runs / "word"
@@ -147,15 +145,15 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert "no.txt: there is no such file" in refused(
         "rescore", run, nbest, "--lambda", "1", "--lexicon", "no.txt"
     )
-    assert "leave it out, or --lexicon" in refused(
+    assert "so --lexicon has no effect" in refused(
         "rescore", run, nbest, "--lambda", "1", "--lexicon", "u.txt", "--unknown", "plain"
     )
     assert "--ref ref.txt; or give --lambda" in refused("rescore", run, nbest)
-    assert "--beta goes with --lambda" in refused("rescore", run, nbest, "--beta", "1")
+    assert "--beta needs --lambda" in refused("rescore", run, nbest, "--beta", "1")
     assert "must be finite numbers" in refused("rescore", run, nbest, "--lambda", "nan")
     assert "cannot be halved" in refused("rescore", run, "one.tsv", "--ref", "u.txt")
     assert "there is no folder no" in refused("rescore", run, nbest, "--lambda", "1", "-o", "no/x")
-    assert "exists already" in refused("rescore", run, nbest, "--lambda", "1", "--write", "kaldi", "-o", ".")
+    assert "already exists" in refused("rescore", run, nbest, "--lambda", "1", "--write", "kaldi", "-o", ".")
     assert "is a folder; name a file" in refused("rescore", run, nbest, "--lambda", "1", "-o", ".")
     assert "-o FOLDER" in refused("rescore", run, nbest, "--lambda", "1", "--write", "kaldi")
     assert "-o FILE" in refused("rescore", run, nbest, "--ref", "ref.txt", "--write", "all")

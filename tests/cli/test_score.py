@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from elman.cli.inputs import read_groups, read_lines
+from elman.cli.inputs import read_line_groups, read_lines
 from elman.text_model import load
+from support.processes import SECONDS
 from support.tiny import STORY
 
 LINES = STORY.splitlines()
-SECONDS = 60  # to wait for a process
 KOREAN_LINE = "메리 가 방 에 있었다 ."
 
 
@@ -115,7 +114,7 @@ def test_an_empty_line_is_the_end_of_a_line(scored: Any) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--per-token"]])
-def test_an_unknown_word_makes_a_line_impossible_in_a_closed_vocabulary(
+def test_unknown_word_of_a_closed_vocabulary_gives_probability_0(
     command: Any, runs: Path, options: list[str]
 ) -> None:
     outcome = command("score", runs / "word", *options, stdin=b"tom was happy\ntom was asleep\n")
@@ -136,7 +135,7 @@ def test_an_unknown_word_makes_a_line_impossible_in_a_closed_vocabulary(
     assert second["ln_prob"] < 0
 
 
-def test_nothing_to_score_is_no_mistake(command: Any, runs: Path) -> None:
+def test_empty_input_prints_only_column_names(command: Any, runs: Path) -> None:
     outcome = command("score", runs / "word", stdin=b"")
     assert (outcome.code, outcome.err) == (0, "")
     assert len(outcome.out.splitlines()) == 1  # the names of the columns
@@ -168,7 +167,7 @@ def test_lines_in_any_number_keep_their_order_and_their_scores(scored: Any) -> N
 
 
 @pytest.mark.parametrize(("options", "rows_of_each"), [([], (1, 1, 2)), (["--per-token"], (4, 1, 4))])
-def test_lines_are_scored_as_soon_as_they_come(
+def test_lines_are_scored_as_soon_as_they_arrive(
     process: Any, runs: Path, options: list[str], rows_of_each: tuple[int, ...]
 ) -> None:
     shown, expected = b"", 1  # the names of the columns
@@ -178,9 +177,9 @@ def test_lines_are_scored_as_soon_as_they_come(
             running.stdin.flush()
             expected += count
             while shown.count(b"\n") < expected:
-                ready, _, _ = select.select([running.stdout], [], [], SECONDS)
-                assert ready, "there are no scores, though the lines have come and no others are on their way"
-                shown += running.stdout.read1()
+                part = running.stdout.read1()
+                assert part, "no scores for lines that were sent, though no other lines are on their way"
+                shown += part
         rest, errors = running.communicate(timeout=SECONDS)
     assert (running.returncode, rest, errors) == (0, b"", b"")
     assert shown.count(b"\n") == expected
@@ -196,9 +195,9 @@ def test_the_lines_before_a_wrong_byte_are_scored(command: Any, runs: Path) -> N
 
 def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text.txt").write_text("mary\n\n" * 300_000 + "tom", encoding="utf-8")
-    groups = list(read_groups(str(tmp_path / "text.txt")))
+    groups = list(read_line_groups(str(tmp_path / "text.txt")))
     assert 1 < len(groups) < 10
     assert all(groups)
     assert [line for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"tom\nmary\n")))
-    assert list(read_groups("-")) == [["tom", "mary"]]
+    assert list(read_line_groups("-")) == [["tom", "mary"]]

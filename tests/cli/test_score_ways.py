@@ -1,4 +1,4 @@
-"""`elman score`: units, means, carried states, the oddest lines, SRILM's layout."""
+"""`elman score`: units, means, carried states, the least probable lines, SRILM's format."""
 
 import json
 import math
@@ -13,9 +13,9 @@ import pytest
 
 from elman.formats.model_file import save_model
 from support.every_kind import word_model
+from support.processes import SECONDS
 from support.tiny import STORY, text_model
 
-SECONDS = 60  # to wait for a process
 TEXT = "tom was asleep\n\nmary was reading in the kitchen .\nann yodelled\n"
 
 
@@ -95,7 +95,7 @@ def test_tokens_have_units_too(command: Any, models: Path, scored: Any) -> None:
 
 
 @pytest.mark.parametrize("state", ["reset", "carry"])
-def test_the_oddest_lines_come_with_their_numbers(scored: Any, state: str) -> None:
+def test_top_prints_least_probable_lines_with_numbers(scored: Any, state: str) -> None:
     text = "".join(f"{line}\n" for line in (*STORY.splitlines() * 40, "the said his .", *STORY.splitlines()))
     rows = scored("recurrent", text, "--normalize", "token", "--state", state)
     found = scored("recurrent", text, "--top", 5, "--state", state)
@@ -105,7 +105,7 @@ def test_the_oddest_lines_come_with_their_numbers(scored: Any, state: str) -> No
     assert [row["text"] for row in found] == [rows[k - 1]["text"] for _, k in numbered]
 
 
-def test_the_oddest_lines_by_another_measure(command: Any, models: Path) -> None:
+def test_top_by_another_measure(command: Any, models: Path) -> None:
     options = ("--top", 2, "--normalize", "none", "--unit", "bits")
     outcome = command("score", models / "n-gram", *options, stdin=TEXT.encode())
     head, first, second = (line.split("\t") for line in outcome.out.splitlines())
@@ -114,7 +114,7 @@ def test_the_oddest_lines_by_another_measure(command: Any, models: Path) -> None
     assert first[5] == TEXT.splitlines()[int(first[0]) - 1]
 
 
-def test_impossible_lines_are_the_oddest(command: Any, models: Path) -> None:
+def test_lines_of_probability_0_come_first(command: Any, models: Path) -> None:
     outcome = command("score", models / "closed", "--top", 1, stdin=TEXT.encode())
     assert outcome.out.splitlines()[1].split("\t")[:2] == ["4", "-inf"]
     assert "lines with tokens that are not in the vocabulary, which has no <unk>: 1;" in outcome.err
@@ -139,11 +139,11 @@ def test_what_was_read_before_a_wrong_byte_is_shown(command: Any, models: Path) 
         (("--per-token", "--normalize", "char"), ("--per-token", "--normalize")),
     ],
 )
-def test_ways_that_do_not_go_together(
+def test_conflicting_options_are_refused(
     refused: Any, models: Path, options: tuple[object, ...], names: tuple[str, str]
 ) -> None:
     line = refused("score", models / "n-gram", *options, stdin=TEXT.encode())
-    assert line == f"{names[0]} and {names[1]} do not go together; leave one out"
+    assert line == f"{names[0]} and {names[1]} cannot be used together; leave one out"
 
 
 # SRILM
@@ -224,7 +224,7 @@ def test_characters_are_words_of_the_layout(command: Any, models: Path) -> None:
     assert "1 sentences, 3 words, 0 OOVs" in last
 
 
-# Texts that are unlike others
+# Unusual texts
 
 
 @pytest.mark.parametrize("options", [(), ("--state", "carry"), ("--top", 3), ("--per-token",)])
@@ -237,9 +237,7 @@ def test_a_model_without_an_end_of_line_scores_no_ends(scored: Any, options: tup
 
 
 @pytest.mark.parametrize("options", [(), ("--state", "carry")])
-def test_the_memory_does_not_follow_the_length_of_a_line(
-    command: Any, runs: Path, options: tuple[object, ...]
-) -> None:
+def test_memory_does_not_grow_with_line_length(command: Any, runs: Path, options: tuple[object, ...]) -> None:
     line = b"tom was " * 3000
     tracemalloc.start()
     try:
@@ -251,7 +249,7 @@ def test_the_memory_does_not_follow_the_length_of_a_line(
     assert peak < len(line) * 256 * 4 / 2  # half of what the scores of all bytes at all places would take
 
 
-def test_a_closed_pipe_ends_in_silence(process: Any, runs: Path, tmp_path: Path) -> None:
+def test_closed_pipe_ends_without_a_message(process: Any, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(STORY * 500, encoding="utf-8")
     with process("score", runs / "word", tmp_path / "text.txt", stdin=subprocess.DEVNULL) as running:
         assert running.stdout.readline()

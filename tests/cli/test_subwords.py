@@ -1,4 +1,4 @@
-"""Models of subwords on the command line: trained, measured, used, handed on."""
+"""Models of subwords on the command line: train, evaluate, generate, export."""
 
 import json
 import math
@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 
 from elman.errors import MissingExtra
 from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import load
 from elman.training.run import TrainingRun
-
-hf = pytest.importorskip("tokenizers")
 
 Refused = Callable[..., str]
 LINES = [
@@ -48,7 +47,7 @@ def trained(command: Any, text: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_one_file_is_all_that_is_needed(command: Any, trained: Any, tmp_path: Path, kind: str) -> None:
+def test_model_file_needs_no_other_file(command: Any, trained: Any, tmp_path: Path, kind: str) -> None:
     run = trained("run", "--subwords", kind, "--vocab-size", 320, "--valid", "auto")
     shutil.copy(run / "model.safetensors", "alone.safetensors")
     shutil.rmtree(run)
@@ -76,7 +75,7 @@ def test_the_tokenizer_is_learnt_from_the_training_text_only(trained: Any) -> No
     assert run.info["max_tokens"] == len(run.encode(learnt)[1])
 
 
-def test_going_on_is_as_if_nothing_had_happened(command: Any, trained: Any, text: Path) -> None:
+def test_resumed_training_equals_uninterrupted_training(command: Any, trained: Any, text: Path) -> None:
     options = ("--vocab-size", 320, "--valid", "auto", "--epochs", 2)
     once = trained("once", *options)
     twice = trained("twice", *options, "--iterations", 7)
@@ -84,7 +83,7 @@ def test_going_on_is_as_if_nothing_had_happened(command: Any, trained: Any, text
     assert (twice / "model.safetensors").read_bytes() == (once / "model.safetensors").read_bytes()
 
 
-def test_what_is_written_goes_on_from_the_prompt(command: Any, trained: Any) -> None:
+def test_generated_text_continues_the_prompt(command: Any, trained: Any) -> None:
     run = trained("run", "--vocab-size", 320)
     outcome = command("generate", run, "--prompt", " 메리가  뷁", "-n", 30, "--seed", 1, "--novelty")
     assert outcome.out.startswith(" 메리가  뷁")
@@ -107,12 +106,12 @@ def test_tokens_are_shown_as_people_read_them(command: Any, trained: Any) -> Non
     assert shown[-2].startswith("\\x")
 
 
-def test_a_tokenizer_goes_out_and_comes_in(command: Any, trained: Any, refused: Refused) -> None:
+def test_tokenizer_export_and_import_round_trip(command: Any, trained: Any, refused: Refused) -> None:
     run = trained("first", "--vocab-size", 320, "--model", "ngram", "--order", 2)
     assert command("export", run, "-o", "mine.json").out == "mine.json\n"
     assert command("export", run, "--to", "tokenizer", "-o", "again.json").code == 0
     assert Path("again.json").read_bytes() == Path("mine.json").read_bytes()
-    theirs = hf.Tokenizer.from_file("mine.json")
+    theirs = tokenizers.Tokenizer.from_file("mine.json")
     model = load(run)
     ids = theirs.encode("톰은 뷁  방에").ids
     assert ids == model.encode("톰은 뷁  방에")[1].tolist()
@@ -131,7 +130,7 @@ def test_windows_take_subwords_too(command: Any, text: Path) -> None:
     assert "the last 5 subwords" in command("eval", "cbow", text).out
 
 
-def test_what_does_not_go_together_is_one_line(refused: Refused, trained: Any, text: Path) -> None:
+def test_conflicting_options_are_refused(refused: Refused, trained: Any, text: Path) -> None:
     subword = ("train", text, "-o", "run", "--level", "subword")
     assert "vocab_size = 300 is not of --level word" in refused(
         "train", text, "-o", "run", "--vocab-size", 300
@@ -143,7 +142,7 @@ def test_what_does_not_go_together_is_one_line(refused: Refused, trained: Any, t
     given = ("--tokenizer", "t.json", "--subwords", "unigram")
     assert "subwords = 'unigram' is not to be chosen where --tokenizer is given" in refused(*subword, *given)
     one = trained("one", "--vocab-size", 300)
-    assert "ending in .json" in refused("export", one, "--to", "tokenizer", "-o", "t.arpa")
+    assert "with the suffix .json" in refused("export", one, "--to", "tokenizer", "-o", "t.arpa")
     other = trained("other", "--vocab-size", 300, "--subwords", "unigram")
     assert "cannot be mixed" in refused("mix", one, other, "--tune", text, "-o", "mixed")
 
@@ -152,7 +151,7 @@ def test_only_models_of_subwords_have_a_tokenizer_to_write(refused: Refused, run
     assert "this is a model of words" in refused("export", runs / "word", "-o", "t.json")
 
 
-def test_without_the_library_a_model_says_what_to_install(
+def test_missing_tokenizers_library_is_a_one_line_error(
     trained: Any, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained("run", "--vocab-size", 300)
@@ -163,7 +162,7 @@ def test_without_the_library_a_model_says_what_to_install(
     assert "pip install 'elman[subword]'" in refused("train", "--resume", run, "--epochs", 2)
 
 
-def test_equal_vocabularies_cut_in_other_ways_are_not_mixed(trained: Any, refused: Refused) -> None:
+def test_different_tokenizers_of_one_vocabulary_are_not_mixed(trained: Any, refused: Refused) -> None:
     run = trained("one", "--vocab-size", 300)
     data = json.loads(load(run).tokenizer.json)
     data["model"]["merges"].reverse()

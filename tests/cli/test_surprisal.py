@@ -33,7 +33,7 @@ def rows(text: str) -> list[dict[str, str]]:
     ("name", "text"), [("word", ENGLISH), ("char", ENGLISH), ("byte", KOREAN), ("korean", KOREAN)]
 )
 @pytest.mark.parametrize(("context", "state"), [("sentence", "reset"), ("document", "carry")])
-def test_the_words_add_up_to_the_scores_and_stand_in_their_lines(
+def test_surprisals_add_up_to_scores_and_places_are_right(
     command: Any, runs: Path, name: str, text: str, context: str, state: str
 ) -> None:
     outcome = command("surprisal", runs / name, "--context", context, stdin=text.encode())
@@ -62,7 +62,7 @@ def test_json_has_the_same_numbers(command: Any, runs: Path) -> None:
         assert (values["word"], values["start"]) == (row["word"], int(row["start"]))
 
 
-def test_a_file_is_whole_or_as_it_was(command: Any, runs: Path, tmp_path: Path) -> None:
+def test_output_file_is_written_whole_or_not_at_all(command: Any, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(ENGLISH, encoding="utf-8")
     written = command("surprisal", runs / "word", "text.txt", "-o", "out.tsv")
     assert (written.code, written.out) == (0, "")
@@ -75,13 +75,13 @@ def test_a_file_is_whole_or_as_it_was(command: Any, runs: Path, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.tsv", "text.txt"]
 
 
-def test_the_lines_before_a_wrong_byte_are_out(command: Any, runs: Path) -> None:
+def test_lines_before_a_wrong_byte_are_printed(command: Any, runs: Path) -> None:
     outcome = command("surprisal", runs / "word", stdin=b"tom was\ntom \xff\n")
     assert outcome.code == 1
     assert [row["word"] for row in rows(outcome.out)] == ["tom", "was", "<eos>"]
 
 
-def test_a_word_that_a_closed_vocabulary_lacks(command: Any, runs: Path) -> None:
+def test_unknown_word_of_a_closed_vocabulary(command: Any, runs: Path) -> None:
     outcome = command("surprisal", runs / "word", stdin=b"tom yodelled\n")
     row = rows(outcome.out)[1]
     assert [row[name] for name in ("surprisal_bits", "rank", "probability", "unknown")] == [
@@ -94,7 +94,7 @@ def test_a_word_that_a_closed_vocabulary_lacks(command: Any, runs: Path) -> None
     assert rows(command("surprisal", runs / "open", stdin=b"tom yodelled\n").out)[1]["unknown"] == "1"
 
 
-def test_where_nothing_can_be_written(refused: Any, runs: Path, tmp_path: Path) -> None:
+def test_unwritable_output_is_refused(refused: Any, runs: Path, tmp_path: Path) -> None:
     message = refused("surprisal", runs / "word", "-o", "gone/out.tsv", stdin=b"tom\n")
     assert message == "there is no folder gone to write out.tsv in"
     assert refused("surprisal", runs / "word", "-o", tmp_path, stdin=b"tom\n").endswith(

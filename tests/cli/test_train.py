@@ -1,18 +1,16 @@
-"""`elman train`: what it writes where, and how it goes on."""
+"""`elman train`: its files, its output, and resuming."""
 
-import io
-import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from elman.cli.progress_display import Watcher, encoding_bar
+from elman.cli.progress_display import ProgressDisplay
 from elman.formats.metrics_log import read_metrics
 from support.command_line import SMALL, contents
+from support.processes import interruptible
 from support.tiny import STORY
 
 Refused = Callable[..., str]
@@ -55,41 +53,13 @@ def test_samples_are_shown_now_and_then(command: Any, story: Path) -> None:
     assert "----" not in outcome.out
 
 
-def test_quiet_leaves_the_result_and_what_the_run_is_about(command: Any, story: Path) -> None:
+def test_quiet_prints_only_the_run_and_the_result(command: Any, story: Path) -> None:
     outcome = command("train", story, "-o", "run", *SMALL, "-q", "--sample-every", 1)
     assert len(outcome.err.splitlines()) == 1
     assert outcome.out.startswith("run: best training perplexity")
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_shows_a_live_bar(command: Any, story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert command("train", story, "-o", "run", *SMALL, "--epochs", 30).code == 0
-    last = terminal.getvalue().split("\r")[-1]
-    assert "100%" in last
-    assert "270/270" in last
-    assert "perplexity " in last
-    assert " tokens/s" in last
-    assert "<" in last  # the time gone, and the time left
-
-
-def test_a_short_text_is_encoded_before_a_bar_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    assert encoding_bar(quiet=True) is None
-    show = encoding_bar(quiet=False)
-    assert show is not None
-    for done in (10, 60, 100):
-        show(done, 100)
-    assert terminal.getvalue() == ""
-
-
-def test_named_corpora_bring_what_to_hold_the_perplexity_against(command: Any) -> None:
+def test_named_corpus_shows_reference_perplexities(command: Any) -> None:
     outcome = command("train", "rooms", "-o", "run", *SMALL, "--iterations", 2, "--batch-size", 50)
     assert "lowest possible perplexity on the validation text: 1.6" in outcome.err
     assert "3-gram perplexity on the validation text: 2.2" in outcome.err
@@ -108,56 +78,53 @@ def test_where_no_perplexity_is_finite_the_last_model_is_named(
 ) -> None:
     monkeypatch.setattr("elman.training.run.TrainingRun._keep_best", lambda run, event: None)
     outcome = command("train", story, "-o", "run", *SMALL)
-    assert (
-        outcome.out
-        == "run: no epoch had a finite perplexity; last.safetensors holds the model as it is now\n"
-    )
+    assert outcome.out == "run: no epoch had a finite perplexity; last.safetensors holds the last model\n"
 
 
-# Going on
+# Resuming
 
 
-def test_a_run_is_gone_on_with(command: Any, story: Path) -> None:
+def test_run_is_resumed(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     outcome = command("train", "--resume", "run", "--epochs", 4)
     assert outcome.code == 0
-    assert "going on after iteration 18 (epoch 3)" in outcome.err
+    assert "resuming after iteration 18 (epoch 3)" in outcome.err
     assert [line["epoch"] for line in read_metrics(Path("run")) if line["kind"] == "epoch"] == [1, 2, 3, 4]
 
 
-def test_a_run_without_gain_says_so(command: Any, story: Path) -> None:
+def test_a_resumed_run_prints_its_best_perplexity(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     outcome = command("train", "--resume", "run", "--epochs", 3, "--sample-every", 5)
     assert outcome.code == 0
-    assert "run: " in outcome.out
+    assert outcome.out.startswith("run: best training perplexity ")
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_saves_and_says_how_to_go_on(
+def test_ctrl_c_saves_and_says_how_to_resume(
     command: Any, story: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    show = Watcher._block
+    show = ProgressDisplay._show_block
 
     def interrupt(watcher: Any, event: Any) -> None:
         show(watcher, event)
         if event.iteration == 5:
             for _ in range(times):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Watcher, "_block", interrupt)
+    with monkeypatch.context() as patch, interruptible():
+        patch.setattr(ProgressDisplay, "_show_block", interrupt)
         outcome = command("train", story, "-o", "run", *SMALL)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert outcome.code == 130
     assert "Traceback" not in outcome.err
     if times == 1:
         assert outcome.err.endswith(
-            "stopped and saved after iteration 5; go on with:\n  elman train --resume run\n"
+            "stopped and saved after iteration 5; continue with:\n  elman train --resume run\n"
         )
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert command("train", "--resume", "run").code == 0
 
 
-def test_standard_input_is_kept_in_the_run_and_gone_on_with(command: Any, tmp_path: Path) -> None:
+def test_standard_input_is_saved_in_the_run_and_resumed(command: Any, tmp_path: Path) -> None:
     piped = ("train", "-", "-o", "run", *SMALL)
     assert command(*piped, stdin=STORY.encode()).code == 0
     (kept,) = contents(Path("run")).keys() - FILES

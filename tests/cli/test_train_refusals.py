@@ -1,4 +1,4 @@
-"""`elman train`: what it refuses, in one line, and without a trace."""
+"""`elman train`: what it refuses, in one line, leaving no files behind."""
 
 import errno
 import os
@@ -17,14 +17,12 @@ from support.tiny import STORY
 Refused = Callable[..., str]
 
 
-def test_what_is_missing_is_named(refused: Refused, story: Path) -> None:
-    assert refused("train", story) == "name the run folder to make: -o RUN"
+def test_missing_arguments_are_named(refused: Refused, story: Path) -> None:
+    assert refused("train", story) == "name the run folder to create: -o RUN"
     assert refused("train", "-o", "run").startswith("name a CORPUS: a file, a folder, a named corpus")
 
 
-def test_an_output_that_exists_is_replaced_only_when_asked(
-    refused: Refused, command: Any, story: Path
-) -> None:
+def test_run_is_replaced_only_with_overwrite(refused: Refused, command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     before = contents(Path("run"))
     line = refused("train", story, "-o", "run", *SMALL)
@@ -60,7 +58,7 @@ def test_an_output_that_cannot_be_written_is_named(
 
 
 def fill_disk_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
-    """From now on so many files can be written to the disk, and no more."""
+    """Let the disk be full after this number of files has been written."""
     flush, written = os.fsync, 0
 
     def fsync(handle: int) -> None:
@@ -83,7 +81,7 @@ def test_a_full_disk_is_named_whenever_it_fills_up_and_leaves_no_half_run(comman
         assert outcome.code == 1
         assert "no space left on device" in outcome.err.splitlines()[-1].lower()
         assert outcome.out == ""
-        if Path("run").exists():  # then it has begun, and can be gone on with
+        if Path("run").exists():  # then it has begun, and can be resumed
             assert command("train", "--resume", "run", "-q", "--epochs", 3).code == 0
             shutil.rmtree("run")
     assert files >= 5
@@ -99,14 +97,14 @@ def test_metrics_that_cannot_be_written_leave_no_half_run(refused: Refused, stor
     assert not Path("run").exists()
 
 
-def test_a_full_disk_when_going_on_changes_nothing(command: Any, story: Path) -> None:
+def test_full_disk_when_resuming_changes_nothing(command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     before = contents(Path("run"))
     for files in range(100):
         with pytest.MonkeyPatch.context() as patch:
             fill_disk_after(patch, files)
             outcome = command("train", "--resume", "run", "--epochs", 9)
-        if "going on" in outcome.err:
+        if "resuming after iteration" in outcome.err:
             break
         assert outcome.code == 1
         assert "no space left on device" in outcome.err.lower()
@@ -115,7 +113,7 @@ def test_a_full_disk_when_going_on_changes_nothing(command: Any, story: Path) ->
 
 
 @pytest.mark.parametrize("name", ["gone", "folder", "story.txt"])
-def test_what_is_no_run_cannot_be_gone_on_with(refused: Refused, story: Path, name: str) -> None:
+def test_resume_refuses_what_is_not_a_run(refused: Refused, story: Path, name: str) -> None:
     Path("folder").mkdir()
     line = refused("train", "--resume", name)
     assert line == f"{name} holds no run to resume: config.toml or last.safetensors is missing"
@@ -124,7 +122,7 @@ def test_what_is_no_run_cannot_be_gone_on_with(refused: Refused, story: Path, na
 def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     line = refused("train", "--resume", "run")
-    assert line == "run is finished: 2 epochs, 18 iterations; raise --epochs or --iterations to train on"
+    assert line == "run is finished: 2 epochs, 18 iterations; raise --epochs or --iterations to continue"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +130,10 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
     [
         (["--hidden", "9"], "run was begun with hidden = 6 and cannot go on with 9; leave the option out"),
         (["--level", "char"], "run was begun with level = 'word' and cannot go on with 'char'"),
-        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave them out"),
+        (
+            ["other.txt"],
+            "--resume takes the corpus, the recipe and the folder from the run; leave the other",
+        ),
         (["-o", "other"], "--resume takes the corpus"),
         (["--recipe", "textbook"], "--resume takes the corpus"),
         (["--overwrite"], "--resume takes the corpus"),
@@ -170,7 +171,7 @@ def test_a_truncated_checkpoint_is_named(refused: Refused, command: Any, story: 
     assert line.startswith("run/last.safetensors is truncated or is not a model file")
 
 
-def test_a_text_that_changed_or_went_away_is_named(refused: Refused, command: Any, story: Path) -> None:
+def test_changed_or_missing_text_is_named(refused: Refused, command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     story.write_text(STORY + "one more line .\n", encoding="utf-8")
     assert "has changed since run was begun; restore it" in refused("train", "--resume", "run", "--epochs", 3)

@@ -1,4 +1,4 @@
-"""The networks that the tests look into, and the slow obvious form of reading with them, in float64."""
+"""Small networks whose insides tests inspect, and a slow reference implementation of reading, in float64."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def inputs(model: RecurrentLM, ids: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def walk(model: RecurrentLM, xs: NDArray[np.float64]) -> list[list[dict[str, Any]]]:
-    """What is inside each layer after each step of xs (T, D), by the one-step cells: [step][layer][name]."""
+    """Values inside each layer after each step of xs (T, D), from the one-step cells: [step][layer][name]."""
     weights, H = model.weights, model.hidden_size
     hs = [np.zeros((1, H)) for _ in model.rnn_layers]
     cs = [np.zeros((1, H)) for _ in model.rnn_layers]
@@ -71,7 +71,7 @@ def ln_prob(model: RecurrentLM, xs: NDArray[np.float64], target: int) -> float:
 
 
 def remembered(model: RecurrentLM) -> dict[str, Any]:
-    """Copies of all that could be changed in a model: weights, gradients, states, flags."""
+    """Copies of everything in a model that reading could change: weights, gradients, states, flags."""
     parts = [*model.layers, model.loss_layer, *model._reader]
     return {
         "weights": {name: weight.copy() for name, weight in model.weights.items()},

@@ -1,6 +1,7 @@
-"""The command line: a verb, files, few options. One file a command; each is loaded when it is called."""
+"""The command line `elman`: a group of commands, one file each, imported only when needed."""
 
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -16,34 +17,35 @@ COMMANDS = {  # name: (module, one line of help)
     "demo": ("demo", "Watch a recurrent language model learn, in about a minute."),
     "train": ("train", "Train a language model on a text."),
     "eval": ("evaluate", "Measure a model's perplexity on a text."),
-    "score": ("score", "Give every line of a text its probability."),
-    "surprisal": ("surprisal", "Give every word of a text its surprisal."),
+    "score": ("score", "Compute the probability of every line of a text."),
+    "surprisal": ("surprisal", "Compute the surprisal of every word of a text."),
     "pairs": ("pairs", "Test which sentence of each minimal pair a model prefers."),
     "compare": ("compare", "Compare several models on one text."),
     "generate": ("generate", "Write text with a model."),
-    "mix": ("mix", "Mix several models into one, with the weights that suit a text."),
-    "rescore": ("rescore", "Choose among a speech recogniser's candidates with a model."),
+    "mix": ("mix", "Mix several models into one, with weights fitted to a text."),
+    "rescore": ("rescore", "Rescore a speech recogniser's candidates with a model."),
     "normalise": ("normalise", "Write text as it is spoken, for models that rescore speech."),
-    "serve": ("serve", "Serve models over HTTP, as the OpenAI API does."),
-    "replay": ("replay", "Keep a run as one HTML page that opens without a server."),
-    "export": ("export", "Write a model, or its tokenizer, for other programs (ARPA, PyTorch, ONNX)."),
-    "import": ("import_model", "Keep a model of another program (ARPA, PyTorch) as one of elman's."),
+    "serve": ("serve", "Serve models over HTTP, with the OpenAI API."),
+    "replay": ("replay", "Save a run as one HTML page that opens without a server."),
+    "export": ("export", "Export a model or its tokenizer (ARPA, PyTorch, ONNX, tokenizer.json)."),
+    "import": ("import_model", "Import a model from another program (ARPA, PyTorch)."),
     "plot": ("plot", "Draw the learning curves of runs."),
-    "check-gradients": ("check_gradients", "Prove backward passes by numeric differences."),
+    "check-gradients": ("check_gradients", "Check backward passes against numerical gradients."),
     "bench": ("bench", "Measure how fast elman is on this machine."),
-    "data": ("data", "List the named corpora, or fetch one."),
+    "data": ("data", "List the named corpora, or download one."),
 }
+WINDOWS = sys.platform == "win32"
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only to run it or to print its help."""
+    """A click group that imports a command only to run it or to print its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of a newcomer's needs."""
+        """Return the command names, in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import and return a command; an unknown name is an error that offers those like it."""
+        """Import and return a command; an unknown name is an error that suggests the closest one."""
         if cmd_name not in COMMANDS:
             from difflib import get_close_matches
 
@@ -55,7 +57,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table here, without importing them."""
+        """List the commands from COMMANDS, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -67,15 +69,14 @@ class LazyGroup(click.Group):
 def group() -> None:
     """Recurrent neural network language models: train, evaluate, score, generate, plot.
 
-    Results go to standard output, progress to standard error. A run is a folder; `-` is a pipe.
+    Results go to standard output, progress to standard error. A run is a folder; `-` is standard input.
     """
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run a command. What a user can cause ends in one line on standard error and exit code 1."""
+    """Run a command. An error that a user can cause is one line on standard error and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")  # a terminal that has no such character shows a ?
+        _set_encoding(stream)
     try:
         return group.main(args=args, prog_name="elman", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -85,7 +86,7 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "elman"
-        _fail(f"{error.format_message().rstrip('.')}; for what it takes, type: {command} --help")
+        _fail(f"{error.format_message().rstrip('.')}; for help, type: {command} --help")
     except (click.Abort, KeyboardInterrupt):
         click.echo("elman: interrupted", err=True)
         sys.exit(130)
@@ -94,16 +95,39 @@ def main(args: list[str] | None = None) -> Any:
     except MemoryError:
         _fail("out of memory; try a smaller --hidden, --batch-size or --max-vocab")
     except OSError as error:
+        if WINDOWS and error.errno == errno.EINVAL and error.filename is None:
+            _discard_output()  # the reader of our pipe has gone: EPIPE elsewhere, which click handles
+            sys.exit(1)
         _fail(f"{error.filename or 'the output'}: {(error.strerror or str(error)).lower()}")
 
 
+def _set_encoding(stream: Any) -> None:
+    """Make an output stream accept every character.
+
+    On Windows redirected output would have the encoding of the locale, such as cp949, but elman reads UTF-8. A
+    terminal that lacks a character shows a question mark.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if WINDOWS and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+        stream.reconfigure(encoding="utf-8")
+    if stream.errors == "strict":
+        stream.reconfigure(errors="replace")
+
+
 def _fail(message: str) -> NoReturn:
-    """Print one line on standard error and exit with 1."""
+    """Print one line on standard error and exit with code 1."""
     with contextlib.suppress(OSError):
         click.echo(f"elman: {' '.join(message.splitlines())}", err=True)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:  # a full disk: what is still buffered would fail once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        _discard_output()
     sys.exit(1)
+
+
+def _discard_output() -> None:
+    """Point standard output at the null device: what is still buffered cannot fail again when Python ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

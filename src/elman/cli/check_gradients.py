@@ -1,4 +1,4 @@
-"""`elman check-gradients`: the proof of the backward passes, as a table."""
+"""`elman check-gradients`: compare backward passes with numerical gradients."""
 
 import importlib
 import sys
@@ -32,18 +32,18 @@ N, T, D, H, V = 2, 5, 3, 4, 6
 @click.command("check-gradients")
 @click.argument("factory", required=False)
 @click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="seed of weights and inputs"
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="seed of the weights and inputs"
 )
 def command(factory: str | None, seed: int) -> None:
-    """Compare every layer's backward pass with central differences, in float64, on a second block.
+    """Compare every layer's backward pass with central differences, in float64, on the second block.
 
-    FACTORY, as in `my_module:make`, checks your own layer instead: a function without arguments in a module
-    of the current folder that returns (layer, x), or (layer, x, further arguments of forward).
+    With FACTORY, such as `my_module:make`, your own layer is checked instead: a function without arguments, in a
+    module in the current folder, that returns (layer, x) or (layer, x, further arguments of forward).
     """
-    checks = _built_in(np.random.default_rng(seed)) if factory is None else iter([_own(factory)])
+    reports = _check_built_in(np.random.default_rng(seed)) if factory is None else iter([_check_own(factory)])
     passed = True
     click.echo(f"{'layer':<28}{'gradient of':<14}{'shape':<12}{'entries':>8}{'worst error':>13}  verdict")
-    for name, report in checks:
+    for name, report in reports:
         passed &= report.passed
         for row in report.rows:
             shape = "×".join(map(str, row.shape))
@@ -52,10 +52,10 @@ def command(factory: str | None, seed: int) -> None:
                 f"{name:<28}{row.name:<14}{shape:<12}{row.checked:>8}{row.max_rel_error:>13.1e}  {verdict}"
             )
     if not passed:
-        raise ConfigError("a gradient is wrong: see the rows marked WRONG")
+        raise ConfigError("a gradient is wrong; see the rows marked WRONG")
 
 
-def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
+def _check_built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
     def randn(*shape: int) -> Any:
         return rng.standard_normal(shape)
 
@@ -91,12 +91,12 @@ def _built_in(rng: np.random.Generator) -> Iterator[tuple[str, GradientReport]]:
         yield f"{type(window).__name__}, 3 words", check_gradients(window, ids, ts, before=ids[:, ::-1])
 
 
-def _own(factory: str) -> tuple[str, GradientReport]:
+def _check_own(factory: str) -> tuple[str, GradientReport]:
     module_name, _, function_name = factory.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         make = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # the module's own, too
+    except Exception as error:  # importing it can raise anything
         raise ConfigError(
             f"cannot load {factory!r} ({type(error).__name__}: {error}); write MODULE:FUNCTION, as in my_layer:make"
         ) from error
@@ -105,7 +105,7 @@ def _own(factory: str) -> tuple[str, GradientReport]:
         return type(layer).__name__, check_gradients(layer, x, *args)
     except ElmanError:
         raise
-    except Exception as error:  # anything can go wrong in a layer that is still being written
+    except Exception as error:  # an unfinished layer can raise anything
         at = traceback.extract_tb(error.__traceback__)[-1]
         raise ConfigError(
             f"{factory} cannot be checked: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})"

@@ -1,8 +1,7 @@
-"""`elman compare`: several models on one text, ranked where that makes sense."""
+"""`elman compare`: several models on one text, ranked where their numbers can be compared."""
 
 import contextlib
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cli.evaluate import measure
-from elman.cli.inputs import STANDARD_INPUT, encoded, spooled
-from elman.cli.tables import aligned, to_json
+from elman.cli.inputs import STANDARD_INPUT, encoded_text, stdin_as_file, temporary_folder
+from elman.cli.tables import format_table, to_json
 from elman.errors import ConfigError
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
 from elman.evaluation.perplexity import LineNlls
@@ -26,7 +25,7 @@ from elman.text_model import TextModel, load
 
 @dataclass
 class Compared:
-    """A model's numbers on the text; ``difference`` is that from the best model, and None for the best itself."""
+    """A model's measures on the text; ``difference`` is from the best model, and None for the best itself."""
 
     name: str
     text_model: TextModel
@@ -39,28 +38,28 @@ class Compared:
 @click.command("compare", no_args_is_help=True)
 @click.argument("runs", nargs=-1, metavar="RUN RUN...", type=click.Path(path_type=Path))
 @click.argument("text")
-@click.option("--split", default="test", show_default=True, help="which part of a named corpus")
+@click.option("--split", default="test", show_default=True, help="the part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
-@click.option("--seed", default=0, show_default=True, help="of the draws that tell chance from difference")
+@click.option("--seed", default=0, show_default=True, help="seed of the bootstrap and of the sign-flip test")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: int, as_json: bool) -> None:
     """Compare the models in several RUNs (run folders or model files) on one TEXT.
 
-    TEXT is a file, a folder, a named corpus (its --split), or - for standard input; it comes last. Perplexities
-    rank models of the same vocabulary only. Others are ranked by bits per character, or, where unknown words are
-    scored as `<unk>`, not at all. Each model is compared with the best one line by line: the mean difference in
-    bits a line, its 95 % interval, and p, the probability of one as large by chance.
+    TEXT is a file, a folder, a named corpus (its --split), or - for standard input; it comes last. Only models of
+    the same vocabulary are ranked by perplexity. Others are ranked by bits per character, or not at all where
+    unknown words are scored as `<unk>`. Each model is compared with the best one line by line: the mean difference
+    in bits per line, its 95 % interval, and p, the probability of a difference this large by chance.
     """
     if len(set(runs)) < max(2, len(runs)):
-        raise ConfigError("name two or more RUNs to compare, each once, and then the TEXT")
+        raise ConfigError("name two or more different RUNs to compare, and then the TEXT")
     if (Path(text) / MODEL_NAME).exists():
         raise ConfigError(f"{text} is a run, not a text; name the TEXT after the RUNs")
     models = [(str(run), load(run)) for run in runs]
     with contextlib.ExitStack() as stack:
         source = text
         if text == STANDARD_INPUT:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            source = str(stack.enter_context(spooled(folder)))
+            folder = stack.enter_context(temporary_folder())
+            source = str(stack.enter_context(stdin_as_file(folder)))
         found = [_read(name, model, source, split, encoding) for name, model in models]
     ranked = ranking([each.text_model for each in found], [each.unknown for each in found])
     if ranked.by is not None:
@@ -72,22 +71,22 @@ def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: 
 
 
 def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str) -> Compared:
-    """Return what a model makes of a text, read in one sequence, and how fast."""
+    """Measure a model on a text, read as one sequence, and how fast it reads."""
     lines = LineNlls(text_model.vocabulary.eos_id)
-    begun = done = perf_counter()
+    start = end = perf_counter()
 
     def watch(ids: Ids, log_probs: LogProbs) -> None:
-        nonlocal done
+        nonlocal end
         lines(ids, log_probs)
-        done = perf_counter()
+        end = perf_counter()
 
-    with encoded(text_model, text, split, encoding) as corpus:
-        begun = perf_counter()
+    with encoded_text(text_model, text, split, encoding) as corpus:
+        start = perf_counter()
         numbers = measure(text_model, corpus, watch=watch)
         unknown = replaced_tokens(text_model, corpus, encoding)
     arrays, _ = describe_model(text_model.model)
     numbers |= {
-        "tokens_per_second": numbers["tokens"] / max(done - begun, 1e-9),
+        "tokens_per_second": numbers["tokens"] / max(end - start, 1e-9),
         "parameters": sum(array.size for array in arrays.values() if np.issubdtype(array.dtype, np.floating)),
         "file_bytes": model_file(Path(name)).stat().st_size,
     }
@@ -95,7 +94,7 @@ def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str
 
 
 def _in_order(found: Sequence[Compared], by: str, seed: int) -> list[Compared]:
-    """Return the models, the best first, each with its difference from the best where lines can be paired."""
+    """Return the models, best first; each other one with its difference from the best, if the lines can be paired."""
     best, *others = sorted(found, key=lambda each: each.numbers[by])
     for other in others:
         numbers = len(best.line_nats), len(other.line_nats)
@@ -106,20 +105,20 @@ def _in_order(found: Sequence[Compared], by: str, seed: int) -> list[Compared]:
 
 
 def table(found: Sequence[Compared]) -> str:
-    """Return a row a model, as lines for people."""
+    """Return a table for people, with one row per model."""
     units = {each.text_model.unit for each in found}
     speed = f"{units.pop()}s/s" if len(units) == 1 else "tokens/s"
     names = ("perplexity", "per", "bits/char", "unknown", speed, "parameters", "file MB")
-    head = ("model", *names, "bits a line", "95 % interval", "p")
-    return aligned([head, *map(_row, found)])
+    head = ("model", *names, "bits per line", "95 % interval", "p")
+    return format_table([head, *map(_row, found)])
 
 
 def _row(each: Compared) -> tuple[str, ...]:
     numbers, differs = each.numbers, each.difference
-    beyond = ("", "", "")
+    compared = ("", "", "")
     if differs is not None:
         p = "<0.001" if differs.p < 0.001 else f"{differs.p:.3f}"
-        beyond = (f"{differs.bits:+.3f}", f"{differs.low:+.3f} to {differs.high:+.3f}", p)
+        compared = (f"{differs.bits:+.3f}", f"{differs.low:+.3f} to {differs.high:+.3f}", p)
     return (
         each.name,
         f"{numbers['perplexity']:.2f}",
@@ -129,7 +128,7 @@ def _row(each: Compared) -> tuple[str, ...]:
         f"{numbers['tokens_per_second']:,.0f}",
         f"{numbers['parameters']:,}",
         f"{numbers['file_bytes'] / 1e6:.1f}",
-        *beyond,
+        *compared,
     )
 
 
@@ -141,37 +140,37 @@ MEASURES = {
 
 
 def definition(found: Sequence[Compared], ranked: Ranking, seed: int) -> str:
-    """Return what the numbers of the table mean, as lines for people."""
+    """Return a table for people that defines the numbers of the other one."""
     how = f"by {MEASURES[ranked.by]}: " if ranked.by is not None else "not at all: "
     rows = [("ranked", how + ranked.why)]
-    for title, say in (
+    for title, describe in (
         ("text", lambda n: f"{n['tokens']:,} {n['unit']}s in {n['lines']:,} lines, {n['characters']:,} characters"),
         ("unknown", lambda n: n["unknown_rule"]),
         ("end of line", lambda n: f"{n['end_of_line']}; the first token is predicted {n['first_token']}"),
         ("state", lambda n: n["state"]),
     ):  # fmt: skip
-        rows += [(title, words) for words in _grouped(found, say)]
+        rows += [(title, text) for text in _grouped(found, describe)]
     if any(each.difference for each in found):
         rows += [
-            ("bits a line", f"in the mean, more than by {found[0].name}; {_lines(found):,} lines"),
-            ("interval", "of that mean, by the bootstrap of lines"),
-            ("p", f"by sign flips of lines, two-sided; lines taken as independent; seed {seed}"),
+            ("bits per line", f"mean difference from {found[0].name}, over {_lines(found):,} lines"),
+            ("interval", "of that mean, from bootstrap samples of lines"),
+            ("p", f"two-sided, from sign flips of lines, which are taken to be independent; seed {seed}"),
         ]
-    return aligned(rows, left=2)
+    return format_table(rows, left=2)
 
 
 def _lines(found: Sequence[Compared]) -> int:
     return max(each.difference.lines for each in found if each.difference is not None)
 
 
-def _grouped(found: Sequence[Compared], say: Any) -> list[str]:
-    """Return what is said of all models once, and what is said of some of them after their names."""
+def _grouped(found: Sequence[Compared], describe: Any) -> list[str]:
+    """Return one description where it is the same for all models, or else each with the names of its models."""
     groups: dict[str, list[str]] = {}
     for each in found:
-        groups.setdefault(say(each.numbers), []).append(each.name)
+        groups.setdefault(describe(each.numbers), []).append(each.name)
     if len(groups) == 1:
         return list(groups)
-    return [f"{', '.join(names)}: {words}" for words, names in groups.items()]
+    return [f"{', '.join(names)}: {text}" for text, names in groups.items()]
 
 
 def _json(found: Sequence[Compared], ranked: Ranking, seed: int) -> str:

@@ -1,19 +1,20 @@
-"""`elman data`: the named corpora."""
+"""`elman data`: list the named corpora, or download one."""
 
 import sys
 
 import click
 
+from elman.cli.tables import format_table
 from elman.text import datasets
 
 
 @click.command("data")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List the named corpora: size, licence, and where each is; with NAME, fetch that one.
+    """List the named corpora with size, licence and place; with NAME, make sure that one is on this machine.
 
-    A corpus is looked for in $ELMAN_DATA/NAME, then in the user's cache; then it is downloaded and its
-    checksum compared.
+    A corpus is looked for in $ELMAN_DATA/NAME, then in the user's cache. If it is in neither, it is downloaded
+    and its checksum verified.
     """
     if name is not None:
         for split, path in datasets.fetch(name, progress=sys.stderr.isatty()).items():
@@ -22,10 +23,6 @@ def command(name: str | None) -> None:
     rows = [("name", "size", "licence", "where", "what")]
     for known in datasets.datasets():
         found = datasets.locate(known.name)
-        where = "not here yet: elman data " + known.name
-        if found:
-            where = str(next(iter(found.values())).parent)
+        where = str(next(iter(found.values())).parent) if found else f"not here yet: elman data {known.name}"
         rows.append((known.name, f"{known.size / 1e6:.1f} MB", known.licence, where, known.description))
-    widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    for row in rows:
-        click.echo("  ".join([*(f"{cell:<{w}}" for cell, w in zip(row[:4], widths, strict=True)), row[4]]))
+    click.echo(format_table(rows, left=5))

@@ -1,4 +1,4 @@
-"""`elman demo`: in about a minute, a recurrent language model learns and shows what it learnt."""
+"""`elman demo`: train recurrent language models in about a minute, and show what they learnt."""
 
 import math
 import time
@@ -44,6 +44,7 @@ ROOMS = Config(
 HELLO = Config(
     level="char", lower=True, wordvec=16, hidden=32, batch_size=5, time_size=33, lr=0.01, epochs=60
 )
+SENTENCES = 5_000  # of the world, drawn to ask the models who is in the room
 
 
 @click.command("demo")
@@ -53,52 +54,54 @@ HELLO = Config(
     default="demo",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="folder to make",
+    help="the folder to create",
 )
 @click.option(
     "--language",
     default="en",
     show_default=True,
     type=click.Choice(["en", "ko"]),
-    help="language of the world",
+    help="the language of the corpus",
 )
 def command(output: Path, language: str) -> None:
     """Watch a recurrent language model learn, in about a minute on two cores.
 
-    Two models learn the little world `rooms`, whose lowest possible perplexity is known exactly; the demo
-    then asks them who is in the room, ranks two sentences, lets one of them write, and draws the curves.
+    Two models are trained on the artificial corpus `rooms`, whose lowest possible perplexity is known exactly.
+    Then the demo asks them who is in the room, ranks two sentences, generates text, and plots the learning curves.
     """
-    began = time.perf_counter()
+    start = time.perf_counter()
     corpus, question = WORLDS[language]
     _heading(f"1. Learning the world `{corpus}`")
     elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn"))
     gru_run = _learn(output / "gru", corpus, replace(ROOMS, cell="gru", lr=0.01, epochs=16))
-    markov = _markov(gru_run)
+    trigrams = _trigram_model(gru_run)
 
     _heading(f"2. “{question} …?”")
     models = {
-        "3-gram model": markov,
+        "3-gram model": trigrams,
         "Elman network (RNN)": elman_run.text_model,
         "gated network (GRU)": gru_run.text_model,
     }
     for name, text_model in models.items():
-        _ask(name, text_model, question)
+        _print_next_words(name, text_model, question)
     world = World(language)
-    lines = world.text(5_000, np.random.default_rng(0)).splitlines()
-    click.echo(f"\n  The right name first, in {len(lines)} such lines, each read by itself:")
+    lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
+    click.echo(f"\n  Accuracy on {len(lines):,} such lines, each read alone:")
     for name, text_model in models.items():
         click.echo(f"  {name:<22}{share_right(text_model, world, lines):7.1%}")
 
     _heading("3. Which is the more natural? (a character model of `hello`)")
     hello = _learn(output / "hello", "hello", HELLO, quiet=True)
-    _rank(hello.text_model, ["you say goodbye", "you say good die"])
+    _print_ranking(hello.text_model, ["you say goodbye", "you say good die"])
 
     _heading("4. What the GRU writes")
-    click.echo(_write(gru_run.text_model, 80))
+    click.echo(_generate(gru_run.text_model, 80))
 
     _heading("5. The curves")
-    _draw([output / "rnn", output / "gru"], output / "curve.png")
-    click.echo(f"\n{time.perf_counter() - began:.0f} s in all. The models are ordinary runs; for instance:")
+    _plot([output / "rnn", output / "gru"], output / "curve.png")
+    click.echo(
+        f"\n{time.perf_counter() - start:.0f} s in all. The models are ordinary runs; try for instance:"
+    )
     click.echo(f"  elman eval {output / 'gru'} {corpus}\n  elman generate {output / 'gru'} --length 40")
 
 
@@ -107,14 +110,14 @@ def _heading(text: str) -> None:
 
 
 def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> TrainingRun:
-    """Train, with a line an epoch that shows the perplexity fall towards the lowest possible one."""
+    """Train a model; print a line per epoch, with a bar for the distance from the lowest possible perplexity."""
     run = TrainingRun.create(folder, corpus, config, overwrite=True)
     references = run.corpora.references
     if references and config.cell == "rnn":
         for name, perplexity in references.items():
             click.echo(f"  {name:<16}{perplexity:8.4f}")
 
-    def watch(event: Event) -> None:
+    def show(event: Event) -> None:
         if isinstance(event, EpochDone) and event.valid_perplexity is not None:
             bar = _gauge(event.valid_perplexity, references[LOWEST], references["3-gram"])
             click.echo(f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}")
@@ -123,25 +126,25 @@ def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> Tr
         click.echo(
             f"\n  {config.cell}: perplexity of the validation text    lowest possible |{'':22}| 3-gram"
         )
-    run.train(watch)
+    run.train(show)
     return run
 
 
 def _gauge(perplexity: float, lowest: float, highest: float, width: int = 22) -> str:
     """Return a bar whose left end is the lowest possible perplexity and whose right end is the 3-gram's."""
-    share = math.log(perplexity / lowest) / math.log(highest / lowest)
-    filled = min(width, max(0, round(share * width)))
-    return f"{'':9}|{'█' * filled}{' ' * (width - filled)}|{' off the scale' if share > 1 else ''}"
+    fraction = math.log(perplexity / lowest) / math.log(highest / lowest)
+    filled = min(width, max(0, round(fraction * width)))
+    return f"{'':9}|{'█' * filled}{' ' * (width - filled)}|{' off the scale' if fraction > 1 else ''}"
 
 
-def _markov(run: TrainingRun) -> TextModel:
+def _trigram_model(run: TrainingRun) -> TextModel:
     """Return a 3-gram model of the run's training text."""
     vocabulary = run.text_model.vocabulary
     model = NgramModel.train(run.corpora.train.ids, len(vocabulary), order=3)
     return TextModel(model, run.text_model.tokenizer, vocabulary)
 
 
-def _ask(name: str, text_model: TextModel, question: str) -> None:
+def _print_next_words(name: str, text_model: TextModel, question: str) -> None:
     """Print the most probable next words."""
     model, vocabulary = text_model.model, text_model.vocabulary
     _, ids = text_model.encode(question)
@@ -151,26 +154,26 @@ def _ask(name: str, text_model: TextModel, question: str) -> None:
     click.echo(f"  {name:<22}{answers}")
 
 
-def _rank(text_model: TextModel, sentences: list[str]) -> None:
-    """Print the sentences, the most probable first."""
+def _print_ranking(text_model: TextModel, sentences: list[str]) -> None:
+    """Print sentences with their probabilities, the most probable first."""
     scored = sorted(((score_line(text_model, s).ln_prob, s) for s in sentences), reverse=True)
     for ln_prob, sentence in scored:
         click.echo(f"  ln P = {ln_prob:8.2f}   {sentence}")
 
 
-def _write(text_model: TextModel, length: int) -> str:
+def _generate(text_model: TextModel, length: int) -> str:
     model, vocabulary = text_model.model, text_model.vocabulary
     ids = generate(model, begin(model, text_model.start_id), Sampler(), np.random.default_rng(1), length)
     text = text_model.tokenizer.join(vocabulary.decode(list(ids)))
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _draw(runs: list[Path], path: Path) -> None:
+def _plot(runs: list[Path], path: Path) -> None:
     from elman.plots import plot_runs
 
     try:
         plot_runs(runs, path)
     except MissingExtra as error:
-        click.echo(f"  no picture: {error}")
+        click.echo(f"  no plot: {error}")
     else:
         click.echo(f"  {path}")

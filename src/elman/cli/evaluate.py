@@ -1,4 +1,4 @@
-"""`elman eval`: the perplexity of a text, with everything that defines the number."""
+"""`elman eval`: perplexity and other measures of a model on a text, with what defines them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any, Literal
 import click
 
 from elman.backend import Backend
-from elman.cli.inputs import encoded
+from elman.cli.inputs import encoded_text
 from elman.cli.options import cache_options, dynamic_options, threads_for, with_cache, with_dynamic
-from elman.cli.tables import to_json
+from elman.cli.tables import format_table, to_json
 from elman.evaluation.perplexity import Watch, evaluate
 from elman.evaluation.rooms import rooms_optimum
 from elman.models.adaptive.cache import CachedModel
@@ -25,28 +25,28 @@ from elman.text_model import TextModel, load
 @click.command("eval", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("text")
-@click.option("--split", default="test", show_default=True, help="which part of a named corpus")
+@click.option("--split", default="test", show_default=True, help="the part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 @click.option(
     "--batch-size",
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="pieces read side by side, each begun afresh",
+    help="sequences that the text is cut into and read in parallel, each from a fresh state",
 )
 @click.option(
     "--backend",
     type=click.Choice(["numpy", "torch"]),
     default="numpy",
     show_default=True,
-    help="what holds the weights and computes: NumPy, or PyTorch's tensors",
+    help="the array library that computes",
 )
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
     default="cpu",
     show_default=True,
-    help="where tensors live; cuda, a GPU, needs --backend torch",
+    help="where it computes; cuda (a GPU) needs --backend torch",
 )
 @dynamic_options
 @cache_options
@@ -68,29 +68,26 @@ def command(
 ) -> None:
     """Measure the model in RUN (a run folder or a model file) on TEXT.
 
-    TEXT is a file, a folder, a named corpus (its --split), or - for standard input. Of a mixture, each recurrent
-    member has a neural cache, and learns by --dynamic, by itself.
+    TEXT is a file, a folder, a named corpus (its --split), or - for standard input. In a mixture, --neural-cache
+    and --dynamic apply to each recurrent member separately.
     """
-    learning = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
-    text_model = with_cache(learning, cache, neural_cache, theta, cache_weight)
-    with encoded(text_model, text, split, encoding) as corpus, threads_for(**dynamic):
-        found = measure(text_model, corpus, batch_size)
-    if found["unknown_tokens"] and text_model.vocabulary.unk_id is None:
+    dynamic_model = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
+    text_model = with_cache(dynamic_model, cache, neural_cache, theta, cache_weight)
+    with encoded_text(text_model, text, split, encoding) as corpus, threads_for(**dynamic):
+        numbers = measure(text_model, corpus, batch_size)
+    if numbers["unknown_tokens"] and text_model.vocabulary.unk_id is None:
         click.echo(
-            f"elman: {found['unknown_tokens']:,} {found['unit']}s are not in the vocabulary, which has no <unk>: "
+            f"elman: {numbers['unknown_tokens']:,} {numbers['unit']}s are not in the vocabulary, which has no <unk>: "
             "the text has probability 0; train with --min-count 2 or --max-vocab to give unknown words a probability",
             err=True,
         )
-    if as_json:
-        click.echo(to_json(found))
-    else:
-        click.echo(table(found))
+    click.echo(to_json(numbers) if as_json else table(numbers))
 
 
 def measure(
     text_model: TextModel, corpus: Corpus, batch_size: int = 1, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """Return every number about a model and a text, each under a name that says its unit; ``watch``: see `evaluate`."""
+    """Return all measures of a model on a text, under names with units; ``watch`` is passed to `evaluate`."""
     vocabulary = text_model.vocabulary
     found = evaluate(
         text_model.model,
@@ -120,7 +117,7 @@ def measure(
         "vocab_size": len(vocabulary),
         "end_of_line": "counted" if vocabulary.eos_id is not None else "not in the vocabulary",
         "first_token": "from the empty past" if text_model.start_id is None else "from the end of a line",
-        "state": _carried(text_model, found.batch_size),
+        "state": _describe_state(text_model, found.batch_size),
     }
     numbers |= adaptations(text_model.model)
     if optimum is not None:
@@ -128,68 +125,69 @@ def measure(
     return numbers
 
 
-WHO = {"dynamic": "each recurrent or window member: ", "cache": "each recurrent member: "}
+MEMBERS = {"dynamic": "each recurrent or window member: ", "cache": "each recurrent member: "}
 
 
 def adaptations(model: LanguageModel) -> dict[str, str]:
-    """Return in words how a model, or a member of a mixture, adapts to what it reads: by "dynamic" and "cache"."""
+    """Describe how a model, or the members of a mixture, adapt to the text: under "dynamic" and "cache"."""
     if isinstance(model, Mixture):
         found: dict[str, str] = {}
         for member in model.models:
             found |= adaptations(member)
-        return {name: who + words.removeprefix(who) for name, words in found.items() for who in [WHO[name]]}
+        return {name: MEMBERS[name] + text.removeprefix(MEMBERS[name]) for name, text in found.items()}
     if isinstance(model, DynamicModel):
         return {"dynamic": model.definition}
     if isinstance(model, CachedModel):
         inner = adaptations(model.model)
-        both = [words for words in (inner.get("cache"), model.definition) if words]
+        both = [text for text in (inner.get("cache"), model.definition) if text]
         return inner | {"cache": "; ".join(both)}
     return {}
 
 
-def _carried(text_model: TextModel, batch_size: int) -> str:
-    """Return in words how far the past reaches."""
+def _describe_state(text_model: TextModel, batch_size: int) -> str:
+    """Describe what the model remembers from one token to the next."""
     carried = (
-        "carried through the text" if batch_size == 1 else f"carried through each of {batch_size} pieces"
+        "carried through the text" if batch_size == 1 else f"carried through each of {batch_size} sequences"
     )
     model = text_model.model
     if isinstance(model, DynamicModel):
-        return _carried(replace(text_model, model=model.model), batch_size)
+        return _describe_state(replace(text_model, model=model.model), batch_size)
     if isinstance(model, CachedModel):
-        inner = _carried(replace(text_model, model=model.model), batch_size)
+        inner = _describe_state(replace(text_model, model=model.model), batch_size)
         return inner if inner == carried else f"{inner}; the cache is {carried}"
     if isinstance(model, Mixture):
-        members = {_carried(replace(text_model, model=member), batch_size) for member in model.models}
+        members = {_describe_state(replace(text_model, model=member), batch_size) for member in model.models}
         return members.pop() if len(members) == 1 else carried
     if isinstance(model, NgramModel) and model.eos is not None:
-        return "begun afresh on every line"
+        return "reset on every line"
     if isinstance(model, WindowLM):
         return f"the last {model.window} {text_model.unit}s, {carried}"
     return carried
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return the numbers as lines for people."""
-    unit, eos = found["unit"], found["end_of_line"]
-    unknown = f"{found['unknown_tokens']:,} ({found['unknown_tokens'] / found['tokens']:.2%})"
-    rows = [
-        (f"perplexity per {unit}", f"{found['perplexity']:.4f}"),
-        ("bits per character", f"{found['bits_per_char']:.4f}"),
-        ("bits per byte", f"{found['bits_per_byte']:.4f}"),
-        (f"{unit}s", f"{found['tokens']:,} in {found['lines']:,} lines, {found['characters']:,} characters"),
-        (f"unknown {unit}s", f"{unknown}, {found['unknown_rule']}" if found["unknown_tokens"] else unknown),
-        (f"perplexity per known {unit}", f"{found['perplexity_known_tokens']:.4f}"),
-        ("vocabulary", f"{found['vocab_size']:,}"),
-        ("end of line", f"{eos}; the first {unit} is predicted {found['first_token']}"),
-        ("state", found["state"]),
+def table(numbers: dict[str, Any]) -> str:
+    """Return the measures as a table for people."""
+    unit, unknown_count = numbers["unit"], numbers["unknown_tokens"]
+    size = f"{numbers['tokens']:,} in {numbers['lines']:,} lines, {numbers['characters']:,} characters"
+    unknown = f"{unknown_count:,} ({unknown_count / numbers['tokens']:.2%})"
+    end = f"{numbers['end_of_line']}; the first {unit} is predicted {numbers['first_token']}"
+    rows = [(f"perplexity per {unit}", f"{numbers['perplexity']:.4f}")]
+    if unit != "word" and numbers["perplexity_per_word"] is not None:
+        per_word = numbers["perplexity_per_word"]
+        shown = f"{per_word:.4f}" if per_word < 1e6 else f"{per_word:.4g}"
+        counted = f"{numbers['words']:,} words between spaces and {numbers['lines']:,} ends of lines"
+        rows.append(("perplexity per word", f"{shown}, for {counted}"))
+    if "lowest_possible_perplexity" in numbers:
+        rows.append(("lowest possible perplexity", f"{numbers['lowest_possible_perplexity']:.4f}"))
+    rows += [
+        ("bits per character", f"{numbers['bits_per_char']:.4f}"),
+        ("bits per byte", f"{numbers['bits_per_byte']:.4f}"),
+        (f"{unit}s", size),
+        (f"unknown {unit}s", f"{unknown}, {numbers['unknown_rule']}" if unknown_count else unknown),
+        (f"perplexity per known {unit}", f"{numbers['perplexity_known_tokens']:.4f}"),
+        ("vocabulary", f"{numbers['vocab_size']:,}"),
+        ("end of line", end),
+        ("state", numbers["state"]),
     ]
-    rows += [(name, found[name]) for name in ("dynamic", "cache") if name in found]
-    if "lowest_possible_perplexity" in found:
-        rows.insert(1, ("lowest possible perplexity", f"{found['lowest_possible_perplexity']:.4f}"))
-    if unit != "word" and found["perplexity_per_word"] is not None:
-        words = f"{found['words']:,} between blanks, and {found['lines']:,} ends of lines"
-        perplexity = found["perplexity_per_word"]
-        shown = f"{perplexity:.4f}" if perplexity < 1e6 else f"{perplexity:.4g}"
-        rows.insert(1, ("perplexity per word", f"{shown}, of {words}"))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    rows += [(name, numbers[name]) for name in ("dynamic", "cache") if name in numbers]
+    return format_table(rows, left=2)

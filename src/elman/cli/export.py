@@ -1,4 +1,4 @@
-"""`elman export`: a model, or its tokenizer, in the format of other programs."""
+"""`elman export`: write a model, or its tokenizer, in the format of another program."""
 
 import importlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from elman.text_model import load
 
 
 class Format(NamedTuple):
-    """A format: the ending of its files, and the function ``write(path, text_model)`` that writes one."""
+    """A file format: the suffix of its files, and the function ``write(path, text_model)`` that writes one."""
 
     suffix: str
     module: str
@@ -33,40 +33,40 @@ FORMATS = {
     "--to",
     "name",
     type=click.Choice(list(FORMATS)),
-    help="the format  [default: the one that the file's name ends in; arpa]",
+    help="the format  [default: from the suffix of the file; otherwise arpa]",
 )
 @click.option(
     "--form",
     type=click.Choice(["sequence", "step"]),
-    help="of onnx: what the file reads at a time, T tokens a sequence or one  [default: sequence]",
+    help="for onnx: whether the file reads sequences of T tokens or a single token  [default: sequence]",
 )
 def command(run: Path, output: Path | None, name: str | None, form: str | None) -> None:
-    """Write the model in RUN (a run folder or a model file) for other programs.
+    """Export the model in RUN (a run folder or a model file) for other programs.
 
-    arpa: an n-gram model of words as text that other n-gram programs read (KenLM, SRILM); the end of a line,
-    `<eos>`, is called `</s>` there. FILE.arpa
+    arpa (FILE.arpa): an n-gram model of words, for KenLM, SRILM and others. The end of a line, `<eos>`, is called
+    `</s>` there.
 
-    tokenizer: the tokenizer of a model of subwords, for Hugging Face's tokenizers. FILE.json
+    tokenizer (FILE.json): the tokenizer of a subword model, for Hugging Face's tokenizers.
 
-    torch: the weights of a recurrent model by the names of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
-    and nn.Linear, with the vocabulary as metadata. FILE.safetensors
+    torch (FILE.safetensors): the weights of a recurrent model, under the names of PyTorch's nn.Embedding, nn.RNN,
+    nn.LSTM or nn.GRU, and nn.Linear, with the vocabulary as metadata.
 
-    onnx: a recurrent model that onnxruntime and others run without elman, with the vocabulary as metadata.
-    FILE.onnx
+    onnx (FILE.onnx): a recurrent model that onnxruntime and others run without elman, with the vocabulary as
+    metadata.
     """
-    name = name or _named(output)
+    name = name or _format_of(output)
     chosen = FORMATS[name]
     if form is not None and name != "onnx":
-        raise ConfigError(f"--form is of --to onnx, and not of {name}; leave it out")
+        raise ConfigError(f"--form applies only to --to onnx, not to {name}; leave it out")
     options = {} if form is None else {"form": form}
     if output is None or output.suffix != chosen.suffix:
-        raise ConfigError(f"name the file to write, ending in {chosen.suffix}: -o MODEL{chosen.suffix}")
+        raise ConfigError(f"name the file to write, with the suffix {chosen.suffix}: -o MODEL{chosen.suffix}")
     write: Any = getattr(importlib.import_module(chosen.module), chosen.write)
     write(output, load(run), **options)
     click.echo(output)
 
 
-def _named(output: Path | None) -> str:
-    """Return the format that a file's name ends in."""
+def _format_of(output: Path | None) -> str:
+    """Return the format that a file's suffix stands for; arpa if none."""
     suffixes = {form.suffix: name for name, form in FORMATS.items()}
     return suffixes.get("" if output is None else output.suffix, "arpa")

@@ -1,17 +1,12 @@
-"""Input of commands: lines, groups, standard input, and texts as ids.
+"""Input of commands: lines of a file or of standard input, and texts as ids."""
 
-Standard input as a file: it can be read twice then, mapped, and gone back to.
-
-Lines of a file or of standard input, as they come.
-
-A text that a command is given, as ids of the model's.
-"""
-
+import atexit
 import contextlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,17 +19,64 @@ from elman.text_model import TextModel
 STANDARD_INPUT = "-"
 
 
-def open_input() -> BinaryIO:
+def input_name(name: str) -> str:
+    """Return what messages call an input: its name, or "standard input" for ``-``."""
+    return "standard input" if name == STANDARD_INPUT else name
+
+
+def read_lines(name: str, encoding: str = "utf-8") -> Iterator[str]:
+    """Yield the lines of a file (- is standard input) without their newlines, reading only a part at a time."""
+    return chain.from_iterable(read_line_groups(name, encoding))
+
+
+def read_line_groups(name: str, encoding: str = "utf-8") -> Iterator[list[str]]:
+    """Yield lines in groups: of a file the lines of each part read, of a pipe those that have arrived.
+
+    The first group is read at once, so that a command fails before it prints anything where the input is unreadable.
+    """
+    source = _standard_input() if name == STANDARD_INPUT else Path(name)
+    groups = _split_lines(read_text(source, encoding))
+    return chain(list(islice(groups, 1)), groups)
+
+
+def _split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:
+    unfinished: list[str] = []  # the parts of a line whose end has not been read yet
+    for chunk in chunks:
+        first, *others = chunk.split("\n")
+        unfinished.append(first)
+        if others:
+            *whole, last = "".join(unfinished), *others
+            yield whole
+            unfinished = [last]
+    if last := "".join(unfinished):
+        yield [last]
+
+
+def _standard_input() -> BinaryIO:
     """Return standard input as a stream of bytes. Raises TextError where it is closed."""
     if sys.stdin is None:
-        raise TextError("standard input is closed; redirect a file to it, or name one")
+        raise TextError("standard input is closed; redirect a file to it, or name a file")
     return sys.stdin.buffer
 
 
 @contextlib.contextmanager
-def spooled(folder: Path) -> Iterator[Path]:
-    """Yield a file in ``folder`` that holds standard input; errors about it within name standard input."""
-    path = datasets.spool(open_input(), folder)
+def encoded_text(text_model: TextModel, text: str, split: str, encoding: str) -> Iterator[Corpus]:
+    """Yield a text (- is standard input) as the model's ids, in a temporary file: memory does not grow with it."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        if text == STANDARD_INPUT:
+            sources = [stack.enter_context(stdin_as_file(folder))]
+        else:
+            sources = datasets.resolve(text, split)
+        yield encode_corpus(
+            sources, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
+        )
+
+
+@contextlib.contextmanager
+def stdin_as_file(folder: Path) -> Iterator[Path]:
+    """Copy standard input to a file in ``folder``, which can be read twice; errors name standard input, not it."""
+    path = datasets.spool(_standard_input(), folder)
     try:
         yield path
     except TextError as error:
@@ -42,10 +84,10 @@ def spooled(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def kept(folder: Path) -> Iterator[Path]:
-    """Yield standard input as a file that stays in ``folder`` if the block ends well, in place of earlier ones."""
+def save_stdin(folder: Path) -> Iterator[Path]:
+    """Copy standard input to a file that stays in ``folder`` if the block succeeds, and replaces earlier copies."""
     earlier = set(folder.glob("stdin-*.txt"))
-    with spooled(folder) as path:
+    with stdin_as_file(folder) as path:
         try:
             yield path
         except BaseException:
@@ -56,39 +98,16 @@ def kept(folder: Path) -> Iterator[Path]:
         each.unlink()
 
 
-def read_lines(name: str, encoding: str = "utf-8") -> Iterator[str]:
-    """Yield the lines of a file (- is standard input), without their newlines, in memory for a part or a line."""
-    return chain.from_iterable(read_groups(name, encoding))
-
-
-def read_groups(name: str, encoding: str = "utf-8") -> Iterator[list[str]]:
-    """Yield the lines that are there, group by group: of a file a part of it, of a pipe those that have come."""
-    source = open_input() if name == STANDARD_INPUT else Path(name)
-    return _split(read_text(source, encoding))
-
-
-def _split(chunks: Iterable[str]) -> Iterator[list[str]]:
-    held: list[str] = []
-    for chunk in chunks:
-        first, *others = chunk.split("\n")
-        held.append(first)
-        if others:
-            *whole, last = "".join(held), *others
-            yield whole
-            held = [last]
-    if last := "".join(held):
-        yield [last]
-
-
 @contextlib.contextmanager
-def encoded(text_model: TextModel, text: str, split: str, encoding: str) -> Iterator[Corpus]:
-    """Yield a text as ids in a temporary file, so that the memory does not grow with its length."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if text == STANDARD_INPUT:
-            sources = [stack.enter_context(spooled(folder))]
-        else:
-            sources = datasets.resolve(text, split)
-        yield encode_corpus(
-            sources, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
-        )
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed at the end of the block, or when Python ends if that fails.
+
+    It fails on Windows, where a file cannot be removed while an array is still mapped to it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="elman-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)

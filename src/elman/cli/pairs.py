@@ -1,4 +1,4 @@
-"""`elman pairs`: the share of minimal pairs in which a model prefers the right sentence."""
+"""`elman pairs`: accuracy on minimal pairs, a right and a wrong sentence each."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from elman.cli.inputs import STANDARD_INPUT, read_lines
-from elman.cli.tables import aligned, to_json
+from elman.cli.inputs import input_name, read_lines
+from elman.cli.outputs import open_output
+from elman.cli.tables import format_table, to_json
 from elman.evaluation.minimal_pairs import Accuracy, PairScore, accuracies, over_all, read_pairs, score_pairs
 from elman.evaluation.spelling import CASES, PUNCTUATIONS, Spelling, spelling_for
-from elman.files import atomic_write
 from elman.text_model import load
 
 AUTO = "auto"
@@ -20,30 +20,33 @@ AUTO = "auto"
 @click.command("pairs", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--by", metavar="FIELD", help="the JSON field that names a pair's set  [default: UID]")
+@click.option("--by", metavar="FIELD", help="the JSON field that names the set of a pair  [default: UID]")
 @click.option(
     "--case",
     type=click.Choice([AUTO, *CASES]),
     default=AUTO,
     show_default=True,
-    help="spell sentences in small letters, in capitals, or as they are; auto: as the vocabulary's words",
+    help="lower or upper: convert sentences; asis: leave them; auto: follow the words of the vocabulary",
 )
 @click.option(
     "--punctuation",
     type=click.Choice([AUTO, *PUNCTUATIONS]),
     default=AUTO,
     show_default=True,
-    help="set marks, n't and 's apart from words that the vocabulary lacks; auto: if its words are without marks",
+    help="split: separate punctuation, n't and 's from words that are not in the vocabulary; auto: if no word of the "
+    "vocabulary has punctuation",
 )
 @click.option(
     "--normalize",
     type=click.Choice(["none", "token"]),
     default="none",
     show_default=True,
-    help="compare ln P of whole sentences, or ln P a token",
+    help="compare ln P of whole sentences, or ln P per token",
 )
 @click.option(
-    "--per-pair", type=click.Path(dir_okay=False, path_type=Path), help="write a TSV of all pairs and scores"
+    "--per-pair",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="write all pairs and their scores to a TSV file",
 )
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
 @click.option("--encoding", default="utf-8", show_default=True, help="the files' encoding")
@@ -60,18 +63,18 @@ def command(
 ) -> None:
     """Test whether the model in RUN prefers the right sentence of each minimal pair in FILEs.
 
-    A FILE (- is standard input) holds a JSON object a line, with sentence_good and sentence_bad, as BLiMP's
-    do, or two columns: the right sentence, a tab, the wrong one.
+    A FILE (- is standard input) holds one JSON object per line, with sentence_good and sentence_bad as in BLiMP, or
+    two columns: the right sentence, a tab, the wrong sentence.
 
-    A pair is right if P(right sentence) > P(wrong sentence), of whole sentences with their ends. A tie is wrong.
-    Unknown words are scored as `<unk>`, or have probability 0 where there is none; the last columns count the
-    pairs that have one, and leave them out.
+    A pair is right if P(right sentence) > P(wrong sentence), each with its end of line. A tie is wrong. Unknown
+    words are scored as `<unk>`, or have probability 0 if the vocabulary has none; the last columns count the pairs
+    with unknown words, and give the accuracy without them.
     """
     text_model = load(run)
     spelling = spelling_for(
         text_model, None if case == AUTO else case, None if punctuation == AUTO else punctuation
     )
-    pairs = [pair for file in files for pair in read_pairs(read_lines(file, encoding), _name(file), by)]
+    pairs = [pair for file in files for pair in read_pairs(read_lines(file, encoding), input_name(file), by)]
     scores = list(score_pairs(text_model, pairs, spelling, normalize))
     sets = accuracies(scores)
     if per_pair is not None:
@@ -82,17 +85,13 @@ def command(
         click.echo(f"{table(sets)}\n\n{definition(spelling, normalize)}")
 
 
-def _name(file: str) -> str:
-    return "standard input" if file == STANDARD_INPUT else file
-
-
 COLUMNS = ("set", "pairs", "right", "accuracy", "95 % interval", "ties", "unknown", "accuracy without")
 
 
 def table(sets: Sequence[Accuracy]) -> str:
-    """Return the accuracy of each set and, of several, over all, as lines for people."""
+    """Return the accuracy of each set, and over all if there are several, as a table for people."""
     shown = [*sets, over_all(sets)] if len(sets) > 1 else sets
-    return aligned([COLUMNS, *map(_row, shown)])
+    return format_table([COLUMNS, *map(_row, shown)])
 
 
 def _row(found: Accuracy) -> tuple[str, ...]:
@@ -111,20 +110,20 @@ def _row(found: Accuracy) -> tuple[str, ...]:
     )
 
 
-CASE_WORDS = {"lower": "in small letters", "upper": "in capitals", "asis": "in the case that they have"}
-PUNCTUATION_WORDS = {"split": "punctuation apart from words", "asis": "punctuation as it is"}
+CASE_WORDS = {"lower": "lower case", "upper": "upper case", "asis": "case as it is"}
+PUNCTUATION_WORDS = {"split": "punctuation separated from words", "asis": "punctuation as it is"}
 
 
 def definition(spelling: Spelling, normalize: str) -> str:
-    """Return what a right pair is, and how the sentences were spelled, as lines for people."""
-    measure = "ln P of the sentence and its end" + (", a token" if normalize == "token" else "")
+    """Return a table for people that defines a right pair and the spelling of the sentences."""
+    measure = "ln P of the sentence and its end" + (", per token" if normalize == "token" else "")
     rows = [
         ("right", f"the right sentence has the higher {measure}; ties are wrong"),
         ("spelling", f"{CASE_WORDS[spelling.case]}; {PUNCTUATION_WORDS[spelling.punctuation]}"),
-        ("interval", "Wilson's score interval, the pairs taken as independent"),
-        ("unknown", "pairs with a word that the vocabulary lacks; then the accuracy without them"),
+        ("interval", "Wilson's score interval; pairs are taken to be independent"),
+        ("unknown", "pairs with a word that is not in the vocabulary; then the accuracy without them"),
     ]
-    return aligned(rows, left=2)
+    return format_table(rows, left=2)
 
 
 def _json(sets: Sequence[Accuracy], spelling: Spelling, normalize: str) -> str:
@@ -158,8 +157,8 @@ PAIR_COLUMNS = ("set", "line", "good_ln_prob", "bad_ln_prob", "difference", "rig
 
 
 def write_pairs(path: Path, scores: Sequence[PairScore]) -> None:
-    """Write a TSV of both scores of every pair, and of the sentences as the model read them."""
-    with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
+    """Write both scores of every pair as TSV, with the sentences as the model read them."""
+    with open_output(path) as file:
         file.write("\t".join(PAIR_COLUMNS) + "\n")
         for score in scores:
             numbers = (score.good.ln_prob, score.bad.ln_prob, score.difference)

@@ -1,4 +1,4 @@
-"""What is shown while a text is encoded and a model trains: bars, lines and samples, on standard error."""
+"""Progress on standard error: bars while a text is encoded and a model trains, a line per epoch, samples."""
 
 import math
 import sys
@@ -11,7 +11,7 @@ from elman.training.run import TrainingRun
 
 
 def encoding_bar(quiet: bool) -> Callable[[int, int], None] | None:
-    """Return what draws a bar while a text is encoded; it shows on a terminal, after a second."""
+    """Return a callback (bytes done, total) that draws a bar on a terminal, once encoding takes over a second."""
     if quiet:
         return None
     from tqdm import tqdm
@@ -34,22 +34,22 @@ def encoding_bar(quiet: bool) -> Callable[[int, int], None] | None:
 
 
 def overfitting_line(found: Overfitting) -> str:
-    """Return in words what has been seen, and what may help."""
+    """Describe overfitting, and what may help."""
     return (
         f"overfitting since epoch {found.best_epoch + 1}: validation {found.best_valid_perplexity:.1f} → "
         f"{found.valid_perplexity:.1f} while training fell {found.best_training_perplexity:.1f} → "
-        f"{found.training_perplexity:.1f}; the model kept is that of epoch {found.best_epoch}; "
+        f"{found.training_perplexity:.1f}; the model of epoch {found.best_epoch} is kept; "
         "try --dropout, --weight-decay, a smaller model or --patience 3"
     )
 
 
-class Watcher:
-    """Draws the progress bar, a line an epoch, and a sample now and then, on standard error."""
+class ProgressDisplay:
+    """Callback for training events: shows a progress bar, a line per epoch, and samples."""
 
     def __init__(self, run: TrainingRun, quiet: bool) -> None:
         self.run, self.quiet = run, quiet
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> "ProgressDisplay":
         from tqdm import tqdm
 
         config, progress = self.run.config, self.run.trainer.progress
@@ -62,7 +62,7 @@ class Watcher:
             disable=self.quiet or None,
             dynamic_ncols=True,
         )
-        self._began = progress.seconds
+        self._start = progress.seconds
         self._tokens = 0
         return self
 
@@ -70,27 +70,27 @@ class Watcher:
         self.bar.close()
 
     def __call__(self, event: Event) -> None:
-        """Show what has happened."""
+        """Show an event."""
         if isinstance(event, BlockDone):
-            self._block(event)
+            self._show_block(event)
         elif isinstance(event, EpochDone):
-            self._epoch(event)
+            self._show_epoch(event)
         elif isinstance(event, Overfitting) and not self.quiet:
             self.bar.write(overfitting_line(event), file=sys.stderr)
         elif isinstance(event, SampleDrawn):
-            self._sample(event)
+            self._show_sample(event)
 
-    def _block(self, event: BlockDone) -> None:
+    def _show_block(self, event: BlockDone) -> None:
         self._tokens += event.tokens
         self.bar.update(1)
         if event.iteration % 20 == 0:
             recent = self.run.trainer.progress.recent_nll or 0.0
-            speed = self._tokens / max(event.seconds - self._began, 1e-9)
+            speed = self._tokens / max(event.seconds - self._start, 1e-9)
             self.bar.set_postfix_str(
                 f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
             )
 
-    def _epoch(self, event: EpochDone) -> None:
+    def _show_epoch(self, event: EpochDone) -> None:
         if self.quiet:
             return
         valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
@@ -102,7 +102,7 @@ class Watcher:
             file=sys.stderr,
         )
 
-    def _sample(self, event: SampleDrawn) -> None:
+    def _show_sample(self, event: SampleDrawn) -> None:
         if self.quiet or not self.run.config.sample_every:
             return
         title = f"---- iteration {event.iteration}, smooth loss {event.smooth_loss:.4f} ----"

@@ -1,6 +1,5 @@
-"""`elman score`: the probability of every line."""
+"""`elman score`: the probability of every line of a text."""
 
-import itertools
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -8,79 +7,80 @@ from typing import Any, Protocol
 
 import click
 
-from elman.cli.inputs import read_groups
-from elman.cli.score_tables import LineTable, SrilmTable, TokenTable, TopTable, warn_of_impossible
+from elman.cli.inputs import read_line_groups
+from elman.cli.score_tables import LineTable, SrilmTable, TokenTable, TopTable, warn_of_zero_probability
 from elman.errors import ConfigError
 from elman.evaluation.line_scores import CarriedLines, Measure, Per, Unit, score_lines
 from elman.text_model import TextModel, load
 
 
 class Table(Protocol):
-    """A way to print scores: a beginning, lines in groups, as they come, and an end."""
+    """A way to print scores: a header, lines in groups as they arrive, and an end."""
 
     def begin(self) -> None:
-        """Print what comes first."""
+        """Print the header."""
         ...
 
     def lines(self, lines: list[str]) -> int:
-        """Print some lines; return how many are impossible."""
+        """Print the scores of some lines; return how many have probability 0."""
         ...
 
     def end(self) -> None:
-        """Print what comes last."""
+        """Print what follows the last line."""
         ...
 
 
 @click.command("score", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", default="-")
-@click.option("--per-token", is_flag=True, help="a TSV of all tokens: surprisal, rank, unknown flag")
+@click.option("--per-token", is_flag=True, help="print one row per token: surprisal, rank, unknown flag")
 @click.option(
-    "--top", type=click.IntRange(1), help="only so many lines, the oddest first, with their numbers"
+    "--top",
+    type=click.IntRange(1),
+    help="print only this many lines, the least probable first, and their numbers",
 )
-@click.option("--srilm", is_flag=True, help="the layout of SRILM's `ngram -ppl FILE -debug 2`")
+@click.option("--srilm", is_flag=True, help="print in the format of SRILM's `ngram -ppl FILE -debug 2`")
 @click.option(
     "--unit",
     type=click.Choice(["nats", "bits", "log10"]),
-    help="of the logarithm  [default: nats and log10; of --top nats, of --per-token bits]",
+    help="unit of log probabilities  [default: nats and log10; with --top nats, with --per-token bits]",
 )
 @click.option(
     "--normalize",
     "per",
     type=click.Choice(["none", "token", "char"]),
-    help="divide the logarithm by the line's tokens or characters  [default: none; of --top token]",
+    help="divide log probabilities by the line's tokens or characters  [default: none; with --top token]",
 )
 @click.option(
     "--state",
     type=click.Choice(["reset", "carry"]),
     default="reset",
     show_default=True,
-    help="read every line afresh, or go on from the line before",
+    help="reset the state at every line, or carry it on from the line before",
 )
-@click.option("--json", "as_json", is_flag=True, help="a JSON object a line")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object per line")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 def command(run: Path, file: str, encoding: str, **options: Any) -> None:
-    """Score every line of FILE (default: standard input) with the model in RUN.
+    """Compute the probability of every line of FILE (default: standard input) under the model in RUN.
 
-    Each line is read afresh: its first token is predicted from the end of a line (`<eos>`), and its own end
-    is scored too. An unknown token is scored as `<unk>`; where the vocabulary has none, the line has
-    probability 0 (-inf). With --state carry, what was read of a line is the past of the next.
+    Each line is read alone: its first token is predicted from the end of a line (`<eos>`), and its own end is
+    scored, too. An unknown token is scored as `<unk>`; if the vocabulary has none, the line has probability 0
+    (-inf). With --state carry, each line is read as the continuation of the one before.
     """
     _refuse_conflicts(options)
     table = _table(load(run), file, **options)
-    groups = read_groups(file, encoding)
-    first = list(itertools.islice(groups, 1))  # what cannot be read is an error before there is any output
+    groups = read_line_groups(file, encoding)
     zero = 0
     table.begin()
     try:
-        for lines in itertools.chain(first, groups):
+        for lines in groups:
             zero += table.lines(lines)
     finally:
         table.end()
-    warn_of_impossible(zero)
+    warn_of_zero_probability(zero)
 
 
-ALONE = {  # a way to show scores: what it does not go with
+CONFLICTS = {  # option: those that it cannot be used with
     "--srilm": ("--per-token", "--top", "--unit", "--normalize", "--state carry", "--json"),
     "--per-token": ("--top", "--normalize"),
 }
@@ -96,10 +96,10 @@ def _refuse_conflicts(options: Mapping[str, Any]) -> None:
         "--state carry": options["state"] == "carry",
         "--json": options["as_json"],
     }
-    for way, others in ALONE.items():
+    for option, others in CONFLICTS.items():
         for other in others:
-            if given[way] and given[other]:
-                raise ConfigError(f"{way} and {other} do not go together; leave one out")
+            if given[option] and given[other]:
+                raise ConfigError(f"{option} and {other} cannot be used together; leave one out")
 
 
 def _table(
@@ -113,7 +113,7 @@ def _table(
     state: str,
     as_json: bool,
 ) -> Table:
-    """Return the way to print that the options ask for."""
+    """Return the table that the options select."""
     if srilm:
         return SrilmTable(text_model, file)
     carry = state == "carry"

@@ -1,13 +1,4 @@
-"""The tables of `elman score`: lines, tokens, the least probable, and SRILM's layout.
-
-The note about lines that a model gives probability 0.
-
-The table of the tokens of lines.
-
-Tables of the probabilities of lines: of all as they come, or of the oddest at the end.
-
-The probabilities of lines in the layout of SRILM's `ngram -ppl FILE -debug 2`, which other programs read.
-"""
+"""Tables of `elman score`: lines, tokens, the least probable lines, and the format of SRILM."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -24,86 +15,11 @@ from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import FullScore, TextModel
 from elman.workers import limited_threads
 
-
-def warn_of_impossible(lines: int) -> None:
-    """Tell, on standard error, of so many lines with tokens that have no probability."""
-    if lines:
-        click.echo(
-            f"elman: lines with tokens that are not in the vocabulary, which has no <unk>: {lines:,}; their "
-            "probability is 0; train with --min-count 2 or --max-vocab to give unknown words a probability",
-            err=True,
-        )
-
-
-class TokenTable:
-    """Prints every token's surprisal, its rank among all tokens, and whether it is unknown."""
-
-    def __init__(
-        self, text_model: TextModel, carry: bool, unit: Unit = "bits", as_json: bool = False
-    ) -> None:
-        self._text_model = text_model
-        self._reader = TokenReader(text_model) if carry else None
-        self._unit = unit
-        self._as_json = as_json
-        self._done = 0
-
-    def begin(self) -> None:
-        """Print the names of the columns."""
-        if not self._as_json:
-            click.echo(f"line\ttoken\tsurprisal_{self._unit}\trank\tunknown")
-
-    def lines(self, lines: list[str]) -> int:
-        """Print the tokens of lines; return in how many lines one is impossible."""
-        with limited_threads(0):
-            return sum(map(self._line, lines))
-
-    def end(self) -> None:
-        """Print nothing: the last token was printed when it came."""
-
-    def _line(self, line: str) -> bool:
-        """Print a line's tokens; return whether one is impossible."""
-        self._done += 1
-        impossible = False
-        for score in (self._reader or TokenReader(self._text_model)).read(line):
-            impossible |= math.isinf(score.surprisal_bits)
-            self._print(score)
-        return impossible
-
-    def _print(self, score: TokenScore) -> None:
-        token = readable(self._text_model, score.token)
-        if self._as_json:
-            numbers = {self._named(name): self._in_unit(name, v) for name, v in asdict(score).items()}
-            click.echo(to_json({"line": self._done, **numbers, "token": token}))
-        else:
-            shown = visible(token, self._text_model.unit == "byte")
-            surprisal = self._in_unit("surprisal_bits", score.surprisal_bits)
-            click.echo(f"{self._done}\t{shown}\t{surprisal:.4f}\t{score.rank}\t{int(score.unknown)}")
-
-    def _named(self, name: str) -> str:
-        return name.replace("_bits", f"_{self._unit}")
-
-    def _in_unit(self, name: str, value: float) -> float:
-        return value * (NATS["bits"] / NATS[self._unit]) if name.endswith("_bits") else value
-
-
-def readable(text_model: TextModel, token: str) -> str:
-    """Return a token as people read it."""
-    tokenizer = text_model.tokenizer
-    return tokenizer.readable(token) if isinstance(tokenizer, SubwordTokenizer) else token
-
-
-def visible(token: str, is_byte: bool) -> str:
-    """Return a token that can stand in a table: what shows nothing, or is half a character, as its escape."""
-    if token.isascii() or not is_byte:
-        return token if token.isprintable() else token.encode("unicode_escape").decode()
-    return f"\\x{ord(token):02x}"
-
-
 Scorer = Callable[[Iterable[str]], Iterator[LineScore]]
 
 
 class LineTable:
-    """Prints every line's score: the natural and the decimal logarithm, or the one measure asked for."""
+    """One row per line: its log probability in nats and as log10, or in the one measure requested."""
 
     def __init__(
         self, text_model: TextModel, scorer: Scorer, measure: Measure | None, as_json: bool = False
@@ -115,11 +31,11 @@ class LineTable:
         self._with_characters = any(measure.per == "char" for measure in self._measures)
 
     def begin(self) -> None:
-        """Print the names of the columns."""
-        self._print_head([])
+        """Print the column names."""
+        self._print_header([])
 
     def lines(self, lines: list[str]) -> int:
-        """Print the scores of lines; return how many are impossible."""
+        """Print the scores of some lines; return how many have probability 0."""
         impossible = 0
         for line, score in zip(lines, self._scorer(lines), strict=True):
             impossible += math.isinf(score.nll_nats)
@@ -127,9 +43,9 @@ class LineTable:
         return impossible
 
     def end(self) -> None:
-        """Print nothing: the last line was printed when it came."""
+        """Print nothing: every line has been printed when it arrived."""
 
-    def _print_head(self, before: list[str]) -> None:
+    def _print_header(self, before: list[str]) -> None:
         if not self._as_json:
             names = [measure.name for measure in self._measures]
             characters = ["characters"] if self._with_characters else []
@@ -151,7 +67,7 @@ class LineTable:
 
 
 class TopTable(LineTable):
-    """Prints the oddest lines at the end, the oddest first, with their numbers."""
+    """The least probable lines with their line numbers, printed at the end, the least probable first."""
 
     def __init__(
         self, text_model: TextModel, scorer: Scorer, measure: Measure, most: int, as_json: bool = False
@@ -159,49 +75,100 @@ class TopTable(LineTable):
         super().__init__(text_model, scorer, measure, as_json)
         self._measure = measure
         self._oddest = Oddest(most)
-        self._done = 0
+        self._number = 0
 
     def begin(self) -> None:
-        """Print nothing: there is nothing to show until all lines have been read."""
+        """Print nothing: which lines these are is known only at the end."""
 
     def lines(self, lines: list[str]) -> int:
-        """Look at lines; return how many are impossible."""
+        """Read some lines; return how many have probability 0."""
         impossible = 0
         for line, score in zip(lines, self._scorer(lines), strict=True):
             impossible += math.isinf(score.nll_nats)
-            self._done += 1
+            self._number += 1
             measure = self._measure.of(score, self._characters(line))
-            self._oddest.add(Found(self._done, measure, score, line))
+            self._oddest.add(Found(self._number, measure, score, line))
         return impossible
 
     def end(self) -> None:
-        """Print the lines that were kept."""
-        self._print_head(["line"])
+        """Print the least probable lines."""
+        self._print_header(["line"])
         for found in self._oddest.in_order():
             self._print({"line": found.number}, found.score, found.line)
 
 
-BEGINNING, END, UNKNOWN = "<s>", "</s>", "<unk>"
+class TokenTable:
+    """One row per token: its surprisal, its rank among all tokens, and whether it is unknown."""
+
+    def __init__(
+        self, text_model: TextModel, carry: bool, unit: Unit = "bits", as_json: bool = False
+    ) -> None:
+        self._text_model = text_model
+        self._reader = TokenReader(text_model) if carry else None
+        self._unit = unit
+        self._as_json = as_json
+        self._number = 0
+
+    def begin(self) -> None:
+        """Print the column names."""
+        if not self._as_json:
+            click.echo(f"line\ttoken\tsurprisal_{self._unit}\trank\tunknown")
+
+    def lines(self, lines: list[str]) -> int:
+        """Print the tokens of some lines; return how many lines have probability 0."""
+        with limited_threads(0):
+            return sum(map(self._line, lines))
+
+    def end(self) -> None:
+        """Print nothing: every token has been printed when its line arrived."""
+
+    def _line(self, line: str) -> bool:
+        """Print the tokens of a line; return whether its probability is 0."""
+        self._number += 1
+        impossible = False
+        for score in (self._reader or TokenReader(self._text_model)).read(line):
+            impossible |= math.isinf(score.surprisal_bits)
+            self._print(score)
+        return impossible
+
+    def _print(self, score: TokenScore) -> None:
+        token = readable(self._text_model, score.token)
+        if self._as_json:
+            numbers = {self._column(name): self._in_unit(name, v) for name, v in asdict(score).items()}
+            click.echo(to_json({"line": self._number, **numbers, "token": token}))
+        else:
+            shown = visible(token, self._text_model.unit == "byte")
+            surprisal = self._in_unit("surprisal_bits", score.surprisal_bits)
+            click.echo(f"{self._number}\t{shown}\t{surprisal:.4f}\t{score.rank}\t{int(score.unknown)}")
+
+    def _column(self, name: str) -> str:
+        return name.replace("_bits", f"_{self._unit}")
+
+    def _in_unit(self, name: str, value: float) -> float:
+        return value * (NATS["bits"] / NATS[self._unit]) if name.endswith("_bits") else value
+
+
+BEGINNING, END, UNKNOWN = "<s>", "</s>", "<unk>"  # as SRILM writes them
 
 
 @dataclass
 class Totals:
-    """Sums over sentences, as SRILM defines them: what has probability 0 is counted, and left out of the others."""
+    """Sums over sentences as SRILM defines them: words of probability 0 are counted, but left out of the sums."""
 
     sentences: int = 0
-    words: int = 0  # without the ends of sentences
-    oovs: int = 0  # words that a closed vocabulary does not have
-    zeroprobs: int = 0  # others of probability 0
-    ends: int = 0  # that were scored
+    words: int = 0  # not counting ends of sentences
+    oovs: int = 0  # words that are not in a closed vocabulary
+    zeroprobs: int = 0  # other words of probability 0
+    ends: int = 0  # ends of sentences that were scored
     log10_prob: float = 0.0
 
     def add(self, other: "Totals") -> None:
-        """Add the sums over other sentences."""
+        """Add the totals of other sentences."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
     def text(self) -> str:
-        """Return the two lines of a summary."""
+        """Return SRILM's summary, two lines."""
         words = self.words - self.oovs - self.zeroprobs
         return (
             f"{self.sentences} sentences, {self.words} words, {self.oovs} OOVs\n"
@@ -216,7 +183,7 @@ class Totals:
 
 
 class SrilmTable:
-    """Prints every line, its words' probabilities and their sums; and at the end the sums of all lines."""
+    """SRILM's `ngram -ppl FILE -debug 2`: each line with its words' probabilities and totals, then all totals."""
 
     def __init__(self, text_model: TextModel, name: str) -> None:
         self._text_model = text_model
@@ -224,35 +191,35 @@ class SrilmTable:
         self._totals = Totals()
 
     def begin(self) -> None:
-        """Print nothing: the layout has no head."""
+        """Print nothing: the format has no header."""
 
     def lines(self, lines: list[str]) -> int:
-        """Print lines; return 0: those that are impossible are among the OOVs."""
+        """Print some lines; return 0: words of probability 0 are counted as OOVs."""
         with limited_threads(0):
             for line in lines:
                 self._line(line)
         return 0
 
     def end(self) -> None:
-        """Print the sums of all lines."""
+        """Print the totals over all lines."""
         click.echo(f"file {self._name}: {self._totals.text()}")
 
     def _line(self, line: str) -> None:
         click.echo(line)
-        found = Totals(sentences=1)
+        totals = Totals(sentences=1)
         before = [BEGINNING] if self._text_model.start_id is not None else []
         tokens = self._text_model.encode_line(line)[0]
         for token, score in zip(tokens, self._text_model.full_scores(line), strict=True):
             word = self._word(token, score.unknown)
             context = before[-1] + (" ..." if len(before) > 1 else " ") if before else ""
             click.echo(f"\tp( {word} | {context}) \t= {self._outcome(score)}")
-            found.add(_counted(score, word == END))
+            totals.add(_totals_of(score, word == END))
             before = [*before[-1:], word]
-        click.echo(f"{found.text()}\n")
-        self._totals.add(found)
+        click.echo(f"{totals.text()}\n")
+        self._totals.add(totals)
 
     def _word(self, token: str, unknown: bool) -> str:
-        """Return a token as a word of the layout, in which blanks stand between words."""
+        """Return a token as a word of the format, which separates words by spaces."""
         if unknown:
             return UNKNOWN
         if token == self._text_model.vocabulary.eos:
@@ -261,15 +228,15 @@ class SrilmTable:
         return shown.replace(" ", r"\x20")
 
     def _outcome(self, score: FullScore) -> str:
-        """Return what the probability was taken from, the probability, and its decimal logarithm."""
+        """Return the source of a probability, the probability, and its log10."""
         if math.isinf(score.log10_prob):
             return "[OOV] 0 [ -inf ]"
         source = "rnn" if self._text_model.order is None else f"{score.ngram_length}gram"
         return f"[{source}] {10**score.log10_prob:.7g} [ {score.log10_prob:.7g} ]"
 
 
-def _counted(score: FullScore, is_end: bool) -> Totals:
-    """Return the sums over one token."""
+def _totals_of(score: FullScore, is_end: bool) -> Totals:
+    """Return the totals for one token."""
     possible = not math.isinf(score.log10_prob)
     return Totals(
         words=int(not is_end),
@@ -278,3 +245,26 @@ def _counted(score: FullScore, is_end: bool) -> Totals:
         ends=int(is_end),
         log10_prob=score.log10_prob if possible else 0.0,
     )
+
+
+def readable(text_model: TextModel, token: str) -> str:
+    """Return a token as text; a subword piece without its encoding."""
+    tokenizer = text_model.tokenizer
+    return tokenizer.readable(token) if isinstance(tokenizer, SubwordTokenizer) else token
+
+
+def visible(token: str, is_byte: bool) -> str:
+    """Return a token for a table: unprintable characters and single bytes of a character as escapes."""
+    if token.isascii() or not is_byte:
+        return token if token.isprintable() else token.encode("unicode_escape").decode()
+    return f"\\x{ord(token):02x}"
+
+
+def warn_of_zero_probability(lines: int) -> None:
+    """Warn on standard error about lines with unknown tokens under a model without <unk>, if there are any."""
+    if lines:
+        click.echo(
+            f"elman: lines with tokens that are not in the vocabulary, which has no <unk>: {lines:,}; their "
+            "probability is 0; train with --min-count 2 or --max-vocab to give unknown words a probability",
+            err=True,
+        )

@@ -1,7 +1,6 @@
-"""`elman surprisal`: the surprisal of every word of a text."""
+"""`elman surprisal`: a table with the surprisal of every word of a text."""
 
 import contextlib
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -9,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from elman.cli.inputs import read_groups
-from elman.cli.score_tables import warn_of_impossible
+from elman.cli.inputs import read_lines
+from elman.cli.outputs import check_output_file, open_output
+from elman.cli.score_tables import warn_of_zero_probability
 from elman.cli.tables import to_json
-from elman.errors import RunError
 from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
-from elman.files import atomic_write
 from elman.text_model import TextModel, load
 from elman.workers import limited_threads
 
@@ -29,40 +27,39 @@ Write = Callable[[str], object]
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", default="-")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="the table to write  [default: standard output]"
+    "-o", "--output", type=click.Path(path_type=Path), help="the file to write  [default: standard output]"
 )
 @click.option(
     "--context",
     type=click.Choice(["sentence", "document"]),
     default="sentence",
     show_default=True,
-    help="what a word is predicted from: its own line, or all lines before it too",
+    help="what a word is predicted from: its own line, or also all lines before it",
 )
-@click.option("--json", "as_json", is_flag=True, help="a JSON object a word")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object per word")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 def command(run: Path, file: str, output: Path | None, context: str, as_json: bool, encoding: str) -> None:
-    """Give the surprisal of every word of FILE (default: standard input), a sentence a line, by the model in RUN.
+    """Compute the surprisal of every word of FILE (default: standard input) under the model in RUN.
 
-    A word is what stands between blanks; the end of a line follows as `<eos>`. The columns of the TSV: sentence
-    (the line's number), position, word, surprisal_bits (-log2 P, summed over the word's tokens), entropy_bits
-    and rank (before and of its first token), probability, unknown, and where it stands in its line: start, end.
+    Each line is a sentence. Words are separated by whitespace; the end of a line follows as `<eos>`. The columns of
+    the TSV: sentence (line number), position, word, surprisal_bits (-log2 P, summed over the word's tokens),
+    entropy_bits and rank (before and of its first token), probability, unknown, and the word's place in its line:
+    start, end.
     """
-    _check_output(output)
+    check_output_file(output)
     text_model = load(run)
-    groups = read_groups(file, encoding)
-    first = list(itertools.islice(groups, 1))  # what cannot be read is an error before there is any output
-    lines = itertools.chain.from_iterable(itertools.chain(first, groups))
-    with _opened(output) as write, limited_threads(0):
+    lines = read_lines(file, encoding)
+    with _open_table(output) as write, limited_threads(0):
         if not as_json:
             write("\t".join(COLUMNS) + "\n")
         zero = _write_words(write, text_model, lines, context == "document", as_json)
-    warn_of_impossible(zero)
+    warn_of_zero_probability(zero)
 
 
 def _write_words(
     write: Write, text_model: TextModel, lines: Iterator[str], carry: bool, as_json: bool
 ) -> int:
-    """Write the words of all lines; return how many lines are impossible."""
+    """Write the words of all lines; return how many lines have probability 0."""
     reader = TokenReader(text_model) if carry else None
     zero = 0
     for number, line in enumerate(lines, 1):
@@ -85,20 +82,10 @@ def _json(number: int, score: WordScore) -> str:
 
 
 @contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[Write]:
-    """Yield what writes to a file that is whole or not there, or to standard output as it comes."""
+def _open_table(output: Path | None) -> Iterator[Write]:
+    """Yield a function that writes text to a file, or to standard output at once."""
     if output is None:
         yield lambda text: click.echo(text, nl=False)
         return
-    with atomic_write(output, "w", encoding="utf-8", newline="\n") as file:
+    with open_output(output) as file:
         yield file.write
-
-
-def _check_output(output: Path | None) -> None:
-    """Refuse at once what could not be written in the end."""
-    if output is None:
-        return
-    if not output.absolute().parent.is_dir():
-        raise RunError(f"there is no folder {output.parent} to write {output.name} in")
-    if output.is_dir():
-        raise RunError(f"{output} is a folder; name a file")

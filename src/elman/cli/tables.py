@@ -1,9 +1,4 @@
-"""Results as tables and as JSON.
-
-Tables for people: columns of even width.
-
-Results as JSON.
-"""
+"""Results as text: tables with aligned columns for people, one line of JSON for programs."""
 
 import json
 import math
@@ -11,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return rows as lines: the first ``left`` columns flush left, the others, of numbers, flush right."""
+def format_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return rows as aligned lines: the first ``left`` columns flush left, the others (numbers) flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -25,7 +20,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """Return one line of JSON, with null for what JSON cannot hold: infinities and what is not a number."""
+    """Return one line of JSON; infinities and NaN, which JSON cannot hold, become null."""
     return json.dumps(_finite(values), ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""`elman train`: a corpus in, a run folder out."""
+"""`elman train`: train a model on a corpus, and save it in a run folder."""
 
 import contextlib
 import signal
@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from elman.cli.inputs import STANDARD_INPUT, kept
+from elman.cli.inputs import STANDARD_INPUT, save_stdin
 from elman.cli.options import config_options
-from elman.cli.progress_display import Watcher, encoding_bar, overfitting_line
+from elman.cli.progress_display import ProgressDisplay, encoding_bar, overfitting_line
 from elman.errors import ConfigError
 from elman.formats.model_file import LAST_NAME
 from elman.training.budget_choice import held_options
@@ -32,15 +32,19 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 @click.command("train", no_args_is_help=True)
 @click.argument("corpus", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to make")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to create")
 @click.option(
     "--valid",
-    help="validation text: a file, a folder, a named corpus, `none`, or `auto`: the last 5 % of the text, held out",
+    help="validation text: a file, a folder, a named corpus, `none`, or `auto` (hold out the last 5 % of CORPUS)",
 )
 @click.option(
-    "--allow-overlap", is_flag=True, help="validate on a text most of which stands in the training text"
+    "--allow-overlap",
+    is_flag=True,
+    help="allow a validation text that is mostly contained in the training text",
 )
-@click.option("--recipe", help="a named set of options, or a TOML file; options given here win over it")
+@click.option(
+    "--recipe", help="a named set of options, or a TOML file; options on the command line override it"
+)
 @click.option(
     "--list-recipes",
     is_flag=True,
@@ -49,17 +53,15 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_list_recipes,
     help="print the named sets of options",
 )
-@click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with an interrupted run"
-)
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="resume an interrupted run")
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
-@click.option("-q", "--quiet", is_flag=True, help="no progress bar, no samples")
+@click.option("-q", "--quiet", is_flag=True, help="do not show the progress bar and samples")
 @click.option(
     "--choose/--no-choose",
     "choose",
     default=None,
-    help="choose all options that are not given, as suits the time budget and the speed of this machine  "
-    "[default: where a time budget is given, and neither a recipe nor a size]",
+    help="choose all options that are not given to fit the time budget and the speed of this machine  "
+    "[default: if there is a time budget, but no recipe and no model size]",
 )
 @config_options
 def command(
@@ -74,24 +76,24 @@ def command(
     choose: bool | None,
     **options: Any,
 ) -> None:
-    """Train a language model on CORPUS and keep it in the folder RUN (-o).
+    """Train a language model on CORPUS and save it in the run folder RUN (-o).
 
     CORPUS is a text file, a folder of text files, a named corpus (see `elman data`), or - for standard
-    input. Ctrl-C saves everything; `elman train --resume RUN` goes on as if nothing had happened.
+    input. Ctrl-C saves everything; `elman train --resume RUN` continues as if it had not been interrupted.
     For instance: elman train book.txt -o book --recipe char-lstm --epochs 3
     """
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
         if corpus or output or recipe or valid or overwrite or allow_overlap:
             raise ConfigError(
-                "--resume takes the corpus, the recipe and the folder from the run; leave them out"
+                "--resume takes the corpus, the recipe and the folder from the run; leave the other options out"
             )
         run = TrainingRun.resume(resume, given, encoding_bar(quiet))
     else:
         if corpus is None:
             raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
         if output is None:
-            raise ConfigError("name the run folder to make: -o RUN")
+            raise ConfigError("name the run folder to create: -o RUN")
         if valid == STANDARD_INPUT:
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
@@ -99,7 +101,7 @@ def command(
         named = {*given, *recipe_options(recipe)}
         held = held_options(config, named, False if recipe and choose is None else choose)
         how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
-        with _no_folder_in_vain(output), _text(corpus, output) as text:
+        with _remove_empty_folder(output), _corpus_argument(corpus, output) as text:
             if config.model == "ngram":
                 _report_ngrams(train_ngram(output, text, config, **how, on_encoding=encoding_bar(quiet)))
                 return
@@ -107,7 +109,7 @@ def command(
     if run.finished:
         raise ConfigError(
             f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "
-            "iterations; raise --epochs or --iterations to train on"
+            "iterations; raise --epochs or --iterations to continue"
         )
     _announce(run, resumed=resume is not None)
     for line in run.choice.lines() if run.choice is not None else ():
@@ -117,30 +119,30 @@ def command(
 
 
 @contextlib.contextmanager
-def _no_folder_in_vain(folder: Path) -> Iterator[None]:
-    """Remove the run folder again, where it was not there before and nothing came into it."""
-    was_there = folder.exists()
+def _remove_empty_folder(folder: Path) -> Iterator[None]:
+    """Remove a new run folder that is still empty when the block fails."""
+    existed = folder.exists()
     try:
         yield
     except BaseException:
-        if not was_there:
+        if not existed:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
 
 
 @contextlib.contextmanager
-def _text(corpus: str, output: Path) -> Iterator[str]:
-    """Yield the corpus; standard input, which can be read only once, is kept as a file in the run folder."""
+def _corpus_argument(corpus: str, output: Path) -> Iterator[str]:
+    """Yield the corpus; standard input, which can be read only once, is saved as a file in the run folder."""
     if corpus != STANDARD_INPUT:
         yield corpus
         return
-    with kept(output) as path:
+    with save_stdin(output) as path:
         yield str(path)
 
 
 def _train(run: TrainingRun, quiet: bool) -> bool:
-    """Train behind a progress bar; return False where Ctrl-C ended it."""
+    """Train and show the progress; return False if Ctrl-C ended it. A second Ctrl-C ends it without saving."""
     interrupted = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -150,12 +152,14 @@ def _train(run: TrainingRun, quiet: bool) -> bool:
         interrupted = True
         run.stop()
 
-    with Watcher(run, quiet) as watcher:
-        kept = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK is Ctrl-Break, which only Windows has
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    with ProgressDisplay(run, quiet) as display:
+        earlier = {number: signal.signal(number, on_signal) for number in numbers}
         try:
-            run.train(watcher)
+            run.train(display)
         finally:
-            for number, handler in kept.items():
+            for number, handler in earlier.items():
                 signal.signal(number, handler)
     return not interrupted
 
@@ -165,16 +169,16 @@ def _report_ngrams(run: NgramRun) -> None:
     about = f"{train.tokens:,} tokens ({unit}s), vocabulary {len(train.vocabulary):,}"
     click.echo(f"{run.corpora.name}: {about}", err=True)
     _announce_validation(run.corpora)
-    found = "" if valid is None else f"validation perplexity {valid:.4f} per {unit}, "
+    measured = "" if valid is None else f"validation perplexity {valid:.4f} per {unit}, "
     click.echo(
-        f"{run.folder}: {found}{sum(run.ngrams):,} n-grams of up to {len(run.ngrams)} {unit}s, "
+        f"{run.folder}: {measured}{sum(run.ngrams):,} n-grams of up to {len(run.ngrams)} {unit}s, "
         f"{run.seconds:.1f} s of counting"
     )
 
 
 def _announce_validation(corpora: RunCorpora) -> None:
     if corpora.held_out and corpora.valid is not None:
-        click.echo(f"  held out to validate on: the {corpora.valid.tokens:,} tokens after these", err=True)
+        click.echo(f"  held out for validation: the {corpora.valid.tokens:,} tokens after these", err=True)
     if corpora.warning:
         click.echo(f"  warning: {corpora.warning}", err=True)
     for name, perplexity in corpora.references.items():
@@ -190,22 +194,20 @@ def _announce(run: TrainingRun, resumed: bool) -> None:
     )
     _announce_validation(run.corpora)
     if resumed:
-        click.echo(f"going on after iteration {progress.iteration} (epoch {progress.epoch + 1})", err=True)
+        click.echo(f"resuming after iteration {progress.iteration} (epoch {progress.epoch + 1})", err=True)
 
 
 def _report(run: TrainingRun, finished: bool) -> None:
     best = run.text_model.info.get("best")
     if not finished:
         click.echo(
-            f"stopped and saved after iteration {run.trainer.progress.iteration}; go on with:\n"
+            f"stopped and saved after iteration {run.trainer.progress.iteration}; continue with:\n"
             f"  elman train --resume {run.folder}",
             err=True,
         )
         sys.exit(130)
     if best is None:
-        click.echo(
-            f"{run.folder}: no epoch had a finite perplexity; {LAST_NAME} holds the model as it is now"
-        )
+        click.echo(f"{run.folder}: no epoch had a finite perplexity; {LAST_NAME} holds the last model")
         return
     if run.overfitting.found is not None:
         click.echo(overfitting_line(run.overfitting.found), err=True)

@@ -1,4 +1,4 @@
-"""Models with a fixed window on the command line: trained, gone on with, measured, used, and refused."""
+"""Models with a fixed window on the command line: train, resume, evaluate, mix, and what is refused."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_it_is_trained_gone_on_with_measured_drawn_and_writes(command: Any, story: Path, kind: str) -> None:
+def test_train_resume_evaluate_plot_generate(command: Any, story: Path, kind: str) -> None:
     done = command("train", story, "-o", "run", *OPTIONS[kind], "--window", 3, *SCHOOL)
     assert done.code == 0
     embedding, output = {"cbow": (24 * 8, 9 * 24), "nplm": (24 * 5 + (15 + 1) * 6, 7 * 24)}[kind]
@@ -48,7 +48,7 @@ def test_it_is_trained_gone_on_with_measured_drawn_and_writes(command: Any, stor
     assert set(text.split()) <= set(loaded.vocabulary.tokens)
 
 
-def test_it_goes_into_mixtures_and_behind_caches(command: Any, story: Path, kind: str) -> None:
+def test_mix_and_cache(command: Any, story: Path, kind: str) -> None:
     command("train", story, "-o", "run", *OPTIONS[kind], *SCHOOL)
     command("train", story, "-o", "counts", "--model", "ngram")
     assert command("mix", "run", "counts", "--tune", story, "-o", "both").code == 0
@@ -73,14 +73,14 @@ def test_it_goes_into_mixtures_and_behind_caches(command: Any, story: Path, kind
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_options_that_do_not_fit_are_one_line(
+def test_conflicting_options_are_refused(
     refused: Refused, story: Path, options: list[Any], message: str
 ) -> None:
     assert re.search(message, refused("train", story, "-o", "run", *SCHOOL, *options))
     assert not Path("run").exists()
 
 
-def test_another_window_is_another_training(command: Any, refused: Refused, story: Path, kind: str) -> None:
+def test_resume_refuses_another_window(command: Any, refused: Refused, story: Path, kind: str) -> None:
     command("train", story, "-o", "run", *OPTIONS[kind], *SCHOOL)
     assert "was begun with window = 5" in refused("train", "--resume", "run", "--window", 4)
     config = Path("run/config.toml")
