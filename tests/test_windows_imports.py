@@ -12,8 +12,8 @@ IMPORT_ALL = """
 import importlib, pkgutil, sys
 
 # The libraries may use POSIX modules where there are some, so they are loaded before these are blocked.
-for library in ("asyncio", "multiprocessing", "subprocess", "tempfile", "click", "numpy", "pooch", "threadpoolctl", "tqdm",
-                "jiwer", "matplotlib.figure", "numba", "starlette.testclient", "tokenizers", "torch", "uvicorn"):
+for library in ("asyncio", "multiprocessing", "subprocess", "tempfile", "click", "jiwer", "matplotlib.figure", "numba",
+                "numpy", "pooch", "starlette.testclient", "threadpoolctl", "tokenizers", "torch", "tqdm", "uvicorn"):
     try:
         importlib.import_module(library)
     except ImportError:
