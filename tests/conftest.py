@@ -1,10 +1,21 @@
-"""What many tests need: the reference data, and a cache of their own."""
+"""Fixtures for all tests: the reference data, a cache of their own, and guards against state that leaks."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+LONG = {"test_docs.py": 600}  # seconds; each of its tests runs all programs of a page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests more time than the limit in pyproject.toml, for machines that are busy."""
+    for item in items:
+        if item.path.name in LONG and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG[item.path.name]))
 
 
 @pytest.fixture
@@ -25,7 +36,27 @@ def data() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's cache."""
+    """Keep the tests out of the user's cache; every process of pytest-xdist has one of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELMAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+SET_BY_OTHERS = {"PYTEST_CURRENT_TEST", "GOMP_SPINCOUNT"}  # the second by elman.backend, once a process
+
+
+def process_state() -> dict[str, Any]:
+    """Return what tests share with each other in a process: environment, folder and signal handlers."""
+    return {
+        "environment": {name: value for name, value in os.environ.items() if name not in SET_BY_OTHERS},
+        "folder": Path.cwd(),
+        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+    }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail a test that leaves the process changed: the next one, in whatever order, must find it as it was."""
+    before = process_state()
+    yield
+    assert process_state() == before

@@ -42,6 +42,12 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert missing_paths(page.read_text("utf-8")) == []
 
 
+def test_every_test_that_ci_runs_exists() -> None:
+    paths = re.findall(r"\btests/[\w./-]*", (ROOT / ".ci" / "run").read_text("utf-8"))
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_a_missing_path_is_noticed() -> None:
     assert missing_paths("`layers/lstm.py` `layers/` `no.py` `no/` `src/elman/no.py` `no`") == [
         "no.py",
