@@ -42,21 +42,21 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-SET_BY_OTHERS = {"PYTEST_CURRENT_TEST", "GOMP_SPINCOUNT"}  # the second by elman.backend, once a process
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail a test that leaves the process changed: the next one, in whatever order, must find it as it was.
+
+    New environment variables are allowed unless they are elman's: libraries set some when they are imported.
+    """
+    before, environment = process_state(), dict(os.environ)
+    yield
+    assert process_state() == before
+    del environment["PYTEST_CURRENT_TEST"]  # setup, call or teardown
+    assert {name: os.environ.get(name) for name in environment} == environment
+    assert {name for name in os.environ if name.startswith("ELMAN_")} <= environment.keys()
 
 
 def process_state() -> dict[str, Any]:
-    """Return what tests share with each other in a process: environment, folder and signal handlers."""
-    return {
-        "environment": {name: value for name, value in os.environ.items() if name not in SET_BY_OTHERS},
-        "folder": Path.cwd(),
-        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
-    }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_leaks() -> Iterator[None]:
-    """Fail a test that leaves the process changed: the next one, in whatever order, must find it as it was."""
-    before = process_state()
-    yield
-    assert process_state() == before
+    """Return the working directory and the signal handlers."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return {"directory": Path.cwd(), "handlers": handlers}
