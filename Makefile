@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# several processes; on many cores more of them would only wait for the slowest test
+PARALLEL ?= -n auto --maxprocesses 4
+
 .PHONY: demo test lint types tests clean
 
 demo: $(VENV)/.installed-plot
@@ -20,7 +23,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 tests: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=5
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered --durations=5
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("elman needs Python 3.11 or newer; try: make PYTHON=python3.12 " "$(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'

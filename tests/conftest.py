@@ -1,10 +1,21 @@
-"""What many tests need: the reference data, and a cache of their own."""
+"""Fixtures for all tests: the reference data, a cache of their own, and guards against state that leaks."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+LONG = {"test_docs.py": 600}  # seconds; each of its tests runs all programs of a page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests more time than the limit in pyproject.toml, for machines that are busy."""
+    for item in items:
+        if item.path.name in LONG and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG[item.path.name]))
 
 
 @pytest.fixture
@@ -25,7 +36,27 @@ def data() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's cache."""
+    """Keep the tests out of the user's cache; every process of pytest-xdist has one of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ELMAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Fail a test that leaves the process changed: the next one, in whatever order, must find it as it was.
+
+    New environment variables are allowed unless they are elman's: libraries set some when they are imported.
+    """
+    before, environment = process_state(), dict(os.environ)
+    yield
+    assert process_state() == before
+    del environment["PYTEST_CURRENT_TEST"]  # setup, call or teardown
+    assert {name: os.environ.get(name) for name in environment} == environment
+    assert {name for name in os.environ if name.startswith("ELMAN_")} <= environment.keys()
+
+
+def process_state() -> dict[str, Any]:
+    """Return the working directory and the signal handlers."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    return {"directory": Path.cwd(), "handlers": handlers}

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from elman.training.run import TrainingRun as TrainingRun
     from elman.training.trainer import RnnlmTrainer as RnnlmTrainer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "elman.backend": ("Backend",),
