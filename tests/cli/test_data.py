@@ -97,7 +97,7 @@ def test_a_file_that_is_not_what_it_should_be_is_not_kept(
 
 def test_a_mirror_without_the_file_is_named(refused: Refused, mirror: Path) -> None:
     line = refused("data", "mine")
-    assert "the server says 404" in line
+    assert "the server answered 404" in line
     assert "put mine.train.txt into" in line
 
 
