@@ -155,7 +155,7 @@ def test_a_corpus_of_subwords_knows_its_sizes(tmp_path: Path) -> None:
         encode_text("톰은  방에\n있었다", TOKENIZERS["bpe"], corpus.vocabulary).ids.tolist()
         == corpus.ids.tolist()
     )
-    with pytest.raises(VocabularyError, match="the vocabulary of the subword level is that of its tokenizer"):
+    with pytest.raises(VocabularyError, match="the vocabulary at subword level must be that of the tokenizer"):
         encode_corpus([path], TOKENIZERS["bpe"], cache=None, vocabulary=Vocabulary(["a"]))
 
 

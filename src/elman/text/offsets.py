@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.text.reading import BOM, starts_afresh
+from elman.text.reading import BOM, starts_composition
 from elman.text.tokenizers import SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import code_points
 
@@ -97,7 +97,7 @@ def _composed(traced: Traced) -> Traced:
 
 def _compositions(text: str) -> Iterator[Change]:
     """Yield the pieces of a text that NFC changes; it treats every piece apart from the others."""
-    cuts = [0, *(i for i in range(1, len(text)) if starts_afresh(text[i])), len(text)]
+    cuts = [0, *(i for i in range(1, len(text)) if starts_composition(text[i])), len(text)]
     for first, last in pairwise(cuts):
         piece = text[first:last]
         composed = unicodedata.normalize("NFC", piece)
