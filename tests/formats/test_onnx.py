@@ -17,8 +17,8 @@ from elman.models.ngram.model import NgramModel
 from elman.text_model import TextModel
 from support.tiny import text_model
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
 
 SHAPES: dict[str, dict[str, Any]] = {
     "two layers": {"layers": 2},

@@ -170,7 +170,7 @@ def test_a_vocabulary_may_come_from_another_file(tmp_path: Path) -> None:
         ("a\nb\n", {}, "the vocabulary has 2 tokens, but .* has word vectors for 24"),
         ("a\n\nb\n", {}, "line 2: an empty line is no token"),
         ("a 12\nb 3\n", {}, "'a 12', of id 0, is no word"),
-        ("a\na\n", {}, "'a' stands in the vocabulary more than once"),
+        ("a\na\n", {}, "'a' is in the vocabulary more than once"),
         ("a\nb\n", {"eos": "</s>"}, "has no '</s>' to end lines with"),
         ("a\nb\n", {"unk": "UNK"}, "the unknown token 'UNK' is not in the vocabulary"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jiwer
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,6 @@ from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import first_half, in_order, speaker_of
 from elman.rescoring.word_errors import error_table, gain_interval, word_errors
 
-jiwer = pytest.importorskip("jiwer")
 TEXTS = st.lists(st.sampled_from("abc"), max_size=6).map(" ".join)
 
 

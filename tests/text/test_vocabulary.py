@@ -121,7 +121,7 @@ def test_foreign_data_is_refused(data: dict[str, object]) -> None:
 def test_what_is_no_vocabulary() -> None:
     with pytest.raises(VocabularyError, match="at least one token"):
         Vocabulary([])
-    with pytest.raises(VocabularyError, match="'a' stands in the vocabulary more than once"):
+    with pytest.raises(VocabularyError, match="'a' is in the vocabulary more than once"):
         Vocabulary(["a", "b", "a"])
     with pytest.raises(VocabularyError, match="'<unk>' is not in the vocabulary"):
         Vocabulary(["a"], unk="<unk>")

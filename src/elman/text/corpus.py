@@ -209,7 +209,7 @@ def _narrowest(vocab_size: int) -> Dtype:
 
 
 def _fixed_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
-    """Return the vocabulary of a tokenizer that has its own (bytes, subwords); ``vocabulary`` must equal it or be None."""
+    """Return the vocabulary of a byte or subword tokenizer, which ``vocabulary`` must equal; None at other levels."""
     if tokenizer.level == "byte":
         own, expected = Vocabulary.of_bytes(), "byte level must be the 256 bytes"
     elif isinstance(tokenizer, SubwordTokenizer):

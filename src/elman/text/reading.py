@@ -63,7 +63,9 @@ def check_file(path: Path) -> tuple[int, int]:
     if stat.S_ISDIR(status.st_mode):
         raise TextError(f"{path} is a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
-        raise TextError(f"{path} is not a regular file; to read a pipe, give - and redirect it to standard input")
+        raise TextError(
+            f"{path} is not a regular file; to read a pipe, give - and redirect it to standard input"
+        )
     return status.st_size, status.st_mtime_ns
 
 

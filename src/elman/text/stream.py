@@ -15,7 +15,6 @@ from elman.text.reading import decode, read_bytes
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
 
-
 Ids = NDArray[np.integer[Any]]
 CHARACTERS = ("char", "byte", "characters of lines")  # levels at which each character of a block is a token
 
