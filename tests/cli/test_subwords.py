@@ -169,7 +169,7 @@ def test_equal_vocabularies_cut_in_other_ways_are_not_mixed(trained: Any, refuse
     data["model"]["merges"].reverse()
     Path("other.json").write_text(json.dumps(data), encoding="utf-8")
     other = trained("other", "--tokenizer", "other.json")
-    assert "they cut words into different subwords" in refused(
+    assert "they split words into different subwords" in refused(
         "mix", run, other, "--tune", "text.txt", "-o", "m"
     )
 

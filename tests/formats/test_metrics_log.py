@@ -52,7 +52,7 @@ def test_a_name_with_an_unusual_line_end_stays_one_line(metrics: Metrics, tmp_pa
 
 def test_damage_in_the_middle_is_named(metrics: Metrics, tmp_path: Path) -> None:
     metrics.path.write_text('{"kind": "a"}\n{"kind": \n{"kind": "c"}\n')
-    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 is no JSON"):
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 is not valid JSON"):
         read_metrics(tmp_path)
 
 

@@ -188,7 +188,7 @@ def test_broken_vocabularies(tmp_path: Path) -> None:
     write_torch(path, text_model())
     with pytest.raises(VocabularyError, match="cannot be read"):
         read_torch(path, vocab)
-    for text, message in (("[", "is no JSON"), ('{"a": 0}', "must be a JSON list of strings")):
+    for text, message in (("[", "is not valid JSON"), ('{"a": 0}', "must be a JSON list of strings")):
         vocab.write_text(text)
         with pytest.raises(VocabularyError, match=message):
             read_torch(path, vocab)

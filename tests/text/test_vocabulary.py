@@ -114,7 +114,7 @@ def test_an_unknown_token_named_on_purpose_comes_back() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"tokens": "ab", "unk": None, "eos": None}, []])
 def test_foreign_data_is_refused(data: dict[str, object]) -> None:
-    with pytest.raises(VocabularyError, match="no vocabulary"):
+    with pytest.raises(VocabularyError, match="not a vocabulary"):
         Vocabulary.from_json(data)
 
 
