@@ -134,7 +134,7 @@ def test_the_ending_of_the_name_chooses_the_kind_of_picture(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "has no point to draw yet: let it train for at least one epoch"),
+        ([], "has no point to draw yet: train it for at least one epoch"),
         ([START], "has no point to draw yet"),
         (
             [{"kind": "epoch"}],
