@@ -134,7 +134,7 @@ def test_the_ending_of_the_name_chooses_the_kind_of_picture(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "has no point to draw yet: let it train for at least one epoch"),
+        ([], "has no point to draw yet: train it for at least one epoch"),
         ([START], "has no point to draw yet"),
         (
             [{"kind": "epoch"}],
@@ -143,8 +143,8 @@ def test_the_ending_of_the_name_chooses_the_kind_of_picture(
         ([epoch(10, 15.0), {**interval(5, 1.0), "iteration": "x"}], "metrics.jsonl is damaged .*'x'"),
         ([epoch(10, 15.0), interval(5, [])], "metrics.jsonl is damaged"),  # type: ignore[arg-type]
         ([{**START, "references": [3]}, epoch(10, 15.0)], "metrics.jsonl is damaged"),
-        ([[1]], "line 1 says of no kind of event"),
-        ([{"a": 1}, epoch(10, 15.0)], "line 1 says of no kind of event"),
+        ([[1]], "line 1 has no kind of event"),
+        ([{"a": 1}, epoch(10, 15.0)], "line 1 has no kind of event"),
     ],
 )
 def test_metrics_that_cannot_be_drawn_are_named(

@@ -1,11 +1,4 @@
-"""Curves fit for print, on a logarithmic scale: perplexity against blocks of training, or against distance.
-
-What every picture shares: a figure that needs no screen, its scale, its reference lines, and how it is kept.
-
-Learning curves.
-
-The perplexity of answers against how far back what they depend on was said.
-"""
+"""Plots of perplexity on a logarithmic scale: learning curves of runs, and perplexity of answers by distance."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,76 +10,16 @@ from elman.evaluation.rooms import LOWEST, Distances
 from elman.files import atomic_write
 from elman.formats.metrics_log import read_metrics
 
-# Okabe and Ito's palette, which people with any kind of colour vision can tell apart
+__all__ = ["plot_by_distance", "plot_perplexities", "plot_runs"]
+
+# Okabe and Ito's palette, whose colours people with any kind of colour vision can distinguish
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP*X"
 FORMATS = ("png", "svg", "pdf")
 
 
-def new_figure() -> tuple[Any, Any]:
-    """Return a figure that needs no screen, and its axes."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "plot") from error
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_yscale("log")
-    axes.margins(y=0.1)
-    axes.grid(True, which="major", alpha=0.3)
-    axes.grid(True, which="minor", alpha=0.1)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
-
-
-def label_scale(axes: Any) -> None:
-    """Label the powers of ten, and between them 2 and 5, or every tick where the curves span little."""
-    lowest, highest = axes.get_ylim()
-    every = highest < 5 * lowest
-
-    def label(value: float, position: float) -> str:
-        return f"{value:g}" if every or f"{value:.0e}"[0] in "25" else ""
-
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(label)
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write the picture, wholly or not at all."""
-    kind = path.suffix[1:].lower() or FORMATS[0]
-    if kind not in FORMATS:
-        raise RunError(f"cannot draw a picture of kind {kind!r} ({path}); choose {', '.join(FORMATS)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings(), atomic_write(path) as file:
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
-            figure.savefig(file, format=kind, dpi=150)
-    except OSError as error:
-        raise RunError(
-            f"cannot write the picture {path}: {error.strerror or error}; choose another place with -o"
-        ) from error
-
-
-def draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None:
-    """Draw a dashed line across the picture; its name stands at the line itself, on the right."""
-    axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1.2)
-    axes.annotate(
-        f"{name}: {perplexity:.3f}",
-        (0.99, perplexity),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(0, -4 if below else 4),
-        textcoords="offset points",
-        ha="right",
-        va="top" if below else "bottom",
-        color="#555555",
-    )
-
-
 def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> Any:
-    """Draw training perplexities in the order they were noted; return the figure, saved where a path is given.
+    """Plot training perplexities in order; return the figure, saved if a path is given.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -103,13 +36,13 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
 
 
 def plot_runs(folders: list[Path], path: Path) -> Any:
-    """Draw several runs together: training perplexity (thin), validation (dots), reference lines; save it.
+    """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines; save it.
 
-    An n-gram model, which is counted and learns nothing by and by, is a line across the curves of the others.
+    The run of an n-gram model, which is not trained step by step, is a horizontal line.
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        RunError: a folder is no run, has no point to draw yet, or the picture cannot be written.
+        RunError: a folder is not a run, has no point to plot yet, or the picture cannot be written.
     """
     figure, axes = new_figure()
     references: dict[str, float] = {}
@@ -129,13 +62,13 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
             drawn = _draw_run(axes, names[k], lines, COLOURS[k % len(COLOURS)])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
-                f"{folder}/metrics.jsonl is damaged ({error!r}); elman did not write it so"
+                f"{folder}/metrics.jsonl is damaged ({error!r}); elman did not write it like this"
             ) from error
         if not drawn:
-            raise RunError(f"{folder} has no point to draw yet: let it train for at least one epoch")
+            raise RunError(f"{folder} has no point to draw yet: train it for at least one epoch")
     if not curves:
         raise RunError(
-            "n-gram models have no learning curve; name a recurrent model's run too, to see its curve beside them"
+            "n-gram models have no learning curve; give a recurrent model's run too, to compare its curve with them"
         )
     for name, perplexity in references.items():
         draw_reference(axes, name, perplexity, below=perplexity == min(references.values()))
@@ -148,27 +81,27 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
 
 
 def _names(folders: list[Path]) -> list[str]:
-    """Return what the legend calls the runs: their folders, with the way there where two are of one name."""
+    """Return the runs' names for the legend: their folders' names, or their paths if two have the same name."""
     names = [folder.absolute().name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    # matplotlib reads $ as the start of a formula, and leaves out of the legend what begins with _
+    # matplotlib reads $ as the start of a formula and omits names that begin with _ from the legend
     return [("\u2009" if name.startswith("_") else "") + name.replace("$", r"\$") for name in names]
 
 
 def _level_of(name: str, counted: dict[str, Any]) -> dict[str, float]:
-    """Return the validation perplexity of an n-gram model's run by the run's name, where there is one."""
+    """Return the validation perplexity, if any, of an n-gram model's run, keyed by the run's name."""
     perplexity = counted["valid_perplexity"]
     return {} if perplexity is None else {name: float(perplexity)}
 
 
 def _marker(points: list[Any]) -> str | None:
-    """Return the mark of a curve's points: none where they are many, but a single one must show."""
+    """Return the marker of a curve's points: none, unless the single point of the curve must be visible."""
     return "o" if len(points) == 1 else None
 
 
 def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) -> bool:
-    """Draw one run; return whether there was anything to draw."""
+    """Plot one run; return whether there were training points to plot."""
     intervals = [_point(line, "perplexity") for line in lines if line["kind"] == "interval"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     sampled = any(line.get("options", {}).get("softmax") == "sampled" for line in lines[:1])
@@ -203,10 +136,10 @@ def plot_by_distance(
     window: int | None = None,
     lowest: float | None = None,
 ) -> Any:
-    """Draw the perplexity of answers against how far back they stand, a line for each model by its name; save it.
+    """Plot the perplexity of answers by their distance, one line per named model; save it.
 
     A vertical line marks the reach of a ``window`` of words, a dashed one the ``lowest`` possible perplexity. The
-    names stand in the legend in the order of the lines' right ends.
+    legend lists the models in the order of the lines' right ends.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -220,7 +153,9 @@ def plot_by_distance(
             color=COLOURS[k % len(COLOURS)],
             marker=MARKERS[k % len(MARKERS)],
             markersize=6,
-            markevery=(k % 2, 2) if len(spans) > 2 else None,  # of two lines one upon another, both show
+            markevery=(k % 2, 2)
+            if len(spans) > 2
+            else None,  # alternating, so that coinciding lines both show
             label=name,
         )
     if lowest is not None:
@@ -250,4 +185,63 @@ def plot_by_distance(
     return figure
 
 
-__all__ = ["plot_by_distance", "plot_perplexities", "plot_runs"]
+def new_figure() -> tuple[Any, Any]:
+    """Return a figure, which needs no screen, and its axes with a logarithmic scale."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("matplotlib", "plot") from error
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_yscale("log")
+    axes.margins(y=0.1)
+    axes.grid(True, which="major", alpha=0.3)
+    axes.grid(True, which="minor", alpha=0.1)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def label_scale(axes: Any) -> None:
+    """Label the powers of ten and, between them, 2 and 5, or every tick if the curves' range is small."""
+    lowest, highest = axes.get_ylim()
+    every = highest < 5 * lowest
+
+    def label(value: float, position: float) -> str:
+        return f"{value:g}" if every or f"{value:.0e}"[0] in "25" else ""
+
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(label)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the figure to a file, completely or not at all."""
+    kind = path.suffix[1:].lower() or FORMATS[0]
+    if kind not in FORMATS:
+        raise RunError(f"cannot draw a picture of kind {kind!r} ({path}); choose {', '.join(FORMATS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings(), atomic_write(path) as file:
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
+            figure.savefig(file, format=kind, dpi=150)
+    except OSError as error:
+        raise RunError(
+            f"cannot write the picture {path}: {error.strerror or error}; choose another place with -o"
+        ) from error
+
+
+def draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None:
+    """Draw a dashed line across the figure, labelled with its name and value at the right end."""
+    axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1.2)
+    axes.annotate(
+        f"{name}: {perplexity:.3f}",
+        (0.99, perplexity),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, -4 if below else 4),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        color="#555555",
+    )

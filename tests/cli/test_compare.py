@@ -76,8 +76,8 @@ def test_unknown_words_make_models_incomparable(command: Any) -> None:
     assert [model["model"] for model in found["models"]] == ["open.safetensors", "kn.safetensors"]
     assert all(model["difference_from_best"] is None for model in found["models"])
     outcome = command("compare", "open.safetensors", "kn.safetensors", "story.txt")
-    assert "ranked       not at all: the models' vocabularies are different (of " in outcome.out
-    assert "unknown tokens are scored as <unk>, without saying which" in outcome.out
+    assert "ranked       not at all: the models' vocabularies differ (" in outcome.out
+    assert "unknown tokens are scored as <unk>, not as the word in the text" in outcome.out
     assert "sign flips" not in outcome.out
 
 

@@ -95,7 +95,7 @@ def test_file_with_wrong_checksum_is_discarded(refused: Refused, mirror: Path, t
 
 def test_mirror_without_the_file_is_an_error(refused: Refused, mirror: Path) -> None:
     line = refused("data", "mine")
-    assert "the server says 404" in line
+    assert "the server answered 404" in line
     assert "put mine.train.txt into" in line
 
 

@@ -152,9 +152,15 @@ def like(tokens: str, unk: str | None = None, eos: str | None = None, **changes:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (like("a b c", eos="c"), "have 4 and 3 tokens, of which the second lacks 1, such as 'd'"),
-        (like("a b c d e f", eos="c"), "have 4 and 6 tokens, of which the first lacks 2, such as 'e'"),
-        (like("a d c b", eos="c"), "same tokens in another order: 1 is 'b' in one and 'd' in the other"),
+        (like("a b c", eos="c"), "have 4 and 3 tokens; the second one lacks 1 of the other's, such as 'd'"),
+        (
+            like("a b c d e f", eos="c"),
+            "have 4 and 6 tokens; the first one lacks 2 of the other's, such as 'e'",
+        ),
+        (
+            like("a d c b", eos="c"),
+            "same tokens in a different order: id 1 is 'b' in one and 'd' in the other",
+        ),
         (like("a b c d", eos="a"), "the end of a line is 'c' and 'a', the unknown token None and None"),
         (like("a b c d", unk="d", eos="c"), "the unknown token None and 'd'"),
     ],
@@ -167,7 +173,9 @@ def test_the_difference_between_vocabularies_is_named(other: TextModel, message:
 def test_different_starts_are_refused() -> None:
     one, other = like("a b", eos="b"), like("a b", eos="b", start="empty")
     check_alike("x", one, "y", one)
-    with pytest.raises(ModelFileError, match="after the end of a line for one and with the empty past for"):
+    with pytest.raises(
+        ModelFileError, match="after the end of a line for one and with the empty context for"
+    ):
         check_alike("x", one, "y", other)
 
 

@@ -35,7 +35,7 @@ def test_a_vocabulary_and_other_names_are_options(command: Any, refused: Refused
     score = command("score", "again", stdin=b"mary was reading .\n").out
     assert score == command("score", "run", stdin=b"mary was reading .\n").out
     message = refused("import", "model.safetensors", "--name", "rnn=lstm", "-o", "other")
-    assert message.startswith("the state dict has no lstm.weight_hh_l0; say what the layer is called: ")
+    assert message.startswith("the state dict has no lstm.weight_hh_l0; give the layer's name: ")
     assert "--name rnn=rnn" in message
     message = refused("import", "model.safetensors", "--name", "lstm", "-o", "other")
     assert message == "--name must be PART=NAME, such as rnn=lstm, got 'lstm'"
@@ -62,8 +62,8 @@ def test_failed_export_is_a_one_line_error(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     command("train", story, "--model", "ngram", "-o", "counted")
-    assert "has no form in nn.Embedding" in refused("export", "counted", "-o", "a.safetensors")
-    assert "can be exported --to arpa" in refused("export", "counted", "-o", "a.onnx")
+    assert "nn.Linear cannot represent a NgramModel" in refused("export", "counted", "-o", "a.safetensors")
+    assert "export an n-gram model with --to arpa" in refused("export", "counted", "-o", "a.onnx")
     message = refused("export", runs / "word", "-o", "a.onnx")
     assert message == "onnx is not installed; type: pip install 'elman[onnx]'"
     assert refused("export", runs / "word", "--to", "onnx", "-o", "a").startswith(

@@ -31,7 +31,7 @@ def test_bad_metrics_are_a_one_line_error(refused: Refused, runs: Path) -> None:
     metrics = Path("damaged/metrics.jsonl")
     lines = metrics.read_text(encoding="utf-8").splitlines()
     metrics.write_text("\n".join([lines[0], lines[1][:9], *lines[2:]]))
-    assert refused("plot", "damaged").startswith("damaged/metrics.jsonl, line 2 is no JSON")
+    assert refused("plot", "damaged").startswith("damaged/metrics.jsonl, line 2 is not valid JSON")
     metrics.write_text(lines[0] + "\n")
     assert refused("plot", runs / "word", "damaged", "-o", "c.png").startswith(
         "damaged has no point to draw yet"

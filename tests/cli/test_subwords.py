@@ -168,7 +168,7 @@ def test_different_tokenizers_of_one_vocabulary_are_not_mixed(trained: Any, refu
     data["model"]["merges"].reverse()
     Path("other.json").write_text(json.dumps(data), encoding="utf-8")
     other = trained("other", "--tokenizer", "other.json")
-    assert "they cut words into different subwords" in refused(
+    assert "they split words into different subwords" in refused(
         "mix", run, other, "--tune", "text.txt", "-o", "m"
     )
 

@@ -66,7 +66,7 @@ def test_bits_per_character_rank_models_of_other_tokens() -> None:
     given = ranking([words("a", "b", "<unk>"), text_model("char")], [0, 0])
     assert given == Ranking(
         "bits_per_char",
-        "the models predict different tokens (words and characters), so that perplexities cannot be compared",
+        "the models predict different tokens (words and characters), so perplexities cannot be compared",
     )
     assert ranking([words("a"), words("a", "b")], [1, 0]).by == "bits_per_char"
 
@@ -74,11 +74,11 @@ def test_bits_per_character_rank_models_of_other_tokens() -> None:
 def test_some_models_cannot_be_ranked() -> None:
     vague = ranking([words("a", "<unk>"), words("a", "b", "<unk>")], [5, 0])
     assert vague.by is None
-    assert "(of 3 and 4 words)" in vague.why
+    assert "(3 and 4 words)" in vague.why
     assert "up to 5 unknown tokens are scored as <unk>" in vague.why
     small = ranking([words("a", lower=True), words("a")], [0, 0])
     assert small.by is None
-    assert "make all letters small" in small.why
+    assert "lower-case the text" in small.why
 
 
 def test_an_unknown_token_that_stands_in_the_text_is_known(tmp_path: Path) -> None:
@@ -122,5 +122,5 @@ def test_equal_models_do_not_differ() -> None:
 
 def test_a_difference_needs_the_same_lines() -> None:
     for n, m in ((3, 2), (1, 1)):
-        with pytest.raises(ShapeError, match="two lines or more"):
+        with pytest.raises(ShapeError, match="the same two or more lines"):
             line_difference(np.ones(n), np.ones(m), np.random.default_rng(0))

@@ -203,14 +203,14 @@ def test_standard_input_tells_by_its_first_line() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"sentence_good": "a"', "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ("[1]", "is no JSON object"),
+        ('{"sentence_good": "a"', "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ("[1]", "is not a JSON object"),
         ('{"sentence_good": "a"}', "has no field 'sentence_bad'; it has sentence_good"),
-        (blimp(bad=3), "a sentence is expected, got 3"),
-        (blimp(bad=" "), "a sentence is expected, got ' '"),
-        (blimp(bad="a\nb"), "must stand on one line"),
-        (blimp(bad="a\n"), "must stand on one line"),
+        (blimp(bad=3), "a sentence must be a non-empty string, got 3"),
+        (blimp(bad=" "), "a sentence must be a non-empty string, got ' '"),
+        (blimp(bad="a\nb"), "must be on one line"),
+        (blimp(bad="a\n"), "must be on one line"),
         (blimp(bad="\ud800"), "half a character"),
     ],
 )
@@ -230,7 +230,7 @@ def test_columns_must_be_two(line: str, words: str) -> None:
 def test_a_set_needs_its_field() -> None:
     with pytest.raises(TextError, match="line 1 has no field 'term'"):
         list(read_pairs([blimp()], "verbs.jsonl", by="term"))
-    with pytest.raises(TextError, match="leave --by out"):
+    with pytest.raises(TextError, match="omit --by"):
         list(read_pairs(["a\tb"], "verbs.tsv", by="term"))
 
 

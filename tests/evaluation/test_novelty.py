@@ -105,7 +105,7 @@ def test_the_smallest_texts(generated: list[int], training: list[int], expected:
         ([[1]], [1], 6, ShapeError, r"the ids of the generated text must be \(n,\), got \(1, 1\)"),
         ([1], [[1]], 6, ShapeError, r"the ids of the training text must be \(n,\), got \(1, 1\)"),
         ([1, -1], [1], 6, VocabularyError, "the ids of the generated text must be 0 or more, got -1"),
-        ([1], [1], 0, ConfigError, "max_n must be 1 or more, got 0"),
+        ([1], [1], 0, ConfigError, "max_n must be an integer ≥ 1, got 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -32,7 +32,7 @@ def test_the_truth_is_always_right_and_a_short_window_is_not(language: str) -> N
 def test_a_line_of_another_world_is_refused() -> None:
     vocabulary = Vocabulary(World().vocabulary, eos="<eos>")
     truth = TextModel(RoomsTruth(World(), vocabulary.tokens), make_tokenizer("word"), vocabulary)
-    with pytest.raises(TextError, match="cannot say"):
+    with pytest.raises(TextError, match="cannot generate"):
         share_right(truth, World(), ["Nobody came ."])
 
 
@@ -85,7 +85,7 @@ def test_spans_begin_at_1_and_are_left_out_where_answers_are_few() -> None:
 
 
 def test_a_text_of_another_world_is_refused() -> None:
-    with pytest.raises(TextError, match="cannot say"):
+    with pytest.raises(TextError, match="cannot generate"):
         answer_nlls(truth(), WORLD, "Nobody came .\n")
 
 

@@ -15,6 +15,7 @@ from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin
 from elman.evaluation.surprisal import TokenReader, WordScore, entropy_bits, token_scores, word_scores
 from elman.models.ngram.model import NgramModel
+from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
@@ -139,9 +140,6 @@ KOREAN = "톰 은  방 에 있었다 ."
 
 
 def subword_model() -> TextModel:
-    pytest.importorskip("tokenizers")
-    from elman.text.subword_training import train_subwords
-
     json = train_subwords(["tom was in the room\nmary said hi in the room\n"] * 3, "bpe", 280)
     tokenizer: Any = make_tokenizer("subword", json=json)
     vocabulary = tokenizer.vocabulary

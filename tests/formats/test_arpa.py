@@ -187,21 +187,21 @@ def test_a_listed_probability_of_zero_stays_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("\\data\\", "data", r"is no ARPA file: it has no line \\data\\"),
+        ("\\data\\", "data", r"is not an ARPA file: it has no line \\data\\"),
         ("ngram 2=4", "ngram 3=4", r", line 4: expected 'ngram 2=COUNT' or \\1-grams:, got 'ngram 3=4'"),
         ("ngram 2=4", "ngrams", r", line 4: expected 'ngram 2=COUNT'"),
         ("ngram 1=5\nngram 2=4\nngram 3=1\n", "", r", line 4: expected 'ngram 1=COUNT' before the 1-grams"),
-        ("ngram 1=5", "ngram 1=6", r", line 14: the head promises 6 1-grams, but only 5 stand here"),
+        ("ngram 1=5", "ngram 1=6", r", line 14: the header announces 6 1-grams, but only 5 are listed"),
         ("ngram 1=5", "ngram 1=4", r", line 12: expected \\2-grams: after the 4 1-grams .* got '-0.9 b 0'"),
         ("\\3-grams:", "\\4-grams:", r", line 20: expected \\3-grams: after the 4 2-grams"),
-        ("\\end\\", "", r", line 23: the file ends here, without \\end\\: it is cut short"),
+        ("\\end\\", "", r", line 23: the file ends here without \\end\\; it is truncated"),
         (
             "-0.2\ta </s>\n-0.5\tb a\n\n\\3-grams:\n-0.05\t<s> a </s>\n\n\\end\\\n",
             "",
             r", line 16: the file ends",
         ),
-        ("-0.5\tb a", "-0.5\tb", ", line 18: a 2-gram has 3 or 4 fields, got 2"),
-        ("-0.5\tb a", "-0.5\tb a -1 -1", ", line 18: a 2-gram has 3 or 4 fields, got 5"),
+        ("-0.5\tb a", "-0.5\tb", ", line 18: a 2-gram must have 3 or 4 fields, got 2"),
+        ("-0.5\tb a", "-0.5\tb a -1 -1", ", line 18: a 2-gram must have 3 or 4 fields, got 5"),
         (
             "-0.5\tb a",
             "x\tb a",
@@ -216,12 +216,12 @@ def test_a_listed_probability_of_zero_stays_a_number(tmp_path: Path) -> None:
         ),
         ("b\t0", "b\t400", ", line 12: the log10 of a backoff weight"),
         ("-0.5\tb a", "-0.5\tb zeppelin", ", line 18: the word 'zeppelin' is not among the 1-grams"),
-        ("-0.9\tb", "-0.9\ta", ", line 12: the word 'a' stands among the 1-grams twice"),
+        ("-0.9\tb", "-0.9\ta", ", line 12: the word 'a' is listed among the 1-grams twice"),
         ("-99\t<s>", "-99\tstart", ", line 15: the word '<s>' is not among the 1-grams"),
-        ("-0.5\tb a", "-0.5\ta b", ", line 18: this 2-gram stands in the file a second time"),
+        ("-0.5\tb a", "-0.5\ta b", ", line 18: this 2-gram is listed a second time"),
         ("<s> a </s>", "<s> b a", ", line 21: this 3-gram begins with a 2-gram that is not listed"),
         ("</s>", "end", "has no </s> among its 1-grams"),
-        ("<unk>", "<eos>", "has <eos> beside </s> among its 1-grams"),
+        ("<unk>", "<eos>", "has both <eos> and </s> among its 1-grams"),
     ],
 )
 def test_a_broken_file_is_one_line_that_says_where(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -236,7 +236,7 @@ def test_what_is_no_text_at_all_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="there is no ARPA file at"):
         read_arpa(tmp_path / "gone.arpa")
     path = written("", tmp_path)
-    with pytest.raises(ModelFileError, match="is no ARPA file"):
+    with pytest.raises(ModelFileError, match="is not an ARPA file"):
         load(path)
     path.write_bytes(SMALL.encode().replace(b"b\t0", b"\xff\t0"))
     with pytest.raises(ModelFileError, match=r", line 12: '\\\\xff' is not UTF-8"):
@@ -247,7 +247,7 @@ def test_what_is_no_text_at_all_is_named(tmp_path: Path) -> None:
         with pytest.raises(ModelFileError, match=r"m.arpa.gz cannot be read"):
             load(zipped)
     zipped.write_bytes(b"not gzipped")
-    with pytest.raises(ModelFileError, match=r"m.arpa.gz is no ARPA file"):
+    with pytest.raises(ModelFileError, match=r"m.arpa.gz is not an ARPA file"):
         load(zipped)
 
 
@@ -269,16 +269,16 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     stream = NgramModel.train(ids, len(words.vocabulary), 2)
     odd = sentence_model("a <s> b\n")
     for model, message in (
-        (text_model(), "this is no n-gram model"),
+        (text_model(), "only n-gram models can be written"),
         (
             TextModel(stream, words.tokenizer, words.vocabulary),
-            "contexts of this one reach over the ends of lines",
+            "this one's contexts cross the ends of lines",
         ),
         (
             TextModel(words.model, text_model("char").tokenizer, words.vocabulary),
             "this is a model of characters",
         ),
-        (odd, "holds <s> or </s> as a word"),
+        (odd, "contains the word <s> or </s>"),
     ):
         with pytest.raises(ModelFileError, match=message):
             write_arpa(tmp_path / "m.arpa", model)

@@ -13,7 +13,7 @@ from elman.models.ngram.smoothing import kneser_ney, witten_bell
 from support.ngrams import sentence_model
 from support.tiny import STORY
 
-kenlm = pytest.importorskip("kenlm")
+kenlm = pytest.importorskip("kenlm", reason="needs the package ufal-kenlm")
 
 LINES = [
     *STORY.splitlines(),

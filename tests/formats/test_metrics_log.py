@@ -52,14 +52,14 @@ def test_a_name_with_an_unusual_line_end_stays_one_line(metrics: Metrics, tmp_pa
 
 def test_damage_in_the_middle_is_named(metrics: Metrics, tmp_path: Path) -> None:
     metrics.path.write_text('{"kind": "a"}\n{"kind": \n{"kind": "c"}\n')
-    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 is no JSON"):
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 is not valid JSON"):
         read_metrics(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["[1]", "7", "{}"])
 def test_a_line_that_is_no_event_is_named(metrics: Metrics, tmp_path: Path, line: str) -> None:
     metrics.path.write_text(f'{{"kind": "a"}}\n{line}\n')
-    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 says of no kind of event"):
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 has no kind of event"):
         read_metrics(tmp_path)
 
 

@@ -14,7 +14,7 @@ from elman.formats.arpa_writer import write_arpa
 from support.ngrams import sentence_model
 from support.tiny import text_model
 
-pyctcdecode = pytest.importorskip("pyctcdecode")
+pyctcdecode = pytest.importorskip("pyctcdecode", reason="needs the package pyctcdecode")
 
 TEXT = "the cat sat on the mat\nthe rat sat on the hat\nthe mat\n"
 LETTERS = ["", " ", *"acehmnorst"]  # the first is the blank of CTC
@@ -70,7 +70,7 @@ def test_the_model_outweighs_the_sound_as_far_as_its_weight_goes(monkeypatch: py
 
 
 def test_it_decodes_with_ours_as_with_kenlm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    kenlm = pytest.importorskip("kenlm")
+    kenlm = pytest.importorskip("kenlm", reason="needs the package ufal-kenlm")
     write_arpa(tmp_path / "m.arpa", sentence_model(TEXT))
     found = [
         decoder(module.Model(str(tmp_path / "m.arpa")), monkeypatch, module).decode_beams(heard(0.3))

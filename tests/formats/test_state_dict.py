@@ -85,11 +85,11 @@ def test_ties_are_declared_and_not_guessed() -> None:
     del apart["decoder.weight"]
     assert from_state_dict(apart, tie_weights=True).tie_weights
     with pytest.raises(
-        ModelFileError, match=r"has no decoder.weight; where it is tied to encoder.weight, say so"
+        ModelFileError, match=r"has no decoder.weight; if it is tied to encoder.weight, set tie_weights=True"
     ):
         from_state_dict(apart)
     with pytest.raises(
-        ModelFileError, match=r"word vectors of 4 numbers and the hidden state 5: decoder.weight"
+        ModelFileError, match=r"encoder.weight have width 4 and the hidden state 5, so decoder.weight"
     ):
         from_state_dict(to_arrays(small_lm()), tie_weights=True)
 
@@ -97,26 +97,35 @@ def test_ties_are_declared_and_not_guessed() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.clear(), "no encoder.weight; .* it holds nothing"),
+        (lambda a: a.clear(), "no encoder.weight; .* it has nothing"),
         (lambda a: a.pop("rnn.bias_hh_l0"), "has no rnn.bias_hh_l0"),
         (lambda a: a.update({"lstm.weight_hh_l0": a.pop("rnn.weight_hh_l0")}), r"names={'rnn': 'lstm'}"),
         (
             lambda a: a.update({"rnn.weight_hh_l0": np.zeros((10, 5))}),
-            r"\(3·H, H\) of nn.GRU, and is \(10, 5\)",
+            r"\(3·H, H\) for nn.GRU, got \(10, 5\)",
         ),
-        (lambda a: a.update({"rnn.weight_hh_l0": np.zeros(5)}), r"must be a matrix, and is of shape \(5,\)"),
+        (lambda a: a.update({"rnn.weight_hh_l0": np.zeros(5)}), r"must be a matrix, got shape \(5,\)"),
         (
             lambda a: a.update({"rnn.weight_ih_l0": np.zeros((20, 3))}),
-            r"must be of shape \(20, 4\), and is of",
+            r"must be of shape \(20, 4\), got",
         ),
         (
             lambda a: a.update({"decoder.weight": np.zeros((8, 5))}),
             r"decoder.weight must be of shape \(9, 5\)",
         ),
-        (lambda a: a.update({"encoder.weight": np.zeros((9, 4), int)}), "must hold floating-point numbers"),
-        (lambda a: a.update({"rnn.weight_ih_l0_reverse": np.zeros((20, 4))}), "is of a bidirectional layer"),
+        (
+            lambda a: a.update({"encoder.weight": np.zeros((9, 4), int)}),
+            "must contain floating-point numbers",
+        ),
+        (
+            lambda a: a.update({"rnn.weight_ih_l0_reverse": np.zeros((20, 4))}),
+            "belongs to a bidirectional layer",
+        ),
         (lambda a: a.update({"rnn.weight_hr_l0": np.zeros((3, 5))}), "projections"),
-        (lambda a: a.update({"norm.weight": np.zeros(5)}), "holds norm.weight besides the plain model"),
+        (
+            lambda a: a.update({"norm.weight": np.zeros(5)}),
+            "has the additional arrays norm.weight; only models",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(change: Change, message: str) -> None:
@@ -129,7 +138,7 @@ def test_what_does_not_fit_is_named(change: Change, message: str) -> None:
 def test_the_cell_asked_for_must_be_that_of_the_shapes() -> None:
     arrays = to_arrays(small_lm(cell="lstm"))
     assert from_state_dict(arrays, cell="lstm").cell == "lstm"
-    with pytest.raises(ModelFileError, match="as in a layer 'lstm'; it is no 'gru'"):
+    with pytest.raises(ModelFileError, match="so the cell is 'lstm', not 'gru'"):
         from_state_dict(arrays, cell="gru")
     with pytest.raises(ConfigError, match="unknown cell 'mlstm'; choose from rnn, lstm, gru"):
         from_state_dict(arrays, cell="mlstm")
@@ -168,9 +177,9 @@ def test_a_vocabulary_may_come_from_another_file(tmp_path: Path) -> None:
     ("text", "options", "message"),
     [
         ("a\nb\n", {}, "the vocabulary has 2 tokens, but .* has word vectors for 24"),
-        ("a\n\nb\n", {}, "line 2: an empty line is no token"),
-        ("a 12\nb 3\n", {}, "'a 12', of id 0, is no word"),
-        ("a\na\n", {}, "'a' stands in the vocabulary more than once"),
+        ("a\n\nb\n", {}, "line 2: an empty line is not a token"),
+        ("a 12\nb 3\n", {}, "'a 12', with id 0, is not a word"),
+        ("a\na\n", {}, "'a' is in the vocabulary more than once"),
         ("a\nb\n", {"eos": "</s>"}, "has no '</s>' to end lines with"),
         ("a\nb\n", {"unk": "UNK"}, "the unknown token 'UNK' is not in the vocabulary"),
     ],
@@ -188,13 +197,13 @@ def test_broken_vocabularies(tmp_path: Path) -> None:
     write_torch(path, text_model())
     with pytest.raises(VocabularyError, match="cannot be read"):
         read_torch(path, vocab)
-    for text, message in (("[", "is no JSON"), ('{"a": 0}', "must be a JSON list of strings")):
+    for text, message in (("[", "is not valid JSON"), ('{"a": 0}', "must be a JSON list of strings")):
         vocab.write_text(text)
         with pytest.raises(VocabularyError, match=message):
             read_torch(path, vocab)
-    with pytest.raises(ConfigError, match="brings its own vocabulary"):
+    with pytest.raises(ConfigError, match="contains its own vocabulary"):
         read_torch(path, eos="</s>")
-    with pytest.raises(ConfigError, match="name its vocabulary: --vocab"):
+    with pytest.raises(ConfigError, match="give it with --vocab"):
         read_torch(path, level="char")
 
 
@@ -203,19 +212,19 @@ def test_files_that_are_no_state_dict(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="there is no file"):
         read_torch(path)
     path.write_bytes(b"\0" * 20)
-    with pytest.raises(ModelFileError, match="is damaged, is no safetensors file"):
+    with pytest.raises(ModelFileError, match="is damaged, is not a safetensors file"):
         read_torch(path)
     save_model(path, text_model())
-    with pytest.raises(ModelFileError, match="is a model of elman's already"):
+    with pytest.raises(ModelFileError, match="is already an elman model"):
         read_torch(path)
     with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
         write_torch(tmp_path / "gone" / "model.safetensors", text_model())
 
 
 def test_models_without_such_a_form_are_refused() -> None:
-    with pytest.raises(ModelFileError, match=r"an adaptive softmax has no form in nn.Linear"):
+    with pytest.raises(ModelFileError, match=r"nn.Linear cannot represent an adaptive softmax"):
         to_arrays(small_lm(adaptive=(3,)))
-    with pytest.raises(ModelFileError, match="a str has no form"):
+    with pytest.raises(ModelFileError, match="cannot represent a str"):
         to_arrays("model")
 
 

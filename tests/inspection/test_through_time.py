@@ -39,7 +39,7 @@ def test_norms_are_those_of_central_differences(cell: str, kind: str) -> None:
 
     network_ = Network(model)
     _, dh = target_gradient(model, network_, network_.read(ids[: index + 1])[-1], target)
-    led = network_.lead_back(dh)
+    led = network_.backpropagate(dh)
     exact = led if model.wordvec_size else led @ model.weights["embedding"].T
     np.testing.assert_allclose(exact, numeric, rtol=1e-6, atol=1e-9)
 
@@ -111,5 +111,5 @@ def test_an_index_out_of_range(index: int) -> None:
 
 
 def test_an_empty_text() -> None:
-    with pytest.raises(TextError, match="holds no token"):
+    with pytest.raises(TextError, match="has no tokens"):
         elman.through_time(network("rnn"), "", 0)

@@ -63,13 +63,13 @@ def test_what_cannot_be_asked() -> None:
     for of, problem in (
         ("inside_quotes", "the same at every token"),
         ((0, 7), "the same at every token"),
-        ((0, 0), "a span must lie within"),
-        ((3, 2), "a span must lie within"),
-        ((-1, 2), "a span must lie within"),
-        ((0, 8), "a span must lie within the text's 7 characters"),
+        ((0, 0), "a span must be within"),
+        ((3, 2), "a span must be within"),
+        ((-1, 2), "a span must be within"),
+        ((0, 8), "a span must be within the text's 7 characters"),
         ("mood", "there is no property 'mood'; choose from inside_quotes, "),
     ):
         with pytest.raises(ConfigError, match=problem):
             elman.correlated_units(model, "tom was", of)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="top must be 1 unit or more, got 0"):
+    with pytest.raises(ConfigError, match="top must be an integer ≥ 1, got 0"):
         elman.correlated_units(model, "tom was", "text_position", top=0)

@@ -12,7 +12,7 @@ from elman.errors import VocabularyError
 from elman.evaluation.line_scores import score_line
 from elman.models.mixture import Mixture
 from elman.models.window_models import NPLM
-from elman.rescoring.lm_scores import BATCH, encode, lm_scores, read_on
+from elman.rescoring.lm_scores import BATCH, carried_lm_scores, encode, lm_scores
 from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import Rescorer
 from elman.rescoring.tuning import Weights
@@ -101,7 +101,7 @@ def test_carried_candidates_score_what_they_score_in_one_text(kind: str) -> None
         (found[place],) = ln_probs
         return best[place]
 
-    work = read_on([(model, encoded)], [[0, 2], [1]], choose)
+    work = carried_lm_scores([(model, encoded)], [[0, 2], [1]], choose)
     alone, _ = lm_scores(model, encoded)
     assert_allclose(found[0], alone[0], rtol=1e-6)
     assert_allclose(found[1], alone[1], rtol=1e-6)

@@ -41,10 +41,10 @@ def test_without_a_header_there_are_two_or_three_columns() -> None:
         (["u\tx\ta"], "f, line 1: the score must be a finite number, got 'x'"),
         (
             ["utterance\trank\ttext", "u\t0\ta"],
-            "f, line 2: the rank must be a whole number from 1 on, got '0'",
+            "f, line 2: the rank must be an integer ≥ 1, got '0'",
         ),
         (["utterance\trank\ttext", "u\t1\ta", "u\t1\tb"], "f, line 3: utterance u has a candidate of rank 1"),
-        (["u\ta", "v\tb", "u\tc"], "f, line 3: utterance u comes again after others"),
+        (["u\ta", "v\tb", "u\tc"], "f, line 3: utterance u appears again after others"),
         ([" \ta"], "f, line 1: the utterance has no name"),
     ],
 )
@@ -100,9 +100,9 @@ def test_an_existing_folder_and_a_missing_parent_are_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "costs", "message"),
     [
-        ("u-1 a\nu-1 b\n", "u-1 1\n", "line 2: u-1 is there already"),
-        ("u a\n", "u-1 1\n", "line 1: a line begins with UTTERANCE-RANK, got 'u'"),
-        ("u-x a\n", "u-1 1\n", "line 1: the rank must be a whole number from 1 on, got 'x'"),
+        ("u-1 a\nu-1 b\n", "u-1 1\n", "line 2: u-1 appears a second time"),
+        ("u a\n", "u-1 1\n", "line 1: a line must begin with UTTERANCE-RANK, got 'u'"),
+        ("u-x a\n", "u-1 1\n", "line 1: the rank must be an integer ≥ 1, got 'x'"),
         ("u-1 a\n", "u-1 nan\n", "line 1: the score must be a finite number, got 'nan'"),
         ("u-1 a\n", "u-1\n", "line 1: the score must be a finite number, got ''"),
         ("u-1 a\nu-2 b\n", "u-1 1\n", "ac_cost lacks u-2"),

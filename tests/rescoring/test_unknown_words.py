@@ -47,7 +47,7 @@ def test_an_unknown_word_is_one_of_the_lexicon_or_any_string() -> None:
 
 
 def test_wordfreq_knows_words_of_many_languages() -> None:
-    pytest.importorskip("wordfreq", reason="needs the extra lexicon: wordfreq")
+    pytest.importorskip("wordfreq", reason="needs the extra lexicon")
     english, korean = (
         wordfreq_lexicon(language).unknown_to(Vocabulary(["no"]), "asis") for language in ("en", "ko")
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jiwer
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +11,9 @@ from numpy.testing import assert_array_equal
 
 from elman.errors import MissingExtra, TextError
 from elman.rescoring.nbest import Candidate, Utterance
-from elman.rescoring.rescorer import first_half, in_order, speaker_of
+from elman.rescoring.rescorer import by_speaker, first_half, speaker_of
 from elman.rescoring.word_errors import error_table, gain_interval, word_errors
 
-jiwer = pytest.importorskip("jiwer")
 TEXTS = st.lists(st.sampled_from("abc"), max_size=6).map(" ".join)
 
 
@@ -84,7 +84,7 @@ def test_the_speaker_is_what_stands_before_the_separator() -> None:
     assert speaker_of("84-121123-0001") == "84"
     assert speaker_of("84-121123-0001", "_") == "84-121123-0001"
     assert speaker_of("ann_3", "_") == "ann"
-    assert in_order(["b-2", "a-1", "b-1", "c-1", "b-3"]) == [[2, 0, 4], [1], [3]]
+    assert by_speaker(["b-2", "a-1", "b-1", "c-1", "b-3"]) == [[2, 0, 4], [1], [3]]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_corpus_is_fetched_once(host: Host, cache: Path, capfd: pytest.Capture
         (half, "/train cannot be fetched: the transfer broke off; try again"),
         (other, "/train does not have the checksum sha256:.*; try again"),
         (silent, "/train cannot be fetched: no connection; try again"),
-        (missing, "/train cannot be fetched: the server says 404 Not Found; try again"),
+        (missing, "/train cannot be fetched: the server answered 404 Not Found; try again"),
     ],
 )
 def test_a_failed_transfer_leaves_nothing_and_can_be_tried_again(
@@ -232,7 +232,7 @@ def test_a_built_in_corpus_that_cannot_be_written(cache: Path) -> None:
     cache.write_text("in the way")
     for name in ("hello", "rooms"):
         with pytest.raises(TextError, match="cannot be written: not a directory"):
-            registry.make(name, "train")
+            registry.write_builtin(name, "train")
 
 
 def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hello").mkdir()
     (tmp_path / "hello" / "mine.txt").write_text("mine\n")
-    assert resolve("hello") == [registry.path_of("hello", "train")]
+    assert resolve("hello") == [registry.builtin_path("hello", "train")]
     assert resolve("./hello") == [Path("hello/mine.txt")]
 
 

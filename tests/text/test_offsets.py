@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from elman.text.offsets import token_offsets
 from elman.text.reading import normalise
+from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import make_tokenizer
 
 HARD = "aÅée\u0301ǰJ\u030cİΣσς K\u1112\u1161\u11ab한글\u0344\u0f73\ufeff\r\n\t \x1c\u2003\x85<eos>𝄞\ud800"
@@ -83,9 +84,6 @@ SUBWORD_TEXTS = [
 @pytest.mark.parametrize("text", SUBWORD_TEXTS)
 @pytest.mark.parametrize("leads", [False, True])
 def test_subwords_together_are_the_text(text: str, lower: bool, leads: bool) -> None:
-    pytest.importorskip("tokenizers")
-    from elman.text.subword_training import train_subwords
-
     json = train_subwords(["tom was in the room\nmary said hi in the room\n"] * 3, "bpe", 280)
     if leads:
         json = json.replace('"add_prefix_space":false', '"add_prefix_space":true')

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError
-from elman.text.reading import nfc, normalise, read_bytes, read_text, starts_afresh
+from elman.text.reading import nfc, normalise, read_bytes, read_text, starts_composition
 
 # Characters that normal form C moves, joins or replaces: marks, jamo, singletons, excluded compositions.
 RESTLESS = "aeoq \n\u0301\u0302\u0308\u0323\u0327\u0344\u1100\u1112\u1161\u11a8\u11ab가각"
@@ -39,13 +39,13 @@ def test_every_chunk_size_reads_the_same_text(text: str, size: int, encoding: st
     assert "".join(read_text(stream, encoding, size)) == normalise(text)
 
 
-def test_no_second_half_of_a_composition_starts_afresh() -> None:
+def test_no_second_half_of_a_composition_starts_composition() -> None:
     halves = (unicodedata.decomposition(chr(code)).split() for code in range(sys.maxunicode + 1))
     second = {chr(int(parts[1], 16)) for parts in halves if len(parts) == 2 and not parts[0].startswith("<")}
     second |= {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # vowels, finals
     assert len(second) > 60
-    assert not [c for c in second if starts_afresh(c)]
-    assert all(map(starts_afresh, "aé가一あ\n"))
+    assert not [c for c in second if starts_composition(c)]
+    assert all(map(starts_composition, "aé가一あ\n"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])

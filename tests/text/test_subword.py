@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers as hf
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -16,8 +17,6 @@ from elman.text.subword_training import train_subwords
 from elman.text.tokenizer_json import Pieces, byte_characters, with_end_of_line
 from elman.text.tokenizers import EOS, SubwordTokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
-
-hf = pytest.importorskip("tokenizers")
 
 TEXT = "톰은 방에 있었다. 메리가 방에 들어왔다.\nTom was in the room. 톰은 웃었다.\n" * 8
 HARD = (
@@ -155,7 +154,9 @@ def test_a_corpus_of_subwords_knows_its_sizes(tmp_path: Path) -> None:
         encode_text("톰은  방에\n있었다", TOKENIZERS["bpe"], corpus.vocabulary).ids.tolist()
         == corpus.ids.tolist()
     )
-    with pytest.raises(VocabularyError, match="the vocabulary of the subword level is that of its tokenizer"):
+    with pytest.raises(
+        VocabularyError, match="the vocabulary at subword level must be that of the tokenizer"
+    ):
         encode_corpus([path], TOKENIZERS["bpe"], cache=None, vocabulary=Vocabulary(["a"]))
 
 
@@ -201,15 +202,15 @@ def test_a_tokenizer_that_loses_texts_is_refused() -> None:
     ends = hf.Tokenizer.from_str(json.dumps(data))
     few = of_others(False, model=hf.models.Unigram([("a", -1.0), ("<unk>", 0.0)], 1, byte_fallback=True))
     for made, message in (
-        (words, "mine.json has no pieces for texts unlike those"),
+        (words, "mine.json cannot encode every text"),
         (blanks, "mine.json changes texts: ' Two  blanks"),
         (small, "mine.json changes texts: ' Two  blanks"),
-        (ends, "mine.json takes <eos> in a text for the end of a line"),
+        (ends, "mine.json reads <eos> in a text as the end of a line"),
         (few, "mine.json lacks the pieces of 256 of the 256 bytes, such as '<0x00>'"),
     ):
         with pytest.raises(ConfigError, match=message):
             Pieces(made.to_str(), "mine.json")
-    with pytest.raises(ConfigError, match=r"mine.json is no tokenizer\.json that can be read"):
+    with pytest.raises(ConfigError, match=r"mine.json is not a valid tokenizer\.json"):
         Pieces("{}", "mine.json")
 
 

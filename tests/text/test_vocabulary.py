@@ -114,14 +114,14 @@ def test_an_unknown_token_named_on_purpose_comes_back() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"tokens": "ab", "unk": None, "eos": None}, []])
 def test_foreign_data_is_refused(data: dict[str, object]) -> None:
-    with pytest.raises(VocabularyError, match="no vocabulary"):
+    with pytest.raises(VocabularyError, match="not a vocabulary"):
         Vocabulary.from_json(data)
 
 
 def test_what_is_no_vocabulary() -> None:
     with pytest.raises(VocabularyError, match="at least one token"):
         Vocabulary([])
-    with pytest.raises(VocabularyError, match="'a' stands in the vocabulary more than once"):
+    with pytest.raises(VocabularyError, match="'a' is in the vocabulary more than once"):
         Vocabulary(["a", "b", "a"])
     with pytest.raises(VocabularyError, match="'<unk>' is not in the vocabulary"):
         Vocabulary(["a"], unk="<unk>")

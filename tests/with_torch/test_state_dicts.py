@@ -100,10 +100,10 @@ def test_files_of_pytorch_are_read_without_running_what_is_in_them(tmp_path: Pat
     assert read.vocabulary.tokens == tuple(tokens)
     assert read.model.tie_weights  # type: ignore[attr-defined]
     torch.save(model, path)
-    with pytest.raises(ModelFileError, match=r"more than a state dict .*torch.save\(model.state_dict\(\)"):
+    with pytest.raises(ModelFileError, match=r"not just a state dict .*torch.save\(model.state_dict\(\)"):
         read_torch(path, vocab)
     torch.save({"epoch": 3}, path)
-    with pytest.raises(ModelFileError, match="is no state dict of tensors"):
+    with pytest.raises(ModelFileError, match="is not a state dict of tensors"):
         read_torch(path, vocab)
     path.write_bytes(b"PK")
     with pytest.raises(ModelFileError, match="is damaged"):

@@ -1,4 +1,4 @@
-"""Which of several models fits a text best: by what they may be ranked, and whether that may be chance."""
+"""Compare models on one text: the measure by which they can be ranked, and the significance of differences."""
 
 import math
 from collections.abc import Sequence
@@ -14,52 +14,54 @@ from elman.text.corpus import Corpus
 from elman.text.reading import read_text
 
 Measure = Literal["perplexity", "perplexity_known_tokens", "bits_per_char"]
-DRAWS = 10_000  # of signs, and of lines: the smallest p is 1 / 10,001
-MOST_NUMBERS = 10**9  # drawn for texts of very many lines, where fewer draws do
+DRAWS = 10_000  # bootstrap samples, and sign flips: the smallest p is 1 / 10,001
+MOST_NUMBERS = 10**9  # random numbers in all; for texts of very many lines fewer draws suffice
 LEAST_DRAWS = 1000
-AT_ONCE = 1 << 21
+AT_ONCE = 1 << 21  # random numbers held in memory
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The measure by which models may be ranked on a text, None where there is none, and why."""
+    """The measure by which models can be ranked on a text, or None, and the reason."""
 
     by: Measure | None
     why: str
 
 
 def ranking(models: Sequence[TokenizedModel], unknown: Sequence[int]) -> Ranking:
-    """Return by what models may be ranked that give one text its probability.
+    """Return the measure by which models can be ranked that were evaluated on the same text.
 
-    ``unknown`` counts, for each, the tokens of the text that its vocabulary lacks (`replaced_tokens`). Perplexities
-    can be compared only between models of the same tokens and vocabulary. Bits per character can always, unless
-    models read different texts (small letters), or one may write ``<unk>`` for a word instead of saying which.
+    ``unknown`` is, for each model, the number of the text's tokens that its vocabulary lacks (`replaced_tokens`).
+    Perplexities are comparable only between models with the same tokens and vocabulary. Bits per character are
+    comparable unless some models lower-case the text, or one scores unknown words as ``<unk>``.
     """
     first = models[0]
     if all(_coding(model) == _coding(first) for model in models):
         same = f"all predict the same {first.unit}s, of the same vocabulary of {len(first.vocabulary):,}"
         if first.vocabulary.unk_id is None and unknown[0]:
-            return Ranking("perplexity_known_tokens", f"{same}; what it lacks is left out")
+            return Ranking("perplexity_known_tokens", f"{same}; tokens that it lacks are left out")
         return Ranking("perplexity", same)
     if len({model.tokenizer.lower for model in models}) > 1:
-        return Ranking(None, "some of the models make all letters small (--lower), and so read another text")
+        return Ranking(
+            None, "some of the models lower-case the text (--lower), so they read a different text"
+        )
     differ = _difference(models)
     vague = [n for model, n in zip(models, unknown, strict=True) if n and model.vocabulary.unk_id is not None]
     if vague:
         return Ranking(
             None,
-            f"{differ}; and up to {max(vague):,} unknown tokens are scored as <unk>, without saying which, "
-            "so that bits per character cannot be compared either",
+            f"{differ}; and up to {max(vague):,} unknown tokens are scored as <unk>, not as the word in the text, "
+            "so bits per character cannot be compared either",
         )
-    return Ranking("bits_per_char", f"{differ}, so that perplexities cannot be compared")
+    return Ranking("bits_per_char", f"{differ}, so perplexities cannot be compared")
 
 
 def _coding(model: TokenizedModel) -> tuple[Any, ...]:
-    """Return all that decides what is predicted; the order of the ids does not."""
+    """Return everything that determines the predicted tokens, regardless of their ids."""
     tokenizer, vocabulary = model.tokenizer, model.vocabulary
-    own = getattr(tokenizer, "digest", None)  # of subwords
+    subwords = getattr(tokenizer, "digest", None)
     tokens = frozenset(vocabulary.tokens)
-    return tokenizer.level, tokenizer.lower, own, tokens, vocabulary.unk, vocabulary.eos
+    return tokenizer.level, tokenizer.lower, subwords, tokens, vocabulary.unk, vocabulary.eos
 
 
 def _difference(models: Sequence[TokenizedModel]) -> str:
@@ -67,11 +69,11 @@ def _difference(models: Sequence[TokenizedModel]) -> str:
     if len(units) > 1:
         return f"the models predict different tokens ({' and '.join(units)})"
     sizes = " and ".join(dict.fromkeys(f"{len(model.vocabulary):,}" for model in models))
-    return f"the models' vocabularies are different (of {sizes} {units[0]})"
+    return f"the models' vocabularies differ ({sizes} {units[0]})"
 
 
 def replaced_tokens(text_model: TokenizedModel, corpus: Corpus, encoding: str = "utf-8") -> int:
-    """Return how many tokens of a text in files the vocabulary lacks; a ``<unk>`` that stands in the text is known."""
+    """Return how many tokens of a text in files the vocabulary lacks; a ``<unk>`` in the text itself is known."""
     unk = text_model.vocabulary.unk
     if not corpus.unknown or unk is None:
         return corpus.unknown
@@ -81,10 +83,10 @@ def replaced_tokens(text_model: TokenizedModel, corpus: Corpus, encoding: str = 
 
 @dataclass(frozen=True)
 class LineDifference:
-    """By how many bits a line is dearer to one model than to another, in the mean; below 0, cheaper.
+    """The mean difference in bits per line between two models; positive if the first needs more bits.
 
-    ``low`` and ``high`` bound the mean in 95 % of bootstrap samples of the lines; ``p`` is how probable a mean as far
-    from 0 would be if each line were as likely to favour either model: a two-sided sign-flip test.
+    ``low`` and ``high`` are the bounds of the mean in 95 % of bootstrap samples of the lines. ``p`` is the probability
+    of a mean at least as far from 0 if each line favoured either model equally: a two-sided sign-flip test.
     """
 
     lines: int
@@ -99,15 +101,15 @@ def line_difference(
 ) -> LineDifference:
     """Return the paired difference of two models' -ln P of the same lines, (n,) each, n >= 2.
 
-    The lines are taken as independent of each other. Sources: B. Efron (1979) for the bootstrap, its percentile
-    interval; E. J. G. Pitman (1937) for the test, of random signs, the observed ones counted among them.
+    The lines are assumed to be independent. Sources: B. Efron (1979) for the bootstrap and its percentile interval;
+    E. J. G. Pitman (1937) for the test with random signs, which counts the observed signs as one draw.
 
     Raises:
         ShapeError: the numbers of lines differ, or are below 2.
     """
     if nats.shape != other_nats.shape or nats.ndim != 1 or len(nats) < 2:
         raise ShapeError(
-            f"two lines or more by both models are needed, got {nats.shape} and {other_nats.shape}"
+            f"both models must have scored the same two or more lines, got {nats.shape} and {other_nats.shape}"
         )
     bits = (nats - other_nats) / math.log(2)  # (n,)
     n, mean = len(bits), float(bits.mean())

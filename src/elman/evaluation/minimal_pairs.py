@@ -1,6 +1,6 @@
-"""Minimal pairs as they come in files: BLiMP's JSON Lines, or two columns.
+"""Minimal pairs: how often a model assigns the acceptable one of two sentences the higher probability.
 
-Minimal pairs: how often a model gives the right sentence of two the higher probability.
+Pairs are read from BLiMP's JSON Lines or from two tab-separated columns.
 """
 
 import json
@@ -21,13 +21,16 @@ from elman.models.tokenized import TokenizedModel
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 GOOD, BAD = "sentence_good", "sentence_bad"
-SETS = ("UID", "phenomenon")  # the fields that name a pair's set, the first that is there
+SETS = ("UID", "phenomenon")  # the fields that may name a pair's set; the first that exists counts
 HEADERS = ((GOOD, BAD), ("good", "bad"))
+Normalisation = Literal["none", "token"]
+ROUNDING = 1e-9  # relative rounding error of a log probability, from the order of a float64 sum
+FLOAT32 = 1e-4  # the same for float32 products, whose order differs from batch to batch
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences that differ in little, of which the first is right; ``set`` names what they belong to."""
+    """Two sentences that differ minimally, of which ``good`` is the acceptable one; ``set`` names their group."""
 
     good: str
     bad: str
@@ -36,15 +39,15 @@ class Pair:
 
 
 def read_pairs(lines: Iterable[str], name: str, by: str | None = None) -> Iterator[Pair]:
-    """Yield the pairs in the lines of a file called ``name``; blank lines are passed over.
+    """Yield the pairs in the lines of a file called ``name``; empty lines are skipped.
 
-    A name ending in .jsonl, .ndjson or .json, or a first line that begins with a brace, tells of JSON Lines: objects
-    with ``sentence_good`` and ``sentence_bad`` as in BLiMP (A. Warstadt and others, 2020). Else each line is a right
-    sentence, a tab and a wrong one; a first line ``good<TAB>bad``, or with BLiMP's names, is a header. The set of a
-    pair is what its field ``by`` says; without ``by``, its ``UID`` or ``phenomenon``, or else the file's name.
+    If the name ends in .jsonl, .ndjson or .json, or the first line begins with a brace, the lines are JSON objects
+    with ``sentence_good`` and ``sentence_bad`` as in BLiMP (A. Warstadt and others, 2020). Otherwise each line is an
+    acceptable sentence, a tab and an unacceptable one; a first line ``good<TAB>bad``, or with BLiMP's names, is a
+    header. A pair's set is its field ``by`` or, without ``by``, its ``UID`` or ``phenomenon``, or else the file's name.
 
     Raises:
-        TextError: a line is no pair, or has no field ``by``; there is no pair at all.
+        TextError: a line is not a pair or has no field ``by``, or there is no pair at all.
     """
     stem = Path(name).stem or name
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
@@ -66,11 +69,11 @@ def _from_json(line: str, where: str, by: str | None) -> tuple[Any, Any, str | N
     try:
         given = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise TextError(f"{where} is no JSON ({error}); one object a line is expected") from error
+        raise TextError(f"{where} is not valid JSON ({error}); write one object per line") from error
     if not isinstance(given, dict):
-        raise TextError(f'{where} is no JSON object; write {{"{GOOD}": "...", "{BAD}": "..."}}')
-    wanted = (GOOD, BAD, by) if by is not None else (GOOD, BAD)
-    for field in wanted:
+        raise TextError(f'{where} is not a JSON object; write {{"{GOOD}": "...", "{BAD}": "..."}}')
+    required = (GOOD, BAD, by) if by is not None else (GOOD, BAD)
+    for field in required:
         if field not in given:
             raise TextError(f"{where} has no field {field!r}; it has {', '.join(given) or 'none'}")
     named = given[by] if by is not None else next((given[field] for field in SETS if field in given), None)
@@ -79,40 +82,33 @@ def _from_json(line: str, where: str, by: str | None) -> tuple[Any, Any, str | N
 
 def _from_columns(line: str, where: str, by: str | None) -> tuple[str, str, None]:
     if by is not None:
-        raise TextError(
-            f"{where} is not JSON, and has no field {by!r}; leave --by out: a file is one set then"
-        )
+        raise TextError(f"{where} is not JSON, so it has no field {by!r}; omit --by, and the file is one set")
     cells = line.split("\t")
     if len(cells) != 2:
         columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
-        raise TextError(f"{where} has {columns}; a right sentence, a tab and a wrong one are expected")
+        raise TextError(f"{where} has {columns}; write the right sentence, a tab and the wrong one")
     return cells[0], cells[1], None
 
 
 def _checked(sentence: Any, where: str) -> str:
-    """Return a sentence; raise TextError for what is none, or more than one line."""
+    """Return the sentence. Raises TextError unless it is a string of one non-empty line."""
     if not isinstance(sentence, str) or not sentence.strip():
-        raise TextError(f"{where}: a sentence is expected, got {sentence!r}")
+        raise TextError(f"{where}: a sentence must be a non-empty string, got {sentence!r}")
     if sentence.splitlines() != [sentence]:
-        raise TextError(f"{where}: a sentence must stand on one line, got {sentence!r}")
+        raise TextError(f"{where}: a sentence must be on one line, got {sentence!r}")
     try:
         sentence.encode()
     except UnicodeEncodeError as error:
-        raise TextError(f"{where}: {sentence!r} holds half a character (a lone surrogate)") from error
+        raise TextError(f"{where}: {sentence!r} contains half a character (a lone surrogate)") from error
     return sentence
-
-
-Normalisation = Literal["none", "token"]
-ROUNDING = 1e-9  # of a log probability: what the order of a sum in float64 may change
-FLOAT32 = 1e-4  # the same of float32 products, whose order differs from batch to batch
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """The scores of both sentences, and their difference in nats (a token, where so normalised): above 0 is right.
+    """The scores of both sentences and their difference in nats, or nats per token: positive if the pair is right.
 
-    The difference is exactly 0, a tie, where both are the same to the model: equally probable up to rounding, the
-    same ids, or both impossible.
+    The difference is exactly 0, a tie, if the model cannot tell the sentences apart: equally probable up to rounding,
+    the same ids, or both impossible.
     """
 
     pair: Pair
@@ -122,12 +118,12 @@ class PairScore:
 
     @property
     def right(self) -> bool:
-        """Whether the right sentence is the more probable one; a tie is not right."""
+        """Whether the acceptable sentence is the more probable one; false for a tie."""
         return self.difference > 0
 
     @property
     def unknown(self) -> bool:
-        """Whether either sentence holds a token that the vocabulary lacks."""
+        """Whether either sentence contains a token that the vocabulary lacks."""
         return self.good.unknown + self.bad.unknown > 0
 
 
@@ -137,9 +133,9 @@ def score_pairs(
     spelling: Spelling | None = None,
     normalize: Normalisation = "none",
 ) -> Iterator[PairScore]:
-    """Yield the score of every pair: of whole sentences, each read afresh, with the end of the line.
+    """Yield the score of every pair; each sentence is scored alone, including the end of the line.
 
-    ``normalize="token"`` divides ln P by the number of tokens, the end counted. The pairs that are yielded hold the
+    ``normalize="token"`` divides ln P by the number of tokens, including the end. The yielded pairs contain the
     sentences as the model read them, in this ``spelling``.
     """
     spelling = Spelling() if spelling is None else spelling
@@ -171,7 +167,7 @@ def _difference(
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many pairs of a set are right; ``ties`` count as wrong. ``unknown`` pairs hold an unknown token."""
+    """How many pairs of a set are right; ``ties`` count as wrong. ``unknown`` pairs contain an unknown token."""
 
     set: str
     pairs: int
@@ -182,12 +178,12 @@ class Accuracy:
 
     @property
     def accuracy(self) -> float:
-        """The share of all pairs that are right."""
+        """The fraction of all pairs that are right."""
         return self.right / self.pairs
 
     @property
     def accuracy_known(self) -> float:
-        """The share among the pairs without an unknown token; nan where there are none."""
+        """The same fraction among the pairs without an unknown token; nan if there are none."""
         known = self.pairs - self.unknown
         return self.right_known / known if known else math.nan
 
@@ -203,7 +199,7 @@ class Accuracy:
 
 
 def accuracies(scores: Iterable[PairScore]) -> list[Accuracy]:
-    """Return the accuracy of every set, in the order in which they first occur."""
+    """Return the accuracy of every set, in order of first appearance."""
     of_sets: dict[str, list[PairScore]] = {}
     for score in scores:
         of_sets.setdefault(score.pair.set, []).append(score)
@@ -222,17 +218,17 @@ def _accuracy(name: str, scores: Sequence[PairScore]) -> Accuracy:
 
 
 def over_all(sets: Sequence[Accuracy], name: str = "all") -> Accuracy:
-    """Return the accuracy over the pairs of all sets, each pair counted once."""
+    """Return the accuracy over the pairs of all sets, every pair weighted equally."""
     counts = [(each.pairs, each.right, each.ties, each.unknown, each.right_known) for each in sets]
     return Accuracy(name, *(sum(column) for column in zip(*counts, strict=True)))
 
 
 def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the score interval of a share right / n of independent trials (E. B. Wilson, 1927); (0, 1) for n = 0."""
+    """Return Wilson's score interval (1927) of a proportion right / n of independent trials; (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = right / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    p = right / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,4 +1,4 @@
-"""Making a mixture of text models: whether they go together, and the weights that suit a text."""
+"""Mix text models: check that they are compatible and fit the mixture's weights to a text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from elman.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mixture, and what it and its members make of the text that its weights were fitted to.
+    """A mixture, with the perplexities of it and its members on the text to which its weights were fitted.
 
-    The perplexities are over the tokens that the vocabulary has, ``<unk>`` among them; ``unknown`` counts
-    those that have no probability.
+    The perplexities are over the tokens in the vocabulary, including ``<unk>``; ``unknown`` counts the tokens without
+    a probability.
     """
 
     text_model: TokenizedModel
@@ -36,15 +36,15 @@ def mix(
     info: Mapping[str, Any],
     as_read: Callable[[str], LanguageModel] | None = None,
 ) -> Mixed:
-    """Mix models, each under a name, with the weights that give a text of ids (n,) the highest probability.
+    """Mix named models with the weights that give a text of ids (n,) the highest probability.
 
-    The text is read as by ``evaluate``. ``info`` is kept with the mixture, beside that of its members. ``as_read``
-    returns the model of a name that is to read the text, such as a wrapper that adapts to it; the mixture is of the
-    members as they are.
+    The text is read as by ``evaluate``. ``info`` is stored in the mixture, along with its members' info. ``as_read``
+    returns, for a member's name, the model that reads the text, for example a wrapper that adapts to it; the mixture
+    itself consists of the unwrapped members.
 
     Raises:
-        ConfigError, ModelFileError, VocabularyError: the models are fewer than two or do not go together.
-        TextError: the text holds no token that has a probability.
+        ConfigError, ModelFileError, VocabularyError: there are fewer than two models, or they are incompatible.
+        TextError: the text has no token with a probability.
     """
     if len(members) < 2:
         raise ConfigError(f"a mixture needs at least two models, got {len(members)}")
@@ -54,7 +54,7 @@ def mix(
     known = np.asarray(ids)
     known = known[known >= 0]
     if len(known) == 0:
-        raise TextError("the text to fit weights to holds no token that the vocabulary has")
+        raise TextError("the text to fit the weights to has no token that is in the vocabulary")
     reader = as_read or (lambda name: members[name].model)
     columns = [_log_probs(reader(name), known, first.start_id) for name in members]
     weights = tuple(fit_weights(np.stack(columns, axis=1)).tolist())
@@ -73,17 +73,17 @@ def mix(
 
 
 def check_alike(name: str, one: TokenizedModel, other_name: str, other: TokenizedModel) -> None:
-    """Raise an error that says how two models differ in their tokens, their vocabularies or their beginning.
+    """Raise an error if two models differ in their tokens, their vocabularies or how a text begins.
 
     Raises:
-        ModelFileError: a token, or the beginning of a text, is another thing to each.
+        ModelFileError: the models have different kinds of tokens or beginnings of a text.
         VocabularyError: the vocabularies differ.
     """
     both = f"{name} and {other_name} cannot be mixed"
     if one.tokenizer.level != other.tokenizer.level:
         raise ModelFileError(f"{both}: one is a model of {one.unit}s, the other of {other.unit}s")
     if one.tokenizer.lower != other.tokenizer.lower:
-        raise ModelFileError(f"{both}: one of them makes letters small (--lower), the other does not")
+        raise ModelFileError(f"{both}: one of them lower-cases text (--lower), the other does not")
     if one.vocabulary != other.vocabulary:
         raise VocabularyError(
             f"{both}: {_difference(one.vocabulary, other.vocabulary)}; train both on the same text with the "
@@ -91,7 +91,7 @@ def check_alike(name: str, one: TokenizedModel, other_name: str, other: Tokenize
         )
     if one.tokenizer != other.tokenizer:
         raise ModelFileError(
-            f"{both}: they cut words into different subwords; train one with the other's --tokenizer"
+            f"{both}: they split words into different subwords; train one with the other's --tokenizer"
         )
     if one.start_id != other.start_id:
         raise ModelFileError(
@@ -100,19 +100,19 @@ def check_alike(name: str, one: TokenizedModel, other_name: str, other: Tokenize
 
 
 def _difference(one: Vocabulary, other: Vocabulary) -> str:
-    """Return in words how two vocabularies differ."""
+    """Describe how two vocabularies differ."""
     for these, those, order in ((one, other, "second"), (other, one, "first")):
         lacked = set(these.tokens).difference(those.tokens)
         if lacked:
             token = next(token for token in these.tokens if token in lacked)
             return (
-                f"their vocabularies have {len(one):,} and {len(other):,} tokens, of which the {order} lacks "
-                f"{len(lacked):,}, such as {token!r}"
+                f"their vocabularies have {len(one):,} and {len(other):,} tokens; the {order} one lacks "
+                f"{len(lacked):,} of the other's, such as {token!r}"
             )
     if one.tokens != other.tokens:
         k = next(k for k, pair in enumerate(zip(one.tokens, other.tokens, strict=True)) if pair[0] != pair[1])
         return (
-            f"their vocabularies hold the same tokens in another order: {k} is {one.tokens[k]!r} in one and "
+            f"their vocabularies have the same tokens in a different order: id {k} is {one.tokens[k]!r} in one and "
             f"{other.tokens[k]!r} in the other"
         )
     return (
@@ -122,7 +122,7 @@ def _difference(one: Vocabulary, other: Vocabulary) -> str:
 
 
 def _beginning(text_model: TokenizedModel) -> str:
-    return "with the empty past" if text_model.start_id is None else "after the end of a line"
+    return "with the empty context" if text_model.start_id is None else "after the end of a line"
 
 
 def _log_probs(model: LanguageModel, ids: Ids, eos: int | None) -> NDArray[np.float64]:

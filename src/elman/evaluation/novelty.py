@@ -1,10 +1,10 @@
-"""What a generated text copies from the training text: the longest stretch, and how many n-grams are new.
+"""Measure what a generated text copies from the training text: the longest match, and the fraction of new n-grams.
 
-Every window of the generated text gets a number, its rank among those of its length, by doubling (R. Karp,
-R. Miller and A. Rosenberg, 1972): a window of n tokens, w < n ≤ 2w with w a power of 2, is known by the ranks
-of the two windows of w tokens that begin and end it. The training text is then read once, in blocks, and the
-same ranks are looked up at every place of it, so that memory grows with the generated text alone. A suffix array
-of the training text would answer the same; it takes 4 to 8 bytes a token, and pays where many texts are asked about.
+Every window of the generated text gets a number, its rank among the windows of its length, by prefix doubling
+(R. Karp, R. Miller and A. Rosenberg, 1972): a window of n tokens, w < n ≤ 2w with w a power of 2, is identified by
+the ranks of the two windows of w tokens that begin and end it. The training text is then read once, in blocks, and
+the same ranks are looked up at every position, so that memory grows with the generated text only. A suffix array of
+the training text would give the same answers; it takes 4 to 8 bytes per token and pays off for many generated texts.
 """
 
 from bisect import bisect_left
@@ -18,22 +18,22 @@ from elman.errors import ConfigError, ShapeError, VocabularyError
 from elman.files import release_pages
 from elman.models.base import Ids
 
-BLOCK = 1 << 16  # places of the training text looked at together: some arrays of them fit into a cache
-DIRECT = 1 << 18  # keys up to here are looked up in a table of them all, others by bisection
+BLOCK = 1 << 16  # positions of the training text per block: a few arrays of this size fit in the CPU's cache
+DIRECT = 1 << 18  # if all keys are smaller, they are looked up in a table, else by bisection
 
-Keys: TypeAlias = NDArray[np.int64]  # the same for the same window
-Ranks: TypeAlias = NDArray[np.int64]  # 1, 2, ... in the order of the keys; 0: none of the generated text's
+Keys: TypeAlias = NDArray[np.int64]  # equal for equal windows
+Ranks: TypeAlias = NDArray[np.int64]  # 1, 2, ... in the order of the keys; 0: not in the generated text
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """How a generated text of ``tokens`` tokens stands to a training text.
+    """The overlap of a generated text of ``tokens`` tokens with a training text.
 
-    ``longest`` tokens, from the token ``begin`` of the generated text on, stand in the training text from its
-    token ``position`` on, both counted from 0, and no longer stretch does. Of several, it is the first in the training
-    text. Where no token does, all three are 0. ``new_share[n]`` is the share of the generated text's n-grams,
-    each counted as often as it occurs, that occur nowhere in the training text; there is none for n > ``tokens``
-    (R. T. McCoy and others, "How much do language models copy from their training data?", TACL 2023).
+    The longest match has ``longest`` tokens and begins at token ``begin`` of the generated text and at token
+    ``position`` of the training text, both counted from 0. Of several longest matches it is the first in the training
+    text; without any, all three are 0. ``new_share[n]`` is the fraction of the generated text's n-grams, each counted
+    as often as it occurs, that do not occur in the training text, for n up to ``tokens`` (R. T. McCoy and others, "How
+    much do language models copy from their training data?", TACL 2023).
     """
 
     tokens: int
@@ -46,10 +46,10 @@ class Novelty:
 def novelty(generated_ids: Ids, training_ids: Ids, max_n: int = 6) -> Novelty:
     """Compare a generated text of ids (m,) with a training text of ids (T,), for n-grams of 1 to ``max_n`` tokens.
 
-    ``training_ids`` may be memory-mapped, and hold -1 for tokens without an id, which are equal to none.
+    ``training_ids`` may be memory-mapped and contain -1 for tokens without an id, which match nothing.
 
     Raises:
-        ShapeError: either has not one axis.
+        ShapeError: one of the arrays does not have exactly one axis.
         VocabularyError: a generated id is below 0.
         ConfigError: ``max_n`` is below 1.
     """
@@ -83,17 +83,17 @@ def _check(generated_ids: Ids, training_ids: Ids, max_n: int) -> None:
     if generated_ids.min(initial=0) < 0:
         raise VocabularyError(f"the ids of the generated text must be 0 or more, got {generated_ids.min()}")
     if max_n < 1:
-        raise ConfigError(f"max_n must be 1 or more, got {max_n}")
+        raise ConfigError(f"max_n must be an integer ≥ 1, got {max_n}")
 
 
 class _Table:
-    """The ranks 1, 2, ... of the distinct keys given; every other key has the rank 0."""
+    """The ranks 1, 2, ... of the given distinct keys; every other key has rank 0."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = np.unique(keys)
         self._direct: Ranks | None = None
         if self._keys[-1] < DIRECT:
-            self._direct = np.zeros(self._keys[-1] + 2, np.int64)  # the last: every key beyond
+            self._direct = np.zeros(self._keys[-1] + 2, np.int64)  # the last entry: all larger keys
             self._direct[self._keys] = np.arange(1, self.size + 1)
 
     @property
@@ -101,7 +101,7 @@ class _Table:
         return len(self._keys)
 
     def ranks(self, keys: Keys) -> Ranks:
-        """Return the rank of each key, 0 or more."""
+        """Return the rank of each key; keys must be 0 or more."""
         if self._direct is not None:
             return self._direct.take(keys, mode="clip")
         places = np.searchsorted(self._keys[:-1], keys)
@@ -109,7 +109,7 @@ class _Table:
 
 
 class _Windows:
-    """The windows of a text (T,), of every length, by their ranks among those of the generated text.
+    """The windows of a text (T,) of every length, identified by their ranks among those of the generated text.
 
     Without ``generated`` the text is the generated one itself.
     """
@@ -127,17 +127,17 @@ class _Windows:
         return self._tables[n]
 
     def ranks(self, n: int) -> Ranks:
-        """Return the rank of the window of n tokens at every place: (T - n + 1,)."""
+        """Return the rank of the window of n tokens at every position: (T - n + 1,)."""
         if n not in self._ranks:
             self._ranks[n] = self._generated.table(n).ranks(self._keys(n))
         return self._ranks[n]
 
     def holds(self, n: int) -> bool:
-        """Tell whether any window of n tokens is one of the generated text's."""
+        """Return whether any window of n tokens also occurs in the generated text."""
         return bool(self.ranks(n).any())
 
     def _keys(self, n: int) -> Keys:
-        """Return the key of the window of n tokens at every place: (T - n + 1,)."""
+        """Return the key of the window of n tokens at every position: (T - n + 1,)."""
         if n == 1:
             return self._ids.astype(np.int64) + 1  # -1, a token without an id, becomes 0
         w = 1 << ((n - 1).bit_length() - 1)  # the power of 2 with w < n ≤ 2w
@@ -146,7 +146,7 @@ class _Windows:
 
 
 def _longest(block: _Windows, known: int, m: int) -> int:
-    """Return the length of the longest window that the block holds, of those of ``known`` to m tokens."""
+    """Return the length of the longest window that the block shares with the generated text, ``known`` to m tokens."""
     step = 1
     while known + step <= m and block.holds(known + step):
         known += step

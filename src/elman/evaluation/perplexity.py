@@ -1,8 +1,6 @@
-"""Perplexity of a text, with everything that defines the number.
+"""Perplexity of a text, and the sums over its tokens and lines from which the number follows.
 
 perplexity = exp(L),  L = -1/n · Σ ln P(w_t | w_1 … w_{t-1})
-
-How improbable each line of a text is, from the same reading that gives its perplexity.
 """
 
 import math
@@ -18,24 +16,26 @@ from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
 
-BLOCK = 512  # steps read at a time: bounds the memory whatever the text's length
-BLOCK_TOKENS = 32 * BLOCK  # of all sequences together: bounds it whatever their number
+BLOCK = 512  # steps per block: bounds the memory whatever the text's length
+BLOCK_TOKENS = (
+    32 * BLOCK
+)  # tokens per block, of all sequences together: bounds the memory whatever their number
 _LARGEST = math.log(sys.float_info.max)
 Watch = Callable[[Ids, LogProbs], None]
 
 
 def perplexity_of(mean_nll_nats: float) -> float:
-    """Return exp(L) for a mean negative log probability L in nats; infinite where it exceeds every float."""
+    """Return exp(L) for a mean negative log probability L in nats; infinity where it exceeds every float."""
     return math.inf if mean_nll_nats >= _LARGEST else math.exp(mean_nll_nats)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Sums over the tokens of one text, from which every quoted number follows.
+    """Sums over the tokens of one text, from which every reported number follows.
 
-    ``tokens`` counts all tokens, ``unknown`` those that the vocabulary does not have. Where the
-    vocabulary has ``<unk>``, unknown tokens are scored as it and ``unknown_nll_nats`` is their part of
-    ``nll_nats``; where it has none they have probability 0, are left out of ``nll_nats`` and are not read.
+    ``tokens`` counts all tokens, ``unknown`` those that the vocabulary lacks. If the vocabulary has ``<unk>``, unknown
+    tokens are scored as ``<unk>``, and ``unknown_nll_nats`` is their part of ``nll_nats``. Otherwise they have
+    probability 0, are left out of ``nll_nats`` and are not read.
     """
 
     tokens: int
@@ -43,11 +43,11 @@ class Evaluation:
     unknown: int = 0
     unknown_nll_nats: float = 0.0
     unknown_scored: bool = True
-    batch_size: int = 1  # pieces read side by side
+    batch_size: int = 1  # parts of the text read in parallel
 
     @property
     def perplexity(self) -> float:
-        """Per token, every token counted; infinite where one has probability 0."""
+        """Per token, over all tokens; infinite if one has probability 0."""
         if self.unknown and not self.unknown_scored:
             return math.inf
         return perplexity_of(self.nll_nats / self.tokens)
@@ -61,7 +61,7 @@ class Evaluation:
         return perplexity_of((self.nll_nats - self.unknown_nll_nats) / known)
 
     def perplexity_per(self, units: int) -> float:
-        """Return exp of the text's negative log probability divided by a number of words, say."""
+        """Return exp of the text's negative log probability divided by a number of other units, such as words."""
         if self.unknown and not self.unknown_scored:
             return math.inf
         return perplexity_of(self.nll_nats / units)
@@ -74,7 +74,7 @@ class Evaluation:
 
 
 def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
-    """Return the one-sequence state after a text of ids (n,), from its beginning on; ids below 0 are not read."""
+    """Return the state (of one sequence) after a text of ids (n,); ids below 0 are skipped."""
     state = begin(model, eos)
     known = np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)
     return model.feed(known[None], state) if len(known) else state
@@ -89,12 +89,12 @@ def evaluate(
     batch_size: int = 1,
     watch: Watch | None = None,
 ) -> Evaluation:
-    """Evaluate ``model`` on a text of ids (n,); -1 stands for a token that the vocabulary does not have.
+    """Evaluate ``model`` on a text of ids (n,); -1 stands for a token that the vocabulary lacks.
 
-    Every token is scored, the first one from the end-of-line token ``eos`` (from the empty past where
-    eos is None), and the state is carried through the whole text. ``batch_size > 1`` cuts the text into that
-    many pieces read side by side, each begun afresh: faster, and pessimistic, the more so the shorter they are.
-    ``watch`` is given every block as it is read: the ids that are scored (N, T) and their ln P.
+    Every token is scored, the first one given the end-of-line token ``eos`` (given nothing if ``eos`` is None), and
+    the state is carried through the whole text. ``batch_size > 1`` cuts the text into that many parts read in
+    parallel, each from the initial state: faster, but pessimistic, the more so the shorter the parts are. ``watch`` is
+    called with every block that was read: the scored ids (N, T) and their ln P.
 
     Raises:
         TextError: there is no token to score.
@@ -107,17 +107,17 @@ def evaluate(
     missing = len(ids) - len(known)
     batch_size = max(1, min(batch_size, len(known) // 2))
     length = len(known) // batch_size
-    pieces = known[: batch_size * length].reshape(batch_size, length)
+    sequences = known[: batch_size * length].reshape(batch_size, length)
     tail = known[batch_size * length :].reshape(1, -1)
     nll = unknown_nll = 0.0
     unknown = missing
-    for piece in (pieces, tail):
-        if piece.size == 0:
+    for part in (sequences, tail):
+        if part.size == 0:
             continue
-        state = begin(model, eos, len(piece))
-        steps = max(1, min(BLOCK, BLOCK_TOKENS // len(piece)))
-        for k in range(0, piece.shape[1], steps):
-            block = piece[:, k : k + steps].astype(np.intp)
+        state = begin(model, eos, len(part))
+        steps = max(1, min(BLOCK, BLOCK_TOKENS // len(part)))
+        for k in range(0, part.shape[1], steps):
+            block = part[:, k : k + steps].astype(np.intp)
             log_probs, state = model.target_log_probs(block, state)
             nll -= float(log_probs.sum(dtype=np.float64))
             if watch is not None:
@@ -129,9 +129,9 @@ def evaluate(
 
 
 class LineNlls:
-    """Sums -ln P over each line, its end counted, while `evaluate` reads a text in one sequence: its ``watch``.
+    """Sums -ln P over each line, including its end, as the ``watch`` of `evaluate` with ``batch_size`` 1.
 
-    A last line without an end is one too. Without ``eos``, a token that ends a line, the text is one line.
+    A last line without an end counts as a line. If ``eos`` is None, the whole text is one line.
     """
 
     def __init__(self, eos: int | None) -> None:
@@ -140,10 +140,10 @@ class LineNlls:
         self._begun: float | None = None
 
     def __call__(self, ids: Ids, log_probs: LogProbs) -> None:
-        """Take a block of ids (1, T) and their ln P."""
+        """Add a block of ids (1, T) and their ln P."""
         sums = np.concatenate([[0.0], -np.cumsum(log_probs[0], dtype=np.float64)])  # (T + 1,)
         ends = np.flatnonzero(ids[0] == (-1 if self._eos is None else self._eos)) + 1
-        parts = np.diff(sums[[0, *ends, -1]])  # of the lines that end in the block, and of the next
+        parts = np.diff(sums[[0, *ends, -1]])  # (lines that end in this block + 1,): the last one continues
         parts[0] += self._begun or 0.0
         self._whole.append(parts[:-1])
         ended = len(ends) > 0 and ends[-1] == ids.shape[1]

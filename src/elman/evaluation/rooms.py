@@ -1,10 +1,7 @@
 """The rooms task: top-1 accuracy, perplexity by distance, and the lowest possible perplexity.
 
-The lowest possible perplexity, where the true distribution of a text is known: the rooms world.
-
-Who is greeted? How often a model's first choice is right, in the world rooms.
-
-How a model's answers depend on how far back they stand, in the world rooms.
+In the rooms world each line ends with the name that began it ("Mary said hi to ..."), and the true distribution of the
+text is known.
 """
 
 import math
@@ -27,9 +24,9 @@ LOWEST = "lowest possible"  # the name of that perplexity among a run's referenc
 
 
 def rooms_optimum(corpus: str, ids: Ids, vocabulary: Vocabulary) -> Evaluation | None:
-    """Return the evaluation of the true distribution on ids (n,) of a text of the world ``corpus``.
+    """Evaluate the true distribution of the rooms world ``corpus`` on ids (n,) of a text.
 
-    None where ``corpus`` is no such world, or the text is none that it can say.
+    Return None if ``corpus`` is not a rooms world, or that world cannot generate the text.
     """
     if corpus not in LANGUAGES:
         return None
@@ -42,12 +39,12 @@ def rooms_optimum(corpus: str, ids: Ids, vocabulary: Vocabulary) -> Evaluation |
 
 
 def share_right(text_model: TokenizedModel, world: World, lines: Sequence[str]) -> float:
-    """Return the share of ``lines`` of a world, each read by itself, whose answer is the model's first choice.
+    """Return the top-1 accuracy on the rooms task: the fraction of lines whose answer the model ranks first.
 
-    The answer is the name at the line's end, which stands at its beginning too, 18 words back or more.
+    Each line is read alone. Its answer is the name at its end, which is also the name at its beginning.
 
     Raises:
-        TextError: a line is none that the world can say.
+        TextError: the world cannot generate a line.
     """
     model, vocabulary = text_model.model, text_model.vocabulary
     right = 0
@@ -61,7 +58,7 @@ def share_right(text_model: TokenizedModel, world: World, lines: Sequence[str]) 
 
 @dataclass(frozen=True)
 class Distances:
-    """The answers whose name was said from ``least`` to ``most`` words before: how many, and their mean -ln P."""
+    """The answers whose name is ``least`` to ``most`` words back: their number and their mean -ln P."""
 
     least: int
     most: int
@@ -70,41 +67,41 @@ class Distances:
 
     @property
     def perplexity(self) -> float:
-        """The perplexity of these answers: 1 for one who knows, 7 for one who guesses among the other names."""
+        """The perplexity of these answers: 1 if always certain and right, 7 for a guess among the other names."""
         return perplexity_of(self.nll_nats)
 
 
 def answer_nlls(
     text_model: TokenizedModel, world: World, text: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return, for every answer in a text of the world, its distance in words, and -ln P of it in nats: (K,) each.
+    """Return the distance in words and -ln P in nats of every answer in a text of the world: (K,) each.
 
-    The answer to "Mary said hi to ..." is the name that its line began with; the distance is `World.distance`. The
-    text is read as in `evaluate`, the state carried through it; of all its words the answers alone are scored.
+    The answer to "Mary said hi to ..." is the first name of its line; the distance is `World.distance`. As in
+    `evaluate`, the state is carried through the text, but only the answers are scored.
 
     Raises:
-        TextError: the world cannot say the text.
+        TextError: the world cannot generate the text.
         VocabularyError: the vocabulary lacks one of its words.
     """
     model = text_model.model
     tokens, ids = text_model.encode(text)
     distances = world.distance(tokens)  # (T,)
-    asked = distances > 0
+    is_answer = distances > 0
     nlls = np.zeros(len(tokens))
     state = begin(model, text_model.start_id)
     for k in range(0, len(tokens), BLOCK):
         block = slice(k, k + BLOCK)
-        log_probs, state = model.target_log_probs(ids[None, block], state, asked[None, block])
+        log_probs, state = model.target_log_probs(ids[None, block], state, is_answer[None, block])
         nlls[block] = -log_probs[0]
-    return distances[asked], nlls[asked]
+    return distances[is_answer], nlls[is_answer]
 
 
 def by_distance(
     distances: NDArray[np.int64], nlls: NDArray[np.float64], width: int = 4, least_answers: int = 30
 ) -> list[Distances]:
-    """Return the mean -ln P of answers (K,) from 1 to ``width`` words back, from there to twice that, and so on.
+    """Return the mean -ln P of answers (K,) by distance, in bins of ``width`` words.
 
-    Spans of distances that have fewer than ``least_answers`` are left out: their means would be chance.
+    Bins with fewer than ``least_answers`` answers are left out, because their means are too noisy.
     """
     spans = (distances - 1) // width
     found = []

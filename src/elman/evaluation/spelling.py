@@ -1,9 +1,4 @@
-"""Spell sentences as a model's vocabulary spells its words: case and punctuation.
-
-Capital or small letters: candidates are spelled as the model's words are.
-
-Sentences spelled as a model's vocabulary spells its words: in its case, with punctuation apart from words.
-"""
+"""Spell sentences as a model's vocabulary spells its words: in its case, with punctuation split off or not."""
 
 import unicodedata
 from collections.abc import Callable
@@ -17,36 +12,18 @@ from elman.text.vocabulary import Vocabulary
 
 Case = Literal["lower", "upper", "asis"]
 CASES: tuple[Case, ...] = ("lower", "upper", "asis")
-MOST = 0.9  # of a vocabulary's tokens with letters: what a few names or signs are written in does not matter
+MOST = 0.9  # of the tokens with letters must share a case: a few names or signs may differ
 _FOLDS: dict[Case, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "asis": str}
-
-
-def case_of(vocabulary: Vocabulary) -> Case:
-    """Return how nearly all words of a vocabulary are written: lower, upper; or asis, where they are mixed."""
-    special = {vocabulary.unk, vocabulary.eos}
-    cased = [t for t in vocabulary.tokens if t not in special and t.lower() != t.upper()]
-    if not cased:
-        return "asis"
-    lower = sum(token == token.lower() for token in cased) / len(cased)
-    upper = sum(token == token.upper() for token in cased) / len(cased)
-    return "lower" if lower >= MOST else "upper" if upper >= MOST else "asis"
-
-
-def in_case(text: str, case: Case) -> str:
-    """Return a text in this case; a literal ``<unk>`` or ``<eos>`` is a word like others, and changes too."""
-    return _FOLDS[case](text)
-
-
 Punctuation = Literal["split", "asis"]
 PUNCTUATIONS: tuple[Punctuation, ...] = ("split", "asis")
-SUFFIXES = ("n't", "'t", "'s", "'re", "'ve", "'ll", "'d", "'m")  # that treebanks cut off: has n't, or hasn 't
-ATTACHED = 0.1  # of a vocabulary's words: 1 % end in a mark where marks are apart, 30 % where they are not
+SUFFIXES = ("n't", "'t", "'s", "'re", "'ve", "'ll", "'d", "'m")  # split off in treebanks: has n't, or hasn 't
+ATTACHED = 0.1  # of the words end in a mark: typically 1 % if marks are split off, 30 % if they are not
 ENDS = ".,?!;:"
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How sentences are spelled before a model reads them; ``split`` is for models of words alone."""
+    """How to spell sentences before a model reads them; the punctuation "split" is for word models only."""
 
     case: Case = "asis"
     punctuation: Punctuation = "asis"
@@ -62,30 +39,46 @@ class Spelling:
 def spelling_for(
     text_model: TokenizedModel, case: Case | None = None, punctuation: Punctuation | None = None
 ) -> Spelling:
-    """Return how to spell sentences for a model; what is None follows from its vocabulary.
+    """Return how to spell sentences for a model; an argument that is None is derived from its vocabulary.
 
-    The case is that of nearly all its words. Punctuation is set apart for a model of words, unless a tenth of its
-    words or more end in a mark, as they do where it was trained on plain text.
+    The derived case is that of nearly all its words. Punctuation is split off for a word model unless a tenth of its
+    words or more end in a punctuation mark, as they do after training on plain text.
 
     Raises:
-        ConfigError: punctuation is to be split for a model whose tokens are not words.
+        ConfigError: ``punctuation`` is "split" and the model's tokens are not words.
     """
     words = text_model.tokenizer.level == "word"
     if punctuation == "split" and not words:
         raise ConfigError(
-            f"punctuation is set apart from words, but the model's tokens are {text_model.unit}s; "
-            "leave --punctuation split out"
+            f"punctuation can only be split off words, but the model's tokens are {text_model.unit}s; "
+            "omit --punctuation split"
         )
     if punctuation is None:
         punctuation = "split" if words and not _attached(text_model.vocabulary) else "asis"
     return Spelling(case_of(text_model.vocabulary) if case is None else case, punctuation)
 
 
-def split_word(word: str, vocabulary: Vocabulary) -> list[str]:
-    """Return a word as words of a vocabulary: whole if that has it, else without what is attached to it.
+def case_of(vocabulary: Vocabulary) -> Case:
+    """Return the case of nearly all words of a vocabulary, lower or upper; asis if they are mixed."""
+    special = {vocabulary.unk, vocabulary.eos}
+    cased = [t for t in vocabulary.tokens if t not in special and t.lower() != t.upper()]
+    if not cased:
+        return "asis"
+    lower = sum(token == token.lower() for token in cased) / len(cased)
+    upper = sum(token == token.upper() for token in cased) / len(cased)
+    return "lower" if lower >= MOST else "upper" if upper >= MOST else "asis"
 
-    Marks before and after it become words of their own, or are left out where the vocabulary has no such word;
-    endings such as n't and 's become words of their own where it has them.
+
+def in_case(text: str, case: Case) -> str:
+    """Return a text in this case; a literal ``<unk>`` or ``<eos>`` changes like any other word."""
+    return _FOLDS[case](text)
+
+
+def split_word(word: str, vocabulary: Vocabulary) -> list[str]:
+    """Split a word into words of a vocabulary: unchanged if the vocabulary has it, else with attached parts split off.
+
+    Punctuation marks before and after it become separate words, or are dropped if the vocabulary lacks them;
+    endings such as n't and 's become separate words if the vocabulary has them.
     """
     before: list[str] = []
     after: list[str] = []
@@ -111,6 +104,6 @@ def _is_mark(character: str) -> bool:
 
 
 def _attached(vocabulary: Vocabulary) -> bool:
-    """Tell whether marks are parts of the words that they follow."""
+    """Return whether the vocabulary's words include the punctuation marks that follow them."""
     words = [t for t in vocabulary.tokens if len(t) > 1 and any(map(str.isalpha, t))]
     return sum(word[-1] in ENDS for word in words) >= ATTACHED * max(1, len(words))

@@ -1,10 +1,6 @@
-"""Surprisal of tokens and of words, -log2 P(token | past).
+"""Surprisal of tokens and of words, -log2 P(token | past), with entropies and ranks.
 
-The most probable tokens of a distribution.
-
-Surprisal: how unexpected each token of a text is, -log2 P(token | past).
-
-Surprisal of whole words, whatever the model's tokens: what a study of reading times needs.
+Surprisals of whole words, whatever the model's tokens, are what studies of reading times need.
 """
 
 import math
@@ -25,12 +21,12 @@ from elman.text.tokenizers import EOS
 
 
 def most_probable(log_probs: LogProbs, count: int) -> NDArray[np.intp]:
-    """Return the ids of the ``count`` highest of ln P (V,), the highest first; of equal ones the smaller id first."""
+    """Return the ids of the ``count`` highest ln P (V,) in descending order; of equal ones the smaller id first."""
     count = min(count, len(log_probs))
     if count == 0:
         return np.zeros(0, np.intp)
     least = np.partition(log_probs, len(log_probs) - count)[len(log_probs) - count]
-    (candidates,) = np.nonzero(log_probs >= least)  # more than `count` where several are equal to the least
+    (candidates,) = np.nonzero(log_probs >= least)  # more than `count` if several equal the least
     order = np.argsort(-log_probs[candidates], kind="stable")
     return np.asarray(candidates[order[:count]])
 
@@ -39,9 +35,9 @@ def most_probable(log_probs: LogProbs, count: int) -> NDArray[np.intp]:
 class TokenScore:
     """One token: its surprisal in bits, its rank among all tokens (1: the most probable), and whether it is unknown.
 
-    It stands in the given text as ``text[start:end]`` (see `elman.text.offsets.token_offsets`); the end of a line
-    that was added has no extent. ``entropy_bits`` is that of the distribution before it: the surprisal to expect.
-    A token without an id (unknown to a closed vocabulary) has infinite surprisal and no rank (0).
+    It comes from ``text[start:end]`` of the given text (see `elman.text.offsets.token_offsets`); an added end of line
+    is empty. ``entropy_bits`` is the entropy of the predicted distribution, the expected surprisal. A token without
+    an id (unknown to a closed vocabulary) has infinite surprisal and rank 0.
     """
 
     token: str
@@ -59,9 +55,10 @@ class TokenScore:
 
 
 class TokenReader:
-    """Reads lines token by token, from a one-sequence state on: the beginning of a line unless one is given.
+    """Scores lines token by token, beginning at the given state or, without one, at the beginning of a line.
 
-    ``state`` is the one after what was read: the next line that is read goes on from there.
+    ``state`` is the state after everything read so far; the next line continues from it. Tokens without an id do not
+    change it.
     """
 
     def __init__(self, text_model: TokenizedModel, state: Any = None) -> None:
@@ -69,7 +66,7 @@ class TokenReader:
         self.state = text_model.begin_sentence() if state is None else state
 
     def read(self, line: str, eos: bool = True) -> Iterator[TokenScore]:
-        """Yield the score of every token of a line and, with ``eos``, of its end. One without an id is not read."""
+        """Yield the score of every token of a line and, with ``eos``, of its end."""
         text_model, model = self._text_model, self._text_model.model
         tokens, ids = text_model.encode_line(line) if eos else text_model.encode(line)
         offsets = token_offsets(text_model.tokenizer, line + "\n" if eos else line)[: len(tokens)]
@@ -92,7 +89,8 @@ def token_scores(
 ) -> Iterator[TokenScore]:
     """Yield the score of every token of one line and, with ``eos``, of its end.
 
-    The first is predicted from the end of a line; without ``bos`` from nothing. A token without an id is not read.
+    The first token is predicted from the end of a line or, without ``bos``, from the empty context. Tokens without an
+    id do not change the context.
     """
     state = text_model.begin_sentence() if bos else text_model.null_context()
     return TokenReader(text_model, state).read(line, eos)
@@ -106,10 +104,10 @@ def entropy_bits(log_probs: LogProbs) -> float:
 
 @dataclass(frozen=True)
 class WordScore:
-    """The word ``line[start:end]``, at its ``position`` in the line from 1 on; last `<eos>`, the end, without extent.
+    """The word ``line[start:end]`` at its ``position`` in the line, counted from 1; the last one is `<eos>`, empty.
 
-    ``surprisal_bits`` is the sum over its tokens; ``entropy_bits`` and ``rank`` are those of its first token, and
-    are about tokens. It is ``unknown`` if a token of it is.
+    ``surprisal_bits`` is the sum over its tokens; ``entropy_bits`` and ``rank`` are those of its first token. It is
+    ``unknown`` if one of its tokens is.
     """
 
     position: int
@@ -130,13 +128,13 @@ class WordScore:
 def word_scores(
     text_model: TokenizedModel, line: str, reader: TokenReader | None = None
 ) -> Iterator[WordScore]:
-    """Yield the score of every word of one line, what stands between blanks, and of its end.
+    """Yield the score of every whitespace-separated word of one line, and of the end of the line.
 
-    The first is predicted from the end of a line, or from where ``reader`` is. A token belongs to the word that its
-    first character that is no blank stands in, so that the surprisals add up to the line's: a piece of subwords
-    that begins with a blank belongs to the word that it begins. A token that is a blank, as in a model of
-    characters or bytes, belongs to the word that it ends: those that begin a line to its first word, and those of a
-    line without words to its end.
+    The first word is predicted from the end of a line, or from the state of ``reader``. Every token belongs to
+    exactly one word, so that the surprisals sum to the line's: to the word with its first non-whitespace character (a
+    subword piece that begins with a space belongs to the word that it begins). A token of whitespace only, as in
+    models of characters or bytes, belongs to the word before it; at the beginning of a line to the first word, and in
+    a line without words to the end of the line.
     """
     words = [found.span() for found in re.finditer(r"\S+", line)]
     starts = [start for start, _ in words]
@@ -158,7 +156,7 @@ def word_scores(
 
 
 def _first_word(piece: str, start: int, starts: Sequence[int]) -> int:
-    """Return which word a piece of a line begins in; of blanks, 0."""
+    """Return the index of the word in which a piece of a line begins; 0 if it is whitespace."""
     visible = piece.lstrip()
     return bisect_right(starts, start + len(piece) - len(visible)) - 1 if visible else 0
 

@@ -1,13 +1,11 @@
-r"""ARPA files, read: the backoff n-gram model of any program as one of ours.
+r"""Read ARPA files, the text format for backoff n-gram models of any program.
 
-The text of an ARPA file, checked line by line.
-
-    \data\            what stands before it is a comment
-    ngram 1=3         how many n-grams there are of each length
+    \data\            everything before it is a comment
+    ngram 1=3         the number of n-grams of each length
     ngram 2=2
 
     \1-grams:
-    -1.1  </s>        log10 P, n-gram, and log10 of its backoff weight where that is not 1
+    -1.1  </s>        log10 P, the n-gram, and log10 of its backoff weight if that is not 1
     -99   <s>  -0.3
     -0.4  a    -0.2
 
@@ -41,19 +39,64 @@ from elman.text.vocabulary import UNK, Vocabulary
 
 START, END = "<s>", "</s>"
 LOG_ZERO = -99  # stands for the logarithm of 0
-_MOST = 99  # a backoff weight beyond its tenth power is a mistake
+_MOST = 99  # the largest plausible log10 of a backoff weight
 _COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
+GZIP = b"\x1f\x8b"  # the first bytes of a gzipped file
+HEAD = 1 << 16  # bytes searched for \data\, because comments may precede it
+_LEAST = (
+    1e-10  # the lowest ratio of a listed probability to the backed-off one, so that rounding leaves P > 0
+)
+
+
+def is_arpa(path: Path) -> bool:
+    """Return whether a file is an ARPA file, judging by its name and its beginning."""
+    named_arpa = path.name.endswith((".arpa", ".arpa.gz"))
+    try:
+        with _opened(path) as file:
+            head = file.read(HEAD)
+    except (OSError, EOFError, zlib.error):
+        return named_arpa
+    return named_arpa or head.startswith(b"\\data\\") or b"\n\\data\\" in head
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file for reading; a gzipped one is decompressed."""
+    with path.open("rb") as file:
+        gzipped = file.read(len(GZIP)) == GZIP
+    return cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb")
+
+
+def read_arpa(path: str | Path) -> TokenizedModel:
+    """Return the model of an ARPA file (UTF-8, gzipped or not); its ``</s>`` becomes ``<eos>``.
+
+    P(w | h) is the number listed for h w, or backoff(h) · P(w | h without its oldest word) if there is none. It is not
+    checked whether these sum to 1. If the file has ``<unk>``, unknown words are read as it.
+
+    Raises:
+        ModelFileError: the file is missing or damaged: names the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"there is no ARPA file at {path}")
+    try:
+        with _opened(path) as file:
+            text = ArpaText(path, file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ModelFileError(f"{path} cannot be read: {error}") from error
+    vocabulary = _vocabulary(text)
+    model = NgramModel(_levels(text), len(vocabulary), vocabulary.eos_id)
+    return TokenizedModel(model, make_tokenizer("word"), vocabulary, {"imported": path.name})
 
 
 @dataclass
 class Section:
-    """The n-grams of one length, in the order of the file."""
+    """The n-grams of one length, in the file's order."""
 
     n: int
     ids: "array[int]" = field(default_factory=lambda: array("i"))
     log10_probs: "array[float]" = field(default_factory=lambda: array("d"))
     log10_backoffs: "array[float]" = field(default_factory=lambda: array("d"))
-    lines: "array[int]" = field(default_factory=lambda: array("q"))  # where each stands
+    lines: "array[int]" = field(default_factory=lambda: array("q"))  # the line number of each
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -62,9 +105,10 @@ class Section:
 
 
 class ArpaText:
-    """What an ARPA file says: its words but ``<s>``, in order, and its sections; the id of ``<s>`` is V.
+    """The content of an ARPA file, checked line by line: its words without ``<s>`` (whose id is V), and its sections.
 
-    Raises ModelFileError for what is no ARPA file, or a damaged one: names the line.
+    Raises:
+        ModelFileError: it is not an ARPA file, or it is damaged; names the line.
     """
 
     def __init__(self, path: Path, file: Iterable[bytes]) -> None:
@@ -72,13 +116,13 @@ class ArpaText:
         self.words: list[str] = []
         self.sections: list[Section] = []
         self._file = iter(file)
-        self._line = 0  # the number of the line in hand
+        self._line = 0  # the number of the current line
         self._ids: dict[bytes, int] = {}
         self._seen: set[str] = set()
         self._read()
 
     def fail(self, what: str, line: int | None = None) -> NoReturn:
-        """Raise ModelFileError about a line."""
+        """Raise ModelFileError about a line, by default the current one."""
         raise ModelFileError(f"{self.path}, line {self._line if line is None else line}: {what}")
 
     def _read(self) -> None:
@@ -89,21 +133,21 @@ class ArpaText:
             self._heading(b"\\end\\" if last else b"\\%d-grams:" % (n + 1), f"{size:,} {n}-grams")
 
     def _fields(self) -> list[bytes]:
-        """Return the fields of the next line that is not blank."""
+        """Return the fields of the next line that is not empty."""
         for line in self._file:
             self._line += 1
             if fields := line.split():
                 return fields
-        self.fail(r"the file ends here, without \end\: it is cut short")
+        self.fail(r"the file ends here without \end\; it is truncated")
 
     def _sizes(self) -> list[int]:
-        """Read the head, up to the heading of the 1-grams; return how many n-grams it promises, for n = 1, ..."""
+        """Read the header up to the heading of the 1-grams; return the announced number of n-grams for n = 1, ..."""
         for line in self._file:
             self._line += 1
             if line.strip() == b"\\data\\":
                 break
         else:
-            raise ModelFileError(f"{self.path} is no ARPA file: it has no line \\data\\")
+            raise ModelFileError(f"{self.path} is not an ARPA file: it has no line \\data\\")
         sizes: list[int] = []
         while (line := b" ".join(self._fields())) != b"\\1-grams:":
             found = _COUNT.fullmatch(line)
@@ -114,11 +158,11 @@ class ArpaText:
             self.fail("expected 'ngram 1=COUNT' before the 1-grams")
         return sizes
 
-    def _heading(self, wanted: bytes, after: str) -> None:
+    def _heading(self, expected: bytes, after: str) -> None:
         found = b" ".join(self._fields())
-        if found != wanted:
+        if found != expected:
             self.fail(
-                f"expected {wanted.decode()} after the {after} that the head promises, got {_shown(found)}"
+                f"expected {expected.decode()} after the {after} that the header announces, got {_shown(found)}"
             )
 
     def _section(self, n: int, size: int) -> None:
@@ -127,8 +171,8 @@ class ArpaText:
             fields = self._fields()
             if len(fields) not in (n + 1, n + 2):
                 if fields[0].startswith(b"\\"):
-                    self.fail(f"the head promises {size:,} {n}-grams, but only {k:,} stand here")
-                self.fail(f"a {n}-gram has {n + 1} or {n + 2} fields, got {len(fields)}")
+                    self.fail(f"the header announces {size:,} {n}-grams, but only {k:,} are listed")
+                self.fail(f"a {n}-gram must have {n + 1} or {n + 2} fields, got {len(fields)}")
             section.log10_probs.append(self._number(fields[0], "probability", 0))
             section.log10_backoffs.append(
                 self._number(fields[n + 1], "backoff weight", _MOST) if len(fields) == n + 2 else 0.0
@@ -156,11 +200,11 @@ class ArpaText:
 
     def _add_word(self, raw: bytes) -> None:
         try:
-            word = unicodedata.normalize("NFC", raw.decode("utf-8"))  # as texts are read
+            word = unicodedata.normalize("NFC", raw.decode("utf-8"))  # as when reading texts
         except UnicodeDecodeError:
             self.fail(f"{_shown(raw)} is not UTF-8")
         if raw in self._ids or word in self._seen:
-            self.fail(f"the word {word!r} stands among the 1-grams twice")
+            self.fail(f"the word {word!r} is listed among the 1-grams twice")
         self._seen.add(word)
         self._ids[raw] = -1 if word == START else len(self.words)
         if word != START:
@@ -172,59 +216,13 @@ def _shown(raw: bytes) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
-GZIP = b"\x1f\x8b"  # how a gzipped file begins
-HEAD = 1 << 16  # bytes in which an ARPA file says that it is one: comments may come before
-_LEAST = 1e-10  # of what backing off gives is the least that a listed probability counts: so that rounding leaves P > 0
-
-
-def is_arpa(path: Path) -> bool:
-    """Return whether a file is an ARPA file, by its beginning or, where that cannot be read, by its name."""
-    named_so = path.name.endswith((".arpa", ".arpa.gz"))
-    try:
-        with _opened(path) as file:
-            head = file.read(HEAD)
-    except (OSError, EOFError, zlib.error):
-        return named_so
-    return named_so or head.startswith(b"\\data\\") or b"\n\\data\\" in head
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """Open a file for reading; one that is gzipped is decompressed."""
-    with path.open("rb") as file:
-        gzipped = file.read(len(GZIP)) == GZIP
-    return cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb")
-
-
-def read_arpa(path: str | Path) -> TokenizedModel:
-    """Return the model of an ARPA file (UTF-8, gzipped or not); its ``</s>`` is our ``<eos>``.
-
-    P(w | h) is the number in the line of h w, and backoff(h) · P(w | h without its oldest word) where there is
-    none. Whether these sum to 1 is for the file's maker to see to. Where the file has ``<unk>``, it is what
-    unknown words are read as.
-
-    Raises:
-        ModelFileError: the file is missing or damaged: names the line.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"there is no ARPA file at {path}")
-    try:
-        with _opened(path) as file:
-            text = ArpaText(path, file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ModelFileError(f"{path} cannot be read: {error}") from error
-    vocabulary = _vocabulary(text)
-    model = NgramModel(_levels(text), len(vocabulary), vocabulary.eos_id)
-    return TokenizedModel(model, make_tokenizer("word"), vocabulary, {"imported": path.name})
-
-
 def _vocabulary(text: ArpaText) -> Vocabulary:
-    """Return the file's words in their order there."""
+    """Return the file's words as a vocabulary, in the file's order."""
     if END not in text.words:
-        raise ModelFileError(f"{text.path} has no {END} among its 1-grams: it is no model of sentences")
+        raise ModelFileError(f"{text.path} has no {END} among its 1-grams: it is not a model of sentences")
     if EOS in text.words:
         raise ModelFileError(
-            f"{text.path} has {EOS} beside {END} among its 1-grams: both end a sentence here"
+            f"{text.path} has both {EOS} and {END} among its 1-grams, but {END} is read as {EOS}; rename {EOS} there"
         )
     tokens = [EOS if word == END else word for word in text.words]
     unk = next((word for word in (UNK, "<UNK>") if word in tokens), None)
@@ -232,9 +230,9 @@ def _vocabulary(text: ArpaText) -> Vocabulary:
 
 
 def _levels(text: ArpaText) -> list[Level]:
-    """Return the tables that give each listed n-gram its probability, and the others their context's backoff."""
+    """Return the tables of the listed n-grams' probabilities and their contexts' backoff weights."""
     levels: list[Level] = []
-    backoffs = np.zeros(1)  # (C,) of the contexts: every word stands among the 1-grams, none backs off
+    backoffs = np.zeros(1)  # (C,) of the contexts: all words are listed as 1-grams, so none backs off
     V = len(text.words)
     for section in text.sections:
         rows = section.rows
@@ -243,7 +241,7 @@ def _levels(text: ArpaText) -> list[Level]:
         if section.n > 1:
             contexts, _ = numbers_and_probs(levels, rows[:, :-1], V)
             _, lower = numbers_and_probs(levels, rows[:, 1:], V)
-            _check(text, section, contexts)
+            _check_contexts(text, section, contexts)
         backed_off = backoffs[contexts] * lower
         probs = np.maximum(10 ** np.array(section.log10_probs), _LEAST * backed_off)
         if section.n == 1:
@@ -256,7 +254,7 @@ def _levels(text: ArpaText) -> list[Level]:
     return levels
 
 
-def _check(text: ArpaText, section: Section, contexts: NDArray[np.int64]) -> None:
+def _check_contexts(text: ArpaText, section: Section, contexts: NDArray[np.int64]) -> None:
     """Raise ModelFileError for the first n-gram whose first n - 1 words are not listed."""
     (orphans,) = np.nonzero(contexts == UNSEEN)
     if orphans.size:
@@ -270,4 +268,4 @@ def _check_distinct(
     """Raise ModelFileError for the first n-gram that is listed a second time."""
     twice = order[1:][keys[order[1:]] == keys[order[:-1]]]
     if twice.size:
-        text.fail(f"this {section.n}-gram stands in the file a second time", section.lines[int(twice.min())])
+        text.fail(f"this {section.n}-gram is listed a second time", section.lines[int(twice.min())])

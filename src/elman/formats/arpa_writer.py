@@ -1,8 +1,8 @@
-"""ARPA files, written: an n-gram model as text that every n-gram program reads.
+"""Write n-gram models as ARPA files, a text format that every n-gram program reads.
 
-Each line holds log10 P(w | h), the n-gram h w, and log10 of the weight by which what follows h w backs off. The
-interpolated model is represented exactly: P is stored with all its parts added up, and the backoff weight of
-an unseen n-gram's context is what interpolation multiplies the shorter context's probability with.
+Each line holds log10 P(w | h), the n-gram h w, and log10 of the backoff weight of the context h w. The interpolated
+model is represented exactly: P is the sum of all interpolated parts, and the backoff weight of a context is the factor
+with which interpolation multiplies the shorter context's probability.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,13 @@ _BLOCK = 1 << 16  # n-grams written at a time
 
 
 def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
-    """Write an n-gram model of sentences to ``path``; ``<eos>`` is called ``</s>`` there, as is usual.
+    """Write an n-gram model of sentences to ``path``; ``<eos>`` becomes ``</s>``, as is usual in the format.
 
-    Numbers have 9 significant digits. Raises ModelFileError for a model that the format cannot hold, and
-    for a folder that cannot be written or a full disk; a file that was there is as it was then.
+    Numbers have 9 significant digits.
+
+    Raises:
+        ModelFileError: the format cannot represent the model, the folder cannot be written, or the disk is full; an
+            existing file is left unchanged.
     """
     path = Path(path)
     model = _checked(text_model)
@@ -51,20 +54,22 @@ def _checked(text_model: TokenizedModel) -> NgramModel:
     model: Any = text_model.model
     if not isinstance(model, NgramModel):
         raise ModelFileError(
-            "an ARPA file holds n-grams, and this is no n-gram model; see `elman train --model ngram`"
+            "only n-gram models can be written as ARPA files, and this is not one; see `elman train --model ngram`"
         )
     if text_model.tokenizer.level != "word":
-        raise ModelFileError(f"an ARPA file holds words, and this is a model of {text_model.unit}s")
+        raise ModelFileError(
+            f"only word models can be written as ARPA files; this is a model of {text_model.unit}s"
+        )
     if model.eos is None:
         raise ModelFileError(
-            "an ARPA file holds a model of sentences, but the contexts of this one reach over the ends of lines; "
-            "make one by `elman train --model ngram`, or by NgramModel.train(..., eos=)"
+            "only models of sentences can be written as ARPA files, but this one's contexts cross the ends of lines; "
+            "train one with `elman train --model ngram` or NgramModel.train(..., eos=)"
         )
     return model
 
 
 def _names(vocabulary: Vocabulary) -> list[str]:
-    """Return what the ids from 0 to V are called in the file; V is ``<s>``."""
+    """Return the names of the ids 0 to V in the file; V is ``<s>``."""
     names = [*vocabulary.tokens, START]
     if vocabulary.eos_id is not None:
         names[vocabulary.eos_id] = END
@@ -72,14 +77,14 @@ def _names(vocabulary: Vocabulary) -> list[str]:
         names[vocabulary.unk_id] = UNK
     if len(set(names)) < len(names):
         raise ModelFileError(
-            f"the vocabulary holds {START} or {END} as a word, which have a meaning of their own in an ARPA file; "
-            "replace them in the training text"
+            f"the vocabulary contains the word {START} or {END}, which has a special meaning in an ARPA file; "
+            "replace it in the training text"
         )
     return names
 
 
 def _rows(model: NgramModel, n: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the n-grams to write, block by block, (B, n); of 1-grams all there are, seen or not."""
+    """Yield the n-grams to write, block by block, (B, n); 1-grams include those that were never seen."""
     if n == 1:
         yield np.arange(model.vocab_size + 1)[:, None]
         return

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what happened while a run trained, a JSON object a line."""
+"""The training log of a run, metrics.jsonl: one JSON object per line."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from elman.errors import RunError
 
 
 class Metrics:
-    """Appends lines to a run's metrics file; a resumed run first cuts off what came after its checkpoint."""
+    """Appends lines to a run's metrics file; a resumed run first truncates it to its length at the checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,34 +28,34 @@ class Metrics:
 
     @property
     def size(self) -> int:
-        """The file's length in bytes; 0 where there is none yet."""
+        """The file's length in bytes; 0 if there is none yet."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut(self, size: int) -> None:
-        """Forget everything after the first ``size`` bytes."""
+        """Truncate the file to its first ``size`` bytes."""
         if self.size > size:
             os.truncate(self.path, size)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics; a last line cut short by a crash is left out.
+    """Return the lines of a run's metrics, without a last line that a crash left incomplete.
 
     Raises:
-        RunError: the run has no metrics, or a line is damaged; the last one may be cut short.
+        RunError: the run has no metrics, or a line other than the last is damaged.
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
         raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman train` made")
-    lines = path.read_bytes().splitlines()  # of bytes: a text is cut at rarer line ends, too
+    lines = path.read_bytes().splitlines()  # bytes: text would also be split at Unicode line separators
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
             value = json.loads(line)
         except ValueError as error:
             if number < len(lines):
-                raise RunError(f"{path}, line {number} is no JSON: {error}") from error
+                raise RunError(f"{path}, line {number} is not valid JSON: {error}") from error
             break
         if not isinstance(value, dict) or "kind" not in value:
-            raise RunError(f"{path}, line {number} says of no kind of event: elman did not write it")
+            raise RunError(f"{path}, line {number} has no kind of event; elman did not write it")
         found.append(value)
     return found

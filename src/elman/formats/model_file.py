@@ -1,4 +1,4 @@
-"""One-file models: safetensors with one JSON string that says what the arrays are."""
+"""Model files: one safetensors file with the arrays and a JSON description of the model, tokenizer and vocabulary."""
 
 import contextlib
 import json
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from elman.arrays import to_numpy
 from elman.backend import NUMPY, Backend
@@ -29,20 +31,18 @@ FORMAT = 1
 KEY = "elman"
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
 WINDOWS: dict[Any, Any] = {model.kind: model for model in (CBOW, NPLM)}
-RANKS = "output.ranks"  # of an adaptive softmax: the place of each id in the order of falling frequency
+RANKS = "output.ranks"  # of an adaptive softmax: the rank of each id by descending frequency
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON description to ``path``, wholly or not at all.
+    """Write arrays and a JSON description to ``path``, completely or not at all.
 
     Raises:
         ModelFileError: the folder cannot be written or the disk is full.
     """
-    from safetensors.numpy import save
-
-    # the format's writer corrupts arrays that are not in row-major order, in silence
+    # safetensors silently corrupts arrays that are not in row-major order
     ordered = {name: np.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
     data = save(ordered, metadata={KEY: json.dumps(about, ensure_ascii=False)})
     try:
@@ -58,10 +58,8 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays and the description that `write_arrays` wrote.
 
     Raises:
-        ModelFileError: the file is missing, truncated, or not one of elman's.
+        ModelFileError: the file is missing, truncated, or not written by elman.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise ModelFileError(f"there is no model at {path}; `elman train CORPUS -o RUN` makes one")
     try:
@@ -85,13 +83,13 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
-    """Return a model's arrays and its description, from which `build_model` makes it again."""
+    """Return a model's arrays and its description, from which `build_model` rebuilds it."""
     if isinstance(model, NgramModel):
         return model.to_arrays(), {"kind": "ngram", "model": {"order": model.order}}
     if isinstance(model, Mixture):
         return _describe_members(model)
     if not isinstance(model, RecurrentLM | WindowLM):
-        raise ModelFileError(f"a {type(model).__name__} is not kept in a file; save the model that it wraps")
+        raise ModelFileError(f"a {type(model).__name__} cannot be saved; save the model that it wraps")
     arrays: Arrays = dict(model.weights)
     if model.ranks is not None:
         arrays[RANKS] = model.ranks
@@ -100,7 +98,7 @@ def describe_model(model: Any) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _describe_members(mixture: Mixture) -> tuple[Arrays, dict[str, Any]]:
-    """Return the arrays of a mixture's members, each under its number, and the description of all."""
+    """Return the arrays of a mixture's members, prefixed by the member's index, and their description."""
     arrays: Arrays = {}
     members = []
     for k, model in enumerate(mixture.models):
@@ -121,12 +119,12 @@ def build_model(
     backend: Backend = NUMPY,
     regularisation: Regularisation = NONE,
 ) -> Any:
-    """Return the model that `describe_model` described; a recurrent one with its weights on ``backend``.
+    """Return the model that `describe_model` described; a recurrent one has its weights on ``backend``.
 
-    No file tells of a ``regularisation``, which matters only where training goes on.
+    Files do not store the ``regularisation``, which matters only if training continues.
 
     Raises:
-        ModelFileError: the kind is unknown, or an array is missing or of another shape than described.
+        ModelFileError: the kind is unknown, or an array is missing or has a different shape than described.
     """
     kind = about.get("kind")
     if kind == "ngram":
@@ -154,7 +152,7 @@ def build_model(
 
 
 def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
-    """Return copies of the weights of a plan; raises ModelFileError where one is not as planned."""
+    """Return copies of the planned weights. Raises ModelFileError if one is missing or has another shape."""
     weights: Arrays = {}
     for name, like in plan.items():
         found = arrays.get(name)
@@ -175,7 +173,7 @@ def _build_mixture(arrays: Arrays, model: Mapping[str, Any], where: Path, backen
 
 
 def _ranks(arrays: Arrays, shape: Mapping[str, Any], where: Path) -> NDArray[Any] | None:
-    """Return the ranks of an adaptive softmax, or raise ModelFileError; None for another output."""
+    """Return the ranks of an adaptive softmax, None for another output. Raises ModelFileError for invalid ranks."""
     if shape.get("adaptive") is None:
         return None
     try:
@@ -185,7 +183,7 @@ def _ranks(arrays: Arrays, shape: Mapping[str, Any], where: Path) -> NDArray[Any
 
 
 def describe(text_model: TokenizedModel) -> tuple[Arrays, dict[str, Any]]:
-    """Return the arrays and the description that a model file holds."""
+    """Return the arrays and the description to store in a model file."""
     arrays, about = describe_model(text_model.model)
     return arrays, about | {
         "format": FORMAT,
@@ -197,7 +195,7 @@ def describe(text_model: TokenizedModel) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return what `make_tokenizer` makes a tokenizer again from."""
+    """Return the arguments from which `make_tokenizer` rebuilds a tokenizer."""
     about = {"level": tokenizer.level, "lower": tokenizer.lower}
     return about | ({"json": tokenizer.json} if isinstance(tokenizer, SubwordTokenizer) else {})
 
@@ -206,14 +204,14 @@ def save_model(path: str | Path, text_model: TokenizedModel) -> None:
     """Write a model with its tokenizer and vocabulary to one file.
 
     Raises:
-        ModelFileError: the folder cannot be written or the disk is full; a file that was there is as it was.
+        ModelFileError: the folder cannot be written or the disk is full; an existing file is left unchanged.
     """
     write_arrays(Path(path), *describe(text_model))
 
 
 @contextlib.contextmanager
 def reading_description(path: Path) -> Iterator[None]:
-    """Raise ModelFileError, naming ``path``, for what is missing or wrong in a description read within."""
+    """Turn errors from reading a description in this context into ModelFileError, which names ``path``."""
     try:
         yield
     except (ModelFileError, MissingExtra):
@@ -223,19 +221,21 @@ def reading_description(path: Path) -> Iterator[None]:
 
 
 def model_file(path: Path) -> Path:
-    """Return the file that `elman.load` reads: of a run folder its best model, or its last before there is a best."""
+    """Return the file that `elman.load` reads: in a run folder the best model, or the last one if there is no best."""
     if not path.is_dir():
         return path
     best, last = path / MODEL_NAME, path / LAST_NAME
-    return last if last.is_file() and not best.is_file() else best  # a run stopped in its first epoch
+    return (
+        last if last.is_file() and not best.is_file() else best
+    )  # no best: the run stopped in its first epoch
 
 
 def read_model(path: Path, backend: Backend = NUMPY) -> TokenizedModel:
     """Return the model of a model file, with its tokenizer and vocabulary.
 
     Raises:
-        ModelFileError: the file is missing, truncated, foreign, or of an unknown kind.
-        MissingExtra: the model is of subwords, and the library that cuts them is not installed.
+        ModelFileError: the file is missing, truncated, not written by elman, or of an unknown kind.
+        MissingExtra: it is a subword model, and the library ``tokenizers`` is not installed.
     """
     arrays, about = read_arrays(path)
     with reading_description(path):

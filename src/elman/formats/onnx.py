@@ -1,18 +1,14 @@
-"""Write recurrent models as ONNX files, which other programs run without elman.
+"""Write recurrent models as ONNX files, which other programs can run without elman.
 
-The operators of a recurrent model in ONNX.
+Inputs are ids (N, T), int64, and the state h0 (layers, N, H), for an LSTM also c0. Outputs are log_probs (N, T, V),
+natural logarithms of P(next token) after each id, and the next state hn (and cn). N and T are dynamic. The form "step"
+reads one id per sequence: ids (N,) and log_probs (N, V).
 
-The recurrent layers are ONNX's own. Their gates stand in another order than ours: i, o, f, c (ours i, f, g, o) and
-z, r, h (ours r, z, n); their matrices are ours transposed. The GRU's reset acts after the product, with the bias
-b_h inside it: ``linear_before_reset=1``.
+The recurrent layers are ONNX's own operators. Their gates have a different order from ours, i, o, f, c (ours i, f, g,
+o) and z, r, h (ours r, z, n), and their matrices are ours transposed. The GRU's reset gate is applied after the
+product, including the bias b_h: ``linear_before_reset=1``.
 
 Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
-
-ONNX files, written: a recurrent model that other programs run without elman.
-
-Inputs are ids (N, T), int64, and the state h0 (layers, N, H), with an LSTM's c0; outputs are log_probs (N, T, V),
-natural logarithms of P(next token) after each id, and the state hn (and cn) that follows. N and T are free. The
-form "step" reads one id a sequence: ids (N,) and log_probs (N, V).
 """
 
 from collections.abc import Sequence
@@ -32,13 +28,77 @@ from elman.models.recurrent import RecurrentLM
 from elman.models.tokenized import TokenizedModel
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
-GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}  # our place of each of ONNX's gates
+GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}  # the index among our gates of each of ONNX's
 
+OPSET, IR_VERSION = 17, 8  # both from 2022: supported by every runtime since
+LARGEST = 2**31 - 2**26  # bytes of weights; a file holds at most 2 GiB, including the vocabulary
 Form = Literal["sequence", "step"]
 
 
+def write_onnx(path: str | Path, text_model: TokenizedModel, form: Form = "sequence") -> None:
+    """Write a recurrent model as an ONNX file in float32; the same model gives the same bytes.
+
+    The file's metadata contain the vocabulary (see `to_metadata`).
+
+    Raises:
+        MissingExtra: the library onnx is not installed.
+        ModelFileError: the model is not recurrent or too large for one file, or the file cannot be written.
+    """
+    path, model = Path(path), _checked(text_model.model)
+    metadata = {**to_metadata(text_model), "form": form}
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "onnx") from error
+    proto = _model_proto(model, form, metadata)
+    onnx.checker.check_model(proto, full_check=True)
+    try:
+        with atomic_write(path) as file:
+            file.write(proto.SerializeToString(deterministic=True))
+    except OSError as error:
+        raise ModelFileError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed"
+        ) from error
+
+
+def _checked(model: Any) -> RecurrentLM:
+    if not isinstance(model, RecurrentLM):
+        raise ModelFileError(
+            f"only recurrent models can be written as ONNX files, and this is a {type(model).__name__}; "
+            "export an n-gram model with --to arpa"
+        )
+    size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
+    if size > LARGEST:
+        raise ModelFileError(f"the weights take {size / 2**30:.1f} GiB, but an ONNX file holds at most 2 GiB")
+    return model
+
+
+def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> Any:
+    """Return the file's content as onnx's ModelProto."""
+    from onnx import TensorProto, helper
+
+    V, H, L = model.vocab_size, model.hidden_size, len(model.rnn_layers)
+    states = ("h", "c") if model.cell == "lstm" else ("h",)
+    T = ["T"] if form == "sequence" else []
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", *T])]
+    outputs = [helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", *T, V])]
+    for name in states:
+        inputs.append(helper.make_tensor_value_info(f"{name}0", TensorProto.FLOAT, [L, "N", H]))
+        outputs.append(helper.make_tensor_value_info(f"{name}n", TensorProto.FLOAT, [L, "N", H]))
+    graph = Graph(model, form)
+    proto = helper.make_model(
+        helper.make_graph(graph.nodes, "elman", inputs, outputs, graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="elman",
+        producer_version=__version__,
+    )
+    helper.set_model_props(proto, metadata)
+    return proto
+
+
 class Graph:
-    """The operators of a model, in the order in which they run, and their constants."""
+    """The operators of a model in order of execution, and their constants."""
 
     def __init__(self, model: RecurrentLM, form: Form) -> None:
         self.nodes: list[Any] = []
@@ -64,7 +124,7 @@ class Graph:
         self._log_softmax(rows, W, self._floats("output.b", self.weights["output.b"]), "log_probs")
 
     def _word_vectors(self, steps: str) -> str:
-        """Return the vectors (T, N, D) of ids (T, N); of one-hot input D is V."""
+        """Return the vectors (T, N, D) of ids (T, N); for one-hot input D is V."""
         if self.model.wordvec_size:
             return self._add("Gather", self._floats("embedding", self.weights["embedding"]), steps)
         depth = self._ints("depth", self.model.vocab_size)
@@ -84,7 +144,7 @@ class Graph:
             hs = f"hs.{k}"  # (T, 1, N, H)
             self._add(
                 OPERATORS[cell],
-                *(xs, *self._layer_weights(k), ""),  # no lengths of sequences: all are T
+                *(xs, *self._layer_weights(k), ""),  # no sequence lengths: all are T
                 *(before[name][k] for name in names),
                 outputs=[hs, *(after[name][k] for name in names)],
                 hidden_size=self.model.hidden_size,
@@ -120,10 +180,10 @@ class Graph:
         return self._add("LogSoftmax", scores, outputs=[out] if out else (), axis=-1)
 
     def _adaptive_log_probs(self, rows: str, weights: AdaptiveWeights) -> None:
-        """Write log_probs: ln P(cluster) + ln P(word | cluster), put back from ranks to ids."""
+        """Add the output log_probs: ln P(cluster) + ln P(word | cluster), reordered from ranks to ids."""
         C, K, (W, b) = weights.cutoffs[0], len(weights.tails), weights.head
         head = self._log_softmax(rows, self._floats("head.W", W), self._floats("head.b", b))
-        parts = [f"cluster.{k}" for k in range(K + 1)]  # the words of the head, then one entry each
+        parts = [f"cluster.{k}" for k in range(K + 1)]  # the head's words, then one entry per tail cluster
         self._add("Split", head, self._ints("head.sizes", [C] + [1] * K), outputs=parts, axis=-1)
         for k, (P, W, b) in enumerate(weights.tails, 1):
             projected = self._add("MatMul", rows, self._floats(f"tail.{k}.P", P))
@@ -154,69 +214,3 @@ class Graph:
 
         self.constants.append(numpy_helper.from_array(array, name))
         return name
-
-
-OPSET, IR_VERSION = 17, 8  # both of 2022: read by every runtime since
-LARGEST = 2**31 - 2**26  # bytes of weights, with room for the vocabulary: one file holds 2 GiB at most
-
-
-def write_onnx(path: str | Path, text_model: TokenizedModel, form: Form = "sequence") -> None:
-    """Write a recurrent model as an ONNX file, in float32; the same model gives the same bytes.
-
-    The file's metadata hold the vocabulary (see `to_metadata`).
-
-    Raises:
-        MissingExtra: the library onnx is not installed.
-        ModelFileError: the model is no recurrent one, or too large for one file, or it cannot be written.
-    """
-    path, model = Path(path), _checked(text_model.model)
-    metadata = {**to_metadata(text_model), "form": form}
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("onnx", "onnx") from error
-    proto = _model_proto(model, form, metadata)
-    onnx.checker.check_model(proto, full_check=True)
-    try:
-        with atomic_write(path) as file:
-            file.write(proto.SerializeToString(deterministic=True))
-    except OSError as error:
-        raise ModelFileError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed"
-        ) from error
-
-
-def _checked(model: Any) -> RecurrentLM:
-    if not isinstance(model, RecurrentLM):
-        raise ModelFileError(
-            f"an ONNX file holds a recurrent model here, and this is a {type(model).__name__}; "
-            "an n-gram model can be exported --to arpa"
-        )
-    size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
-    if size > LARGEST:
-        raise ModelFileError(f"the weights take {size / 2**30:.1f} GiB, and an ONNX file holds 2 GiB at most")
-    return model
-
-
-def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> Any:
-    """Return the whole file as onnx's own data structure."""
-    from onnx import TensorProto, helper
-
-    V, H, L = model.vocab_size, model.hidden_size, len(model.rnn_layers)
-    states = ("h", "c") if model.cell == "lstm" else ("h",)
-    T = ["T"] if form == "sequence" else []
-    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", *T])]
-    outputs = [helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", *T, V])]
-    for name in states:
-        inputs.append(helper.make_tensor_value_info(f"{name}0", TensorProto.FLOAT, [L, "N", H]))
-        outputs.append(helper.make_tensor_value_info(f"{name}n", TensorProto.FLOAT, [L, "N", H]))
-    graph = Graph(model, form)
-    proto = helper.make_model(
-        helper.make_graph(graph.nodes, "elman", inputs, outputs, graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="elman",
-        producer_version=__version__,
-    )
-    helper.set_model_props(proto, metadata)
-    return proto

@@ -1,19 +1,15 @@
-"""PyTorch state dicts: convert the plain recurrent language model to and from ours.
-
-A state dict that is being read: its arrays by part and name, and clear words for what does not fit.
-
-State dicts of PyTorch: the plain recurrent language model, to and from ours.
+"""Convert PyTorch state dicts of the plain recurrent language model to and from ours.
 
     encoder.weight       (V, D)     nn.Embedding: the word vectors
     rnn.weight_ih_l{k}   (G·H, D)   nn.RNN, nn.LSTM or nn.GRU: Wx of layer k, transposed; D = H above the first
     rnn.weight_hh_l{k}   (G·H, H)   Wh, transposed; G is 1, 4 (i, f, g, o) or 3 (r, z, n), in our order
-    rnn.bias_ih_l{k}, rnn.bias_hh_l{k}  (G·H,)   their sum is b, but for a GRU's n: there bias_hh is b_h
+    rnn.bias_ih_l{k}, rnn.bias_hh_l{k}  (G·H,)   their sum is b, except for a GRU's n, where bias_hh is b_h
     decoder.weight       (V, H)     nn.Linear: the output's W, transposed
     decoder.bias         (V,)
 
-These are the names of PyTorch's example `word_language_model`. Where a model calls its parts differently, ``names``
-says how: ``{"encoder": "embedding", "rnn": "lstm", "decoder": "linear"}``. Arrays may be NumPy's or tensors; PyTorch
-is needed by `to_state_dict` only.
+These are the names in PyTorch's example `word_language_model`. For a model with other names, ``names`` maps the parts
+to them: ``{"encoder": "embedding", "rnn": "lstm", "decoder": "linear"}``. Arrays may be NumPy arrays or tensors; only
+`to_state_dict` needs PyTorch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,157 +28,12 @@ Arrays = dict[str, NDArray[Any]]
 _SHOWN = 6
 
 
-def checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
-    """Return what each of PARTS is called. Raises ConfigError where ``names`` names another part."""
-    names = names or {}
-    for part in names:
-        if part not in PARTS:
-            raise ConfigError(f"unknown part {part!r} of a model; the parts are {', '.join(PARTS)}")
-    return {part: part for part in PARTS} | dict(names)
-
-
-def full_key(names: Mapping[str, str], part: str, name: str) -> str:
-    """Return the key of an array of a part."""
-    return f"{names[part]}.{name}" if names[part] else name
-
-
-class StateDict:
-    """Arrays or tensors by name; remembers which have been taken.
-
-    Args:
-        state_dict: names to arrays.
-        names: what each of PARTS is called in it.
-    """
-
-    def __init__(self, state_dict: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self._arrays, self._names = state_dict, names
-        self._taken: set[str] = set()
-
-    def key(self, part: str, name: str) -> str:
-        """Return what an array of a part is called here."""
-        return full_key(self._names, part, name)
-
-    def has(self, part: str, name: str) -> bool:
-        """Tell whether there is such an array."""
-        return self.key(part, name) in self._arrays
-
-    def shape(self, part: str, name: str) -> tuple[int, int]:
-        """Return the shape of a matrix."""
-        shape = tuple(getattr(self._find(part, name), "shape", ()))
-        if len(shape) != 2:
-            raise ModelFileError(f"{self.key(part, name)} must be a matrix, and is of shape {shape}")
-        return int(shape[0]), int(shape[1])
-
-    def take(self, part: str, name: str, shape: Sequence[int]) -> NDArray[Any]:
-        """Return a copy of an array, in float32 or float64. Raises ModelFileError for another shape."""
-        key, value = self.key(part, name), self._find(part, name)
-        found = tuple(getattr(value, "shape", ()))
-        if found != tuple(shape):
-            raise ModelFileError(f"{key} must be of shape {tuple(shape)}, and is of shape {found}")
-        self._taken.add(key)
-        return _floats(key, value)
-
-    def bias(self, part: str, name: str, size: int) -> NDArray[Any]:
-        """Return a bias, of zeros where the layer was made with ``bias=False``: none of its kind is there then."""
-        kinds = ("bias_ih_l", "bias_hh_l") if part == "rnn" else (name,)
-        starts = tuple(self.key(part, kind) for kind in kinds)
-        if not any(key.startswith(starts) for key in self._arrays):
-            return np.zeros(size, np.float32)
-        return self.take(part, name, (size,))
-
-    def count_layers(self) -> int:
-        """Return how many layers stand one on the other."""
-        k = 1
-        while self.has("rnn", f"weight_hh_l{k}"):
-            k += 1
-        return k
-
-    def same_memory(self) -> bool:
-        """Tell whether the decoder's matrix and the word vectors are one array."""
-        one = self._find("encoder", "weight")
-        other: Any = self._arrays.get(self.key("decoder", "weight"))
-        if getattr(other, "shape", None) != one.shape:
-            return False
-        if hasattr(one, "data_ptr"):
-            return bool(one.data_ptr() == other.data_ptr())
-        return np.shares_memory(one, other)
-
-    def check_tied(self, V: int, D: int, H: int) -> None:
-        """Raise ModelFileError where the word vectors cannot be the decoder's matrix, or differ from what is there."""
-        vectors, matrix = (self.key(part, "weight") for part in ("encoder", "decoder"))
-        if D != H:
-            raise ModelFileError(
-                f"{vectors} has word vectors of {D} numbers and the hidden state {H}: {matrix} cannot be tied to it; "
-                "leave tie_weights out"
-            )
-        if not self.has("decoder", "weight"):
-            return
-        if not np.array_equal(self.take("encoder", "weight", (V, D)), self.take("decoder", "weight", (V, H))):
-            raise ModelFileError(
-                f"{matrix} is not equal to {vectors}: the model does not tie them; leave tie_weights out"
-            )
-
-    def refuse_other_kinds(self) -> None:
-        """Raise ModelFileError for what has no counterpart here."""
-        start = self.key("rnn", "")
-        for key in self._arrays:
-            if key.startswith(start) and key.endswith("_reverse"):
-                raise ModelFileError(
-                    f"{key} is of a bidirectional layer, which sees the words it predicts; it is no language model"
-                )
-            if key.startswith(f"{start}weight_hr_l"):
-                raise ModelFileError(f"{key} is of an LSTM with projections (proj_size), which elman has not")
-
-    def refuse_the_rest(self) -> None:
-        """Raise ModelFileError where arrays are left that the plain model does not have."""
-        rest = [key for key in self._arrays if key not in self._taken]
-        if rest:
-            raise ModelFileError(
-                f"the state dict holds {_some(rest)} besides the plain model of nn.Embedding, one nn.RNN, nn.LSTM "
-                "or nn.GRU, and nn.Linear; such a model cannot be read"
-            )
-
-    def _find(self, part: str, name: str) -> Any:
-        key = self.key(part, name)
-        if key in self._arrays:
-            return self._arrays[key]
-        close = [other.removesuffix(name).rstrip(".") for other in self._arrays if other.endswith(name)]
-        if part == "rnn" and len(close) == 1:
-            hint = f"say what the layer is called: names={{'rnn': {close[0]!r}}}, or --name rnn={close[0]}"
-        elif key == self.key("decoder", "weight"):
-            hint = f"where it is tied to {self.key('encoder', 'weight')}, say so (tie_weights=True, --tie-weights)"
-        else:
-            hint = f"say by names (--name {part}=...) what the part is called"
-        raise ModelFileError(
-            f"the state dict has no {key}; {hint}; it holds {_some(list(self._arrays)) or 'nothing'}"
-        )
-
-
-def _floats(key: str, value: Any) -> NDArray[Any]:
-    """Return a copy of an array or tensor in float64 if it is that, else in float32."""
-    if hasattr(value, "detach"):
-        tensor = value.detach().cpu()
-        kept = tensor.dtype.is_floating_point
-        array = (tensor if "float64" in str(tensor.dtype) else tensor.float()).numpy()
-    else:
-        array = np.asarray(value)
-        kept = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-    if not kept:
-        raise ModelFileError(f"{key} must hold floating-point numbers, and holds {value.dtype}")
-    return np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
-
-
-def _some(keys: Sequence[str]) -> str:
-    """Return the first few names."""
-    return ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")
-
-
 def to_state_dict(model: Any, names: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the state dict of the same model in PyTorch, as tensors; a tied matrix is one tensor, twice.
+    """Return a model's PyTorch state dict, as tensors; a tied matrix is the same tensor under two keys.
 
     Raises:
         MissingExtra: PyTorch is not installed.
-        ModelFileError: the model has no such form (see `to_arrays`).
+        ModelFileError: PyTorch's layers cannot represent the model (see `to_arrays`).
     """
     try:
         import torch
@@ -194,21 +45,21 @@ def to_state_dict(model: Any, names: Mapping[str, str] | None = None) -> dict[st
 
 
 def to_arrays(model: Any, names: Mapping[str, str] | None = None) -> Arrays:
-    """Return what `to_state_dict` does, as NumPy arrays of the weights' own dtype.
+    """Return the state dict of `to_state_dict` as NumPy arrays with the weights' dtype.
 
     One-hot input becomes an embedding that is the identity (V, V).
 
     Raises:
-        ModelFileError: the model is no recurrent one, or has an adaptive softmax.
-        ConfigError: ``names`` names another part than encoder, rnn and decoder.
+        ModelFileError: the model is not recurrent, or has an adaptive softmax.
+        ConfigError: ``names`` has a part other than encoder, rnn and decoder.
     """
     if not isinstance(model, RecurrentLM):
         raise ModelFileError(
-            f"a {type(model).__name__} has no form in nn.Embedding, nn.RNN and nn.Linear; export a recurrent model"
+            f"nn.Embedding, nn.RNN and nn.Linear cannot represent a {type(model).__name__}; export a recurrent model"
         )
     if model.adaptive is not None:
         raise ModelFileError(
-            "an adaptive softmax has no form in nn.Linear; export it --to onnx, or train with --softmax full"
+            "nn.Linear cannot represent an adaptive softmax; export with --to onnx, or train with --softmax full"
         )
     weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
     if not model.wordvec_size:
@@ -238,19 +89,20 @@ def from_state_dict(
     names: Mapping[str, str] | None = None,
     tie_weights: bool | None = None,
 ) -> RecurrentLM:
-    """Return our model with the weights of a state dict; V, D, H, the layers and the cell follow from the shapes.
+    """Return a RecurrentLM with the weights of a state dict; V, D, H, layers and cell are inferred from the shapes.
+
+    The weights are float32, or float64 if one of them is.
 
     Args:
-        state_dict: names to arrays or tensors; biases that are not there (``bias=False``) are 0.
-        cell: "rnn" (tanh: a state dict does not say so), "lstm" or "gru"; checked against the shapes.
-        names: what the parts are called, where not encoder, rnn and decoder.
-        tie_weights: whether the decoder's matrix is the word vectors; None: if both are the same memory.
-
-    The weights are float32, or float64 where one of them is.
+        state_dict: names to arrays or tensors; missing biases (``bias=False``) are 0.
+        cell: "rnn" (assumed to use tanh, which a state dict does not record), "lstm" or "gru"; checked against the
+            shapes.
+        names: the names of the parts, if they are not encoder, rnn and decoder.
+        tie_weights: whether the decoder's matrix is the word vectors; None: whether both share memory.
 
     Raises:
-        ModelFileError: an array is missing, too many, or of a shape that does not fit; or the layer is
-            bidirectional or has projections.
+        ModelFileError: an array is missing, unexpected or of the wrong shape; or the layer is bidirectional or has
+            projections.
         ConfigError: ``names`` or ``cell`` is unknown.
     """
     source = StateDict(state_dict, checked_names(names))
@@ -270,7 +122,7 @@ def from_state_dict(
         b_hh = source.bias("rnn", f"bias_hh_l{k}", G * H)
         if found == "gru":
             weights[f"{k}.b_h"] = b_hh[2 * H :].copy()
-            b_hh[2 * H :] = 0  # it stands inside the reset, and is b_h
+            b_hh[2 * H :] = 0  # this part is b_h, which the reset gate multiplies
         weights[f"{k}.b"] = b + b_hh
     if tie_weights:
         source.check_tied(V, D, H)
@@ -283,16 +135,163 @@ def from_state_dict(
     return RecurrentLM(V, D, H, found, layers, tie_weights=tie_weights, weights=weights)
 
 
-def _cell(source: StateDict, rows: int, H: int, asked: str | None) -> str:
-    """Return the cell that has so many rows of gates, which must be the one asked for."""
-    if asked is not None and asked not in GATES:
-        raise ConfigError(f"unknown cell {asked!r}; choose from {', '.join(GATES)}")
+def _cell(source: "StateDict", rows: int, H: int, requested: str | None) -> str:
+    """Return the cell with this number of gate rows, which must be the requested one."""
+    if requested is not None and requested not in GATES:
+        raise ConfigError(f"unknown cell {requested!r}; choose from {', '.join(GATES)}")
     found = next((cell for cell, gates in GATES.items() if rows == gates * H), None)
     key = source.key("rnn", "weight_hh_l0")
     if found is None:
         raise ModelFileError(
-            f"{key} must be (H, H) of nn.RNN, (4·H, H) of nn.LSTM or (3·H, H) of nn.GRU, and is ({rows}, {H})"
+            f"{key} must be (H, H) for nn.RNN, (4·H, H) for nn.LSTM or (3·H, H) for nn.GRU, got ({rows}, {H})"
         )
-    if asked not in (None, found):
-        raise ModelFileError(f"{key} is ({rows}, {H}), as in a layer {found!r}; it is no {asked!r}")
+    if requested not in (None, found):
+        raise ModelFileError(f"{key} is ({rows}, {H}), so the cell is {found!r}, not {requested!r}")
     return found
+
+
+def checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the name of each of PARTS. Raises ConfigError if ``names`` has another part."""
+    names = names or {}
+    for part in names:
+        if part not in PARTS:
+            raise ConfigError(f"unknown part {part!r} of a model; the parts are {', '.join(PARTS)}")
+    return {part: part for part in PARTS} | dict(names)
+
+
+def full_key(names: Mapping[str, str], part: str, name: str) -> str:
+    """Return the key of an array of a part."""
+    return f"{names[part]}.{name}" if names[part] else name
+
+
+class StateDict:
+    """A state dict to read: takes arrays by part and name, checks their shapes, and remembers which have been taken.
+
+    Args:
+        state_dict: names to arrays or tensors.
+        names: the name of each of PARTS in it.
+    """
+
+    def __init__(self, state_dict: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        self._arrays, self._names = state_dict, names
+        self._taken: set[str] = set()
+
+    def key(self, part: str, name: str) -> str:
+        """Return the key of an array of a part in this state dict."""
+        return full_key(self._names, part, name)
+
+    def has(self, part: str, name: str) -> bool:
+        """Return whether there is such an array."""
+        return self.key(part, name) in self._arrays
+
+    def shape(self, part: str, name: str) -> tuple[int, int]:
+        """Return the shape of a matrix."""
+        shape = tuple(getattr(self._find(part, name), "shape", ()))
+        if len(shape) != 2:
+            raise ModelFileError(f"{self.key(part, name)} must be a matrix, got shape {shape}")
+        return int(shape[0]), int(shape[1])
+
+    def take(self, part: str, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """Return a copy of an array, in float32 or float64. Raises ModelFileError for another shape."""
+        key, value = self.key(part, name), self._find(part, name)
+        found = tuple(getattr(value, "shape", ()))
+        if found != tuple(shape):
+            raise ModelFileError(f"{key} must be of shape {tuple(shape)}, got {found}")
+        self._taken.add(key)
+        return _floats(key, value)
+
+    def bias(self, part: str, name: str, size: int) -> NDArray[Any]:
+        """Return a bias; zeros if the layer has no biases of this kind (``bias=False``)."""
+        kinds = ("bias_ih_l", "bias_hh_l") if part == "rnn" else (name,)
+        starts = tuple(self.key(part, kind) for kind in kinds)
+        if not any(key.startswith(starts) for key in self._arrays):
+            return np.zeros(size, np.float32)
+        return self.take(part, name, (size,))
+
+    def count_layers(self) -> int:
+        """Return the number of recurrent layers."""
+        k = 1
+        while self.has("rnn", f"weight_hh_l{k}"):
+            k += 1
+        return k
+
+    def same_memory(self) -> bool:
+        """Return whether the decoder's matrix and the word vectors are the same array."""
+        one = self._find("encoder", "weight")
+        other: Any = self._arrays.get(self.key("decoder", "weight"))
+        if getattr(other, "shape", None) != one.shape:
+            return False
+        if hasattr(one, "data_ptr"):
+            return bool(one.data_ptr() == other.data_ptr())
+        return np.shares_memory(one, other)
+
+    def check_tied(self, V: int, D: int, H: int) -> None:
+        """Raise ModelFileError if the word vectors cannot be the decoder's matrix, or differ from it."""
+        vectors, matrix = (self.key(part, "weight") for part in ("encoder", "decoder"))
+        if D != H:
+            raise ModelFileError(
+                f"the word vectors {vectors} have width {D} and the hidden state {H}, so {matrix} cannot be tied to "
+                "them; omit tie_weights"
+            )
+        if not self.has("decoder", "weight"):
+            return
+        if not np.array_equal(self.take("encoder", "weight", (V, D)), self.take("decoder", "weight", (V, H))):
+            raise ModelFileError(
+                f"{matrix} is not equal to {vectors}, so the model does not tie them; omit tie_weights"
+            )
+
+    def refuse_other_kinds(self) -> None:
+        """Raise ModelFileError for bidirectional layers and projections, which elman does not have."""
+        start = self.key("rnn", "")
+        for key in self._arrays:
+            if key.startswith(start) and key.endswith("_reverse"):
+                raise ModelFileError(
+                    f"{key} belongs to a bidirectional layer, which sees the words to predict: not a language model"
+                )
+            if key.startswith(f"{start}weight_hr_l"):
+                raise ModelFileError(
+                    f"{key} belongs to an LSTM with projections (proj_size), which elman lacks"
+                )
+
+    def refuse_the_rest(self) -> None:
+        """Raise ModelFileError if there are arrays that have not been taken."""
+        rest = [key for key in self._arrays if key not in self._taken]
+        if rest:
+            raise ModelFileError(
+                f"the state dict has the additional arrays {_some(rest)}; only models of nn.Embedding, one nn.RNN, "
+                "nn.LSTM or nn.GRU, and nn.Linear can be read"
+            )
+
+    def _find(self, part: str, name: str) -> Any:
+        key = self.key(part, name)
+        if key in self._arrays:
+            return self._arrays[key]
+        close = [other.removesuffix(name).rstrip(".") for other in self._arrays if other.endswith(name)]
+        if part == "rnn" and len(close) == 1:
+            hint = f"give the layer's name: names={{'rnn': {close[0]!r}}}, or --name rnn={close[0]}"
+        elif key == self.key("decoder", "weight"):
+            hint = f"if it is tied to {self.key('encoder', 'weight')}, set tie_weights=True (--tie-weights)"
+        else:
+            hint = f"give the part's name with names (--name {part}=...)"
+        raise ModelFileError(
+            f"the state dict has no {key}; {hint}; it has {_some(list(self._arrays)) or 'nothing'}"
+        )
+
+
+def _floats(key: str, value: Any) -> NDArray[Any]:
+    """Return a copy of an array or tensor, in float64 if it has that dtype, else in float32."""
+    if hasattr(value, "detach"):
+        tensor = value.detach().cpu()
+        kept = tensor.dtype.is_floating_point
+        array = (tensor if "float64" in str(tensor.dtype) else tensor.float()).numpy()
+    else:
+        array = np.asarray(value)
+        kept = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    if not kept:
+        raise ModelFileError(f"{key} must contain floating-point numbers, got {value.dtype}")
+    return np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+
+
+def _some(keys: Sequence[str]) -> str:
+    """Return the first few keys as text."""
+    return ", ".join(keys[:_SHOWN]) + (", ..." if len(keys) > _SHOWN else "")

@@ -1,8 +1,12 @@
-"""Files of PyTorch's state dicts: read as text models, and written."""
+"""Read and write files with PyTorch state dicts, as safetensors or pickles."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from elman.errors import ConfigError, MissingExtra, ModelFileError
 from elman.files import atomic_write
@@ -16,20 +20,18 @@ SUFFIXES = (".safetensors", *PICKLES)
 
 
 def write_torch(path: str | Path, text_model: TokenizedModel) -> None:
-    """Write a model's state dict as safetensors; its vocabulary goes along as metadata.
+    """Write a model's state dict as safetensors, with its vocabulary as metadata.
 
-    Tied word vectors stand there twice, so that `load_state_dict` finds all that it looks for.
+    Tied word vectors are written twice, so that `load_state_dict` finds all the keys it expects.
 
     Raises:
-        ModelFileError: PyTorch's layers have no such model (see `to_arrays`), or the file cannot be written.
+        ModelFileError: PyTorch's layers cannot represent the model (see `to_arrays`), or the file cannot be written.
     """
-    from safetensors.numpy import save
-
     path = Path(path)
     metadata = {"format": "pt", **to_metadata(text_model)}
     arrays = to_arrays(text_model.model)
     if arrays["decoder.weight"] is arrays["encoder.weight"]:
-        metadata["decoder.weight"] = "encoder.weight"  # as safetensors.torch.save_model writes ties down
+        metadata["decoder.weight"] = "encoder.weight"  # as safetensors.torch.save_model records ties
     try:
         with atomic_write(path) as file:
             file.write(save(arrays, metadata=metadata))
@@ -50,19 +52,19 @@ def read_torch(
     names: Mapping[str, str] | None = None,
     tie_weights: bool | None = None,
 ) -> TokenizedModel:
-    """Return the model of a state dict's file with the vocabulary of another file.
+    """Return the model in a state dict file, with the vocabulary from a second file.
 
     Args:
-        path: .safetensors, or what ``torch.save(model.state_dict(), path)`` wrote; that needs PyTorch, which
-            reads it with ``weights_only=True``: nothing in the file is run.
-        vocab: one token a line or a JSON list; not needed for bytes, nor for a file that `write_torch` wrote.
-        level, lower, unk, eos: what the tokens are, see `read_text`; words by default.
+        path: a .safetensors file, or one written by ``torch.save(model.state_dict(), path)``. The latter needs PyTorch,
+            which reads it with ``weights_only=True``, so that no code in the file is run.
+        vocab: one token per line or a JSON list; not needed for bytes, nor for a file written by `write_torch`.
+        level, lower, unk, eos: the kind of tokens, see `read_text`; words by default.
         names, tie_weights: see `from_state_dict`.
 
     Raises:
-        ModelFileError: the file is missing, damaged, or of another model than the plain one.
+        ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
         VocabularyError: the vocabulary cannot be read.
-        ConfigError: there is no vocabulary, or what is said of it is contradictory.
+        ConfigError: there is no vocabulary, or the arguments about it contradict each other.
         MissingExtra: PyTorch is needed and not installed.
     """
     path = Path(path)
@@ -70,10 +72,10 @@ def read_torch(
     model = from_state_dict(state_dict, names=names, tie_weights=tie_weights)
     if vocab is None and level is None and "tokens" in metadata:
         if lower or unk is not None or eos is not None:
-            raise ConfigError(f"{path} brings its own vocabulary; leave lower, unk and eos out")
+            raise ConfigError(f"{path} contains its own vocabulary; omit lower, unk and eos")
         text = from_metadata(metadata, path)
     elif vocab is None and level != "byte":
-        raise ConfigError(f"{path} does not say what its ids mean; name its vocabulary: --vocab vocab.txt")
+        raise ConfigError(f"{path} contains no vocabulary; give it with --vocab vocab.txt")
     else:
         text = read_text(None if vocab is None else Path(vocab), level or "word", lower, unk, eos)
     if len(text.vocabulary) != model.vocab_size:
@@ -85,28 +87,26 @@ def read_torch(
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the arrays of a file by name, and its metadata; what the metadata says is tied is one array.
+    """Return the arrays of a file by name, and its metadata; arrays that the metadata calls tied are one array.
 
     Raises:
-        ModelFileError: the file is missing, damaged, or holds something else.
+        ModelFileError: the file is missing, damaged, or not a state dict.
         MissingExtra: it is a pickle and PyTorch is not installed.
     """
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
     if path.suffix in PICKLES:
         return _read_pickle(path), {}
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(
-            f"{path} is damaged, is no safetensors file, or holds numbers that NumPy has not ({error})"
+            f"{path} is damaged, is not a safetensors file, or has a number type that NumPy lacks ({error})"
         ) from error
     if KEY in metadata:
-        raise ModelFileError(f"{path} is a model of elman's already; use it as it is")
+        raise ModelFileError(f"{path} is already an elman model; use it as it is")
     for name, kept in metadata.items():
         if kept in arrays:
             arrays[name] = arrays[kept]
@@ -118,14 +118,14 @@ def _read_pickle(path: Path) -> dict[str, Any]:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
-    from pickle import UnpicklingError
-
-    advice = "save one by torch.save(model.state_dict(), 'model.pt'), or as safetensors"
+    advice = "save one with torch.save(model.state_dict(), 'model.pt'), or as safetensors"
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        what = str(error).partition("\n")[0]
-        raise ModelFileError(f"{path} is damaged, or more than a state dict ({what}); {advice}") from error
+        first_line = str(error).partition("\n")[0]
+        raise ModelFileError(
+            f"{path} is damaged, or not just a state dict ({first_line}); {advice}"
+        ) from error
     if not isinstance(found, Mapping) or not all(hasattr(value, "shape") for value in found.values()):
-        raise ModelFileError(f"{path} is no state dict of tensors; {advice}")
+        raise ModelFileError(f"{path} is not a state dict of tensors; {advice}")
     return dict(found)

@@ -1,10 +1,8 @@
-"""Vocabularies and tokenizers in the files of other programs.
+"""Vocabularies and tokenizers in files of other formats.
 
-The vocabulary and the kind of token as strings by name: what goes along in the files of other programs.
-
-Vocabulary files of other programs: one token a line, or a JSON list; the id is the position.
-
-The tokenizer of a model of subwords, written as a tokenizer.json: `elman train --tokenizer` reads it again.
+- metadata of exported models: vocabulary and tokenizer as a dict of strings (`to_metadata`, `from_metadata`)
+- vocabulary files of other programs: one token per line or a JSON list; the id is the position (`read_text`)
+- tokenizer.json: the tokenizer of a subword model, which `elman train --tokenizer` can read (`write_tokenizer`)
 """
 
 import json
@@ -20,7 +18,7 @@ from elman.text.vocabulary import Vocabulary
 
 
 class Text(NamedTuple):
-    """What gives ids a meaning, and how a text begins (see `TokenizedModel`)."""
+    """The meaning of a model's ids and the beginning of its texts (see `TokenizedModel`)."""
 
     tokenizer: Tokenizer
     vocabulary: Vocabulary
@@ -28,9 +26,10 @@ class Text(NamedTuple):
 
 
 def to_metadata(text_model: TokenizedModel) -> dict[str, str]:
-    """Return a model's text side: tokens (a JSON list; the id is the position), level, lower, unk, eos, start.
+    """Return a model's tokenizer and vocabulary as strings by name.
 
-    unk and eos are tokens, empty where there is none. Subwords have their tokenizer.json besides, as tokenizer_json.
+    The names are tokens (a JSON list; the id is the position), level, lower, unk, eos and start; for subwords also
+    tokenizer_json. unk and eos are tokens, empty if there is none.
     """
     tokenizer, vocabulary = text_model.tokenizer, text_model.vocabulary
     metadata = {
@@ -46,10 +45,10 @@ def to_metadata(text_model: TokenizedModel) -> dict[str, str]:
 
 
 def from_metadata(metadata: Mapping[str, str], where: object) -> Text:
-    """Return what `to_metadata` described.
+    """Return the tokenizer and vocabulary that `to_metadata` described.
 
     Raises:
-        ModelFileError: it is incomplete; names the file ``where``.
+        ModelFileError: the metadata is incomplete or invalid; names the file ``where``.
     """
     try:
         tokens = {"tokens": json.loads(metadata["tokens"])}
@@ -64,10 +63,10 @@ def from_metadata(metadata: Mapping[str, str], where: object) -> Text:
 
 
 def read_tokens(path: Path) -> list[str]:
-    """Return the tokens of a text file (UTF-8), one a line, or of a JSON list named .json.
+    """Return the tokens of a text file (UTF-8) with one token per line, or of a .json file with a list.
 
     Raises:
-        VocabularyError: the file is missing, or not such a file: names the line.
+        VocabularyError: the file is missing or malformed; names the line.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -77,15 +76,15 @@ def read_tokens(path: Path) -> list[str]:
         try:
             tokens = json.loads(text)
         except ValueError as error:
-            raise VocabularyError(f"the vocabulary {path} is no JSON: {error}") from error
+            raise VocabularyError(f"the vocabulary {path} is not valid JSON: {error}") from error
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise VocabularyError(f"the vocabulary {path} must be a JSON list of strings")
         return tokens
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     if "" in lines:
         raise VocabularyError(
-            f"the vocabulary {path}, line {lines.index('') + 1}: an empty line is no token; a newline as a "
-            'token can stand in a JSON list: vocab.json with ["a", "\\n"]'
+            f"the vocabulary {path}, line {lines.index('') + 1}: an empty line is not a token; if a newline is a "
+            'token, write a JSON list: vocab.json with ["a", "\\n"]'
         )
     return lines
 
@@ -102,8 +101,8 @@ def read_text(
     Args:
         path: the file, see `read_tokens`.
         level, lower: see `make_tokenizer`.
-        unk: the file's token for unknown words, where it is not ``<unk>``.
-        eos: the file's token for the end of a line, where it is not elman's (``<eos>`` of words, the newline else).
+        unk: the file's token for unknown words, if it is not ``<unk>``.
+        eos: the file's token for the end of a line, if it is not elman's (``<eos>`` for words, else the newline).
 
     Raises:
         VocabularyError: the file cannot be read, or ``unk`` or ``eos`` is not in it.
@@ -117,7 +116,7 @@ def read_text(
         for k, token in enumerate(tokens):
             if token.split() != [token]:
                 raise VocabularyError(
-                    f"the vocabulary {path}: {token!r}, of id {k}, is no word; blanks end words"
+                    f"the vocabulary {path}: {token!r}, with id {k}, is not a word: it is empty or contains whitespace"
                 )
     if eos is not None:
         if eos not in tokens:
@@ -127,16 +126,16 @@ def read_text(
 
 
 def write_tokenizer(path: str | Path, text_model: TokenizedModel) -> None:
-    """Write the tokenizer of a model of subwords to ``path``; its ids are the model's.
+    """Write the tokenizer.json of a subword model to ``path``; its ids are the model's.
 
     Raises:
-        ModelFileError: the model is of other tokens, or the folder cannot be written, or the disk is full.
+        ModelFileError: the model's tokens are not subwords, the folder cannot be written, or the disk is full.
     """
     tokenizer = text_model.tokenizer
     if not isinstance(tokenizer, SubwordTokenizer):
         raise ModelFileError(
-            f"a tokenizer.json holds subwords, and this is a model of {text_model.unit}s; see `elman train --level "
-            "subword`"
+            f"only subword models have a tokenizer.json, and this is a model of {text_model.unit}s; see "
+            "`elman train --level subword`"
         )
     try:
         with atomic_write(Path(path), "w", encoding="utf-8") as file:

@@ -1,1 +1,1 @@
-"""Looking inside a recurrent network: its states and gates, what a unit attends to, how far back a gradient reaches."""
+"""Inspect a recurrent network: its states and gates, correlated units, and gradients through time."""

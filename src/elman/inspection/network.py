@@ -1,8 +1,6 @@
-"""The layers of a recurrent language model once more, on the same weights, to be looked into.
+"""A copy of a recurrent model's layers for inspection: their states, gates and gradients for one text.
 
-The gradient of ln P(target) with respect to the hidden state that it is predicted from.
-
-What a model is, in a few numbers.
+The copy shares the model's weights, but none of its buffers, so that inspecting a model does not disturb it.
 """
 
 import math
@@ -23,15 +21,15 @@ from elman.models.recurrent import RecurrentLM
 from elman.text_model import TextModel
 
 INSIDE = {"rnn": ("h",), "lstm": ("h", "c", "i", "f", "g", "o"), "gru": ("h", "r", "z", "n")}
-ROWS = 64  # one-hot gradients, V numbers each, held at once
+ROWS = 64  # one-hot gradients, of V numbers each, held in memory at a time
 
 
 class NoHiddenUnits(ConfigError):
-    """A model that is not a recurrent network: there is nothing inside it to look at."""
+    """Raised for a model that is not a recurrent network and so has no hidden units to inspect."""
 
 
 def recurrent(model: LanguageModel) -> RecurrentLM:
-    """Return the model, which is a recurrent network. Raises NoHiddenUnits for any other."""
+    """Return the model if it is a recurrent network. Raises NoHiddenUnits if not."""
     if isinstance(model, RecurrentLM):
         return model
     kind = type(model).__name__
@@ -40,22 +38,22 @@ def recurrent(model: LanguageModel) -> RecurrentLM:
         if places:
             which = f"number {places[0]} is" if len(places) == 1 else f"numbers {', '.join(places)} are"
             hint = (
-                f"of its {len(model.models)} members {which} recurrent: look into the files it was mixed of"
+                f"of its {len(model.models)} members {which} recurrent: inspect the files it was mixed from"
             )
         else:
             hint = "and none of its members is recurrent"
     elif isinstance(getattr(model, "model", None), RecurrentLM):
-        hint = "but the model that it wraps is recurrent: look into that"
+        hint = "but the model that it wraps is recurrent: inspect that one"
     else:
-        hint = "take a model that was trained with --cell rnn, lstm or gru"
+        hint = "use a model that was trained with --cell rnn, lstm or gru"
     raise NoHiddenUnits(f"a {kind} has no hidden units of its own; {hint}")
 
 
 class Network:
-    """Recurrent layers that read one text from the zero state on, and lead a gradient back to its word vectors.
+    """Recurrent layers that read one text from the zero state and backpropagate a gradient to its word vectors.
 
-    They share the model's weights and nothing else, so that neither the model nor what else reads with it, in
-    whatever thread, notices; no gradient of a weight is worked out. Everything is in NumPy, on the CPU.
+    They share only the weights with the model, so that using them does not affect other readers of the model in any
+    thread. Gradients of weights are not computed. Everything is in NumPy, on the CPU.
     """
 
     def __init__(self, model: RecurrentLM) -> None:
@@ -64,17 +62,17 @@ class Network:
         self.layers = [recurrent_layer(model.cell, self.weights, k) for k in range(len(model.rnn_layers))]
 
     def read(self, ids: Ids | Sequence[int]) -> NDArray[np.floating]:
-        """Return the top layer's hs (T, H) of ids (T,), T ≥ 1; the layers then hold what is inside them."""
-        xs = self.weights["embedding"][np.asarray(ids, np.intp)][None]  # (1, T, D): of a one-hot input x·Wx
+        """Return the top layer's hs (T, H) for ids (T,), T ≥ 1; the layers keep their states and gates."""
+        xs = self.weights["embedding"][np.asarray(ids, np.intp)][None]  # (1, T, D); for one-hot input x·Wx
         for layer in self.layers:
             xs = layer.forward(xs)
         hs: NDArray[np.floating] = xs[0]
         return hs
 
-    def lead_back(self, dh: Array) -> NDArray[np.floating]:
-        """Return the gradients (T, D) of the word vectors that were read, dh (H,) being that of the last step's h.
+    def backpropagate(self, dh: Array) -> NDArray[np.floating]:
+        """Return the gradients (T, D) of the word vectors that were read, given the gradient dh (H,) of the last h.
 
-        By backpropagation through all T steps; of a one-hot input that is the gradient of the row of Wx.
+        Backpropagates through all T steps. For one-hot input the result is the gradient of x·Wx, a row of Wx.
         """
         T, H = self.layers[-1].hs.shape[1:]
         dxs = np.zeros((1, T, H), dh.dtype)
@@ -86,16 +84,15 @@ class Network:
         return found
 
     def input_norms(self, dxs: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return ‖∂/∂x_t‖ (T,), given what `lead_back` returns; x_t is the word vector, or the one-hot input."""
+        """Return ‖∂/∂x_t‖ (T,), given the result of `backpropagate`; x_t is the word vector or the one-hot input."""
         if not self.one_hot:
             return _norms(dxs)
-        Wx = self.weights["embedding"]  # (V, G): x_t·Wx is what the layer adds up
-        pieces = [_norms(dxs[t : t + ROWS] @ Wx.T) for t in range(0, len(dxs), ROWS)]
-        return np.concatenate(pieces)
+        Wx = self.weights["embedding"]  # (V, G)
+        return np.concatenate([_norms(dxs[t : t + ROWS] @ Wx.T) for t in range(0, len(dxs), ROWS)])
 
 
 def _norms(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the Euclidean norm of every row; in float64, so that squares of small numbers are not 0."""
+    """Return the Euclidean norm of every row, in float64 so that squares of small numbers do not underflow."""
     norms: NDArray[np.float64] = np.linalg.norm(rows.astype(np.float64), axis=1)
     return norms
 
@@ -104,7 +101,7 @@ Gradient = tuple[float, NDArray[np.floating]]
 
 
 def target_gradient(model: RecurrentLM, network: Network, h: Array, target: int) -> Gradient:
-    """Return ln P(target | h) and its gradient (H,) for the top layer's h (H,); no gradient of a weight is made."""
+    """Return ln P(target | h) and its gradient (H,) with respect to the top layer's h (H,)."""
     weights = network.weights
     if model.adaptive is not None:
         layer = adaptive_softmax_layer(weights, model.adaptive, model.ranks)
@@ -114,13 +111,13 @@ def target_gradient(model: RecurrentLM, network: Network, h: Array, target: int)
 
 
 def of_softmax(h: Array, target: int, W: Array, b: Array) -> Gradient:
-    """ln P = (h·W + b)[target] - ln Σ exp(h·W + b), so ∂ln P/∂h = W·(one-hot - P)."""
+    """Return ln P = (h·W + b)[target] - ln Σ exp(h·W + b) and its gradient W·(one-hot - P)."""
     log_probs = output.log_probs(h[None], W, b)[0]  # (V,)
     return float(log_probs[target]), W[:, target] - W @ np.exp(log_probs)
 
 
 def of_adaptive_softmax(h: Array, target: int, weights: AdaptiveWeights) -> Gradient:
-    """ln P is that of the head's entry and, of a word in a tail cluster, that within the cluster, of h·P_k."""
+    """Return ln P of the head's entry, plus that within the cluster for words of tail clusters, and the gradient."""
     places = weights.places(np.array([target]))
     ln_prob, dh = of_softmax(h, int(places.in_head[0]), *weights.head)
     cluster = int(places.clusters[0])
@@ -133,7 +130,7 @@ def of_adaptive_softmax(h: Array, target: int, weights: AdaptiveWeights) -> Grad
 
 
 def summary(name: str, text_model: TextModel) -> dict[str, Any]:
-    """Return the id, unit, cell, layers, hidden units, weights and words of a model; None for what it has not."""
+    """Return a model's id, unit, cell, layers, hidden units, weights and vocabulary size; None for what it lacks."""
     model = text_model.model
     found: dict[str, Any] = dict.fromkeys(("cell", "layers", "hidden", "parameters"))
     if isinstance(model, RecurrentLM):

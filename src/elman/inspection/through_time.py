@@ -1,4 +1,4 @@
-"""How far back a prediction reaches: the gradient of ln P(token) with respect to each word vector read before it."""
+"""Gradients through time: the gradient of ln P(token) with respect to each word vector read before it."""
 
 import math
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from elman.text_model import TextModel
 class ThroughTime:
     """One token of a text, its surprisal, and the norms of the gradients of its ln P.
 
-    ``norms[t]`` is ‖∂ ln P(token) / ∂x_t‖, x_t the word vector (or one-hot input) read at step t. With
-    ``after_start``, step 0 reads the token that a text begins after, and step t the text's token t - 1; without, step
-    t reads token t. Tokens that the vocabulary lacks are not read: 0.
+    ``norms[t]`` is ‖∂ ln P(token) / ∂x_t‖, where x_t is the word vector (or one-hot input) read at step t. Step t reads
+    token t of the text or, with ``after_start``, the model's start token at step 0 and token t - 1 at step t. Tokens
+    that the vocabulary lacks are not read; their norms are 0.
     """
 
     coded: CodedText
@@ -39,13 +39,13 @@ class ThroughTime:
 
 
 def through_time(text_model: TextModel, text: str, index: int) -> ThroughTime:
-    """Return how much each word vector before token ``index`` of a text, counted from 0, bears upon its ln P.
+    """Return the gradient norms of ln P of token ``index`` (from 0) for each word vector read before it.
 
-    By backpropagation through all steps since the text's beginning: nothing is truncated. The model is not changed.
+    Backpropagates through all steps from the text's beginning, without truncation. The model is not changed.
 
     Raises:
         NoHiddenUnits: the model is not a recurrent network.
-        TextError: the text holds no token.
+        TextError: the text has no token.
         ConfigError: there is no token ``index``, or the vocabulary lacks it.
     """
     model = recurrent(text_model.model)
@@ -56,8 +56,8 @@ def through_time(text_model: TextModel, text: str, index: int) -> ThroughTime:
     target = int(coded.ids[index])
     if target < 0:
         raise ConfigError(
-            f"token {index}, {coded.tokens[index]!r}, is not in the vocabulary: its probability is 0 whatever "
-            "stands before; choose another index"
+            f"token {index}, {coded.tokens[index]!r}, is not in the vocabulary, so its probability is 0 in every "
+            "context; choose another index"
         )
     network, ids = Network(model), coded.read(index)
     if not len(ids):
@@ -65,9 +65,9 @@ def through_time(text_model: TextModel, text: str, index: int) -> ThroughTime:
         ln_prob, _ = target_gradient(model, network, h, target)
         return ThroughTime(coded, index, ln_prob, np.zeros(index), False)
     ln_prob, dh = target_gradient(model, network, network.read(ids)[-1], target)
-    norms = network.input_norms(network.lead_back(dh))  # (steps,)
-    begun = int(coded.start_id is not None)
-    every = np.zeros(index + begun)
-    every[:begun] = norms[:begun]
-    every[begun:][coded.ids[:index] >= 0] = norms[begun:]
-    return ThroughTime(coded, index, ln_prob, every, bool(begun))
+    norms = network.input_norms(network.backpropagate(dh))  # (steps,)
+    start = int(coded.start_id is not None)  # steps before the first token
+    all_norms = np.zeros(index + start)
+    all_norms[:start] = norms[:start]
+    all_norms[start:][coded.ids[:index] >= 0] = norms[start:]
+    return ThroughTime(coded, index, ln_prob, all_norms, bool(start))

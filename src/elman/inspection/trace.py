@@ -1,4 +1,4 @@
-"""What goes on inside a recurrent network while it reads a text: states and gates, layer by layer, step by step."""
+"""Record the states and gates of a recurrent network while it reads a text, for every layer and step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from elman.text_model import TextModel
 
 @dataclass(frozen=True)
 class Trace:
-    """The inside of every layer, from the bottom, after each token of a text; see `trace`."""
+    """The states and gates of every layer, the bottom one first, after each token of a text; see `trace`."""
 
     cell: str
     coded: CodedText
@@ -23,16 +23,16 @@ class Trace:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What there is to look at: h of an RNN; h, c, i, f, g and o of an LSTM; h, r, z and n of a GRU."""
+        """The names of the states and gates: h for an RNN; h, c, i, f, g, o for an LSTM; h, r, z, n for a GRU."""
         return INSIDE[self.cell]
 
     def values(self, what: str = "h", layer: int | None = None) -> NDArray[np.floating]:
-        """Return a state or a gate of a layer, counted from 0 at the bottom (None: the top), after each token: (T, H).
+        """Return a state or gate of a layer, counted from 0 at the bottom (None: the top), after each token: (T, H).
 
-        A token that the vocabulary lacks is not read: after it all is as before; before the first step, zero.
+        A token that the vocabulary lacks is not read, so the values do not change; before the first step they are 0.
 
         Raises:
-            ConfigError: there is no such layer, or nothing of that name in its cells.
+            ConfigError: there is no such layer, or its cells have no such state or gate.
         """
         k = checked_layer(layer, len(self.layers))
         checked_what(what, self.cell)
@@ -43,19 +43,19 @@ class Trace:
 
 
 def trace(text_model: TextModel, text: str) -> Trace:
-    """Return the states and gates of a recurrent model as it reads a text, from the text's beginning on.
+    """Return the states and gates of a recurrent model as it reads a text from its beginning.
 
-    The memory that it takes is in proportion to the text. The model is not changed.
+    The memory needed is proportional to the length of the text. The model is not changed.
 
     Raises:
         NoHiddenUnits: the model is not a recurrent network.
-        TextError: the text holds no token, or none that the model knows.
+        TextError: the text has no token, or none that is in the vocabulary.
     """
     model = recurrent(text_model.model)
     coded = CodedText.of(text_model, text)
     ids = coded.read()
     if not len(ids):
-        raise TextError("the text to look at holds no token that the vocabulary has; give another one")
+        raise TextError("the text to inspect has no token that is in the vocabulary; give another one")
     network = Network(model)
     network.read(ids)
     layers = [{name: values[0] for name, values in layer.inside.items()} for layer in network.layers]
@@ -63,7 +63,7 @@ def trace(text_model: TextModel, text: str) -> Trace:
 
 
 def checked_layer(layer: int | None, layers: int) -> int:
-    """Return which layer is meant, counted from 0; None: the top one. Raises ConfigError for one that is not there."""
+    """Return a valid index of a layer; None is the top one. Raises ConfigError if there is no such layer."""
     if layer is None:
         return layers - 1
     if not 0 <= layer < layers:
@@ -74,7 +74,7 @@ def checked_layer(layer: int | None, layers: int) -> int:
 
 
 def checked_what(what: str, cell: str) -> str:
-    """Return what to look at. Raises ConfigError for what such cells do not have."""
+    """Return the name of a state or gate. Raises ConfigError if cells of this kind do not have it."""
     if what not in INSIDE[cell]:
         raise ConfigError(f"a cell of kind {cell} has no {what!r}; choose from {', '.join(INSIDE[cell])}")
     return what

@@ -1,4 +1,4 @@
-"""Which hidden units go up and down with a property of the text."""
+"""Find the hidden units that correlate with a property of the text."""
 
 from typing import NamedTuple
 
@@ -19,18 +19,18 @@ class UnitCorrelation(NamedTuple):
 
 
 def correlations(values: ArrayLike, property_: ArrayLike) -> NDArray[np.float64]:
-    """Return Pearson's r (H,) of each column of values (T, H) with a property (T,); of a constant column 0.
+    """Return Pearson's r (H,) of each column of values (T, H) with a property (T,); 0 for constant columns.
 
     Raises:
-        ShapeError: there is not one number of the property for each row.
-        ConfigError: the property is the same in every row: nothing can go with it.
+        ShapeError: the property does not have one number per row.
+        ConfigError: the property is constant.
     """
     units, given = np.asarray(values, np.float64), np.asarray(property_, np.float64)
     if units.ndim != 2 or given.shape != units.shape[:1]:
         raise ShapeError(f"a property of {units.shape} values must be ({len(units)},), got {given.shape}")
     if not len(given) or given.min() == given.max():
         raise ConfigError(
-            "the property is the same at every token of this text, so that no unit can go with it; "
+            "the property is the same at every token of this text, so no unit can correlate with it; "
             "give a text in which it changes"
         )
     centred, deviations = units - units.mean(axis=0), given - given.mean()
@@ -42,9 +42,9 @@ def correlations(values: ArrayLike, property_: ArrayLike) -> NDArray[np.float64]
 
 
 def strongest(traced: Trace, of: str | Span, what: str, layer: int | None, top: int) -> list[UnitCorrelation]:
-    """Return the units of a trace that go with a property the most; see `correlated_units`."""
+    """Return the units of a trace that correlate most with a property; see `correlated_units`."""
     if top < 1:
-        raise ConfigError(f"top must be 1 unit or more, got {top}")
+        raise ConfigError(f"top must be an integer ≥ 1, got {top}")
     found = correlations(traced.values(what, layer), property_of(traced.coded, of))
     best = np.argsort(-np.abs(found), kind="stable")[:top]
     return [UnitCorrelation(unit, float(found[unit])) for unit in best.tolist()]
@@ -58,14 +58,14 @@ def correlated_units(
     layer: int | None = None,
     top: int = 10,
 ) -> list[UnitCorrelation]:
-    """Return the units whose values after each token go with a property of the text the most, by falling |r|.
+    """Return the units whose values after each token correlate most with a property of the text, by descending |r|.
 
-    ``of`` is the name of a property (see `elman.inspection.text_properties`), or a span of characters, first to last,
-    for the units that tell its tokens from all others; ``what`` and ``layer`` are those of `Trace.values`. A
-    correlation in one text is a hint: look whether it holds in another.
+    ``of`` is the name of a property (see `elman.inspection.text_properties`), or a span of characters (first, last) for
+    the units that distinguish its tokens from all others. ``what`` and ``layer`` are those of `Trace.values`. A
+    correlation in one text is only a hint: check it on another text.
 
     Raises:
-        NoHiddenUnits, TextError: as `trace`.
+        NoHiddenUnits, TextError: see `trace`.
         ConfigError: the property is unknown or constant in the text, the span is not within it, there is no such
             layer or state, or top is below 1.
     """

@@ -1,8 +1,7 @@
-"""ln P of every candidate of many utterances; those of one utterance share the states of their common beginnings.
+"""Score the candidates of an n-best list with a language model: ln P of each, in large batches.
 
-Reading on from utterance to utterance of a speaker: the past is the best candidate of each before.
-
-One language model, and the candidates of an n-best list as it reads them.
+The candidates of one utterance share the states of their common prefixes. Utterances are scored independently
+(`lm_scores`), or each after the best candidates of the same speaker's earlier ones (`carried_lm_scores`).
 """
 
 import math
@@ -21,19 +20,20 @@ from elman.models.base import Ids, LanguageModel, begin
 from elman.models.mixture import Mixture
 from elman.rescoring.nbest import Utterance
 from elman.rescoring.tuning import Floats
-from elman.rescoring.unknown_words import LEXICON_FRACTION as SHARE
-from elman.rescoring.unknown_words import Lexicon, Recurring, Spelling
+from elman.rescoring.unknown_words import LEXICON_FRACTION, Lexicon, Recurring, Spelling
 from elman.text_model import TextModel
 from elman.workers import limited_threads
 
-BATCH = 512  # candidates read side by side, those of whole utterances
+Unknown = Literal["spelled", "plain"]
+Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
+BATCH = 512  # candidates per batch, rounded up to whole utterances
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The candidates of one utterance as ids, the ends of their lines last; ``unknown`` (K,) counts unknown words.
+    """The candidates of one utterance as ids, including the ends of lines; ``unknown`` (K,) counts unknown tokens.
 
-    Words without an id are left out of ``ids``; ``impossible`` (K,) tells where that is so.
+    Tokens without an id are left out of ``ids``; ``impossible`` (K,) marks the candidates that have any.
     """
 
     ids: tuple[Ids, ...]
@@ -42,29 +42,29 @@ class Encoded:
 
 
 @dataclass
-class Work:
-    """What was read: ``steps`` of the model, of the ``tokens`` that reading every candidate whole would take."""
+class StepCounts:
+    """The ``steps`` that a model computed, out of the ``tokens`` that reading every candidate separately would need."""
 
     steps: int = 0
     tokens: int = 0
 
-    def add(self, other: "Work") -> None:
-        """Count another's too."""
+    def add(self, other: "StepCounts") -> None:
+        """Add another's counts."""
         self.steps += other.steps
         self.tokens += other.tokens
 
     @property
     def saved(self) -> float:
-        """The share of steps that common beginnings saved."""
+        """The fraction of steps that common prefixes saved."""
         return 1 - self.steps / self.tokens if self.tokens else 0.0
 
 
 def encode(text_model: TextModel, texts: Sequence[str]) -> Encoded:
-    """Return the candidates of an utterance as ids; raises VocabularyError for a model that knows no end of a line."""
+    """Return the candidates of an utterance as ids. Raises VocabularyError if the model has no end-of-line token."""
     if text_model.vocabulary.eos_id is None:
         raise VocabularyError(
-            "the model has no token for the end of a line, so a short sentence would seem likelier than a long "
-            "one; train it on a text with one sentence a line"
+            "the model has no token for the end of a line, so shorter sentences would always seem more probable; "
+            "train it on a text with one sentence per line"
         )
     found = [text_model.encode_line(text)[1] for text in texts]
     unknown = [int((ids == text_model.vocabulary.unknown_id).sum()) for ids in found]
@@ -75,53 +75,55 @@ def encode(text_model: TextModel, texts: Sequence[str]) -> Encoded:
     )
 
 
-def lm_scores(text_model: TextModel, utterances: Sequence[Encoded]) -> tuple[list[NDArray[np.float64]], Work]:
+def lm_scores(
+    text_model: TextModel, utterances: Sequence[Encoded]
+) -> tuple[list[NDArray[np.float64]], StepCounts]:
     """Return ln P (K,) of every utterance's candidates, each utterance read from the beginning of a line.
 
-    -inf for what a closed vocabulary cannot say. Utterances of like length are read together.
+    Candidates with tokens that a closed vocabulary lacks have -inf. Utterances of similar length are batched.
     """
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(utterances)
     start = begin(text_model.model, text_model.start_id)
-    work = Work()
+    counts = StepCounts()
     with threads_for(text_model.model):
         for batch in _batches(utterances):
             state = start.select([0] * len(batch))
-            found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, work)
+            found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, counts)
             for k, ln_probs in zip(batch, found, strict=True):
                 scores[k] = ln_probs
-    return scores, work
+    return scores, counts
 
 
 def _batches(utterances: Sequence[Encoded]) -> Iterator[list[int]]:
-    """Yield the places of utterances to be read side by side, the longest first."""
+    """Yield the indices of the utterances of each batch, the longest first."""
     longest = np.array([max(map(len, each.ids)) for each in utterances])
     batch: list[int] = []
-    held = 0
-    for place in np.argsort(-longest, kind="stable").tolist():
-        batch.append(place)
-        held += len(utterances[place].ids)
-        if held >= BATCH:
+    candidates = 0
+    for index in np.argsort(-longest, kind="stable").tolist():
+        batch.append(index)
+        candidates += len(utterances[index].ids)
+        if candidates >= BATCH:
             yield batch
-            batch, held = [], 0
+            batch, candidates = [], 0
     if batch:
         yield batch
 
 
 def read_tree(
-    model: LanguageModel, utterances: Sequence[Encoded], state: Any, work: Work, keep: bool = False
+    model: LanguageModel, utterances: Sequence[Encoded], state: Any, counts: StepCounts, keep: bool = False
 ) -> tuple[list[NDArray[np.float64]], Any]:
     """Return ln P of the candidates of N utterances, each utterance read from its sequence of ``state``.
 
-    The candidates of an utterance are a tree, in which those that begin alike share nodes. All trees are read side by
-    side, a level at a time: a sequence is a node. With ``keep``, return also the state after each candidate,
-    one sequence each.
+    The candidates of an utterance form a prefix tree. All trees are read in one batch, level by level, with one
+    sequence per node. With ``keep``, also return the state after each candidate, one sequence each. The steps are
+    added to ``counts``.
     """
     texts = [ids for each in utterances for ids in each.ids]
     lengths = np.array([len(ids) for ids in texts])  # (C,)
     tokens = np.zeros((len(texts), int(lengths.max(initial=0))), np.int64)  # (C, longest)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.concatenate(texts)
-    counts = [len(each.ids) for each in utterances]
-    node = np.repeat(np.arange(len(utterances)), counts)  # (C,): where each candidate is, on this level
+    sizes = [len(each.ids) for each in utterances]
+    node = np.repeat(np.arange(len(utterances)), sizes)  # (C,): the node of each candidate on this level
     totals = np.zeros(len(utterances))  # ln P of every node
     scores = np.zeros(len(texts))
     ended, states = [], []
@@ -138,73 +140,67 @@ def read_tree(
         if keep and len(ends):
             ended.append(ends)
             states.append(state.select(node[ends]))
-        work.steps += len(branches)
-    work.tokens += int(lengths.sum())
+        counts.steps += len(branches)
+    counts.tokens += int(lengths.sum())
     scores[np.concatenate([each.impossible for each in utterances])] = -np.inf
     after = states[0].join(*states[1:]).select(np.argsort(np.concatenate(ended))) if keep else None
-    return np.split(scores, np.cumsum(counts)[:-1]), after
+    return np.split(scores, np.cumsum(sizes)[:-1]), after
 
 
 def threads_for(model: LanguageModel) -> AbstractContextManager[None]:
-    """Return a context with as many threads as the largest product of a level deserves."""
+    """Return a context that limits the threads to what the largest matrix product can use."""
     return limited_threads(BATCH * _largest_weight(model))
 
 
 def _largest_weight(model: LanguageModel) -> int:
-    """Return the size of the largest matrix, of a mixture's members too; 0 where a model shares work by itself."""
+    """Return the size of the largest matrix, including those of a mixture's members; 0 if the model does threading."""
     if isinstance(model, Mixture):
         return max(map(_largest_weight, model.models))
     weights = getattr(model, "params", [])
     return 0 if not weights or is_torch(weights[0]) else max(int(weight.size) for weight in weights)
 
 
-Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
-
-
-def read_on(
+def carried_lm_scores(
     models: Sequence[tuple[TextModel, Sequence[Encoded]]], speakers: Sequence[Sequence[int]], choose: Choose
-) -> Work:
-    """Let models read every utterance after the best candidates of the same speaker before; return what was read.
+) -> StepCounts:
+    """Score every utterance after the best candidates of the same speaker's earlier ones; return the step counts.
 
-    ``speakers`` holds the places of each one's utterances in their order, the busiest speaker first.
-    ``choose(place, ln_probs)`` is given ln P (K,) of an utterance's candidates by each of the models, and tells which
-    of them is read on from. All speakers are read side by side.
+    ``speakers`` lists the indices of each speaker's utterances in their order, the speaker with the most utterances
+    first; all speakers are read in one batch. ``choose(index, ln_probs)`` is called with ln P (K,) of an utterance's
+    candidates by each model, and returns the candidate from which the models continue.
     """
-    work = Work()
+    counts = StepCounts()
     states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
     with ExitStack() as stack:
         for model, _ in models:
             stack.enter_context(threads_for(model.model))
         for turn in range(max(map(len, speakers), default=0)):
-            places = [places[turn] for places in speakers if turn < len(places)]
+            indices = [own[turn] for own in speakers if turn < len(own)]
             found, ends = [], []
             for (model, encoded), state in zip(models, states, strict=True):
-                sequences = state.select(range(len(places)))
+                sequences = state.select(range(len(indices)))
                 scores, after = read_tree(
-                    model.model, [encoded[place] for place in places], sequences, work, keep=True
+                    model.model, [encoded[index] for index in indices], sequences, counts, keep=True
                 )
                 found.append(scores)
                 ends.append(after)
             best = [
-                choose(place, ln_probs)
-                for place, ln_probs in zip(places, zip(*found, strict=True), strict=True)
+                choose(index, ln_probs)
+                for index, ln_probs in zip(indices, zip(*found, strict=True), strict=True)
             ]
             firsts = np.cumsum([0, *map(len, found[0][:-1])])
             states = [after.select(firsts + best) for after in ends]
-    return work
-
-
-Unknown = Literal["spelled", "plain"]
+    return counts
 
 
 class Reader:
-    """The candidates in the case and the ids of a model, ``encoded``, and how probable their unknown words are.
+    """An n-best list as one model reads it: the candidates as ids, ``encoded``, and the scores of unknown words.
 
-    ``case`` None is that of the model's vocabulary. An unknown word is one of the lexicon's, with a probability of
-    `lexicon.SHARE`, or else any string.
+    ``case`` is the case of the text that the model reads; None is that of its vocabulary. With a lexicon, an unknown
+    word is one of the lexicon's with probability `LEXICON_FRACTION`, and otherwise any string.
 
     Raises:
-        VocabularyError: the model knows no end of a line.
+        VocabularyError: the model has no end-of-line token.
     """
 
     def __init__(
@@ -232,22 +228,22 @@ class Reader:
         vocabulary = self.text_model.vocabulary
         return [w for w in self.text_model.tokenizer.tokens(text) if w not in vocabulary]
 
-    def spelled(self, place: int, before: Recurring | None = None) -> Floats:
-        """Return ln P (K,) of the unknown words of an utterance's candidates, among all unknown words.
+    def spelled(self, index: int, before: Recurring | None = None) -> Floats:
+        """Return ln P(words | unknown) (K,) of the unknown words in each candidate of an utterance; 0 if unscored.
 
-        ``before`` knows the unknown words that the speaker said before.
+        ``before`` counts the unknown words that the speaker has already said.
         """
         seen = before or Recurring(0.0)
         return np.array(
-            [sum(seen.ln_prob(w, self._nlls[w]) for w in words) for words in self._unknown[place]], np.float64
+            [sum(seen.ln_prob(w, self._nlls[w]) for w in words) for words in self._unknown[index]], np.float64
         )
 
-    def unknown_words(self, place: int, candidate: int) -> Sequence[str]:
-        """Return the unknown words of a candidate, where their spelling counts."""
-        return self._unknown[place][candidate]
+    def unknown_words(self, index: int, candidate: int) -> Sequence[str]:
+        """Return the unknown words of a candidate; none if their spelling is not scored."""
+        return self._unknown[index][candidate]
 
 
 def _nll_of_either(spelling_nll: float, prob: float) -> float:
-    """Return -ln P of a word whose spelling has ``spelling_nll`` nats, and which has ``prob`` in the lexicon."""
-    spelled = math.log1p(-SHARE) - spelling_nll
-    return -(np.logaddexp(spelled, math.log(SHARE * prob)) if prob else spelled)
+    """Return -ln P of a word by the mixture of its spelling (``spelling_nll`` nats) and the lexicon (``prob``)."""
+    spelled = math.log1p(-LEXICON_FRACTION) - spelling_nll
+    return -(np.logaddexp(spelled, math.log(LEXICON_FRACTION * prob)) if prob else spelled)

@@ -1,8 +1,7 @@
-"""N-best lists: what a speech recogniser holds possible for every utterance, as tables of text.
+"""N-best lists: a speech recogniser's candidates for every utterance, read from tables of text or Kaldi folders.
 
-Kaldi's n-best lists: a folder with `words_text`, `ac_cost` and `lm_cost`, a line `UTTERANCE-RANK value` each.
-
-Costs are negated natural logarithms.
+A Kaldi folder has the files `words_text`, `ac_cost` and `lm_cost` with lines `UTTERANCE-RANK value`; costs are negative
+natural logarithms.
 """
 
 import math
@@ -20,13 +19,15 @@ from elman.text.reading import read_text
 
 COLUMNS = ("utterance", "rank", "score", "text")
 _WITHOUT_HEADER = {2: ("utterance", "text"), 3: ("utterance", "score", "text")}
+WORDS, ACOUSTIC, LM = "words_text", "ac_cost", "lm_cost"  # the files of a Kaldi folder
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One text that an utterance may be, by the recogniser's rank; ``score`` and ``lm`` are natural logarithms.
+    """One candidate text of an utterance with the recogniser's rank; ``score`` and ``lm`` are natural logarithms.
 
-    ``lm`` is the text's ln P by a language model, where one is known.
+    ``lm`` is the text's ln P by a language model, None if not known.
     """
 
     rank: int
@@ -37,14 +38,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What was said once, and the candidates for it in the order of rank: one or more."""
+    """A spoken utterance and its candidates, one or more, in the order of rank."""
 
     name: str
     candidates: tuple[Candidate, ...]
 
 
 class Row(NamedTuple):
-    """A candidate as it stands in a file; without a rank it follows the one before."""
+    """A candidate as read from a file; without a rank it follows the one before."""
 
     where: str
     utterance: str
@@ -54,14 +55,14 @@ class Row(NamedTuple):
 
 
 def read_tsv(lines: Iterable[str], name: str) -> list[Utterance]:
-    """Return the utterances of a table with tabs between its columns, in the file's order.
+    """Return the utterances of a table with tab-separated columns, in the file's order.
 
-    A header names the columns: utterance and text, and if you like rank and score; others are ignored.
-    Without one they are utterance, text or utterance, score, text. Without ranks the order is the rank;
-    without scores every score is 0. ``name`` stands in the errors.
+    A header names the columns: utterance and text, optionally rank and score; others are ignored. Without a header
+    the columns are utterance, text or utterance, score, text. Without ranks the order is the rank; without scores
+    every score is 0. Errors call the table ``name``.
 
     Raises:
-        TextError: the table is empty or malformed, a number is none, or a candidate is given twice.
+        TextError: the table is empty or malformed, a number is invalid, or a candidate is given twice.
     """
     return collect(_rows(lines, name), name)
 
@@ -91,7 +92,7 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[Row]:
 
 
 def _columns(fields: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the names of the columns, by the table's first line."""
+    """Return the names of the columns, derived from the table's first line."""
     if fields[0] == "utterance":
         if "text" not in fields or len(set(fields)) < len(fields):
             raise TextError(f"{where}: the header must name {', '.join(COLUMNS)}, got {', '.join(fields)}")
@@ -105,14 +106,14 @@ def _columns(fields: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def to_rank(text: str, where: str) -> int:
-    """Return a rank, 1 for the best; raises TextError, which says ``where``."""
+    """Return a rank, 1 for the best. Raises TextError, naming the location ``where``, for an invalid one."""
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise TextError(f"{where}: the rank must be a whole number from 1 on, got {text!r}")
+        raise TextError(f"{where}: the rank must be an integer ≥ 1, got {text!r}")
     return int(text)
 
 
 def to_score(text: str, where: str) -> float:
-    """Return a finite number; raises TextError, which says ``where``."""
+    """Return a finite number. Raises TextError, naming the location ``where``, for an invalid one."""
     try:
         score = float(text)
     except ValueError:
@@ -123,13 +124,13 @@ def to_score(text: str, where: str) -> float:
 
 
 def collect(rows: Iterable[Row], name: str) -> list[Utterance]:
-    """Return rows as utterances, in the order of appearance; raises TextError for none, or one given twice."""
+    """Group rows into utterances, in order of appearance. Raises TextError for no rows or a repeated candidate."""
     found: dict[str, dict[int, Candidate]] = {}
     last = None
     for row in rows:
         if row.rank is None and row.utterance in found and row.utterance != last:
             raise TextError(
-                f"{row.where}: utterance {row.utterance} comes again after others; put its candidates together, "
+                f"{row.where}: utterance {row.utterance} appears again after others; keep its candidates together, "
                 "or give ranks"
             )
         candidates = found.setdefault(row.utterance, {})
@@ -140,16 +141,16 @@ def collect(rows: Iterable[Row], name: str) -> list[Utterance]:
         last = row.utterance
     if not found:
         raise TextError(
-            f"{name} holds no candidate; a line is: utterance, rank, score, text, with tabs between"
+            f"{name} holds no candidate; write lines of utterance, rank, score and text, separated by tabs"
         )
     return [Utterance(key, tuple(own[rank] for rank in sorted(own))) for key, own in found.items()]
 
 
 def read_references(lines: Iterable[str], name: str) -> dict[str, str]:
-    """Return what was really said, by utterance; a line holds the utterance, a blank or a tab, and the words.
+    """Return the reference text of each utterance; a line holds the utterance's name, whitespace, and the words.
 
     Raises:
-        TextError: an utterance stands there twice, or there is none.
+        TextError: an utterance occurs twice, or there is none.
     """
     references: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
@@ -160,19 +161,15 @@ def read_references(lines: Iterable[str], name: str) -> dict[str, str]:
             raise TextError(f"{name}, line {number}: utterance {utterance} has a reference already")
         references[utterance] = text[0].strip() if text else ""
     if not references:
-        raise TextError(f"{name} holds no reference; a line is: utterance, a blank, words")
+        raise TextError(f"{name} holds no reference; write lines of utterance, space, words")
     return references
 
 
-WORDS, ACOUSTIC, LM = "words_text", "ac_cost", "lm_cost"
-V = TypeVar("V")
-
-
 def read_kaldi(folder: Path, encoding: str = "utf-8") -> list[Utterance]:
-    """Return the utterances of a folder, in the order of `words_text`; `lm_cost` may be missing.
+    """Return the utterances of a Kaldi folder, in the order of `words_text`; `lm_cost` may be missing.
 
     Raises:
-        TextError: a file is missing or malformed, a cost is no finite number, or the keys of the files differ.
+        TextError: a file is missing or malformed, a cost is not a finite number, or the keys of the files differ.
     """
     words = _read(folder / WORDS, encoding, lambda value, where: value)
     acoustic = _read(folder / ACOUSTIC, encoding, to_score)
@@ -202,7 +199,7 @@ def read_kaldi(folder: Path, encoding: str = "utf-8") -> list[Utterance]:
 
 
 def _read(path: Path, encoding: str, to_value: Callable[[str, str], V]) -> dict[str, V]:
-    """Return the values of a file by their keys."""
+    """Return the values of a Kaldi file by their keys."""
     values: dict[str, V] = {}
     for number, line in enumerate("".join(read_text(path, encoding)).split("\n"), 1):
         if not line.strip():
@@ -211,19 +208,18 @@ def _read(path: Path, encoding: str, to_value: Callable[[str, str], V]) -> dict[
         key, *rest = line.split(maxsplit=1)
         utterance, _, rank = key.rpartition("-")
         if not utterance:
-            raise TextError(f"{where}: a line begins with UTTERANCE-RANK, got {key!r}")
+            raise TextError(f"{where}: a line must begin with UTTERANCE-RANK, got {key!r}")
         key = f"{utterance}-{to_rank(rank, where)}"
         if key in values:
-            raise TextError(f"{where}: {key} is there already")
+            raise TextError(f"{where}: {key} appears a second time")
         values[key] = to_value(rest[0].strip() if rest else "", where)
     return values
 
 
 def write_kaldi(folder: Path, utterances: Sequence[Utterance]) -> None:
-    """Write utterances to a new folder, which comes to be whole or not at all.
+    """Write utterances to a new Kaldi folder, which appears complete or not at all.
 
-    `lm_cost` is written where every candidate's is known. Raises RunError where the folder exists or cannot be
-    made.
+    `lm_cost` is written if it is known for every candidate. Raises RunError if the folder exists or cannot be created.
     """
     if folder.exists():
         raise RunError(f"{folder} exists already; name a new folder for Kaldi's files")
@@ -251,7 +247,7 @@ def write_kaldi(folder: Path, utterances: Sequence[Utterance]) -> None:
 
 
 def _cost(ln_prob: float) -> str:
-    """Return -ln P; a large finite number where P is 0, which Kaldi's programs could not read."""
+    """Return -ln P as text; a large finite number if P is 0, because Kaldi's programs cannot read infinity."""
     return repr(0.0 - ln_prob) if math.isfinite(ln_prob) else "1e+10"
 
 

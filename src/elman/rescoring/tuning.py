@@ -1,8 +1,7 @@
-"""Interpolation weights of acoustic and language-model scores: apply and tune them.
+"""Combine acoustic and language-model scores, and tune the weights for the fewest word errors.
 
-total = acoustic + λ·LM + β·words, natural logarithms: the numbers of all candidates, and their best.
-
-λ and β by direct search: those with the fewest word errors on utterances whose words are known.
+total = acoustic + λ·LM + β·words, in natural logarithms. λ and β are found by direct search on utterances with known
+references.
 """
 
 from collections.abc import Sequence
@@ -15,11 +14,14 @@ from elman.rescoring.nbest import Utterance
 
 Floats = NDArray[np.float64]
 IMPOSSIBLE = -1e30  # stands for ln 0 in sums: unlike infinity, 0 times it is 0
+LAMBDAS = np.geomspace(0.01, 100, 33)
+PER_WORD = np.arange(-10.0, 11.0)  # β / λ in nats; a language model's ln P of a word is of this size
+FINER = 7  # points per axis of the finer grid
 
 
 @dataclass(frozen=True)
 class Weights:
-    """λ, the weight of the language model, and β, nats for every word."""
+    """λ, the weight of the language model (``lm``), and β, the nats added for every word (``words``)."""
 
     lm: float
     words: float
@@ -27,7 +29,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers (U, K) of U utterances with up to K candidates; -inf in ``acoustic`` where there is none."""
+    """The scores (U, K) of U utterances with up to K candidates; ``acoustic`` is -inf where there is no candidate."""
 
     acoustic: Floats
     lm: Floats
@@ -35,7 +37,7 @@ class Table:
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance], lm: Sequence[Floats]) -> "Table":
-        """Return the table of utterances and of ln P (K,) of the candidates of each."""
+        """Return the table of utterances, given ln P (K,) of the candidates of each."""
         scores = [[c.score for c in u.candidates] for u in utterances]
         words = [[len(c.text.split()) for c in u.candidates] for u in utterances]
         finite = [np.maximum(each, IMPOSSIBLE) for each in lm]
@@ -46,7 +48,7 @@ class Table:
         return self.acoustic + weights.lm * self.lm + weights.words * self.words
 
     def best(self, weights: Weights) -> NDArray[np.intp]:
-        """Return the candidate of the highest total of every utterance, (U,); of equal ones the first."""
+        """Return the candidate with the highest total for every utterance, (U,); of equal ones the first."""
         best: NDArray[np.intp] = self.totals(weights).argmax(axis=1)
         return best
 
@@ -55,13 +57,13 @@ class Table:
         return Table(self.acoustic[rows], self.lm[rows], self.words[rows])
 
     def where(self, rows: NDArray[np.bool_], other: "Table") -> "Table":
-        """Return this table's numbers of these utterances, and another's of the rest."""
+        """Return a table with this table's LM scores for the marked utterances and another's for the others."""
         mask = rows[:, None]
         return Table(self.acoustic, np.where(mask, self.lm, other.lm), self.words)
 
 
 def padded(rows: Sequence[Sequence[float] | NDArray[np.generic]], fill: float = 0.0) -> Floats:
-    """Return rows of unlike lengths as an array (U, K)."""
+    """Return rows of different lengths as an array (U, K), padded with ``fill``."""
     lengths = np.array([len(row) for row in rows])
     table = np.full((len(rows), int(lengths.max(initial=0))), fill)
     table[np.arange(table.shape[1]) < lengths[:, None]] = np.concatenate(rows)
@@ -69,22 +71,17 @@ def padded(rows: Sequence[Sequence[float] | NDArray[np.generic]], fill: float = 
 
 
 def chosen(values: NDArray[np.generic], best: NDArray[np.intp]) -> Floats:
-    """Return the value (U,) of each utterance's best candidate out of those of all, (U, K)."""
+    """Return the value (U,) of each utterance's ``best`` candidate, given the values (U, K) of all."""
     found: Floats = np.take_along_axis(values, best[:, None], axis=1)[:, 0].astype(np.float64)
     return found
 
 
-LAMBDAS = np.geomspace(0.01, 100, 33)
-PER_WORD = np.arange(-10.0, 11.0)  # β / λ, nats of the language model, whose words cost about as much
-FINER = 7
-
-
 def tune(table: Table, errors: Floats) -> Weights:
-    """Return the weights with the fewest errors, out of ``errors`` (U, K) of all candidates; (0, 0) where none helps.
+    """Return the weights with the fewest errors, given ``errors`` (U, K) of all candidates; (0, 0) if none helps.
 
-    Word errors as a function of the weights are a landscape of steps, whose lowest place is often a pit by chance: what
-    is sought is the lowest mean of a place and its 8 neighbours, on a grid over ln λ and β / λ, then on a finer
-    one around it.
+    The word errors are a step function of the weights, whose minimum is often an accident of the data. The search
+    therefore minimises the mean over a grid point and its 8 neighbours, on a grid over ln λ and β / λ, then on a finer
+    grid around the minimum.
     """
     lm, per_word = _lowest(table, errors, LAMBDAS, PER_WORD)
     ratio = float(LAMBDAS[1] / LAMBDAS[0])
@@ -103,14 +100,14 @@ def count_errors(table: Table, errors: Floats, weights: Weights) -> float:
 def _lowest(
     table: Table, errors: Floats, lambdas: NDArray[np.float64], per_word: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Return λ and β / λ where the errors, smoothed, are fewest; of equal places the one with the smallest weights."""
+    """Return λ and β / λ with the fewest smoothed errors; of equally good ones those with the smallest weights."""
     counts = np.array([[count_errors(table, errors, Weights(x, x * y)) for y in per_word] for x in lambdas])
     around = np.lib.stride_tricks.sliding_window_view(np.pad(counts, 1, mode="edge"), (3, 3))
     smooth = around.sum(axis=(2, 3)).tolist()
-    places = [
+    points = [
         (smooth[i][j], x, abs(y), y)
         for i, x in enumerate(lambdas.tolist())
         for j, y in enumerate(per_word.tolist())
     ]
-    _, lm, _, best = min(places)
+    _, lm, _, best = min(points)
     return lm, best

@@ -1,11 +1,4 @@
-"""Word error rates with confidence intervals, before and after rescoring.
-
-Word errors: the substitutions, deletions and insertions that make a candidate the reference.
-
-How sure a gain is: confidence intervals by drawing the utterances, or the speakers, anew.
-
-Word error rates before and after rescoring, on utterances that the weights were not tuned on.
-"""
+"""Word error rates before and after rescoring, with confidence intervals, on utterances not used for tuning."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +12,17 @@ from elman.evaluation.spelling import Case, in_case
 from elman.rescoring.nbest import Utterance
 from elman.rescoring.tuning import Floats, Table, Weights, chosen, padded, tune
 
+Tune = Literal["both", "first", "second"]
+Rows = NDArray[np.bool_]
+SAMPLES = 10_000  # of the bootstrap
+LEVEL = 0.95  # of the confidence intervals
+_AT_ONCE = 1 << 22  # draws held in memory
+
 
 def word_errors(reference: str, candidates: Sequence[str]) -> NDArray[np.int64]:
-    """Return the least number of word edits (K,) from each candidate to the reference, as jiwer counts them.
+    """Return the minimum number of word edits (K,) from each candidate to the reference, computed by jiwer.
+
+    Edits are substitutions, deletions and insertions of words.
 
     Raises:
         MissingExtra: jiwer is not installed.
@@ -31,7 +32,7 @@ def word_errors(reference: str, candidates: Sequence[str]) -> NDArray[np.int64]:
     except ImportError as error:
         raise MissingExtra("jiwer", "rescore") from error
     words = reference.split()
-    if not words:  # of which jiwer makes no alignment
+    if not words:  # jiwer refuses an empty reference
         return np.array([len(text.split()) for text in candidates])
     found = process_words(
         [" ".join(words)] * len(candidates), [" ".join(text.split()) for text in candidates]
@@ -50,7 +51,7 @@ def word_errors(reference: str, candidates: Sequence[str]) -> NDArray[np.int64]:
 def error_table(
     utterances: Sequence[Utterance], references: Mapping[str, str], case: Case
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the word errors (U, K) of all candidates, and the number (U,) of words of the references.
+    """Return the word errors (U, K) of all candidates and the number of words (U,) of the references.
 
     Raises:
         TextError: an utterance has no reference. MissingExtra: jiwer is not installed.
@@ -68,11 +69,6 @@ def error_table(
     return padded(errors, np.inf), lengths
 
 
-SAMPLES = 10_000
-LEVEL = 0.95
-_AT_ONCE = 1 << 22  # draws held
-
-
 def gain_interval(
     first: NDArray[np.float64],
     rescored: NDArray[np.float64],
@@ -80,12 +76,11 @@ def gain_interval(
     rng: np.random.Generator,
     samples: int = SAMPLES,
 ) -> tuple[float, float]:
-    """Return where the relative gain, 1 - Σ rescored / Σ first, lies in 95 % of the samples.
+    """Return the 95 % bootstrap interval of the relative gain, 1 - Σ rescored / Σ first.
 
-    ``first`` and ``rescored`` are the errors (U,) of every utterance; utterances of one group (their own name, or their
-    speaker) are drawn together, with replacement, as many groups as there are (M. Bisani and H. Ney, Bootstrap
-    estimates for confidence intervals in ASR performance evaluation, ICASSP 2004).
-    (nan, nan) where a sample has no errors.
+    ``first`` and ``rescored`` are the errors (U,) of every utterance. Groups of utterances (those of a speaker, or
+    single ones) are drawn with replacement, as many as there are (M. Bisani and H. Ney, Bootstrap estimates for
+    confidence intervals in ASR performance evaluation, ICASSP 2004). It is (nan, nan) if a sample has no errors.
     """
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     sums = np.stack([np.bincount(group, errors) for errors in (first, rescored)], axis=1)  # (G, 2)
@@ -102,13 +97,9 @@ def gain_interval(
     return float(low), float(high)
 
 
-Tune = Literal["both", "first", "second"]
-Rows = NDArray[np.bool_]
-
-
 @dataclass(frozen=True)
 class Result:
-    """Errors in ``words`` of some utterances: of the first candidates, of the best there are, of the chosen ones."""
+    """Errors in ``words`` words of some utterances: of the first, the best possible and the rescored candidates."""
 
     part: str
     tuned_on: str
@@ -122,17 +113,17 @@ class Result:
 
     @property
     def gain(self) -> float:
-        """The share of the first candidates' errors that rescoring took away."""
+        """The fraction of the first candidates' errors that rescoring removed."""
         return 1 - self.rescored / self.first if self.first else 0.0
 
     def rate(self, errors: int) -> float:
-        """Return the word error rate of so many errors."""
+        """Return the word error rate for this number of errors."""
         return errors / self.words if self.words else float("nan")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The results, the totals (U, K) by which candidates were chosen, and weights for texts to come."""
+    """The results, the totals (U, K) by which candidates were chosen, and the final weights for other utterances."""
 
     results: list[Result]
     table: Table
@@ -142,11 +133,11 @@ class Measured:
 
 @dataclass
 class Judge:
-    """Tunes on one part of the utterances and measures on another.
+    """Tunes the weights on one part of the utterances and measures word errors on another.
 
-    ``errors`` (U, K) are those of all candidates and ``words`` (U,) counts the references'; utterances of one group are
-    drawn together in the confidence intervals. ``carried`` makes the table for given weights, where the
-    numbers depend on them.
+    ``errors`` (U, K) are the errors of all candidates, ``words`` (U,) the lengths of the references. Utterances of one
+    group are drawn together for the confidence intervals. ``carried`` returns the table for given weights if the LM
+    scores depend on them.
     """
 
     table: Table
@@ -157,7 +148,7 @@ class Judge:
     carried: Callable[[Weights], Table] | None = None
 
     def fixed(self, weights: Weights) -> Measured:
-        """Measure with given weights, on all utterances."""
+        """Measure with the given weights on all utterances."""
         table = self._table_for(weights)
         totals = table.totals(weights)
         everything = np.full(len(self.words), True)
@@ -165,11 +156,9 @@ class Judge:
         return Measured([result], table, totals, weights)
 
     def halves(self, first: Rows, which: Tune) -> Measured:
-        """Tune on the half ``which`` (or on each), and measure on the other; ``first`` (U,) marks the first half."""
+        """Tune on one half (or each in turn) and measure on the other; ``first`` (U,) marks the first half."""
         if first.all() or not first.any():
-            raise ConfigError(
-                f"{len(first)} utterance cannot be halved, to tune on one half; give --lambda and --beta"
-            )
+            raise ConfigError(f"{len(first)} utterance cannot be halved for tuning; give --lambda and --beta")
         results, parts = [], []
         for tuned, own, name, other in (
             (first, "first", "first half", "second half"),

@@ -1,6 +1,6 @@
-"""A corpus: files as one array of ids, memory-mapped and kept for the next time.
+"""Corpora: text files encoded as one array of ids, memory-mapped and cached on disk.
 
-Encoded corpora on disk, found again by their files and settings.
+The cache finds an encoded corpus again by its files and settings.
 """
 
 import hashlib
@@ -34,71 +34,20 @@ from elman.text.vocabulary import Vocabulary
 
 Stamp: TypeAlias = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "int32"]
-
-
-def stamps_of(sources: Iterable[Path]) -> list[Stamp]:
-    """Return what tells whether files are still the same. Raises TextError for one that cannot be read."""
-    return [(str(path.absolute()), *check_file(path)) for path in sources]
-
-
-class Record(msgspec.Struct):
-    """What is written beside the ids."""
-
-    stamps: list[Stamp]
-    dtype: Dtype
-    size: Size
-    sha256: str
-    vocabulary: dict[str, Any]
-
-
-class IdCache:
-    """The place of one corpus in a cache folder: ``<key>.ids``, the bare array, and ``<key>.json``."""
-
-    def __init__(self, folder: Path, sources: Sequence[Path], settings: Sequence[object]) -> None:
-        paths = [str(path.absolute()) for path in sources]
-        key = hashlib.sha256(json.dumps([paths, settings]).encode()).hexdigest()[:24]
-        self._ids = folder / f"{key}.ids"
-        self._record = folder / f"{key}.json"
-
-    def load(self, stamps: list[Stamp]) -> tuple[Ids, Vocabulary, Record] | None:
-        """Return the corpus, its ids memory-mapped; None if it is not there or its files have changed."""
-        try:
-            record = msgspec.json.decode(self._record.read_bytes(), type=Record)
-            ids = np.memmap(self._ids, record.dtype, mode="r")
-            vocabulary = Vocabulary.from_json(record.vocabulary)
-        except (OSError, ValueError, msgspec.MsgspecError, VocabularyError):
-            return None
-        return (
-            (ids, vocabulary, record) if record.stamps == stamps and len(ids) == record.size.tokens else None
-        )
-
-    def write_ids(self, parts: Iterable[Ids]) -> None:
-        """Write the ids, part by part; an error leaves nothing behind. Raises TextError on a full disk."""
-        with writing(self._ids) as file:
-            for part in parts:
-                file.write(part.data)
-
-    def write_record(self, record: Record) -> Ids:
-        """Write the record, which makes the ids valid; return them memory-mapped."""
-        with writing(self._record) as file:
-            file.write(msgspec.json.encode(record))
-        return np.memmap(self._ids, record.dtype, mode="r")
-
-
-Progress = Callable[[int, int], None]
+Progress: TypeAlias = Callable[[int, int], None]  # bytes done, bytes in all
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     r"""A text as ids, with its size in every unit.
 
-    ``ids`` (T,) is read-only: the smallest unsigned integers that hold V, or int32 where the vocabulary was
-    given and is closed, because tokens outside it are -1 then. ``unknown`` counts these, or every ``<unk>``
-    of an open vocabulary, those that stand in the text itself included. ``characters`` (code points) and
-    ``bytes`` (UTF-8) are those of the text as read: in NFC, in small letters if so asked, with ``\n`` for
-    newlines and one after the last line at word and subword level. At byte level the files' bytes count as they
-    are. ``words`` is what stands between blanks, whatever the tokens.
-    ``sha256`` is that of the files' bytes, one file after the other.
+    ``ids`` (T,) is read-only. Its dtype is the smallest unsigned integer that holds V, or int32 if the vocabulary
+    was given and is closed: tokens outside it are -1. ``unknown`` counts these or, with an open vocabulary, every
+    ``<unk>``, including those that the text itself contains. ``characters`` (code points) and ``bytes`` (UTF-8)
+    are those of the text as read: in NFC, lower-cased if the tokenizer does so, with ``\n`` for newlines and one
+    after the last line at word and subword level. At byte level the files' bytes are counted as they are.
+    ``words`` counts whitespace-separated words, whatever the tokens. ``sha256`` is that of the files' bytes, one
+    file after the other.
     """
 
     ids: Ids
@@ -131,20 +80,32 @@ def encode_corpus(
 ) -> Corpus:
     """Encode files as one sequence of ids, in memory that does not grow with their size.
 
-    Without ``vocabulary`` the files are read twice: their tokens are counted (``order``, ``max_vocab``,
-    ``min_count`` and ``open_vocabulary`` as in ``Vocabulary.build``), then encoded. With ``max_tokens`` only
-    the first tokens are, with ``skip_tokens`` those after so many, with ``span`` those of a part. Bytes and subwords
-    have a vocabulary of their own. ``cache`` is a folder that keeps the ids:
-    they are used again for the same files, unchanged in size and time, and the same settings. ``progress``
-    is called with the bytes done and the bytes there are to do. Raises TextError for files that cannot be
-    read, are empty or change while they are read, and for a full disk; ConfigError and VocabularyError for
-    settings that make no sense.
+    Without ``vocabulary`` the files are read twice: first to count their tokens (``order``, ``max_vocab``,
+    ``min_count`` and ``open_vocabulary`` as in ``Vocabulary.build``), then to encode them. Bytes and subwords have
+    a fixed vocabulary.
+
+    Args:
+        sources: the files, encoded one after the other.
+        tokenizer: how to split their text.
+        cache: a folder that keeps the ids. They are reused for the same settings and the same files, unchanged in
+            size and modification time.
+        vocabulary: the vocabulary to encode with; None builds one from the text.
+        encoding: the files' character encoding.
+        order, max_vocab, min_count, open_vocabulary: see ``Vocabulary.build``.
+        max_tokens: encode only the first tokens.
+        skip_tokens: leave out this many tokens at the beginning.
+        span: encode only this part of the text.
+        progress: called with the number of bytes done and the number in all.
+
+    Raises:
+        TextError: a file cannot be read, is empty or changes while it is read; or the disk is full.
+        ConfigError, VocabularyError: the settings contradict each other.
     """
     if not sources:
         raise TextError("no file to read; name at least one")
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
-    given = _own(tokenizer, vocabulary) or vocabulary
+    given = _fixed_vocabulary(tokenizer, vocabulary) or vocabulary
     stamps = stamps_of(sources)
     store = None
     if cache is not None:
@@ -176,9 +137,9 @@ def encode_corpus(
 
 
 def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bool = True) -> Corpus:
-    """Encode a text in memory as ``encode_corpus`` encodes a file; ids are int32.
+    """Encode a text in memory as ``encode_corpus`` encodes a file, with int32 ids.
 
-    ``end`` closes a last line of words that has no newline. Raises TextError for an empty text.
+    ``end`` adds the newline that a last line lacks, at word and subword level. Raises TextError for an empty text.
     """
     whole = text if tokenizer.level == "byte" else normalise(text)
     pieces = [as_piece(block, tokenizer) for block in tokenizer.blocks([whole], end) if block]
@@ -192,7 +153,7 @@ def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bo
 
 @dataclass(frozen=True)
 class _Reading:
-    """Files, and how they are to be read."""
+    """Files and the settings with which to read them."""
 
     sources: Sequence[Path]
     tokenizer: Tokenizer
@@ -247,16 +208,16 @@ def _narrowest(vocab_size: int) -> Dtype:
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
 
 
-def _own(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
-    """Return the vocabulary that a tokenizer has whatever the text; ``vocabulary`` must be that, or None."""
+def _fixed_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
+    """Return the vocabulary of a byte or subword tokenizer, which ``vocabulary`` must equal; None at other levels."""
     if tokenizer.level == "byte":
-        own, what = Vocabulary.of_bytes(), "the byte level is the 256 bytes"
+        own, expected = Vocabulary.of_bytes(), "byte level must be the 256 bytes"
     elif isinstance(tokenizer, SubwordTokenizer):
-        own, what = tokenizer.vocabulary, "the subword level is that of its tokenizer"
+        own, expected = tokenizer.vocabulary, "subword level must be that of the tokenizer"
     else:
         return None
     if vocabulary is not None and vocabulary.tokens != own.tokens:
-        raise VocabularyError(f"the vocabulary of {what}; this one is another")
+        raise VocabularyError(f"the vocabulary at {expected}, but a different one was given")
     return own
 
 
@@ -279,3 +240,52 @@ def _sha256(sources: Iterable[Path]) -> str:
         for chunk in read_bytes(path):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def stamps_of(sources: Iterable[Path]) -> list[Stamp]:
+    """Return the stamp of each file, by which a change is noticed. Raises TextError for an unreadable file."""
+    return [(str(path.absolute()), *check_file(path)) for path in sources]
+
+
+class Record(msgspec.Struct):
+    """The description written next to the ids."""
+
+    stamps: list[Stamp]
+    dtype: Dtype
+    size: Size
+    sha256: str
+    vocabulary: dict[str, Any]
+
+
+class IdCache:
+    """The two files of one corpus in a cache folder: ``<key>.ids``, the raw array, and ``<key>.json``."""
+
+    def __init__(self, folder: Path, sources: Sequence[Path], settings: Sequence[object]) -> None:
+        paths = [str(path.absolute()) for path in sources]
+        key = hashlib.sha256(json.dumps([paths, settings]).encode()).hexdigest()[:24]
+        self._ids = folder / f"{key}.ids"
+        self._record = folder / f"{key}.json"
+
+    def load(self, stamps: list[Stamp]) -> tuple[Ids, Vocabulary, Record] | None:
+        """Return the corpus, its ids memory-mapped; None if it is not cached or its files have changed."""
+        try:
+            record = msgspec.json.decode(self._record.read_bytes(), type=Record)
+            ids = np.memmap(self._ids, record.dtype, mode="r")
+            vocabulary = Vocabulary.from_json(record.vocabulary)
+        except (OSError, ValueError, msgspec.MsgspecError, VocabularyError):
+            return None
+        return (
+            (ids, vocabulary, record) if record.stamps == stamps and len(ids) == record.size.tokens else None
+        )
+
+    def write_ids(self, parts: Iterable[Ids]) -> None:
+        """Write the ids part by part; an error leaves no partial file. Raises TextError on a full disk."""
+        with writing(self._ids) as file:
+            for part in parts:
+                file.write(part.data)
+
+    def write_record(self, record: Record) -> Ids:
+        """Write the record, which makes the ids valid; return them memory-mapped."""
+        with writing(self._record) as file:
+            file.write(msgspec.json.encode(record))
+        return np.memmap(self._ids, record.dtype, mode="r")

@@ -1,7 +1,4 @@
-"""Corpora by name, file or folder: found on this machine, made, or fetched.
-
-One file from the network: whole and verified, or not there.
-"""
+"""Corpora by name, file or folder: found on this machine, generated, or downloaded and verified."""
 
 import hashlib
 import os
@@ -10,60 +7,23 @@ from typing import IO
 
 from elman.errors import DatasetError, TextError
 from elman.files import cache_folder, reason, writing
-from elman.text import registry
-from elman.text.registry import Dataset, datasets, is_named, like, named
+from elman.text.registry import (
+    Dataset,
+    builtin_path,
+    datasets,
+    is_named,
+    named,
+    suggestion,
+    write_builtin,
+)
+
+__all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
 
 TIMEOUT = 30.0  # seconds without a byte
 
 
-def download(url: str, path: Path, sha256: str, progress: bool = False) -> None:
-    """Fetch a file and check it before it takes its name; ``progress`` draws a bar on stderr.
-
-    Raises DatasetError where the transfer fails or breaks off, the checksum differs, or the folder cannot be
-    written; nothing is left behind then.
-    """
-    import pooch
-    import requests
-    from tqdm import tqdm
-
-    pooch.get_logger().setLevel("WARNING")  # it announces each download on stderr
-    try:
-        # The total, set once it is known, must not be 0: a bar is as true as its total, and pooch asks.
-        with tqdm(total=1, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
-            fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
-            pooch.retrieve(url, f"sha256:{sha256}", fname=path.name, path=path.parent, downloader=fetch)
-    except requests.RequestException as error:
-        raise DatasetError(f"{url} cannot be fetched: {_cause(error)}; {_advice(path)}") from error
-    except ValueError as error:
-        message = f"what came from {url} does not have the checksum sha256:{sha256}; {_advice(path)}"
-        raise DatasetError(message) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be written: {reason(error)}; free space or set ELMAN_CACHE"
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    import requests
-
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"the server says {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT:.0f} s"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the transfer broke off"
-    return "no connection"
-
-
-def _advice(path: Path) -> str:
-    return f"try again, or put {path.name} into {path.parent} yourself"
-
-
-__all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
-
-
 def locate(name: str | Dataset) -> dict[str, Path] | None:
-    """Return where each split of a corpus lies on this machine, or None unless all do; fetch nothing."""
+    """Return the path of each split of a corpus on this machine; None if any is missing. Downloads nothing."""
     chosen = named(name) if isinstance(name, str) else name
     found = {split: _find(chosen, split) for split in chosen.files}
     here = {split: path for split, path in found.items() if path is not None}
@@ -71,23 +31,23 @@ def locate(name: str | Dataset) -> dict[str, Path] | None:
 
 
 def fetch(name: str | Dataset, progress: bool = False, mirror: str | None = None) -> dict[str, Path]:
-    """Return where each split of a corpus lies, after fetching those that are not on this machine.
+    """Return the path of each split of a corpus, downloading those that are not on this machine.
 
-    A file is looked for in ``$ELMAN_DATA/NAME/``, then in the user's cache ($ELMAN_CACHE), then fetched to
-    the cache and checked; ``mirror`` (or $ELMAN_MIRROR) is a base URL to fetch ``NAME/FILE`` from instead.
-    ``progress`` draws a bar on stderr. Raises DatasetError for a failed transfer; files fetched before it
-    are kept, and not fetched again.
+    A file is searched for in ``$ELMAN_DATA/NAME/``, then in the user's cache ($ELMAN_CACHE), then downloaded to
+    the cache and verified. ``mirror`` (or $ELMAN_MIRROR) is a base URL to download ``NAME/FILE`` from instead.
+    ``progress`` draws a bar on stderr. Raises DatasetError if a download fails; files downloaded before it
+    are kept and not downloaded again.
     """
     chosen = named(name) if isinstance(name, str) else name
     return {split: _obtain(chosen, split, progress, mirror) for split in chosen.files}
 
 
 def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[Path]:
-    """Return the files that a corpus argument means: a named corpus's split, a file, or a folder's texts.
+    """Return the files that a corpus argument refers to: a named corpus's split, a file, or a folder's texts.
 
-    A name is taken before a file or folder of that name, which can be written ``./NAME``. Of a folder, all
-    ``*.txt`` are taken in order of their paths, at any depth, but hidden ones. Raises TextError or
-    DatasetError where there is nothing of the kind.
+    A named corpus takes precedence over a file or folder of the same name, which can be written ``./NAME``.
+    A folder stands for all its ``*.txt`` files at any depth, in order of their paths, except hidden ones.
+    Raises TextError or DatasetError if there is no such file, folder or corpus.
     """
     if is_named(corpus):
         return [_obtain(named(corpus), split, progress, None)]
@@ -97,15 +57,15 @@ def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[P
     if path.exists():
         return [path]
     raise TextError(
-        f"there is no file, folder or named corpus {corpus!r}{like(corpus)} "
+        f"there is no file, folder or named corpus {corpus!r}{suggestion(corpus)} "
         "(`elman data` lists the named corpora)"
     )
 
 
 def spool(stream: IO[bytes], folder: Path) -> Path:
-    """Write a stream that can be read only once to a file in ``folder``, named after its content; return it.
+    """Copy a stream that can be read only once to a file in ``folder`` named by its content; return the path.
 
-    The same content gives the same, untouched file, so that what was made from it can be used again.
+    The same content always gives the same file, left untouched, so that encodings cached for it stay valid.
     """
     digest = hashlib.sha256()
     waiting = folder / f".stdin-{os.getpid()}"
@@ -134,7 +94,7 @@ def _texts_in(folder: Path) -> list[Path]:
 
 def _places(chosen: Dataset, split: str) -> list[Path]:
     if chosen.built_in:
-        return [registry.path_of(chosen.name, split)]
+        return [builtin_path(chosen.name, split)]
     given = os.environ.get("ELMAN_DATA")
     folders = [Path(given).expanduser()] if given else []
     return [folder / chosen.name / chosen.files[split] for folder in (*folders, cache_folder())]
@@ -150,9 +110,52 @@ def _obtain(chosen: Dataset, split: str, progress: bool, mirror: str | None) -> 
     if found := _find(chosen, split):
         return found
     if chosen.built_in:
-        return registry.make(chosen.name, split)
+        return write_builtin(chosen.name, split)
     path = _places(chosen, split)[-1]
     base = mirror or os.environ.get("ELMAN_MIRROR")
     url = f"{base.rstrip('/')}/{chosen.name}/{path.name}" if base else chosen.urls[split]
     download(url, path, chosen.sha256[split], progress)
     return path
+
+
+def download(url: str, path: Path, sha256: str, progress: bool = False) -> None:
+    """Download a file and verify its checksum before it takes its name; ``progress`` draws a bar on stderr.
+
+    Raises DatasetError if the transfer fails or breaks off, the checksum differs, or the folder cannot be
+    written; no partial file is left behind.
+    """
+    import pooch  # with requests it takes longer to import than the rest of elman together
+    import requests
+    from tqdm import tqdm
+
+    pooch.get_logger().setLevel("WARNING")  # it announces each download on stderr
+    try:
+        # A tqdm bar whose total is 0 is falsy, and pooch would then ignore it; pooch sets the real total later.
+        with tqdm(total=1, unit="B", unit_scale=True, desc=path.name, disable=not progress) as bar:
+            fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=TIMEOUT)
+            pooch.retrieve(url, f"sha256:{sha256}", fname=path.name, path=path.parent, downloader=fetch)
+    except requests.RequestException as error:
+        raise DatasetError(f"{url} cannot be fetched: {_cause(error)}; {_advice(path)}") from error
+    except ValueError as error:
+        message = f"the download from {url} does not have the checksum sha256:{sha256}; {_advice(path)}"
+        raise DatasetError(message) from error
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be written: {reason(error)}; free some space or set ELMAN_CACHE to another folder"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT:.0f} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the transfer broke off"
+    return "no connection"
+
+
+def _advice(path: Path) -> str:
+    return f"try again, or put {path.name} into {path.parent} yourself"

@@ -1,4 +1,4 @@
-"""Tokens to text, one by one, as a model draws them."""
+"""Decode tokens to text one at a time, as a model generates them."""
 
 import codecs
 from collections.abc import Callable
@@ -8,48 +8,51 @@ EOS = "<eos>"
 
 
 class Decoder(Protocol):
-    """Turns tokens into text one by one, as they are drawn."""
+    """Turns tokens into text one at a time."""
 
     def push(self, token: str) -> str:
-        """Return the text that this token completes: empty where it ends within a character."""
+        """Return the text that this token completes; empty if it ends within a character."""
         ...
 
     def finish(self) -> str:
-        """Return what is still held back."""
+        """Return the text that is still buffered."""
         ...
 
 
 class WordDecoder:
-    """Puts a blank between words, and starts a line after each ``<eos>``."""
+    """Puts a space between words and starts a new line after each ``<eos>``."""
 
     def __init__(self) -> None:
         self._at_line_start = True
 
     def push(self, token: str) -> str:
         """Return the text that this token completes."""
-        blank = "" if self._at_line_start or token == EOS else " "
+        space = "" if self._at_line_start or token == EOS else " "
         self._at_line_start = token == EOS
-        return "\n" if token == EOS else blank + token
+        return "\n" if token == EOS else space + token
 
     def finish(self) -> str:
-        """Return what is still held back."""
+        """Return nothing: no text is ever buffered."""
         return ""
 
 
 class CharDecoder:
-    """Hands on every character."""
+    """Returns every character as it is."""
 
     def push(self, token: str) -> str:
         """Return the text that this token completes."""
         return token
 
     def finish(self) -> str:
-        """Return what is still held back."""
+        """Return nothing: no text is ever buffered."""
         return ""
 
 
 class ByteDecoder:
-    """Waits for the whole of each character; bytes that are not UTF-8 become U+FFFD, and one cut off is left out."""
+    """Buffers the bytes of each character until it is complete.
+
+    Bytes that are not UTF-8 become U+FFFD; an incomplete character at the end is left out.
+    """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -59,16 +62,16 @@ class ByteDecoder:
         return self._decoder.decode(token.encode("latin-1"))
 
     def finish(self) -> str:
-        """Return nothing: what is still held back is no whole character."""
+        """Return nothing: what is still buffered is not a complete character."""
         self._decoder.reset()
         return ""
 
 
 class SubwordDecoder:
-    """Waits for the whole of each character, of which pieces may be parts, and starts a line after each ``<eos>``.
+    """Buffers pieces until their bytes complete a character, and starts a new line after each ``<eos>``.
 
-    ``bytes_of`` returns the bytes of a piece. Bytes that are not UTF-8 are left out: a model may draw them, but
-    no text is made of them. Where a tokenizer ``leads`` each line with a blank, that is left out too.
+    ``bytes_of`` returns the bytes of a piece. Bytes that are not UTF-8, which a model may generate, are left out.
+    So is the space with which a tokenizer begins each line if ``leads``.
     """
 
     def __init__(self, bytes_of: Callable[[str], bytes], leads: bool) -> None:
@@ -90,6 +93,6 @@ class SubwordDecoder:
         return text.removeprefix(" ") if led else text
 
     def finish(self) -> str:
-        """Return nothing: what is still held back is no whole character."""
+        """Return nothing: what is still buffered is not a complete character."""
         self._decoder.reset()
         return ""

@@ -1,4 +1,4 @@
-"""The end of a text, held out to validate on."""
+"""Hold out the end of a text as validation data."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from elman.text.stream import Piece, read_pieces
 from elman.text.tokenizers import EOS, Tokenizer
 from elman.text.vocabulary import code_points
 
-SHARE = 0.05
-MOST_ENDS = 1 << 16  # line ends remembered; of more, every other one is forgotten, the oldest most often
+FRACTION = 0.05  # of the tokens
+MOST_ENDS = 1 << 16  # line ends remembered; each time there are more, every other one is dropped
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """A text of so many ``tokens``, of which the first ``learnt`` are learnt from and the rest is held out."""
+    """The split of a text of ``tokens`` tokens: the first ``learnt`` are trained on, the others are held out."""
 
     tokens: int
     learnt: int
@@ -42,10 +42,12 @@ def hold_out(
 ) -> Cut:
     """Return where to cut the files' text, or its first ``max_tokens``, so that the last 5 % are held out.
 
-    The cut is at the end of a line, so that somewhat more may be held out; but within a line where the last
-    one is more than half of the text. Memory does not grow with the text. ``cache`` is a folder that keeps
-    the cut for the same files, unchanged in size and time. Raises TextError for a text of fewer than two
-    tokens, and for files that cannot be read.
+    The cut is at the end of a line, so somewhat more than 5 % may be held out; if that would hold out more than
+    half of the text, it is within a line. Memory does not grow with the text. ``cache`` is a folder that keeps
+    the cut for the same settings and files, unchanged in size and modification time.
+
+    Raises:
+        TextError: the text has fewer than two tokens, or a file cannot be read.
     """
     stamps = stamps_of(sources)
     kept = None
@@ -59,7 +61,7 @@ def hold_out(
     if cut.learnt == 0:
         raise TextError(
             f"{sources[0]} is too short to hold out a part of it: it has {cut.tokens} tokens; give more text, or "
-            "name a validation text by --valid"
+            "a validation text with --valid"
         )
     if kept is not None:
         with writing(kept) as file:
@@ -76,7 +78,7 @@ def _load(path: Path, stamps: list[Stamp]) -> Cut | None:
 
 
 def _count(pieces: Iterable[Piece]) -> tuple[int, NDArray[np.int64]]:
-    """Return the number of tokens, and the positions after tokens that end lines, not all of them in a long text."""
+    """Return the number of tokens, and the positions after line ends (in a long text only some of these)."""
     tokens, ends = 0, np.empty(0, np.int64)
     for piece in pieces:
         ends = np.append(ends, tokens + 1 + _newlines(piece))
@@ -93,6 +95,6 @@ def _newlines(piece: Piece) -> NDArray[np.int64]:
 
 
 def _cut(tokens: int, ends: NDArray[np.int64]) -> Cut:
-    latest = max(0, tokens - max(1, int(tokens * SHARE)))
+    latest = max(0, tokens - max(1, int(tokens * FRACTION)))
     whole_lines = int(ends[ends <= latest].max(initial=0))
     return Cut(tokens, whole_lines if 2 * whole_lines >= tokens else latest)

@@ -1,4 +1,4 @@
-"""Where the tokens of a text stand in the text as it was given, before anything in it was normalised."""
+"""The offsets of a text's tokens in the text as it was given, before normalisation."""
 
 import re
 import unicodedata
@@ -9,16 +9,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.text.reading import BOM, starts_afresh
+from elman.text.reading import BOM, starts_composition
 from elman.text.tokenizers import SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import code_points
 
-Change = tuple[int, int, str]  # the characters from the first place to before the second become this
+Change = tuple[int, int, str]  # (first, last, new): the characters [first, last) become new
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A text, and for each of its characters the piece ``given[starts[i]:ends[i]]`` that it came from."""
+    """A text, and for each of its characters the span ``given[starts[i]:ends[i]]`` that it came from."""
 
     text: str
     starts: NDArray[np.intp]
@@ -26,12 +26,12 @@ class Traced:
 
     @classmethod
     def of(cls, given: str) -> "Traced":
-        """Return a text of which nothing was changed."""
+        """Return a text without changes."""
         places = np.arange(len(given) + 1)
         return cls(given, places[:-1], places[1:])
 
     def changed(self, changes: Iterable[Change]) -> "Traced":
-        """Return the text after changes, in order: every new character came from the whole of what it replaces."""
+        """Return the text after changes in ascending order; every new character comes from the whole span replaced."""
         texts, starts, ends = [], [], []
         done = 0
         for first, last, new in changes:
@@ -50,17 +50,17 @@ class Traced:
 
 
 def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
-    """Return where each token of a text starts and ends in it, (n, 2): a token comes from ``text[start:end]``.
+    """Return the start and end of each token in a text, (n, 2): a token comes from ``text[start:end]``.
 
-    The tokens are those of the normalised text (`elman.text.reading.normalise`), letters made small where the
-    tokenizer does; the offsets count the characters of the text as given. Characters that a normal form makes
-    of one piece together share it, and so do tokens that are parts of one character: bytes, or subwords.
+    The tokens are those of the normalised text (`elman.text.reading.normalise`), lower-cased if the tokenizer does
+    so; the offsets count the characters of the text as given. Characters that normalisation produces together from
+    one span all have that span, and so do tokens that are parts of one character (bytes or subwords).
     """
     traced = _composed(_one_newline(_without_bom(Traced.of(text))))
     if tokenizer.level == "byte":
         return _of_bytes(traced, np.ones(int(_utf8_lengths(traced.text).sum()), np.intp))
     if tokenizer.lower:
-        traced = _composed(_small(traced))
+        traced = _composed(_lower(traced))
     if isinstance(tokenizer, SubwordTokenizer):
         return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
     if tokenizer.level == "char":
@@ -71,9 +71,9 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
 
 
 def _of_bytes(traced: Traced, lengths: ArrayLike) -> NDArray[np.intp]:
-    """Return the offsets of tokens of so many bytes each, which together are the text's."""
+    """Return the offsets of tokens with these lengths in bytes, which together cover the text."""
     counts = _utf8_lengths(traced.text)
-    starts, ends = np.repeat(traced.starts, counts), np.repeat(traced.ends, counts)  # of every byte
+    starts, ends = np.repeat(traced.starts, counts), np.repeat(traced.ends, counts)  # (bytes,)
     last = np.cumsum(lengths, dtype=np.intp)
     first = last - np.asarray(lengths, np.intp)
     start = np.append(starts, traced.ends[-1:])[first]
@@ -96,25 +96,25 @@ def _composed(traced: Traced) -> Traced:
 
 
 def _compositions(text: str) -> Iterator[Change]:
-    """Yield the pieces of a text that NFC changes; it treats every piece apart from the others."""
-    cuts = [0, *(i for i in range(1, len(text)) if starts_afresh(text[i])), len(text)]
+    """Yield the spans of a text that NFC changes; each is normalised independently of the others."""
+    cuts = [0, *(i for i in range(1, len(text)) if starts_composition(text[i])), len(text)]
     for first, last in pairwise(cuts):
-        piece = text[first:last]
-        composed = unicodedata.normalize("NFC", piece)
-        if composed != piece:
+        span = text[first:last]
+        composed = unicodedata.normalize("NFC", span)
+        if composed != span:
             yield first, last, composed
 
 
-def _small(traced: Traced) -> Traced:
-    """Return the text in small letters, of which some are two characters where the capital is one."""
+def _lower(traced: Traced) -> Traced:
+    """Return the text lower-cased; some capitals of one character become two."""
     longer = traced.changed(
-        (i, i + 1, small) for i, c in enumerate(traced.text) if len(small := c.lower()) != 1
+        (i, i + 1, lower) for i, c in enumerate(traced.text) if len(lower := c.lower()) != 1
     )
     return Traced(longer.text.lower(), longer.starts, longer.ends)
 
 
 def _utf8_lengths(text: str) -> NDArray[np.intp]:
-    """Return the number of bytes of each character; of half a surrogate pair, which becomes a question mark, 1."""
+    """Return the number of UTF-8 bytes of each character; 1 for a lone surrogate, which becomes a question mark."""
     codes = code_points(text)
     lengths = 1 + (codes >= 0x80).astype(np.intp) + (codes >= 0x800) + (codes >= 0x10000)
     return np.where((codes >= 0xD800) & (codes < 0xE000), 1, lengths)

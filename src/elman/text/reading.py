@@ -1,4 +1,4 @@
-"""Bytes to text, as a stream: decoded, with one kind of newline, in Unicode NFC."""
+"""Read bytes as a stream of text: decoded, with one kind of newline, in Unicode NFC."""
 
 import codecs
 import io
@@ -17,23 +17,26 @@ Source = Path | str | BinaryIO
 
 
 def read_text(source: Source, encoding: str = "utf-8", chunk_size: int = CHUNK) -> Iterator[str]:
-    r"""Yield the text of a file or binary stream, in pieces of about ``chunk_size`` bytes.
+    r"""Yield the text of a file or binary stream in chunks of about ``chunk_size`` bytes.
 
     A byte order mark at the front is dropped, ``\r\n`` and ``\r`` become ``\n``, and the text is in Unicode
-    NFC: joined, the pieces are the same for every chunk size. What comes through a pipe is given as it comes.
-    Raises TextError for a file that is missing, unreadable, binary or, after the text up to there, in another
-    encoding; ConfigError for an unknown encoding.
+    NFC: the joined chunks are the same for every chunk size. Data from a pipe is yielded as it arrives.
+
+    Raises:
+        TextError: the file is missing, unreadable, binary or in another encoding; in the last case the text before
+            the bad byte is yielded first.
+        ConfigError: the encoding is unknown.
     """
     return decode(read_bytes(source, chunk_size), source_name(source), encoding)
 
 
 def source_name(source: Source) -> str:
-    """Return the name under which errors speak of a file or stream."""
+    """Return the name of a file or stream for error messages."""
     return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "the input"))
 
 
 def read_bytes(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:
-    """Yield the bytes of a file or binary stream, those of a pipe as they come; raises TextError where it fails."""
+    """Yield the bytes of a file or binary stream, those of a pipe as they arrive. Raises TextError on failure."""
     try:
         if isinstance(source, (str, Path)):
             with Path(source).open("rb", buffering=0) as file:
@@ -50,7 +53,7 @@ def read_bytes(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:
 
 
 def check_file(path: Path) -> tuple[int, int]:
-    """Return the size in bytes and the time of change (ns) of a regular file; else raise TextError."""
+    """Return the size in bytes and modification time in ns of a regular file. Raises TextError for anything else."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -60,12 +63,14 @@ def check_file(path: Path) -> tuple[int, int]:
     if stat.S_ISDIR(status.st_mode):
         raise TextError(f"{path} is a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
-        raise TextError(f"{path} is not a regular file; to read a pipe, give - and redirect it to the input")
+        raise TextError(
+            f"{path} is not a regular file; to read a pipe, give - and redirect it to standard input"
+        )
     return status.st_size, status.st_mtime_ns
 
 
 def decode(chunks: Iterable[bytes], name: str, encoding: str = "utf-8") -> Iterator[str]:
-    """Yield the text of a stream of bytes, as ``read_text`` does; ``name`` stands in the errors."""
+    """Yield the text of a stream of bytes as ``read_text`` does; errors call the stream ``name``."""
     return nfc(_refuse_binary(_drop_bom(_decode(chunks, name, encoding)), name))
 
 
@@ -92,7 +97,7 @@ def _decode(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
         chunk = b""
         yield decoder.decode(chunk, final=True)
     except UnicodeDecodeError as error:
-        # error.object ends where the bytes fed so far end, whatever the decoder had held back.
+        # error.object ends where the bytes fed so far end, whatever the decoder had buffered.
         bad = len(error.object) - error.start
         if before := chunk[:-bad]:
             text = decoder.decode(before)
@@ -114,27 +119,27 @@ def _refuse_binary(chunks: Iterable[str], name: str) -> Iterator[str]:
     for chunk in chunks:
         if "\0" in chunk:
             raise TextError(
-                f"{name} holds NUL bytes, so it is no text in this encoding; "
-                "name its --encoding (utf-16) or read it as bytes"
+                f"{name} holds NUL bytes, so it is not text in this encoding; "
+                "give its --encoding (utf-16) or read it as bytes"
             )
         yield chunk
 
 
 def nfc(chunks: Iterable[str]) -> Iterator[str]:
-    """Yield a text in Unicode NFC: the pieces, joined, are the normal form of the chunks, joined.
+    """Yield a text in Unicode NFC: the joined output is the normal form of the joined chunks.
 
-    Each chunk is cut before its last character that no earlier one can change or be changed by; what
-    follows the cut waits for the next chunk. No character can change a newline, so that whole lines do not wait.
+    Each chunk is cut before the last character at which a new composition begins; what follows the cut waits for
+    the next chunk. Nothing composes with a newline, so whole lines never wait.
     """
-    held: list[str] = []
+    waiting: list[str] = []
     for chunk in chunks:
         cut = len(chunk) if chunk.endswith("\n") else _last_boundary(chunk)
         if cut is None:
-            held.append(chunk)
+            waiting.append(chunk)
             continue
-        yield _nfc("".join((*held, chunk[:cut])))
-        held = [chunk[cut:]]
-    yield _nfc("".join(held))
+        yield _nfc("".join((*waiting, chunk[:cut])))
+        waiting = [chunk[cut:]]
+    yield _nfc("".join(waiting))
 
 
 def _nfc(text: str) -> str:
@@ -142,15 +147,15 @@ def _nfc(text: str) -> str:
 
 
 def _last_boundary(text: str) -> int | None:
-    return next((i for i in range(len(text) - 1, -1, -1) if starts_afresh(text[i])), None)
+    return next((i for i in range(len(text) - 1, -1, -1) if starts_composition(text[i])), None)
 
 
-def starts_afresh(character: str) -> bool:
-    """Tell whether NFC treats a text that begins with this character apart from whatever stands before it.
+def starts_composition(character: str) -> bool:
+    """Return whether NFC normalises a text that begins with this character independently of what precedes it.
 
-    That is so for a starter that is its own normal form and the second half of no canonical composition
+    This holds for a starter that is its own normal form and is not the second half of any canonical composition
     (Unicode Standard Annex 15). Such second halves are marks, the vowel and final letters of conjoining
-    Hangul, and one Kirat Rai vowel. Marks that compose with nothing are refused too, which does no harm.
+    Hangul, and one Kirat Rai vowel. False is also returned for marks that compose with nothing, which is harmless.
     """
     if character < "\u0300":
         return True

@@ -1,6 +1,7 @@
-"""The named corpora: where they come from and what may be done with them.
+"""The named corpora: their sources, licences and checksums, and the built-in ones, which need no download.
 
-Corpora that need no download: a sentence, the rooms world, and stories in two languages.
+Built in are one sentence repeated (`hello`), the rooms world (`elman.text.rooms`), and a story each in English and
+Korean.
 """
 
 import hashlib
@@ -14,61 +15,18 @@ from typing import Literal, cast
 
 from elman.errors import DatasetError
 from elman.files import about_to_write, cache_folder, writing
+from elman.text import rooms
 
 HELLO = "You say goodbye and I say hello.\n" * 50
 LANGUAGES: dict[str, Literal["en", "ko"]] = {"rooms": "en", "rooms-ko": "ko"}
-
-
-@cache
-def content(name: str) -> bytes:
-    """Return hello, prose-en or prose-ko as UTF-8."""
-    if name == "hello":
-        return HELLO.encode()
-    return resources.files("elman").joinpath("data", f"{name}.txt").read_bytes()
-
-
-def files(name: str) -> dict[str, str]:
-    """Return the file name of each split that a built-in corpus has."""
-    return {
-        split: f"{split}.txt" for split in (("train", "valid", "test") if name in LANGUAGES else ("train",))
-    }
-
-
-def path_of(name: str, split: str) -> Path:
-    """Return where a built-in corpus lies once it is made; its folder bears the version of the text."""
-    return cache_folder() / "built-in" / f"{name}-{_version(name)}" / f"{split}.txt"
-
-
-def _version(name: str) -> str:
-    if name not in LANGUAGES:
-        return hashlib.sha256(content(name)).hexdigest()[:8]
-    from elman.text import rooms
-
-    return str(rooms.VERSION)
-
-
-def make(name: str, split: str) -> Path:
-    """Write a split of a built-in corpus to the user's cache; return where it is.
-
-    Raises TextError where the cache cannot be written.
-    """
-    path = path_of(name, split)
-    if name in LANGUAGES:
-        from elman.text import rooms
-
-        with about_to_write(path):
-            rooms.write_split(path, cast(Literal["train", "valid", "test"], split), LANGUAGES[name])
-    else:
-        with writing(path) as file:
-            file.write(content(name))
-    return path
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named corpus: one file for each split, fetched from its URL or, if there is none, built in.
+    """A named corpus with one file per split, downloaded from its URL or, if it has none, built in.
 
-    ``size`` is in bytes, all splits together; ``files``, ``urls`` and ``sha256`` are by split.
+    ``size`` is in bytes, all splits together; ``files``, ``urls`` and ``sha256`` map each split to its value.
     """
 
     name: str
@@ -91,21 +49,21 @@ def datasets() -> list[Dataset]:
 
 
 def named(name: str) -> Dataset:
-    """Return the corpus of a name. Raises DatasetError for an unknown one, with names like it."""
+    """Return the corpus with this name. Raises DatasetError, suggesting similar names, if there is none."""
     try:
         return _all()[name]
     except KeyError:
-        message = f"there is no corpus named {name!r}{like(name)} (`elman data` lists them)"
+        message = f"there is no corpus named {name!r}{suggestion(name)} (`elman data` lists them)"
         raise DatasetError(message) from None
 
 
 def is_named(name: str) -> bool:
-    """Tell whether there is a corpus of this name."""
+    """Return whether there is a corpus with this name."""
     return name in _all()
 
 
-def like(name: str) -> str:
-    """Return a question that names the corpora whose names are close to this one, or nothing."""
+def suggestion(name: str) -> str:
+    """Return "; did you mean ...?" with the corpora of similar names, or an empty string if there are none."""
     matches = get_close_matches(name, _all(), n=2)
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
@@ -116,14 +74,13 @@ def _all() -> dict[str, Dataset]:
 
 
 _HOST = "https://raw.githubusercontent.com"
-_SPLITS = ("train", "valid", "test")
 _PTB = Dataset(
     name="ptb",
     description="Penn Treebank as prepared by Mikolov: 929,589 words of news, 10,000 distinct",
     licence="LDC text, for research only",
     size=5_951_345,
-    files={split: f"ptb.{split}.txt" for split in _SPLITS},
-    urls={split: f"{_HOST}/tomsercu/lstm/master/data/ptb.{split}.txt" for split in _SPLITS},
+    files={split: f"ptb.{split}.txt" for split in SPLITS},
+    urls={split: f"{_HOST}/tomsercu/lstm/master/data/ptb.{split}.txt" for split in SPLITS},
     sha256={
         "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
         "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
@@ -135,10 +92,10 @@ _WIKITEXT_2 = Dataset(
     description="WikiText-2: 2,088,628 words of encyclopedia articles, 33,278 distinct",
     licence="CC BY-SA",
     size=13_175_278,
-    files={split: f"{split}.txt" for split in _SPLITS},
+    files={split: f"{split}.txt" for split in SPLITS},
     urls={
         split: f"{_HOST}/pytorch/examples/main/word_language_model/data/wikitext-2/{split}.txt"
-        for split in _SPLITS
+        for split in SPLITS
     },
     sha256={
         "train": "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
@@ -168,15 +125,52 @@ _PUBLISHED = (_PTB, _WIKITEXT_2, _TINYSHAKESPEARE, _KAFKA)
 
 
 def _built_in() -> list[Dataset]:
-    rooms = "Who came into whose room: generated {}, of known entropy"
+    description = "Who came into whose room: generated {}, with known entropy"
     own = {
-        "hello": ('"You say goodbye and I say hello." fifty times', len(content("hello"))),
-        "rooms": (rooms.format("English"), 1_793_636),
-        "rooms-ko": (rooms.format("Korean"), 2_480_000),
-        "prose-en": ("A story in English", len(content("prose-en"))),
-        "prose-ko": ("A story in Korean", len(content("prose-ko"))),
+        "hello": ('"You say goodbye and I say hello." fifty times', len(builtin_content("hello"))),
+        "rooms": (description.format("English"), 1_793_636),
+        "rooms-ko": (description.format("Korean"), 2_480_000),
+        "prose-en": ("A story in English", len(builtin_content("prose-en"))),
+        "prose-ko": ("A story in Korean", len(builtin_content("prose-ko"))),
     }
     return [
-        Dataset(name, description, "Apache-2.0, as elman itself", size, files(name))
-        for name, (description, size) in own.items()
+        Dataset(name, text, "Apache-2.0, as elman itself", size, builtin_files(name))
+        for name, (text, size) in own.items()
     ]
+
+
+@cache
+def builtin_content(name: str) -> bytes:
+    """Return the text of hello, prose-en or prose-ko as UTF-8."""
+    if name == "hello":
+        return HELLO.encode()
+    return resources.files("elman").joinpath("data", f"{name}.txt").read_bytes()
+
+
+def builtin_files(name: str) -> dict[str, str]:
+    """Return the file name of each split of a built-in corpus."""
+    return {split: f"{split}.txt" for split in (SPLITS if name in LANGUAGES else ("train",))}
+
+
+def builtin_path(name: str, split: str) -> Path:
+    """Return the path at which `write_builtin` writes a split; the folder's name contains the text's version."""
+    if name in LANGUAGES:
+        version = str(rooms.VERSION)
+    else:
+        version = hashlib.sha256(builtin_content(name)).hexdigest()[:8]
+    return cache_folder() / "built-in" / f"{name}-{version}" / f"{split}.txt"
+
+
+def write_builtin(name: str, split: str) -> Path:
+    """Write a split of a built-in corpus to the user's cache; return its path.
+
+    Raises TextError if the cache cannot be written.
+    """
+    path = builtin_path(name, split)
+    if name in LANGUAGES:
+        with about_to_write(path):
+            rooms.write_split(path, cast(Literal["train", "valid", "test"], split), LANGUAGES[name])
+    else:
+        with writing(path) as file:
+            file.write(builtin_content(name))
+    return path

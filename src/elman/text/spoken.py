@@ -1,11 +1,8 @@
-"""Prose and spoken form: from text in files to sentences spelled as a speech recogniser spells them.
+"""Convert written text to its spoken form, as speech recognisers spell it: `MISTER BROWN PAID FIVE DOLLARS`.
 
-Prose as people keep it in files: licences around a book, wrapped lines, headings; and its sentences.
-
-Written text as it is spoken, and as recognisers of speech spell it: `MISTER BROWN PAID FIVE DOLLARS`.
-
-Capital letters, no punctuation but the apostrophe within a word, numbers and signs in words: the spelling of
-LibriSpeech (V. Panayotov and others, ICASSP 2015).
+The spoken form has capital letters, no punctuation except apostrophes within words, and numbers and signs spelled out:
+the conventions of LibriSpeech (V. Panayotov and others, ICASSP 2015). Text from files is first split into paragraphs
+(without licences around a book, line wrapping and headings) and sentences.
 """
 
 import importlib
@@ -20,14 +17,14 @@ from elman.errors import MissingExtra
 from elman.text.vocabulary import UNK
 
 LAYOUTS = ("paragraphs", "lines")
-HEAD_LINES = 1000  # among which a book of Project Gutenberg says that it begins
-LONGEST_PARAGRAPH = 1 << 20  # characters; a text without empty lines is cut, at the end of a line
+HEAD_LINES = 1000  # searched for the line with which Project Gutenberg marks the beginning of a book
+LONGEST_PARAGRAPH = 1 << 20  # characters; a longer one is cut at the end of a line
 
 _BOOK_BEGINS = re.compile(r"\*\*\* ?START OF (?:THIS|THE) PROJECT GUTENBERG")
 _BOOK_ENDS = re.compile(r"\*\*\* ?END OF (?:THIS|THE) PROJECT GUTENBERG|End of (?:the )?Project Gutenberg")
-_HEADING = re.compile(r"\s*=.*=\s*$")  # of a wiki
-_SPEAKER = re.compile(r"[A-Z][\w' ]{0,40}:\s*$")  # of a play
-_END = re.compile(r"""[.!?…]+["”’')\]]*\s+(?=["“‘'(\[]*\s?[A-Z0-9<])""")
+_HEADING = re.compile(r"\s*=.*=\s*$")  # in wiki markup
+_SPEAKER = re.compile(r"[A-Z][\w' ]{0,40}:\s*$")  # in a play
+_SENTENCE_END = re.compile(r"""[.!?…]+["”’')\]]*\s+(?=["“‘'(\[]*\s?[A-Z0-9<])""")
 _ABBREVIATION = re.compile(
     r"nos?|op|vols?|pp?|fig|eds?|vs?|cf|ca?|mt|ft|jr|sr|inc|ltd|co|corp|bros|dept|est|approx|jan|feb|mar|apr|jun|jul|"
     r"aug|sept?|oct|nov|dec|mrs?|ms|dr|st|messrs|m|mme|mlle|prof|rev|hon|gen|col|capt|lt|sgt|maj",
@@ -35,64 +32,9 @@ _ABBREVIATION = re.compile(
 )
 _LAST_WORD = re.compile(r"([^\W_](?:[\w.]*[^\W_])?)$")
 
-
-def paragraphs(lines: Iterable[str], layout: str = "paragraphs") -> Iterator[str]:
-    """Yield the paragraphs of a text, each as one line: what stands between empty lines.
-
-    With the layout ``lines`` every line is one. Left out are what Project Gutenberg writes before and after
-    a book, headings of a wiki (`= Title =`), and the lines of a play that name who speaks (`ROMEO:`).
-    """
-    held: list[str] = []
-    length = 0
-    for line in chain(_body(lines), [""]):
-        blank = not line.strip()
-        if held and (blank or layout == "lines" or length > LONGEST_PARAGRAPH or _HEADING.match(line)):
-            yield " ".join(held)
-            held, length = [], 0
-        if not (blank or _HEADING.match(line) or (not held and _SPEAKER.match(line))):
-            held.append(line.strip())
-            length += len(line)
-
-
-def _body(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines without the licence around a book of Project Gutenberg."""
-    rest = iter(lines)
-    head = list(islice(rest, HEAD_LINES))
-    begins = next((k + 1 for k, line in enumerate(head) if _BOOK_BEGINS.search(line)), 0)
-    for line in chain(head[begins:], rest):
-        if _BOOK_ENDS.search(line):
-            return
-        yield line
-
-
-def sentences(paragraph: str) -> Iterator[str]:
-    """Yield the sentences of a paragraph: each ends with . ! or ?, before a capital letter or a number.
-
-    The dot of an abbreviation or of an initial (J. Smith, U.S.) ends none.
-    """
-    start = 0
-    for end in _END.finditer(paragraph):
-        if end[0].startswith(".") and _is_short(paragraph[start : end.start()]):
-            continue
-        yield paragraph[start : end.end()].strip()
-        start = end.end()
-    if last := paragraph[start:].strip():
-        yield last
-
-
-def _is_short(before: str) -> bool:
-    """Tell whether the text before a dot ends in what is written with one."""
-    found = _LAST_WORD.search(before)
-    if found is None:
-        return False
-    word = found[1]
-    initial = len(word) == 1 and word.isupper() and word != "I"
-    return initial or "." in word or _ABBREVIATION.fullmatch(word) is not None
-
-
-LONGEST = 60  # words of a line; a longer sentence is cut at a semicolon, a colon or a dash
-MOST_DIGITS = 15
-_UNKNOWN = "\ue000"  # stands for <unk> while punctuation goes
+LONGEST_LINE = 60  # words; a longer sentence is cut at semicolons, colons and dashes
+MOST_DIGITS = 15  # a longer number becomes <unk>
+_UNKNOWN = "\ue000"  # stands for <unk> while punctuation is removed
 _TITLES = {
     "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor", "St": "Saint", "Capt": "Captain", "Col": "Colonel",
     "Gen": "General", "Lt": "Lieutenant", "Sgt": "Sergeant", "Maj": "Major", "Prof": "Professor",
@@ -110,7 +52,7 @@ _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _TITLE = re.compile(rf"\b({'|'.join(_TITLES)})\b ?\.|\b(Mr|Mrs|Dr)\b")
 _NUMBERED = re.compile(r"\b(chapter|book|part|volume|act|scene) ([IVXLC]+)\b", re.IGNORECASE)
 _NUMBER_SIGN = re.compile(r"\bNo ?\. ?(?=\d)")
-_TOKENISED = (  # blanks that a tokenizer put into words: 1 @,@ 000 · do n't · game 's · o 'clock · d 'Artagnan
+_TOKENISED = (  # spaces that a tokenizer put into words: 1 @,@ 000 · do n't · game 's · o 'clock · d 'Artagnan
     (re.compile(r" @([,.])@ "), r"\1"),
     (re.compile(r" @[-–]@ "), "-"),
     (re.compile(r" (n't)\b", re.IGNORECASE), r"\1"),
@@ -125,27 +67,81 @@ _CLAUSE = re.compile(r"(?<=[;:—–])|(?<=--)")
 
 
 def spoken_lines(lines: Iterable[str], layout: str = "paragraphs") -> Iterator[str]:
-    """Yield a text sentence by sentence, as it is spoken. ``layout``: see `paragraphs`.
+    """Yield the sentences of a text in spoken form, one per line. ``layout``: see `paragraphs`.
 
-    Raises MissingExtra for a number where num2words is not installed.
+    Raises MissingExtra for a text with numbers if num2words is not installed.
     """
     for paragraph in paragraphs(lines, layout):
         for sentence in sentences(_expand(paragraph)):
-            yield from map(" ".join, _of_a_line_length(sentence))
+            yield from map(" ".join, _lines_of_words(sentence))
 
 
 def spoken(text: str) -> str:
-    """Return a piece of text, such as one sentence, as it is spoken."""
+    """Return the spoken form of a short text, such as one sentence."""
     return " ".join(_words(_expand(text)))
 
 
-def _of_a_line_length(sentence: str) -> Iterator[list[str]]:
-    """Yield the words of a sentence, of a long one in several parts."""
+def paragraphs(lines: Iterable[str], layout: str = "paragraphs") -> Iterator[str]:
+    """Yield the paragraphs of a text, each joined to one line; empty lines separate them.
+
+    With the layout ``lines`` every line is a paragraph. Left out are the text that Project Gutenberg adds before and
+    after a book, wiki headings (`= Title =`), and the lines of a play that name the speaker (`ROMEO:`).
+    """
+    paragraph: list[str] = []
+    length = 0
+    for line in chain(_body(lines), [""]):
+        empty = not line.strip()
+        if paragraph and (empty or layout == "lines" or length > LONGEST_PARAGRAPH or _HEADING.match(line)):
+            yield " ".join(paragraph)
+            paragraph, length = [], 0
+        if not (empty or _HEADING.match(line) or (not paragraph and _SPEAKER.match(line))):
+            paragraph.append(line.strip())
+            length += len(line)
+
+
+def _body(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines without the licence around a Project Gutenberg book."""
+    rest = iter(lines)
+    head = list(islice(rest, HEAD_LINES))
+    begins = next((k + 1 for k, line in enumerate(head) if _BOOK_BEGINS.search(line)), 0)
+    for line in chain(head[begins:], rest):
+        if _BOOK_ENDS.search(line):
+            return
+        yield line
+
+
+def sentences(paragraph: str) -> Iterator[str]:
+    """Yield the sentences of a paragraph: each ends with . ! or ?, before a capital letter or a number.
+
+    The dot of an abbreviation or initial (J. Smith, U.S.) does not end a sentence.
+    """
+    start = 0
+    for end in _SENTENCE_END.finditer(paragraph):
+        if end[0].startswith(".") and _ends_in_abbreviation(paragraph[start : end.start()]):
+            continue
+        yield paragraph[start : end.end()].strip()
+        start = end.end()
+    if last := paragraph[start:].strip():
+        yield last
+
+
+def _ends_in_abbreviation(before: str) -> bool:
+    """Return whether the text before a dot ends in an abbreviation or an initial."""
+    found = _LAST_WORD.search(before)
+    if found is None:
+        return False
+    word = found[1]
+    initial = len(word) == 1 and word.isupper() and word != "I"
+    return initial or "." in word or _ABBREVIATION.fullmatch(word) is not None
+
+
+def _lines_of_words(sentence: str) -> Iterator[list[str]]:
+    """Yield the words of a sentence, those of a long one in several lines."""
     words = _words(sentence)
-    if len(words) > LONGEST:
+    if len(words) > LONGEST_LINE:
         words = []
         for clause in map(_words, _CLAUSE.split(sentence)):
-            if words and len(words) + len(clause) > LONGEST:
+            if words and len(words) + len(clause) > LONGEST_LINE:
                 yield words
                 words = []
             words = words + clause
@@ -154,7 +150,7 @@ def _of_a_line_length(sentence: str) -> Iterator[list[str]]:
 
 
 def _expand(text: str) -> str:
-    """Write abbreviations out, whose dots would end sentences, and join words that a tokenizer cut."""
+    """Spell out abbreviations, whose dots could end sentences, and rejoin words that a tokenizer split."""
     text = text.replace(UNK, _UNKNOWN).translate(_LETTERS)
     for pattern, joined in _TOKENISED:
         text = pattern.sub(joined, text)
@@ -163,7 +159,7 @@ def _expand(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of an expanded text."""
+    """Return the words of an expanded text in spoken form."""
     text = _NUMBERED.sub(lambda found: f"{found[1]} {_in_words(str(_roman(found[2])), 'cardinal')}", text)
     text = _MONEY.sub(lambda found: f"{found[2]}{found[3]} {_CURRENCIES[found[1]]} ", text)
     text = _NUMBER.sub(_read_number, text)
@@ -175,8 +171,8 @@ def _words(text: str) -> list[str]:
 
 
 def _read_number(found: re.Match[str]) -> str:
-    whole, fraction, ending, within = found.groups()
-    digits = (whole or within).replace(",", "")
+    integer, fraction, ending, within = found.groups()
+    digits = (integer or within).replace(",", "")
     if len(digits) > MOST_DIGITS:
         return f" {_UNKNOWN} "
     if fraction:
@@ -185,7 +181,7 @@ def _read_number(found: re.Match[str]) -> str:
         )
     if ending in ("st", "nd", "rd", "th"):
         return f" {_in_words(digits, 'ordinal')} "
-    is_year = len(whole or "") == 4 and 1100 <= int(digits) < 2100
+    is_year = len(integer or "") == 4 and 1100 <= int(digits) < 2100
     said = _in_words(digits, "year" if is_year else "cardinal")
     if ending == "s":
         said = f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"

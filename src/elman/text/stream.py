@@ -1,7 +1,4 @@
-"""Files as a stream of token pieces, and what is counted along the way.
-
-How many words a text has, whatever its tokens: what stands between blanks.
-"""
+"""Text files as a stream: read in blocks, split into tokens, encoded as ids, and counted in every unit."""
 
 import codecs
 from bisect import bisect_right
@@ -18,32 +15,12 @@ from elman.text.reading import decode, read_bytes
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
 
-
-class WordCount:
-    """Counts the words of a text that comes in pieces."""
-
-    def __init__(self) -> None:
-        self.words = 0
-        self._within = False  # a word that the next piece may go on with
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def add(self, text: str) -> None:
-        """Count the words of one more piece."""
-        if text:
-            self.words += len(text.split()) - (self._within and not text[0].isspace())
-            self._within = not text[-1].isspace()
-
-    def add_bytes(self, raw: bytes) -> None:
-        """Count the words of one more piece, as UTF-8."""
-        self.add(self._utf8.decode(raw))
-
-
 Ids = NDArray[np.integer[Any]]
-CHARACTERS = ("char", "byte", "characters of lines")  # levels whose tokens are the characters of a block
+CHARACTERS = ("char", "byte", "characters of lines")  # levels at which each character of a block is a token
 
 
 class Span(NamedTuple):
-    """A part of a text: ``most`` characters after the ``first`` ones; None: all of them."""
+    """A part of a text: up to ``most`` characters (None: all) from offset ``first`` on."""
 
     first: int = 0
     most: int | None = None
@@ -53,7 +30,7 @@ WHOLE = Span()
 
 
 class Piece(NamedTuple):
-    """Some of the text, and its tokens; characters and bytes are tokens as they stand in the text."""
+    """A chunk of text and its tokens; at character and byte level ``tokens`` is ``text`` itself."""
 
     text: str
     tokens: Sequence[str]
@@ -68,9 +45,10 @@ def read_pieces(
     skip: int = 0,
     span: Span = WHOLE,
 ) -> Iterator[Piece]:
-    """Yield the tokens of files, one file after the other, but the first ``skip``, and up to ``limit`` tokens.
+    """Yield the tokens of files, one file after the other: at most ``limit``, after leaving out the first ``skip``.
 
-    The last line of each file is closed if its tokens are words or subwords. ``on_read`` hears of every chunk's bytes.
+    At word and subword level a file's last line gets the newline that it lacks. ``on_read`` is called with the
+    number of bytes of every chunk that was read.
     """
     every = (as_piece(block, tokenizer) for block in read_blocks(sources, tokenizer, encoding, on_read, span))
     after = _after(every, skip, tokenizer) if skip else every
@@ -84,7 +62,7 @@ def read_blocks(
     on_read: Callable[[int], None],
     span: Span = WHOLE,
 ) -> Iterator[str]:
-    """Yield the text of files, one file after the other, in the tokenizer's blocks; but only that of a span."""
+    """Yield the text of files, or of a span of it, in the tokenizer's blocks, one file after the other."""
     blocks = (
         block
         for path in sources
@@ -108,7 +86,7 @@ def _within(blocks: Iterable[str], span: Span) -> Iterator[str]:
 
 
 def as_piece(block: str, tokenizer: Tokenizer) -> Piece:
-    """Return a block of the tokenizer with its tokens."""
+    """Return a block of text with its tokens."""
     return Piece(block, block if tokenizer.level in CHARACTERS else tokenizer.split(block))
 
 
@@ -145,9 +123,9 @@ def _after(pieces: Iterable[Piece], skip: int, tokenizer: Tokenizer) -> Iterator
 
 
 def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
-    """Return the longest beginning of a piece that holds ``count`` tokens, and what follows."""
+    """Return the longest beginning of a piece that has ``count`` tokens, and the rest."""
     text, tokens = piece
-    if tokenizer.level == "subword":  # a beginning by itself may have other subwords
+    if tokenizer.level == "subword":  # tokenized alone, the beginning could have other subwords
         n = len(tokenizer.join(tokens[:count]))
         return Piece(text[:n], tokens[:count]), Piece(text[n:], tokens[count:])
     n = bisect_right(range(len(text) + 1), count, key=lambda n: len(tokenizer.split(text[:n]))) - 1
@@ -155,7 +133,7 @@ def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
 
 
 def count_tokens(pieces: Iterable[Piece], level: str) -> Mapping[str, int]:
-    """Return how often each token occurs, in order of first appearance."""
+    """Return the number of occurrences of each token, in order of first appearance."""
     if level in CHARACTERS:
         return _count_characters(piece.text for piece in pieces)
     counts: Counter[str] = Counter()
@@ -176,7 +154,7 @@ def _count_characters(texts: Iterable[str]) -> dict[str, int]:
 
 
 def encode_piece(piece: Piece, vocabulary: Vocabulary, level: str) -> NDArray[np.int32]:
-    """Return the ids of a piece's tokens, -1 for those that a closed vocabulary does not know."""
+    """Return the ids of a piece's tokens, -1 for those that a closed vocabulary lacks."""
     return (
         vocabulary.encode_characters(piece.text) if level in CHARACTERS else vocabulary.encode(piece.tokens)
     )
@@ -184,7 +162,7 @@ def encode_piece(piece: Piece, vocabulary: Vocabulary, level: str) -> NDArray[np
 
 @dataclass(frozen=True)
 class Size:
-    """How long an encoded text is, in every unit; ``Corpus`` says what is counted."""
+    """The length of an encoded text in every unit; see ``Corpus`` for their definitions."""
 
     tokens: int = 0
     unknown: int = 0
@@ -194,8 +172,27 @@ class Size:
     words: int = 0
 
 
+class WordCount:
+    """Counts the whitespace-separated words of a text that arrives in chunks."""
+
+    def __init__(self) -> None:
+        self.words = 0
+        self._within = False  # whether the text so far ends within a word, which the next chunk may continue
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, text: str) -> None:
+        """Count the words of the next chunk."""
+        if text:
+            self.words += len(text.split()) - (self._within and not text[0].isspace())
+            self._within = not text[-1].isspace()
+
+    def add_bytes(self, raw: bytes) -> None:
+        """Count the words of the next chunk, given as UTF-8."""
+        self.add(self._utf8.decode(raw))
+
+
 class Tally:
-    """Adds up the size of a text, piece by piece."""
+    """Sums the size of a text chunk by chunk."""
 
     def __init__(self, vocabulary: Vocabulary, level: str) -> None:
         self._unknown = -1 if vocabulary.unk_id is None else vocabulary.unk_id
@@ -205,7 +202,7 @@ class Tally:
         self._line_is_open = False
 
     def add(self, text: str, ids: Ids) -> None:
-        """Count one piece, not empty."""
+        """Count a chunk, which must not be empty."""
         raw = text.encode("latin-1" if self._level == "byte" else "utf-8", "surrogatepass")
         self._words.add_bytes(raw) if self._level == "byte" else self._words.add(text)
         self._done = Size(
@@ -219,10 +216,10 @@ class Tally:
         self._line_is_open = not text.endswith("\n")
 
     def size(self) -> Size:
-        """Return the size of all pieces; a last line without newline is a line."""
+        """Return the size of all chunks; a last line without a newline counts as a line."""
         return replace(self._done, lines=self._done.lines + self._line_is_open)
 
 
 def _code_points_in(raw: bytes) -> int:
-    # In UTF-8 every byte but those of the form 10xxxxxx begins a character.
+    # In UTF-8 every byte except those of the form 10xxxxxx begins a character.
     return int(np.count_nonzero(np.frombuffer(raw, np.uint8) & 0xC0 != 0x80))

@@ -1,15 +1,13 @@
-"""Train subword tokenizers: byte-level BPE and byte-level unigram, saved as a tokenizer.json.
+"""Train subword tokenizers, byte-level BPE or byte-level unigram, and return them as a tokenizer.json.
 
-Subwords learnt from a text: byte-level BPE, and byte-level unigram models, as a tokenizer.json.
+Text is first split into words before each space, and letters from digits and from other signs, so that no piece
+spans two words. The same text gives the same tokenizer.
 
-Words are cut before their blank, letters from digits and from other signs, so that no piece is of two words. The
-same text gives the same tokenizer.
-
-A unigram model of pieces: P(word) is the sum, over all ways to cut it, of the product of its pieces' P.
-
-T. Kudo, "Subword regularization", ACL 2018: begin with many pieces, fit their probabilities by EM, drop those that
-the text loses least without, and again. Here losses are of the sum over all cuts, where SentencePiece looks
-at the best cut only; and every sum is made in one order, so that the same text gives the same pieces.
+In a unigram model P(word) is the sum, over all segmentations of the word, of the product of its pieces'
+probabilities. Training follows T. Kudo, "Subword regularization", ACL 2018: begin with many pieces, fit their
+probabilities by EM, drop the pieces whose removal costs the text's likelihood least, and repeat. Here the loss
+considers all segmentations, where SentencePiece considers only the best one; and every sum has a fixed order, so
+that the result is reproducible.
 """
 
 from array import array
@@ -23,25 +21,37 @@ from numpy.typing import NDArray
 
 from elman.text.tokenizer_json import byte_characters, library, with_end_of_line
 
+# Letters, numbers and other signs are separate words, each with the space before it.
 WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+LONGEST_PIECE = 16  # bytes
+LONGEST_WORD = 40  # bytes; longer words are ignored, so that no probability underflows
+MOST_WORDS = 100_000  # distinct words to train on, the most frequent
+SEEDS = 10  # initial candidates per piece of the vocabulary
+SHRINK = 0.7  # the fraction of the candidates that each round keeps
+ROUNDS_OF_EM = 2  # between two such rounds
+LEAST_COUNT = 0.5  # pieces with a lower expected count are dropped
+FLOOR = 1e-7  # the lowest probability of a piece
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 
 def train_subwords(blocks: Iterable[str], kind: str, vocab_size: int) -> str:
-    """Return the tokenizer.json learnt from a text in blocks of whole lines; it has at most ``vocab_size`` pieces.
+    """Return a tokenizer.json with at most ``vocab_size`` pieces, trained on a text given in blocks of whole lines.
 
     ``kind`` is "bpe" (R. Sennrich et al., 2016: the most frequent pair of pieces becomes a piece) or "unigram"
-    (T. Kudo, 2018: of many pieces those stay that the text's probability needs most). ``<eos>`` and the 256 bytes
-    are among the pieces, whatever the text. Memory grows with the number of distinct words only.
+    (T. Kudo, 2018: the pieces that the text's likelihood needs most are kept). ``<eos>`` and the 256 bytes are always
+    among the pieces. Memory grows only with the number of distinct words.
 
     Raises:
         MissingExtra: the library ``tokenizers`` is not installed.
     """
     made = _bpe(blocks, vocab_size - 1) if kind == "bpe" else _unigram(blocks, vocab_size - 1)
-    return with_end_of_line(str(made.to_str()), "the new tokenizer")
+    return with_end_of_line(str(made.to_str()), "the trained tokenizer")
 
 
 def _tokenizer(model: Any) -> Any:
-    """Return a byte-level tokenizer with a model of pieces."""
+    """Return a byte-level tokenizer around a model of pieces."""
     hf = library()
     made = hf.Tokenizer(model)
     made.pre_tokenizer = hf.pre_tokenizers.Sequence(
@@ -76,30 +86,17 @@ def _unigram(blocks: Iterable[str], size: int) -> Any:
 
 
 def _words(blocks: Iterable[str], divider: Any) -> Iterator[str]:
-    """Yield the words of a text, each byte of theirs as its character."""
+    """Yield the words of a text, each byte written as its character."""
     for block in blocks:
         for line in block.split("\n"):
             for word, _ in divider.pre_tokenize_str(line):
                 yield word
 
 
-LONGEST_PIECE = 16  # bytes
-LONGEST_WORD = 40  # bytes of a word that is learnt from: its probability stays above the smallest float
-MOST_WORDS = 100_000  # distinct words that are learnt from, the most frequent
-SEEDS = 10  # candidates for each piece of the vocabulary
-SHRINK = 0.7  # the share of the candidates that a round leaves
-ROUNDS_OF_EM = 2  # between two such rounds
-LEAST_COUNT = 0.5  # a piece that is expected less often goes
-FLOOR = 1e-7  # the least P of a byte
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
-
 def train_unigram(counts: Mapping[str, int], size: int) -> list[tuple[str, float]]:
     """Return at most ``size`` pieces with their ln P, the most probable first; the 256 bytes are among them.
 
-    ``counts`` are those of words whose characters each stand for a byte, as byte-level tokenizers write them.
+    ``counts`` maps words, each byte written as its character (`byte_characters`), to their counts.
     """
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     words = [(word, count) for word, count in ordered if len(word) <= LONGEST_WORD][:MOST_WORDS]
@@ -132,7 +129,7 @@ def train_unigram(counts: Mapping[str, int], size: int) -> list[tuple[str, float
 
 
 def _seeds(words: Sequence[tuple[str, int]], most: int) -> list[str]:
-    """Return the parts of words, of whole characters, that cover the most of the text, and occur twice."""
+    """Return the substrings of words, of whole characters and occurring twice or more, that cover most of the text."""
     found: Counter[str] = Counter()
     for word, count in words:
         for start, end in _spans(word):
@@ -146,7 +143,7 @@ _CONTINUES = frozenset(character for character, byte in byte_characters().items(
 
 
 def _spans(word: str) -> list[tuple[int, int]]:
-    """Return where the parts of a word begin and end that are whole UTF-8 characters, up to the longest piece."""
+    """Return the start and end of every substring of whole UTF-8 characters, up to the longest piece."""
     cuts = [k for k, character in enumerate(word) if character not in _CONTINUES] + [len(word)]
     return [
         (start, end) for i, start in enumerate(cuts) for end in cuts[i + 1 :] if end - start <= LONGEST_PIECE
@@ -154,7 +151,7 @@ def _spans(word: str) -> list[tuple[int, int]]:
 
 
 def _normalised(expected: Floats, kept: NDArray[np.bool_]) -> Floats:
-    """Return the probabilities of the kept pieces, and 0 of the others; none that is kept is below the floor."""
+    """Return the probabilities of the pieces, 0 for those not kept; before the last division none is below FLOOR."""
     probs = np.where(kept, expected, 0.0)
     probs /= probs.sum() or 1.0
     probs = np.where(kept, np.maximum(probs, FLOOR), 0.0)
@@ -166,7 +163,7 @@ def _normalised(expected: Floats, kept: NDArray[np.bool_]) -> Floats:
 class Lattice:
     """The pieces in W words: edge k is the piece ``pieces[k]`` in ``words[k]``, from byte ``starts[k]`` to ``ends[k]``.
 
-    Edges stand in the order of their ends.
+    Edges are ordered by their ends.
     """
 
     lengths: Ints  # (W,)
@@ -177,7 +174,7 @@ class Lattice:
 
     @classmethod
     def of(cls, words: Sequence[str], pieces: Sequence[str], whole: bool = True) -> "Lattice":
-        """Find all pieces in all words; without ``whole`` no piece is a whole word of more than one byte."""
+        """Find all pieces in all words; without ``whole``, leave out pieces that are a whole word of several bytes."""
         ids = {piece: k for k, piece in enumerate(pieces)}
         edges = array("q")  # word, start, end, piece, and so on
         for w, word in enumerate(words):
@@ -192,17 +189,17 @@ class Lattice:
         return cls(np.array([len(word) for word in words], np.intp), *columns)
 
     def totals(self, probs: Floats) -> Floats:
-        """Return P of each word, (W,), summed over all ways to cut it."""
+        """Return P of each word, (W,), summed over all its segmentations."""
         totals: Floats = self._forward(probs)[self.lengths, np.arange(len(self.lengths))]
         return totals
 
     def expected(self, probs: Floats, weights: Floats) -> Floats:
-        """Return how often each piece is expected in words that occur ``weights`` (W,) times."""
+        """Return the expected count of each piece in words that occur ``weights`` (W,) times."""
         alphas, betas = self._forward(probs), self._backward(probs)
         totals = alphas[self.lengths, np.arange(len(self.lengths))]
         paths = alphas[self.starts, self.words] * probs[self.pieces] * betas[self.ends, self.words]
-        shares: Floats = paths * (weights / totals)[self.words]
-        return np.bincount(self.pieces, shares, minlength=len(probs)).astype(np.float64)
+        counts: Floats = paths * (weights / totals)[self.words]
+        return np.bincount(self.pieces, counts, minlength=len(probs)).astype(np.float64)
 
     def _forward(self, probs: Floats) -> Floats:
         """Return P of the first e bytes of each word, (E + 1, W)."""

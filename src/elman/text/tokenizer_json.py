@@ -1,8 +1,8 @@
-r"""The format tokenizer.json, through the library ``tokenizers``: lines to pieces, and pieces to bytes.
+r"""Read tokenizer.json files with the library ``tokenizers``: lines to pieces, and pieces to bytes.
 
-Every text must have pieces and come back from them as it was. So a tokenizer is taken if it is byte-level (each
-byte is written as a character: A. Radford et al., 2019), or has a piece ``<0xEA>`` for every byte ("byte
-fallback"), and if it reads a few hard texts back.
+Every text must have pieces and be recovered from them exactly. A tokenizer is therefore accepted if it is byte-level
+(each byte is written as a character: A. Radford et al., 2019) or has a piece such as ``<0xEA>`` for every byte ("byte
+fallback"), and if a few difficult texts survive the round trip.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any
 from elman.errors import ConfigError, MissingExtra
 from elman.text.decoders import EOS
 
-BLANK = "\u2581"  # what stands for a blank where tokens are not byte-level
+SPACE = "\u2581"  # replaces a space in tokens that are not byte-level
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-HARD = (
+ROUND_TRIP_TEXTS = (
     " Two  blanks\tand a tab\u00a0",
     "옛날  옛적에 뷁 ",
     "é\u0301 ก\u0e33 ﬁ ㎏",
@@ -25,7 +25,7 @@ HARD = (
 
 
 def library() -> Any:
-    """Return the library. Raises MissingExtra where it is not installed."""
+    """Return the module ``tokenizers``. Raises MissingExtra if it is not installed."""
     try:
         import tokenizers
     except ImportError as error:
@@ -34,9 +34,9 @@ def library() -> Any:
 
 
 def byte_characters() -> dict[str, int]:
-    """Return the characters that byte-level tokenizers write the 256 bytes with, and the bytes.
+    """Return the byte for each of the 256 characters with which byte-level tokenizers write bytes.
 
-    Bytes that are visible characters of Latin-1 are written as these; the others, in order, from U+0100 on.
+    Bytes that are visible characters of Latin-1 are written as these characters, the others, in order, as U+0100 on.
     """
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = sorted(set(range(256)).difference(visible))
@@ -44,10 +44,10 @@ def byte_characters() -> dict[str, int]:
 
 
 def with_end_of_line(text: str, where: str) -> str:
-    """Return a tokenizer.json that has the token ``<eos>``: as it is in the vocabulary, or else after it.
+    """Return a tokenizer.json with the token ``<eos>`` added at the end of its vocabulary, unless it has it already.
 
     Raises:
-        ConfigError: it is no tokenizer.json.
+        ConfigError: ``text`` is not a valid tokenizer.json; the message calls it ``where``.
     """
     tokenizer = _parsed(text, where)
     tokenizer.add_special_tokens([library().AddedToken(EOS, normalized=False, special=True)])
@@ -55,13 +55,13 @@ def with_end_of_line(text: str, where: str) -> str:
 
 
 class Pieces:
-    """A tokenizer.json at work; ``where`` names it in errors.
+    """The pieces of a tokenizer.json, given as text; errors call it ``where``.
 
-    ``leads`` tells that each line is read with a blank before it, which is no part of the text.
+    ``leads`` says whether it puts a space, which is not part of the text, before each line.
 
     Raises:
-        ConfigError: it is no tokenizer.json, or not every text comes back from it as it was.
-        MissingExtra: the library is not installed.
+        ConfigError: ``text`` is not a valid tokenizer.json, or some texts cannot be recovered from its pieces.
+        MissingExtra: the library ``tokenizers`` is not installed.
     """
 
     def __init__(self, text: str, where: str = "the tokenizer") -> None:
@@ -69,11 +69,11 @@ class Pieces:
         data = json.loads(str(_parsed(text, where).to_str()))
         parts = [*_parts(data, "normalizer", "normalizers"), *_parts(data, "pre_tokenizer", "pretokenizers")]
         self._byte_level = any(part["type"] == "ByteLevel" for part in parts)
-        self.leads = sum(map(_stop_leading, parts)) > 0
+        self.leads = sum(map(_disable_leading_space, parts)) > 0  # every part is visited
         data |= {"truncation": None, "padding": None, "post_processor": None}
         data["model"] |= {"dropout": None} if "dropout" in data["model"] else {}
         self._library = _parsed(json.dumps(data), where)
-        self._library.encode_special_tokens = True  # `<eos>` in a text is no end of a line
+        self._library.encode_special_tokens = True  # `<eos>` in a text does not end a line
         added = {part["content"] for part in data["added_tokens"]}
         ids = self._library.get_vocab(with_added_tokens=True)
         self.tokens = sorted(ids, key=ids.__getitem__)
@@ -84,26 +84,26 @@ class Pieces:
         self._check(data, where)
 
     def cut(self, lines: Sequence[str]) -> Iterator[list[str]]:
-        """Yield the pieces of each line; it must hold no newline."""
+        """Yield the pieces of each line; the lines must not contain newlines."""
         led = [f" {line}" if self.leads and line else line for line in lines]
         for encoding in self._library.encode_batch_fast(led, add_special_tokens=False):
             yield [self._by_id[id_] for id_ in encoding.ids]
 
     def bytes_of(self, token: str) -> bytes:
-        """Return the bytes of text that a piece stands for."""
+        """Return the bytes of a piece's text."""
         return self._bytes[token]
 
     def _spelled(self, token: str) -> bytes:
         if self._byte_level:
             return bytes(BYTES[character] for character in token if character in BYTES)
         byte = BYTE_PIECE.fullmatch(token)
-        return bytes([int(byte[1], 16)]) if byte else token.replace(BLANK, " ").encode()
+        return bytes([int(byte[1], 16)]) if byte else token.replace(SPACE, " ").encode()
 
     def _check(self, data: dict[str, Any], where: str) -> None:
         if not self._byte_level and not data["model"].get("byte_fallback"):
             raise ConfigError(
-                f"{where} has no pieces for texts unlike those that it was made from: it is neither byte-level nor "
-                "has byte fallback; take another, or leave --tokenizer out to train one"
+                f"{where} cannot encode every text: it is neither byte-level nor has byte fallback; use another "
+                "tokenizer, or omit --tokenizer to train one"
             )
         single = BYTES if self._byte_level else [f"<0x{byte:02X}>" for byte in range(256)]
         if missing := [token for token in single if token not in self._bytes]:
@@ -111,13 +111,13 @@ class Pieces:
                 f"{where} lacks the pieces of {len(missing)} of the 256 bytes, such as {missing[0]!r}"
             )
         if EOS in next(self.cut([EOS])):
-            raise ConfigError(f"{where} takes {EOS} in a text for the end of a line; take another")
-        for text, pieces in zip(HARD, self.cut(HARD), strict=True):
+            raise ConfigError(f"{where} reads {EOS} in a text as the end of a line; use another tokenizer")
+        for text, pieces in zip(ROUND_TRIP_TEXTS, self.cut(ROUND_TRIP_TEXTS), strict=True):
             back = b"".join(map(self.bytes_of, pieces)).decode("utf-8", "replace")
             if back.removeprefix(" " if self.leads else "") != text:
                 raise ConfigError(
-                    f"{where} changes texts: {text!r} is {back!r} to it, so that a model would be of another text; "
-                    "take another, without a normaliser"
+                    f"{where} changes texts: {text!r} becomes {back!r}, so a model would predict a different text; "
+                    "use a tokenizer without a normaliser"
                 )
 
 
@@ -129,20 +129,23 @@ def _parsed(text: str, where: str) -> Any:
         return library().Tokenizer.from_str(text)
     except MissingExtra:
         raise
-    except Exception as error:  # the library raises no narrower one
-        raise ConfigError(f"{where} is no tokenizer.json that can be read: {error}") from error
+    except Exception as error:  # the library raises nothing more specific
+        raise ConfigError(f"{where} is not a valid tokenizer.json: {error}") from error
 
 
 def _parts(data: dict[str, Any], name: str, several: str) -> list[dict[str, Any]]:
-    """Return the steps of a tokenizer's normaliser, or of its division into words."""
+    """Return the steps of a tokenizer's normaliser or pre-tokenizer, from its fields ``name`` and ``several``."""
     part = data[name]
     if part is None:
         return []
     return list(part[several]) if part["type"] == "Sequence" else [part]
 
 
-def _stop_leading(part: dict[str, Any]) -> bool:
-    """Keep a step from putting a blank before a text, which it may leave out where one is there; tell if it would."""
+def _disable_leading_space(part: dict[str, Any]) -> bool:
+    """Stop a step from putting a space before each text; return whether it would have.
+
+    `Pieces.cut` adds that space itself, because the library omits it where a text begins with a space already.
+    """
     if part.get("add_prefix_space"):
         part["add_prefix_space"] = False
         return True
@@ -151,5 +154,5 @@ def _stop_leading(part: dict[str, Any]) -> bool:
         return True
     if part["type"] == "Prepend":
         part["prepend"], led = "", part["prepend"]
-        return bool(led in (" ", BLANK))
+        return bool(led in (" ", SPACE))
     return False

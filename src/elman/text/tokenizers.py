@@ -1,10 +1,16 @@
-r"""Text to tokens and back: words, characters, bytes or subwords.
+r"""Tokenizers: text to words, characters, bytes or subwords, and back.
 
-A word token is what stands between blanks; a newline is the token ``<eos>``. A character token is one code
-point. A byte token is one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``.
-A subword token is a piece of a word, which a tokenizer.json defines; a newline is ``<eos>``.
+========= =========================================================================================
+level     token
+========= =========================================================================================
+word      a maximal run of characters other than whitespace; ``<eos>`` for each newline
+char      one Unicode code point
+byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
+subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline
+========= =========================================================================================
 
-Subwords: frequent words whole, rare ones in pieces, down to bytes. Every text has tokens, and comes back exactly.
+Subword tokenizers keep frequent words whole and cut rare ones into pieces, down to bytes: every text can be
+tokenized and is recovered exactly.
 """
 
 import hashlib
@@ -26,16 +32,18 @@ __all__ = [
     "ByteTokenizer",
     "CharTokenizer",
     "Decoder",
+    "LineCharacters",
+    "SubwordTokenizer",
     "Tokenizer",
     "WordTokenizer",
     "make_tokenizer",
 ]
 
-LEVELS = ("word", "char", "byte")  # subwords need a tokenizer.json besides
+LEVELS = ("word", "char", "byte")  # the levels that need nothing else; subwords also need a tokenizer.json
 
 
 class Tokenizer(Protocol):
-    """Cuts text into tokens, whole or as a stream, and puts tokens together again."""
+    """Splits text, whole or as a stream, into tokens and joins tokens to text."""
 
     @property
     def level(self) -> str:
@@ -44,7 +52,7 @@ class Tokenizer(Protocol):
 
     @property
     def lower(self) -> bool:
-        """Whether capitals become small letters."""
+        """Whether text is lower-cased."""
         ...
 
     @property
@@ -53,11 +61,11 @@ class Tokenizer(Protocol):
         ...
 
     def tokens(self, text: str, end: bool = False) -> list[str]:
-        """Return the tokens of a text; ``end`` closes a last line of words that has no newline."""
+        """Return the tokens of a text; ``end`` adds the newline that a last line of words or subwords lacks."""
         ...
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
-        """Yield the text of a stream, cut where tokens end: each block can be given to ``split``."""
+        """Yield the text of a stream in blocks that end where tokens end: arguments for ``split``."""
         ...
 
     def split(self, block: str) -> list[str]:
@@ -65,20 +73,20 @@ class Tokenizer(Protocol):
         ...
 
     def pieces(self, chunks: Iterable[str], end: bool = False) -> Iterator[list[str]]:
-        """Yield the tokens of a stream: joined, they are the tokens of the whole text, however it is cut."""
+        """Yield the tokens of a stream in lists; together they are the tokens of the whole text."""
         ...
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Return tokens as text for people to read."""
+        """Return tokens as readable text."""
         ...
 
     def decoder(self) -> Decoder:
-        """Return a decoder that has seen no token."""
+        """Return a new decoder."""
         ...
 
 
-class Streams:
-    """What all levels share: everything follows from ``blocks``, ``split`` and ``decoder``."""
+class _Tokenizer:
+    """The methods that follow from ``blocks``, ``split`` and ``decoder``, shared by all levels."""
 
     def tokens(self: Tokenizer, text: str, end: bool = False) -> list[str]:
         return [token for piece in self.pieces([text], end) for token in piece]
@@ -92,51 +100,53 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class WordTokenizer(Streams):
-    """Words: what stands between blanks of any kind, and ``<eos>`` for each newline."""
+class WordTokenizer(_Tokenizer):
+    """Words separated by whitespace of any kind, and ``<eos>`` for each newline."""
 
     lower: bool = False
     level: ClassVar[str] = "word"
     eos: ClassVar[str | None] = EOS
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
-        """Yield the text, cut after blanks; ``end`` adds the newline that a last line lacks."""
-        held: list[str] = []
+        """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""
+        waiting: list[str] = []
         last = "\n"
         for chunk in filter(None, chunks):
             last = chunk[-1]
-            cut = _after_last_blank(chunk)
+            cut = _after_last_space(chunk)
             if cut == 0:
-                held.append(chunk)
+                waiting.append(chunk)
                 continue
-            yield self._fold("".join((*held, chunk[:cut])))
-            held = [chunk[cut:]]
+            yield _cased("".join((*waiting, chunk[:cut])), self.lower)
+            waiting = [chunk[cut:]]
         if end and last != "\n":
-            held.append("\n")
-        yield self._fold("".join(held))
-
-    def _fold(self, block: str) -> str:
-        # Small letters may compose where capitals did not: J and caron are two characters, j with caron one.
-        return unicodedata.normalize("NFC", block.lower()) if self.lower else block
+            waiting.append("\n")
+        yield _cased("".join(waiting), self.lower)
 
     def split(self, block: str) -> list[str]:
         """Return the words of a block."""
         return block.replace("\n", f" {EOS} ").split()
 
     def decoder(self) -> Decoder:
-        """Return a decoder that puts a blank between words and starts a line after each ``<eos>``."""
+        """Return a decoder that puts a space between words and starts a new line after each ``<eos>``."""
         return WordDecoder()
 
 
-def _after_last_blank(text: str) -> int:
+def _cased(block: str, lower: bool) -> str:
+    """Return a block of whole words, lower-cased if requested."""
+    # Lower-case letters may compose where capitals did not: J and caron are two characters, j with caron one.
+    return unicodedata.normalize("NFC", block.lower()) if lower else block
+
+
+def _after_last_space(text: str) -> int:
     if text[-1].isspace():
         return len(text)
     return len(text) - len(text.rsplit(maxsplit=1)[-1])
 
 
 @dataclass(frozen=True)
-class CharTokenizer(Streams):
-    """Characters: Unicode code points, the newline among them."""
+class CharTokenizer(_Tokenizer):
+    """Characters: Unicode code points, including the newline."""
 
     lower: bool = False
     level: ClassVar[str] = "char"
@@ -144,36 +154,36 @@ class CharTokenizer(Streams):
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text; ``end`` adds nothing."""
-        return filter(None, nfc(map(_small, chunks)) if self.lower else chunks)
+        return filter(None, nfc(map(_lower, chunks)) if self.lower else chunks)
 
     def split(self, block: str) -> list[str]:
         """Return the characters of a block."""
         return list(block)
 
     def decoder(self) -> Decoder:
-        """Return a decoder that hands on every character."""
+        """Return a decoder that returns every character as it is."""
         return CharDecoder()
 
 
-def _small(text: str) -> str:
-    # str.lower() looks at a whole word to choose between two small sigmas; a stream may be cut within it.
+def _lower(text: str) -> str:
+    # str.lower() looks at a whole word to choose between two lower-case sigmas; a stream may be cut within it.
     return text.replace("Σ", "σ").lower()
 
 
 @dataclass(frozen=True)
-class ByteTokenizer(Streams):
-    """Bytes of the UTF-8 form; ``lower`` changes the letters A to Z only."""
+class ByteTokenizer(_Tokenizer):
+    """Bytes of a text's UTF-8 encoding; ``lower`` changes only the letters A to Z."""
 
     lower: bool = False
     level: ClassVar[str] = "byte"
     eos: ClassVar[str | None] = "\n"
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
-        """Yield the bytes, one character each; ``end`` adds nothing."""
+        """Yield the bytes, each as one character; ``end`` adds nothing."""
         return (self.from_bytes(chunk.encode("utf-8", "replace")) for chunk in chunks if chunk)
 
     def from_bytes(self, chunk: bytes) -> str:
-        """Return raw bytes as a block: any file can be read so, whatever its encoding."""
+        """Return raw bytes as a block, which works for any file, whatever its encoding."""
         return (chunk.lower() if self.lower else chunk).decode("latin-1")
 
     def split(self, block: str) -> list[str]:
@@ -181,64 +191,42 @@ class ByteTokenizer(Streams):
         return list(block)
 
     def decoder(self) -> Decoder:
-        """Return a decoder that never gives half a character; what is not UTF-8 becomes U+FFFD."""
+        """Return a decoder that returns whole characters only; bytes that are not UTF-8 become U+FFFD."""
         return ByteDecoder()
 
 
-def make_tokenizer(level: str, lower: bool = False, json: str = "") -> Tokenizer:
-    """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
-
-    Raises ConfigError for another level and for a tokenizer.json that will not do, MissingExtra for subwords
-    without the library that cuts them.
-    """
-    if level == "word":
-        return WordTokenizer(lower)
-    if level == "char":
-        return CharTokenizer(lower)
-    if level == "byte":
-        return ByteTokenizer(lower)
-    if level == "subword":
-        from elman.text.tokenizers import SubwordTokenizer  # which needs this module
-
-        return SubwordTokenizer(json, lower)
-    raise ConfigError(f"unknown kind of token {level!r}; choose {', '.join(LEVELS)} or subword")
-
-
-class _Lines(Streams):
-    """Text that is cut after lines."""
+class _LineTokenizer(_Tokenizer):
+    """A tokenizer whose blocks are whole lines."""
 
     lower: bool
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text in whole lines; ``end`` adds the newline that a last line lacks."""
-        held: list[str] = []
+        waiting: list[str] = []
         for chunk in filter(None, chunks):
             cut = chunk.rfind("\n") + 1
             if cut == 0:
-                held.append(chunk)
+                waiting.append(chunk)
                 continue
-            yield self._fold("".join((*held, chunk[:cut])))
-            held = [chunk[cut:]]
-        if last := "".join(held):
-            yield self._fold(f"{last}\n" if end else last)
-
-    def _fold(self, block: str) -> str:
-        return unicodedata.normalize("NFC", block.lower()) if self.lower else block
+            yield _cased("".join((*waiting, chunk[:cut])), self.lower)
+            waiting = [chunk[cut:]]
+        if last := "".join(waiting):
+            yield _cased(f"{last}\n" if end else last, self.lower)
 
 
 @dataclass(frozen=True)
-class LineCharacters(_Lines, CharTokenizer):
-    """The characters of the blocks of subwords: how long a text is before there are any."""
+class LineCharacters(_LineTokenizer, CharTokenizer):
+    """Characters in the blocks of the subword level: measures a text before its subword tokenizer is trained."""
 
     level: ClassVar[str] = "characters of lines"
 
 
 @dataclass(frozen=True)
-class SubwordTokenizer(_Lines):
-    """The pieces of a tokenizer.json, its text in ``json``, and ``<eos>`` for each newline.
+class SubwordTokenizer(_LineTokenizer):
+    """The pieces of a tokenizer.json, whose text is ``json``, and ``<eos>`` for each newline.
 
     Raises:
-        ConfigError: it is no tokenizer.json, or not every text comes back from it as it was.
+        ConfigError: ``json`` is not a tokenizer.json, or some texts cannot be recovered from its pieces.
         MissingExtra: the library ``tokenizers`` is not installed.
     """
 
@@ -248,7 +236,7 @@ class SubwordTokenizer(_Lines):
     eos: ClassVar[str | None] = EOS
 
     def __post_init__(self) -> None:
-        self.vocabulary  # noqa: B018 - a missing library or a bad file is an error here, not later
+        self.vocabulary  # noqa: B018 - report a missing library or a bad file here, not later
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -257,7 +245,7 @@ class SubwordTokenizer(_Lines):
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 by which caches know the tokenizer."""
+        """The SHA-256 by which caches identify the tokenizer."""
         return hashlib.sha256(self.json.encode()).hexdigest()
 
     @cached_property
@@ -265,7 +253,7 @@ class SubwordTokenizer(_Lines):
         return Pieces(self.json)
 
     def split(self, block: str) -> list[str]:
-        """Return the pieces of a block; each newline is ``<eos>``."""
+        """Return the pieces of a block, with ``<eos>`` for each newline."""
         lines = block.encode("utf-8", "replace").decode().split("\n")
         first, *others = self._pieces.cut(lines)
         tokens = list(first)
@@ -275,11 +263,11 @@ class SubwordTokenizer(_Lines):
 
     @property
     def leads(self) -> bool:
-        """Whether each line is read with a blank before it, which is no part of the text."""
+        """Whether the tokenizer puts a space, which is not part of the text, before each line."""
         return self._pieces.leads
 
     def byte_lengths(self, tokens: Iterable[str]) -> list[int]:
-        """Return how many bytes of a text, from its start on, each of its tokens stands for: a newline is 1."""
+        """Return the number of bytes of a text that each of its tokens, from the first on, covers; a newline is 1."""
         lengths = []
         lead = self.leads
         for token in tokens:
@@ -288,10 +276,28 @@ class SubwordTokenizer(_Lines):
         return lengths
 
     def decoder(self) -> Decoder:
-        """Return a decoder that never gives half a character; what is not UTF-8 is left out."""
+        """Return a decoder that returns whole characters only; bytes that are not UTF-8 are left out."""
         return SubwordDecoder(self._pieces.bytes_of, self._pieces.leads)
 
     def readable(self, token: str) -> str:
-        r"""Return a piece as people read it: bytes that are no whole character as ``\xea``, ``<eos>`` as it is."""
+        r"""Return a piece in readable form: bytes of incomplete characters as ``\xea``, ``<eos>`` unchanged."""
         spelled = self._pieces.bytes_of(token)
         return spelled.decode("utf-8", "backslashreplace") if spelled else token
+
+
+def make_tokenizer(level: str, lower: bool = False, json: str = "") -> Tokenizer:
+    """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
+
+    Raises:
+        ConfigError: the level is unknown, or the tokenizer.json is unsuitable.
+        MissingExtra: the level is subword, and the library ``tokenizers`` is not installed.
+    """
+    if level == "word":
+        return WordTokenizer(lower)
+    if level == "char":
+        return CharTokenizer(lower)
+    if level == "byte":
+        return ByteTokenizer(lower)
+    if level == "subword":
+        return SubwordTokenizer(json, lower)
+    raise ConfigError(f"unknown level {level!r}; choose {', '.join(LEVELS)} or subword")

@@ -1,4 +1,4 @@
-"""The vocabulary: tokens and ids, one to one."""
+"""The vocabulary: a one-to-one mapping between tokens and ids."""
 
 import hashlib
 import json
@@ -19,10 +19,12 @@ ORDERS = ("appearance", "frequency")
 class Vocabulary:
     """V distinct tokens; the id of a token is its position.
 
-    A vocabulary with an unknown token (``unk``; by default ``<unk>`` where that is among the tokens) is open:
-    every token has an id. Without one it is closed, and tokens outside have none (-1). ``eos`` is the token
-    that ends a line. ``unknown_id`` is what ``encode`` gives a token outside: the id of
-    ``unk``, or -1. Raises VocabularyError for no tokens, a repeated one, or an ``unk`` that is not there.
+    A vocabulary with an unknown token (``unk``; by default ``<unk>`` if that is among the tokens) is open: every
+    token has an id. Without one it is closed, and tokens outside it have none. ``eos`` is the token that ends a
+    line. ``unknown_id`` is the id that ``encode`` gives tokens outside the vocabulary: that of ``unk``, or -1.
+
+    Raises:
+        VocabularyError: there are no tokens, one is repeated, or ``unk`` is not among them.
     """
 
     def __init__(self, tokens: Sequence[str], unk: str | None = None, eos: str | None = None) -> None:
@@ -32,7 +34,7 @@ class Vocabulary:
             raise VocabularyError("a vocabulary needs at least one token")
         if len(self._ids) < len(self.tokens):
             twice = next(token for i, token in enumerate(self.tokens) if self._ids[token] != i)
-            raise VocabularyError(f"the token {twice!r} stands in the vocabulary more than once")
+            raise VocabularyError(f"the token {twice!r} is in the vocabulary more than once")
         if unk is not None and unk not in self._ids:
             raise VocabularyError(f"the unknown token {unk!r} is not in the vocabulary")
         self.unk = UNK if unk is None and UNK in self._ids else unk
@@ -43,7 +45,7 @@ class Vocabulary:
 
     @classmethod
     def of_bytes(cls) -> Self:
-        """Return the vocabulary of the byte level: always the 256 bytes, in order."""
+        """Return the vocabulary of the byte level: the 256 bytes in order."""
         return cls([chr(byte) for byte in range(256)], eos="\n")
 
     @classmethod
@@ -59,11 +61,13 @@ class Vocabulary:
     ) -> Self:
         """Choose and order the tokens of a text, given their counts in order of first appearance.
 
-        Tokens seen fewer than ``min_count`` times are left out; of the others the most frequent are kept, up
-        to ``max_size`` tokens, ``unk`` and ``eos`` included, which are never left out. Equally frequent
-        tokens go by first appearance. ``unk`` is in the vocabulary if the text has it, if a token was left
-        out, or if ``open_vocabulary`` asks for it; where the text does not have it, its id is the last.
-        Raises ConfigError for an unknown order and for sizes that leave no room.
+        Tokens that occur fewer than ``min_count`` times are left out; of the others the most frequent are kept, up
+        to ``max_size`` tokens including ``unk`` and ``eos``, which are never left out. Equally frequent tokens are
+        ordered by first appearance. ``unk`` is in the vocabulary if the text has it, if a token was left out, or with
+        ``open_vocabulary``; if the text does not have it, its id is the last one.
+
+        Raises:
+            ConfigError: the order is unknown, ``min_count`` is below 1, or ``max_size`` leaves no room for a token.
         """
         if order not in ORDERS:
             raise ConfigError(f"unknown vocabulary order {order!r}; choose {' or '.join(ORDERS)}")
@@ -103,7 +107,7 @@ class Vocabulary:
         return f"Vocabulary({len(self)} tokens, unk={self.unk!r}, eos={self.eos!r})"
 
     def id(self, token: str) -> int:
-        """Return the id of a token; for one outside, the id of ``unk``, or -1 if there is no ``unk``."""
+        """Return the id of a token; outside the vocabulary the id of ``unk``, or -1 if there is no ``unk``."""
         return self._ids.get(token, self.unknown_id)
 
     def token(self, id: int) -> str:
@@ -115,13 +119,15 @@ class Vocabulary:
         return np.fromiter(map(self._ids.get, tokens, repeat(self.unknown_id)), np.int32, len(tokens))
 
     def encode_characters(self, text: str) -> NDArray[np.int32]:
-        """Return ``encode(list(text))``, many times faster."""
+        """Return ``encode(list(text))``, computed many times faster."""
         return self._by_code_point.take(code_points(text), mode="clip")
 
     @cached_property
     def _by_code_point(self) -> NDArray[np.int32]:
         codes = {ord(token): i for token, i in self._ids.items() if len(token) == 1}
-        table = np.full(max(codes, default=0) + 2, self.unknown_id, np.int32)  # the last: every code beyond
+        table = np.full(
+            max(codes, default=0) + 2, self.unknown_id, np.int32
+        )  # the last entry: all larger codes
         table[list(codes)] = list(codes.values())
         return table
 
@@ -139,21 +145,21 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the vocabulary that ``to_json`` gave. Raises VocabularyError for anything else."""
+        """Return the vocabulary that ``to_json`` returned as data. Raises VocabularyError for any other data."""
         try:
             tokens, unk, eos = data["tokens"], data["unk"], data["eos"]
         except (KeyError, TypeError) as error:
-            raise VocabularyError("this is no vocabulary: it needs tokens, unk and eos") from error
+            raise VocabularyError("this is not a vocabulary: it needs tokens, unk and eos") from error
         if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) for token in tokens):
-            raise VocabularyError("this is no vocabulary: its tokens are no list of strings")
+            raise VocabularyError("this is not a vocabulary: its tokens must be a list of strings")
         return cls(tokens, unk, eos)
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of the vocabulary, by which caches and models recognise it."""
+        """The SHA-256 of the vocabulary, by which caches and models identify it."""
         return hashlib.sha256(json.dumps(self.to_json()).encode()).hexdigest()
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """Return the Unicode code points of a text, one number a character."""
+    """Return the Unicode code points of a text, one number per character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

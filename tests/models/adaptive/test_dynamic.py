@@ -151,7 +151,7 @@ def test_the_wrapped_model_stays_as_it_was() -> None:
 def test_it_is_not_kept_in_a_file(tmp_path: Path) -> None:
     learning = text_model()
     learning.model = DynamicModel(learning.model, 0.1)
-    with pytest.raises(ModelFileError, match="a DynamicModel is not kept in a file; save the model"):
+    with pytest.raises(ModelFileError, match="a DynamicModel cannot be saved; save the model"):
         save_model(tmp_path / "model.safetensors", learning)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""The built-in world: an endless corpus, English or Korean, whose exact entropy is known."""
+"""The rooms world: an endless generated corpus, English or Korean, with exactly known entropy."""
 
 from elman.text.rooms.world import VERSION, Place, World, write_split
 

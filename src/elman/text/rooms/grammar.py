@@ -1,11 +1,4 @@
-"""The grammar of the rooms world: sentence templates, next-token probabilities, distances.
-
-What may be said in the rooms world: sentence templates with weights, filled with names.
-
-The probability of each next token of a sentence drawn from a weighted set.
-
-How many distracting sentences stand between an entry and the question.
-"""
+"""The grammar of the rooms world: weighted sentence templates, next-token probabilities, numbers of distractors."""
 
 import math
 from collections import defaultdict
@@ -24,9 +17,9 @@ Weighted = list[tuple[Sentence, float]]
 class Grammar:
     """The sentences of one language.
 
-    A template is words with blanks between them. ``{x}`` and ``{y}`` stand for two different names, and
-    ``his/her`` for alternatives that ``inflect`` settles once the names are in. Openings and entries
-    begin with ``{x}``; the question alone ends the line.
+    A template is a string of words separated by spaces. ``{x}`` and ``{y}`` stand for two different names, and
+    ``his/her`` for alternatives between which ``inflect`` chooses once the names are filled in. Openings and
+    entries begin with ``{x}``; only the question ends the line.
     """
 
     names: tuple[str, ...]
@@ -41,15 +34,17 @@ class Grammar:
         return self._expand(self.openings, permutations(self.names, 1))
 
     def entry_sentences(self, person: str) -> Weighted:
-        """Return every second sentence, said of someone else than ``person``, each with its probability."""
+        """Return every second sentence, about someone other than ``person``, each with its probability."""
         return self._expand(self.entries, [(name,) for name in self.names if name != person])
 
     def aside_sentences(self) -> Weighted:
         """Return every distracting sentence, each with its probability."""
         return [
-            (sentence, weight * share)
+            (sentence, weight * probability)
             for template, weight in _normalised(self.asides).items()
-            for sentence, share in self._expand({template: 1.0}, permutations(self.names, _blanks(template)))
+            for sentence, probability in self._expand(
+                {template: 1.0}, permutations(self.names, _slots(template))
+            )
         ]
 
     def question_sentence(self, visitor: str, person: str) -> Sentence:
@@ -65,30 +60,31 @@ class Grammar:
         return {token for sentence in sentences for token in sentence}
 
     def _expand(self, templates: Mapping[str, float], fillings: Iterable[tuple[str, ...]]) -> Weighted:
-        equally = list(fillings)
+        equally_likely = list(fillings)
         return [
-            (self._fill(template, names), weight / len(equally))
+            (self._fill(template, names), weight / len(equally_likely))
             for template, weight in _normalised(templates).items()
-            for names in equally
+            for names in equally_likely
         ]
 
     def _fill(self, template: str, names: tuple[str, ...]) -> Sentence:
-        blanks = dict(zip(("{x}", "{y}"), names, strict=False))
-        return self.inflect([blanks.get(word, word) for word in template.split()])
+        slots = dict(zip(("{x}", "{y}"), names, strict=False))
+        return self.inflect([slots.get(word, word) for word in template.split()])
 
 
 def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
     total = sum(weights.values())
-    return {template: weight / total for template, weight in weights.items()}
+    return {name: weight / total for name, weight in weights.items()}
 
 
-def _blanks(template: str) -> int:
+def _slots(template: str) -> int:
     return ("{x}" in template) + ("{y}" in template)
 
 
 class Trie:
-    """P(token | sentence so far) = weight of the sentences that go on so / weight of those that begin so.
+    """Next-token probabilities of sentences drawn from a weighted set.
 
+    P(token | prefix) = weight of the sentences that begin with prefix + token / weight of those that begin with prefix.
     The sentences must be prefix-free: none is the beginning of another.
     """
 
@@ -97,26 +93,21 @@ class Trie:
         for sentence, weight in weighted:
             for end, token in enumerate(sentence):
                 below[sentence[:end]][token] += weight
-        self._next = {prefix: _shares(tokens) for prefix, tokens in below.items()}
+        self._next = {prefix: _normalised(tokens) for prefix, tokens in below.items()}
 
     def next_tokens(self, prefix: Sentence) -> Mapping[str, float]:
-        """Return the probability of each token that may follow; empty after a whole sentence."""
+        """Return the probability of each possible next token; empty after a whole sentence."""
         return self._next.get(prefix, {})
-
-
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return {token: weight / total for token, weight in weights.items()}
 
 
 @dataclass(frozen=True)
 class Geometric:
-    """After each sentence, another follows with the same probability mean / (1 + mean)."""
+    """A geometric number of distractors: after each, another follows with probability mean / (1 + mean)."""
 
     mean: float
 
     def stop_probability(self, said: int) -> float:
-        """Return P(no further distracting sentence | this many are said)."""
+        """Return P(no further distracting sentence | ``said`` of them so far)."""
         return 1 / (1 + self.mean)
 
     @property
@@ -127,13 +118,13 @@ class Geometric:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Any number from least to most, each as probable as the others."""
+    """A uniformly distributed number of distractors from least to most."""
 
     least: int
     most: int
 
     def stop_probability(self, said: int) -> float:
-        """Return P(no further distracting sentence | this many are said)."""
+        """Return P(no further distracting sentence | ``said`` of them so far)."""
         return 0.0 if said < self.least else 1 / (self.most - said + 1)
 
     @property
@@ -148,7 +139,7 @@ class Uniform:
 
 
 def length_of(distractors: float | tuple[int, int]) -> Geometric | Uniform:
-    """Return the distribution meant by a mean, or by the pair (least, most); raises ConfigError."""
+    """Return the distribution given by a mean or a pair (least, most). Raises ConfigError for impossible numbers."""
     if isinstance(distractors, tuple):
         least, most = distractors
         if not 0 <= least <= most:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from elman.text.rooms.grammar import Grammar, Sentence
 
 _FIRST_SYLLABLE = ord("가")
-_FINALS = 28  # the endings a Hangul syllable can have, "none" being the first
+_FINALS = 28  # the final consonants that a Hangul syllable can have, "none" being the first
 
 
 def _ends_in_vowel(word: str) -> bool:
@@ -13,7 +13,7 @@ def _ends_in_vowel(word: str) -> bool:
 
 
 def _inflect(words: Sequence[str]) -> Sentence:
-    """Settle 은/는, 이/가, 을/를: the former follows a final consonant, the latter a vowel."""
+    """Choose between 은/는, 이/가, 을/를: the first after a final consonant, the second after a vowel."""
     return tuple(
         word.split("/")[_ends_in_vowel(words[place - 1])] if "/" in word else word
         for place, word in enumerate(words)

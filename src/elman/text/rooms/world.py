@@ -1,6 +1,6 @@
-"""An endless little world whose next word is often decided by a word far back, and always known exactly.
+"""The rooms world: generates text in which a word far back often determines the next one, with exact probabilities.
 
-Training, validation and test text of the rooms world, the same on every machine.
+`write_split` writes its training, validation and test text, the same on every machine.
 """
 
 import math
@@ -20,29 +20,33 @@ from elman.text.rooms.korean import KOREAN
 from elman.text.tokenizers import EOS
 
 _GRAMMARS = {"en": ENGLISH, "ko": KOREAN}
+VERSION = 2  # increases whenever the text of any split changes
+_SPLITS = {"train": 400_000, "valid": 20_000, "test": 20_000}  # tokens, to the end of the last line
 
 
 @dataclass(frozen=True)
 class Place:
-    """All of the text so far that matters to what comes next; ``Place()`` is the start of a line."""
+    """Everything in the text so far on which the next token depends; ``Place()`` is the start of a line."""
 
     person: str | None = None  # who is in the room
     visitor: str | None = None  # who came in
-    asides: int = 0  # distracting sentences said since
+    asides: int = 0  # distracting sentences since then
     prefix: Sentence = ()  # the tokens of the unfinished sentence
 
 
 class World:
     """Lines of the kind "Tom was watching TV in his room . Mary came in . ... Mary said hi to Tom ."
 
-    Between the entry and the greeting stand distracting sentences that mention other people.
-    ``distractors`` is their mean number (geometric) or a pair (least, most), all numbers equally likely.
-    Raises ConfigError for an unknown language or an impossible number.
+    Between the entry and the greeting there are distracting sentences, some about other people. ``distractors`` is
+    their mean number (geometric distribution) or a pair (least, most) (uniform distribution).
+
+    Raises:
+        ConfigError: the language is unknown, or the number impossible.
     """
 
     def __init__(self, language: str = "en", distractors: float | tuple[int, int] = 1.0) -> None:
         if language not in _GRAMMARS:
-            raise ConfigError(f"rooms speaks no {language!r}; choose one of: {', '.join(_GRAMMARS)}")
+            raise ConfigError(f"rooms has no language {language!r}; choose one of: {', '.join(_GRAMMARS)}")
         self.language = language
         self._grammar = _GRAMMARS[language]
         self._asides = self._grammar.aside_sentences()
@@ -51,15 +55,15 @@ class World:
 
     @property
     def vocabulary(self) -> list[str]:
-        """Every token that can occur, `<eos>` among them, sorted."""
+        """Every token that can occur, including `<eos>`, sorted."""
         return sorted(self._grammar.tokens())
 
     def next_tokens(self, place: Place) -> Mapping[str, float]:
-        """Return the probability of every token that can come next, in a place this world has led to."""
+        """Return the probability of every possible next token at a place that this world can reach."""
         return self._trie(place).next_tokens(place.prefix)
 
     def read(self, place: Place, token: str) -> Place:
-        """Return the place after a token that ``next_tokens(place)`` holds."""
+        """Return the place after a token, which must be one of ``next_tokens(place)``."""
         prefix = (*place.prefix, token)
         if self._trie(place).next_tokens(prefix):
             return Place(place.person, place.visitor, place.asides, prefix)
@@ -72,7 +76,7 @@ class World:
         return Place(place.person, place.visitor, place.asides + 1)
 
     def tokens(self, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
-        """Yield tokens without end, each with its probability given all before it."""
+        """Yield tokens endlessly, each with its probability given all before it."""
         place = Place()
         while True:
             token, probability = _draw(self.next_tokens(place), rng)
@@ -80,7 +84,7 @@ class World:
             place = self.read(place, token)
 
     def text(self, n_tokens: int, rng: np.random.Generator) -> str:
-        """Return whole lines of n_tokens tokens or slightly more, `<eos>` written as the end of a line."""
+        """Return whole lines with at least ``n_tokens`` tokens, each `<eos>` written as a newline."""
         if n_tokens < 1:
             raise ConfigError(f"n_tokens must be 1 or more, got {n_tokens}")
         lines: list[str] = []
@@ -100,16 +104,16 @@ class World:
     def token_probabilities(self, tokens: Sequence[str]) -> NDArray[np.float64]:
         """Return P(token | all tokens before it), shape (T,), of a text that begins at the start of a line.
 
-        Raises TextError, naming the position, if this world cannot say it.
+        Raises TextError, naming the position, if this world cannot generate the text.
         """
         return np.array([probability for _, probability in self._walk(tokens)], np.float64)
 
     def distance(self, tokens: Sequence[str]) -> NDArray[np.int64]:
-        """Return, for each token that answers a question, how many words back its line's first name stands.
+        """Return, for each token that answers a question, its distance in words from its line's first name.
 
-        Shape (T,), 0 for every other token: in "Tom was ... Mary said hi to Tom" the last Tom has the
-        number of words from the first. The first name decides the answer even where an aside repeats it.
-        Raises TextError, naming the position, if this world cannot say it.
+        Shape (T,), 0 for every other token: in "Tom was ... Mary said hi to Tom" the last Tom has its distance from
+        the first. The first name determines the answer even if an aside repeats it.
+        Raises TextError, naming the position, if this world cannot generate the text.
         """
         distances = np.zeros(len(tokens), np.int64)
         start_of_line = 0
@@ -122,12 +126,12 @@ class World:
 
     @property
     def entropy_rate(self) -> float:
-        """The entropy in nats per token, `<eos>` counted: no model's mean -ln P stays below it for long."""
+        """The entropy in nats per token, including `<eos>`: no model's mean -ln P stays below it for long."""
         return self._entropy_per_line / self._tokens_per_line
 
     @property
     def perplexity(self) -> float:
-        """The lowest possible perplexity per token, `<eos>` counted, in the limit of an endless text."""
+        """The lowest possible perplexity per token, including `<eos>`, in the limit of an endless text."""
         return math.exp(self.entropy_rate)
 
     @property
@@ -168,22 +172,22 @@ class World:
         return [(sentence, weight) for sentence, weight in [*asides, (question, stop)] if weight > 0]
 
     def _walk(self, tokens: Sequence[str]) -> Iterator[tuple[Place, float]]:
-        """Yield the place before each token, and the token's probability there."""
+        """Yield the place before each token and the token's probability there."""
         place = Place()
         for position, token in enumerate(tokens):
             possible = self.next_tokens(place)
             if token not in possible:
                 raise TextError(
-                    f"token {position} is {token!r}, which the {self.language!r} rooms world cannot say"
+                    f"token {position} is {token!r}, which the {self.language!r} rooms world cannot generate"
                     f" after {' '.join(tokens[max(position - 4, 0) : position])!r};"
-                    f" it goes on with one of: {' '.join(sorted(possible))}"
+                    f" the next token must be one of: {' '.join(sorted(possible))}"
                 )
             yield place, possible[token]
             place = self.read(place, token)
 
 
 def _draw(probabilities: Mapping[str, float], rng: np.random.Generator) -> tuple[str, float]:
-    *others, last = probabilities  # whatever rounding leaves over belongs to the last
+    *others, last = probabilities  # the last one also gets the rounding error
     left = rng.random()
     for token in others:
         left -= probabilities[token]
@@ -200,17 +204,12 @@ def _mean_length(weighted: Weighted) -> float:
     return math.fsum(weight * len(sentence) for sentence, weight in weighted)
 
 
-VERSION = 2  # goes up whenever any split's text changes
-
-_SPLITS = {"train": 400_000, "valid": 20_000, "test": 20_000}  # tokens, to the end of the last line
-
-
 def write_split(
     path: Path, split: Literal["train", "valid", "test"], language: Literal["en", "ko"] = "en"
 ) -> None:
     """Write one split as UTF-8 text with a line feed after each line.
 
-    Raises ConfigError for an unknown split or language.
+    Raises ConfigError if the split or language is unknown.
     """
     if split not in _SPLITS:
         raise ConfigError(f"rooms has no split {split!r}; choose one of: {', '.join(_SPLITS)}")
