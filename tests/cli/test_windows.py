@@ -71,7 +71,7 @@ def test_it_goes_into_mixtures_and_behind_caches(command: Any, story: Path, kind
         (["--model", "nplm", "--order", 3], "`order` applies only to model='ngram', but model is 'nplm'"),
         (["--window", 3], "`window` applies only to model='cbow' or 'nplm', but model is 'rnn'"),
         (["--model", "ngram", "--window", 3], "`window` applies only to model='cbow' or 'nplm'"),
-        (["--model", "cbow", "--wordvec", 0], "wordvec_size must be at least 1, got 0"),
+        (["--model", "cbow", "--wordvec", 0], "wordvec_size must be ≥ 1, got 0"),
         (["--model", "nplm", "--tie-weights", "--hidden", 7], "got wordvec 100 and hidden 7"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",

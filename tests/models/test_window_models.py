@@ -164,9 +164,9 @@ def test_the_weights_are_those_that_the_equations_need() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused(kind: str) -> None:
-    with pytest.raises(ConfigError, match="window must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="window must be ≥ 1, got 0"):
         window_lm(kind, 0)
-    with pytest.raises(ConfigError, match="wordvec_size must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="wordvec_size must be ≥ 1, got 0"):
         CBOW(V, 0)
     with pytest.raises(ConfigError, match="as wide as the hidden layer, got wordvec 3 and hidden 4"):
         NPLM(V, 3, 4, tie_weights=True)

@@ -98,7 +98,7 @@ def test_a_bursty_text_is_easier_with_a_cache() -> None:
 @pytest.mark.parametrize(
     ("size", "weight", "message"),
     [
-        (0, 0.1, "the size of a cache must be 1 word or more, got 0"),
+        (0, 0.1, "the size of a cache must be ≥ 1 word, got 0"),
         (-3, 0.1, "got -3"),
         (5, 1.0, r"the weight of a cache must lie in \[0, 1\), got 1.0"),
         (5, -0.1, "got -0.1"),
