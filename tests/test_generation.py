@@ -132,7 +132,7 @@ def test_it_is_always_a_distribution_that_holds_the_best(
     ("options", "message"),
     [
         ({"temperature": -0.1}, "temperature must be ≥ 0 .*got -0.1"),
-        ({"temperature": float("inf")}, "finite; got inf"),
+        ({"temperature": float("inf")}, "finite, got inf"),
         ({"temperature": float("nan")}, "got nan"),
         ({"top_k": -1}, "top_k must be .*got -1"),
         ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),

@@ -192,7 +192,8 @@ def test_ngrams_have_a_cache_too_but_no_neural_one(
     assert found["cache"].endswith("the last 20 of its sequence")
     assert found["state"] == "begun afresh on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
-        "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; use CachedModel (--cache)"
+        "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; "
+        "use CachedModel (--cache)"
     )
 
 

@@ -103,7 +103,7 @@ def test_bytes_come_out_as_whole_characters(process: Any, runs: Path) -> None:
     [
         ("--temperature", "-1", "temperature must be ≥ 0 (0: greedy) and finite, got -1.0"),
         ("--temperature", "nan", "temperature must be ≥ 0 (0: greedy) and finite, got nan"),
-        ("--temperature", "inf", "and finite; got inf"),
+        ("--temperature", "inf", "and finite, got inf"),
         ("--temperature", "hot", "'hot' is not a valid float"),
         ("--top-p", "0", "top_p must be in (0, 1], got 0.0"),
         ("--top-p", "1.5", "top_p must be in (0, 1], got 1.5"),

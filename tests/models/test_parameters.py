@@ -170,7 +170,7 @@ def test_the_identity_is_of_the_plain_rnn() -> None:
 @pytest.mark.parametrize(
     ("init", "cell", "message"),
     [
-        ("identity", "lstm", "that of this cell is 40 x 160; take --cell rnn, or --init orthogonal"),
+        ("identity", "lstm", "here it is 40 x 160; use cell='rnn', or init='orthogonal'"),
         ("identity", "gru", "40 x 120"),
         ("uniform", "rnn", "needs weight_scale; set it, to 0.1 say"),
         ("xavier", "rnn", "unknown init 'xavier'; choose from normal, uniform, orthogonal, identity"),

@@ -176,7 +176,9 @@ def test_blocks_that_do_not_fit_are_refused(kind: str) -> None:
     model = window_lm(kind)
     xs, ts = blocks_of(V, N, T, 2)
     model.forward(xs, ts)
-    with pytest.raises(ShapeError, match="carried are of 3 sequences but this block has 2; call reset_state"):
+    with pytest.raises(
+        ShapeError, match="carried words have 3 sequences but this block has 2; call reset_state"
+    ):
         model.forward(xs[:2], ts[:2])
     for wrong in (-1, V):
         with pytest.raises(VocabularyError, match=f"got {wrong}"):

@@ -61,7 +61,7 @@ def test_a_share_of_its_own_may_be_none_at_all() -> None:
         ({"output_dropout": -0.1}, "output_dropout must be a number"),
         ({"input_dropout": 0.2, "wordvec": 0}, "input_dropout = 0.2 drops word vectors, but wordvec is 0"),
         ({"temporal_penalty": 1.0, "time_size": 1}, "compares the steps of a block, but time_size is 1"),
-        ({"init": "identity", "cell": "gru"}, "take --cell rnn"),
+        ({"init": "identity", "cell": "gru"}, "use cell='rnn'"),
         ({"init": "uniform", "weight_scale": 0.0}, "needs weight_scale; set it"),
     ],
     ids=str,

@@ -180,7 +180,7 @@ def test_a_neural_cache_remembers_the_states_as_they_were() -> None:
     ("options", "message"),
     [
         ({"lr": 0.0}, "learning rate of dynamic evaluation must be > 0 and finite, got 0"),
-        ({"lr": 0.1, "decay": 1.0}, r"decay of dynamic evaluation must lie in \[0, 1\), got 1"),
+        ({"lr": 0.1, "decay": 1.0}, r"decay of dynamic evaluation must be in \[0, 1\), got 1"),
         ({"lr": 0.1, "block": 0}, "block of dynamic evaluation must be ≥ 1 token, got 0"),
         ({"lr": 0.1, "clip_norm": 0.0}, "clipping norm of dynamic evaluation must be > 0"),
         ({"lr": 0.1, "epsilon": 0.0}, "epsilon of dynamic evaluation must be > 0"),
@@ -201,7 +201,7 @@ def test_another_kind_of_model_is_refused() -> None:
 
 
 def test_a_text_too_short_for_a_gradient_is_refused() -> None:
-    with pytest.raises(TextError, match="must have 6 known tokens or more"):
+    with pytest.raises(TextError, match="must have at least 6 known tokens"):
         mean_squares(small_lm(V), np.array([1, -1, 2, 3, 4, 5]), block=5)
 
 
