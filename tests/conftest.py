@@ -1,10 +1,15 @@
-"""What many tests need: the reference data, and a cache of their own."""
+"""Shared by all tests: the reference data, a separate cache folder, and hypothesis without time limits."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a busy machine is no failure
+settings.register_profile("elman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("elman")
 
 
 @pytest.fixture
