@@ -1,4 +1,4 @@
-"""What every peer of a work is given: the same ids and the same initial weights, in one file."""
+"""The inputs of every peer of a workload: the same ids and the same initial weights, in one file."""
 
 import os
 from collections import defaultdict
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elman.bench import workloads as bench
 from elman.bench.workloads import draw_weights, zipf
-from works import Work
+from workloads import Workload
 
 EOS = "<eos>"
 LINES = 10_000
@@ -19,36 +19,36 @@ LINES = 10_000
 
 @dataclass(frozen=True)
 class Inputs(bench.Inputs):
-    """ids (n,); weights by elman's names; and, where lines are scored, those and the words of the ids."""
+    """ids (n,); weights by elman's names; and, for scoring lines, the lines and the words of the ids."""
 
     lines: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     source: str = ""
 
 
-def make_inputs(work: Work) -> Inputs:
-    """Read the work's corpus, or make up one like it where it is absent, and draw the weights."""
-    path = Path(os.environ.get("ELMAN_DATA", ""), work.corpus)
+def make_inputs(workload: Workload) -> Inputs:
+    """Read the workload's corpus (or generate one like it if it is absent), and draw the weights."""
+    path = Path(os.environ.get("ELMAN_DATA", ""), workload.corpus)
     if path.is_file():
-        text, source = path.read_text(encoding="utf-8"), work.corpus
+        text, source = path.read_text(encoding="utf-8"), workload.corpus
     else:
-        text, source = zipf_text(work), f"made-up text, in place of {work.corpus}"
-    tokens = text.replace("\n", f" {EOS} ").split() if work.level == "word" else list(text)
+        text, source = zipf_text(workload), f"generated text, in place of {workload.corpus}"
+    tokens = text.replace("\n", f" {EOS} ").split() if workload.level == "word" else list(text)
     number: dict[str, int] = defaultdict(lambda: len(number))
-    ids = np.array([number[token] for token in tokens[: work.first]])
-    lines = text.splitlines()[:LINES] if work.task == "lines" else []
-    return Inputs(ids, draw_weights(work), lines, list(number) if lines else [], source)
+    ids = np.array([number[token] for token in tokens[: workload.first]])
+    lines = text.splitlines()[:LINES] if workload.task == "lines" else []
+    return Inputs(ids, draw_weights(workload), lines, list(number) if lines else [], source)
 
 
-def zipf_text(work: Work, tokens: int = 1_000_000) -> str:
-    """Return a text whose k-th token is k times as rare as its first, each of V at least once."""
+def zipf_text(workload: Workload, tokens: int = 1_000_000) -> str:
+    """Return a text in which token frequencies follow Zipf's law and each of V tokens occurs at least once."""
     rng = np.random.default_rng(0)
-    if work.level == "char":
-        alphabet = [chr(0x100 + k) for k in range(work.V)]
-        return "".join(alphabet) + "".join(rng.choice(alphabet, tokens, p=zipf(work.V)))
-    V = work.V - 1  # <eos> is the last word
-    if work.first:
-        tokens = work.first - work.V
+    if workload.level == "char":
+        alphabet = [chr(0x100 + k) for k in range(workload.V)]
+        return "".join(alphabet) + "".join(rng.choice(alphabet, tokens, p=zipf(workload.V)))
+    V = workload.V - 1  # <eos> is the last word
+    if workload.first:
+        tokens = workload.first - workload.V
     words = np.array([f"w{k}" for k in range(V)])
     drawn = np.concatenate((words, rng.choice(words, tokens, p=zipf(V))))
     return "".join(" ".join(drawn[k : k + 21]) + "\n" for k in range(0, len(drawn), 21))
@@ -63,9 +63,11 @@ def save_inputs(path: Path, inputs: Inputs) -> None:
 
 def load_inputs(path: Path) -> Inputs:
     """Return what `save_inputs` wrote."""
-    with np.load(path) as held:
-        weights = {name[len("weight ") :]: held[name] for name in held.files if name.startswith("weight ")}
-        return Inputs(held["ids"], weights, _strings(held["lines"]), _strings(held["words"]))
+    with np.load(path) as arrays:
+        weights = {
+            name[len("weight ") :]: arrays[name] for name in arrays.files if name.startswith("weight ")
+        }
+        return Inputs(arrays["ids"], weights, _strings(arrays["lines"]), _strings(arrays["words"]))
 
 
 def _bytes(strings: list[str]) -> NDArray[np.uint8]:

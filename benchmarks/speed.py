@@ -1,11 +1,11 @@
-"""How fast elman is beside what people would use instead: ``python benchmarks/speed.py [WORK ...]``.
+"""How fast elman is compared with the alternatives: ``python benchmarks/speed.py [WORKLOAD ...]``.
 
-The works are A to H (`works.py`), the peers in `peers/`. All peers of a work do the same computation, from the
-same weights, on the same ids, with the same number of threads, each in a process of its own; they are told
-in turn to run for a moment (A B C, A B C, …), and what is quoted are medians over the rounds and ratios of
-medians. Before the clock starts, the losses of the first steps are compared. Corpora come from $ELMAN_DATA; a
-text of the same statistics is made up where one is absent. A peer whose library is absent is left out, saying so;
-``--beside 1`` asks what is left of it on a machine that is shared.
+The workloads are A to H (`workloads.py`), the peers are in `peers/`. All peers of a workload do the same computation,
+from the same weights, on the same ids, with the same number of threads, each in its own process. They run in turn
+(A B C, A B C, …); the figures are medians over the rounds, and ratios of medians. Before timing, the losses of the
+first steps are compared. Corpora come from $ELMAN_DATA; a text of the same statistics is generated where one is
+absent. A peer whose library is absent is left out, and reported.
+``--beside 1`` measures the same on a machine with another busy process.
 ``--python torch=PATH`` and ``--python jax=PATH`` name interpreters that have torch or jax (and elman).
 """
 
@@ -16,30 +16,30 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from elman.bench.machine import CORETYPE, describe, usable_cores
-from elman.bench.measurement import Member, measure
+from elman.bench.measurement import Member, measure, team
 from inputs import make_inputs, save_inputs
-from tables import Verdict, agreement, markdown, summary, verdicts, work_table
-from team import team_of
-from works import WORKS, Work, chosen
+from peers import KINDS
+from tables import Verdict, agreement, markdown, summary, verdicts, workload_table
+from workloads import WORKS, Workload, chosen
+
+WORKER = Path(__file__).with_name("worker.py")
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "works", nargs="*", metavar="WORK", help=f"{', '.join(WORKS)}; all where none is named"
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKS)}; all by default"
     )
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a peer in a round (default 2)")
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="of one peer's turn in a round (default 2)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=usable_cores(), help="of every peer (default: all cores)"
+        "--threads", type=int, default=usable_cores(), help="threads of every peer (default: all cores)"
     )
     parser.add_argument("--python", action="append", default=[], metavar="LIBRARY=PATH", help="see above")
     parser.add_argument(
@@ -47,31 +47,31 @@ def options() -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="so many other processes that keep a core busy each",
+        help="run N other processes meanwhile that each keep a core busy",
     )
-    parser.add_argument("--json", metavar="FILE", help="write everything measured here, too")
+    parser.add_argument("--json", metavar="FILE", help="also write all measurements to this file")
     return parser.parse_args()
 
 
-def run_work(
-    work: Work, given: argparse.Namespace, pythons: dict[str, str]
+def run_workload(
+    workload: Workload, given: argparse.Namespace, pythons: dict[str, str]
 ) -> tuple[list[Verdict], dict[str, Any]]:
-    """Measure one work and print its table."""
-    print(f"## {work.name}: {work.about}\n", flush=True)
-    print(f"… {work.name}", file=sys.stderr, flush=True)
+    """Measure one workload and print its table."""
+    print(f"## {workload.name}: {workload.about}\n", flush=True)
+    print(f"… {workload.name}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "inputs.npz")
-        inputs = make_inputs(work)
+        inputs = make_inputs(workload)
         save_inputs(path, inputs)
-        with team_of(work, path, pythons, given.threads) as (members, absent):
+        with team_of(workload, path, pythons, given.threads) as (members, absent):
             others = measure(members, given.rounds, given.seconds)
-    print(work_table(work, members))
-    print(agreement(work, members), f"Text: {inputs.source}.\n")
+    print(workload_table(workload, members))
+    print(agreement(workload, members), f"Text: {inputs.source}.\n")
     if others is not None:
-        print(f"Other processes took {others:.0%} of the cores meanwhile.\n")
+        print(f"Other processes used {others:.0%} of the cores meanwhile.\n")
     for name, reason in absent.items():
         print(f"Left out: {name}: {reason}.\n")
-    found = verdicts(work, members, others)
+    found = verdicts(workload, members, others)
     raw: dict[str, Any] = {"absent": absent, "text": inputs.source, "others_share": others}
     raw["peers"] = {m.name: _raw(m) for m in members}
     raw["verdicts"] = [asdict(v) for v in found]
@@ -89,9 +89,20 @@ def _raw(member: Member) -> dict[str, Any]:
     }
 
 
+def team_of(
+    workload: Workload, inputs: Path, pythons: Mapping[str, str], threads: int
+) -> contextlib.AbstractContextManager[tuple[list[Member], dict[str, str]]]:
+    """Start the peers of a workload (`worker.py`); yield those that are available, and why the others are not."""
+    commands = {
+        name: [pythons.get(KINDS[name].python, sys.executable), str(WORKER), name, workload.name, str(inputs)]
+        for name in workload.peers
+    }
+    return team(commands, threads)
+
+
 @contextlib.contextmanager
 def busy_processes(number: int) -> Iterator[None]:
-    """Within the block, let so many other processes keep a core busy each."""
+    """Within the block, run a number of other processes that each keep a core busy."""
     command = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(command) for _ in range(number)]
     try:
@@ -104,12 +115,12 @@ def busy_processes(number: int) -> Iterator[None]:
 
 def main() -> None:
     given = options()
-    works = chosen(given.works)
+    workloads = chosen(given.workloads)
     pythons = dict(item.split("=", 1) for item in given.python)
     machine = describe()
-    method = f"{given.rounds} rounds of {given.seconds:g} s a peer, {given.threads} threads"
+    method = f"{given.rounds} rounds of {given.seconds:g} s per peer, {given.threads} threads"
     if given.beside:
-        method += f", beside {given.beside} other busy processes"
+        method += f", with {given.beside} other busy processes"
     print(f"# Speed: {method}\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in machine.items()]), flush=True)
     if CORETYPE in os.environ:
@@ -120,8 +131,8 @@ def main() -> None:
     found: list[Verdict] = []
     raw: dict[str, Any] = {}
     with busy_processes(given.beside):
-        for work in works:
-            judged, raw[work.name] = run_work(work, given, pythons)
+        for workload in workloads:
+            judged, raw[workload.name] = run_workload(workload, given, pythons)
             found += judged
     versions = {
         k: v for r in raw.values() for peer in r["peers"].values() for k, v in peer["versions"].items()

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from elman.bench.machine import bf16_flags
 from elman.bench.measurement import Member
 from peers import KINDS
-from works import CLOCK, FLOOR, Target, Work
+from workloads import CLOCK, FLOOR, Target, Workload
 
-DISTURBING = 0.1  # share of the cores; two threads that wait for each other lose far more than that
+DISTURBING = 0.1  # fraction of the cores; two threads that wait for each other lose far more
 AGREEMENT_NATS = 1e-3
 BF16_AGREEMENT_NATS = 5e-2
 NAMES = {
@@ -22,9 +22,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """One target of a work beside what was measured; ``reached`` is "aim", "must", "no", or why it is not judged."""
+    """One target of a workload and its measurement; ``reached`` is "aim", "must", "no", or why there is no verdict."""
 
-    work: str
+    workload: str
     against: str
     measured: float | None
     target: Target
@@ -36,10 +36,10 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 
 
-def work_table(work: Work, members: list[Member]) -> str:
-    """Return the table of one work: a row a peer, times in units of the work's subject's."""
+def workload_table(workload: Workload, members: list[Member]) -> str:
+    """Return the table of one workload: a row per peer, with times relative to the workload's subject."""
     by_name = {member.name: member for member in members}
-    one, floor = by_name.get(work.subject, members[0]), by_name.get(FLOOR)
+    one, floor = by_name.get(workload.subject, members[0]), by_name.get(FLOOR)
     rows = []
     for member in members:
         time = member.seconds_per_token
@@ -52,13 +52,15 @@ def work_table(work: Work, members: list[Member]) -> str:
             f"{member.peak_mb:.0f} ({member.libraries_mb:.0f})",
             f"{member.spread:.2f}",
         ])  # fmt: skip
-    head = ["peer", "tokens/s", "µs a token", f"time ({one.name}: 1)", "share of the floor"]
+    head = ["peer", "tokens/s", "µs per token", f"time ({one.name}: 1)", "share of the floor"]
     return markdown([*head, "peak memory, MB (libraries alone)", "slowest/fastest round"], rows)
 
 
-def agreement(work: Work, members: list[Member]) -> str:
-    """Say in a sentence whether the peers compute the same thing: the losses of their first steps."""
-    subject, *others = sorted((m for m in members if m.first_losses), key=lambda m: m.name != work.subject)
+def agreement(workload: Workload, members: list[Member]) -> str:
+    """Return a sentence on whether the peers compute the same: the losses of their first steps."""
+    subject, *others = sorted(
+        (m for m in members if m.first_losses), key=lambda m: m.name != workload.subject
+    )
     losses = ", ".join(f"{loss:.5f}" for loss in subject.first_losses)
     said = []
     for other in others:
@@ -67,22 +69,22 @@ def agreement(work: Work, members: list[Member]) -> str:
         allowed = BF16_AGREEMENT_NATS if low else AGREEMENT_NATS
         said.append(f"{other.name} {'agrees' if gap <= allowed else 'DISAGREES'} (within {gap:.1e})")
     rest = ", ".join(said) or "nothing to compare them with"
-    return f"Same weights; losses of the first steps, nats a token: {losses} ({subject.name}); {rest}."
+    return f"Same weights; losses of the first steps, nats per token: {losses} ({subject.name}); {rest}."
 
 
-def verdicts(work: Work, members: list[Member], others: float | None) -> list[Verdict]:
-    """Return what each target of a work has come to; ``others`` is the share of the cores that was taken."""
-    found = [_verdict(work, members, target) for target in work.targets]
+def verdicts(workload: Workload, members: list[Member], others: float | None) -> list[Verdict]:
+    """Return the verdict on each target of a workload; ``others`` is the fraction of the cores that others used."""
+    found = [_verdict(workload, members, target) for target in workload.targets]
     if others is None or others <= DISTURBING:
         return found
     return [
-        replace(v, reached=f"{v.reached} (disturbed: others took {others:.0%} of the cores)") for v in found
+        replace(v, reached=f"{v.reached} (disturbed: others used {others:.0%} of the cores)") for v in found
     ]
 
 
-def _verdict(work: Work, members: list[Member], target: Target) -> Verdict:
+def _verdict(workload: Workload, members: list[Member], target: Target) -> Verdict:
     by_name = {member.name: member for member in members}
-    subject = by_name.get(work.subject)
+    subject = by_name.get(workload.subject)
     forms = (target.against, f"{target.against}-padded")  # PyTorch's faster form is the one to beat
     rivals = [by_name[name] for name in forms if name in by_name]
     measured = None
@@ -90,12 +92,12 @@ def _verdict(work: Work, members: list[Member], target: Target) -> Verdict:
         measured = 1e6 * subject.seconds_per_token
     elif subject is not None and rivals:
         measured = min(rival.seconds_per_token for rival in rivals) / subject.seconds_per_token
-    if work.subject == "elman-bf16" and "amx_bf16" not in bf16_flags():
+    if workload.subject == "elman-bf16" and "amx_bf16" not in bf16_flags():
         has = "avx512_bf16 instructions alone" if bf16_flags() else "nor any bf16 instructions"
         reached = f"does not apply: this CPU has no bf16 matrix unit (amx_bf16), {has}"
     else:
         reached = "not measured" if measured is None else _reached(target, measured)
-    return Verdict(work.name, target.against, measured, target, reached)
+    return Verdict(workload.name, target.against, measured, target, reached)
 
 
 def _reached(target: Target, measured: float) -> str:
@@ -113,5 +115,5 @@ def summary(found: list[Verdict]) -> str:
     for v in found:
         unit = "{:.0%}" if v.against == FLOOR else "{:.0f} µs" if v.against == CLOCK else "{:.2f}×"
         shown = ["–" if x is None else unit.format(x) for x in (v.measured, v.target.must, v.target.aim)]
-        rows.append([v.work, NAMES[v.against], *shown, v.reached])
-    return markdown(["work", "against", "measured", "must", "aim", "reached"], rows)
+        rows.append([v.workload, NAMES[v.against], *shown, v.reached])
+    return markdown(["workload", "against", "measured", "must", "aim", "reached"], rows)

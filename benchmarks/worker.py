@@ -1,4 +1,4 @@
-"""The process of one peer of one work: ``python worker.py PEER WORK INPUTS``; see `elman.bench.worker`."""
+"""The process of one peer: ``python worker.py PEER WORKLOAD INPUTS``; see `elman.bench.worker`."""
 
 import importlib
 import sys
@@ -10,13 +10,13 @@ def main() -> None:
     from elman.bench.worker import serve
     from inputs import load_inputs
     from peers import KINDS
-    from works import WORKS
+    from workloads import WORKS
 
-    name, work, path = sys.argv[1:]
+    name, workload, path = sys.argv[1:]
     kind = KINDS[name]
     serve(
         lambda: importlib.import_module(f"peers.{kind.module}"),
-        lambda module: module.build(WORKS[work], load_inputs(Path(path)), kind.variant),
+        lambda module: module.build(WORKS[workload], load_inputs(Path(path)), kind.variant),
     )
 
 

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a busy machine is no failure
+settings.register_profile("elman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("elman")
 
 LONG = {"test_docs.py": 600}  # seconds; each of its tests runs all programs of a page
 

@@ -1,14 +1,16 @@
-"""A file is whole or not there, whatever happens while it is written."""
+"""Files are written whole or not at all, on Windows too (simulated); and memory maps can be released."""
 
 import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from elman import files
 from elman.errors import TextError
 from elman.files import atomic_write, cache_folder, release_pages, remove_leftovers, writing
 
@@ -27,7 +29,7 @@ def test_writes_bytes_and_text(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"old")
     with atomic_write(path) as file:
@@ -74,6 +76,93 @@ def test_a_disk_that_refuses_leaves_the_old_file(
     assert names(tmp_path) == ["model"]
 
 
+class Windows:
+    """Renames as Windows has them: a mapped file can be renamed, not replaced; an open one neither."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.mapped: set[Path] = set()
+        self.open_for: dict[Path, int] = {}  # renames until it is closed
+        self.slept: list[float] = []
+        self._rename, self._unlink, self._open = Path.replace, Path.unlink, os.open
+        monkeypatch.setattr(files, "_ON_WINDOWS", True)
+        monkeypatch.setattr(files.time, "sleep", self.slept.append)
+        monkeypatch.setattr(os, "open", self.open)
+        monkeypatch.setattr(Path, "replace", lambda old, new: self.rename(old, Path(new)))
+        monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: self.unlink(path, missing_ok))
+
+    def _refuse(self, path: Path, *arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Access is denied", str(path))
+
+    def open(self, path: Any, *arguments: Any, **more: Any) -> int:
+        if Path(path).is_dir():
+            self._refuse(path)
+        return self._open(path, *arguments, **more)
+
+    def rename(self, old: Path, new: Path) -> Path:
+        for path in (old, new):
+            if self.open_for.get(path, 0) > 0:
+                self.open_for[path] -= 1
+                self._refuse(path)
+        if new in self.mapped:
+            self._refuse(new)
+        if old in self.mapped:
+            self.mapped = self.mapped - {old} | {new}
+        return self._rename(old, new)
+
+    def unlink(self, path: Path, missing_ok: bool) -> None:
+        if path in self.mapped:
+            self._refuse(path)
+        self._unlink(path, missing_ok=missing_ok)
+
+
+def rewrite(path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write(b"new")
+
+
+def test_windows_replaces_a_file_that_is_memory_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ids"
+    path.write_bytes(b"old")
+    windows = Windows(monkeypatch)
+    windows.mapped = {path}
+    rewrite(path)
+    assert path.read_bytes() == b"new"
+    (old,) = windows.mapped
+    assert old.read_bytes() == b"old"
+    remove_leftovers(path)  # it is still mapped
+    assert len(names(tmp_path)) == 2
+    windows.mapped.clear()
+    remove_leftovers(path)
+    assert names(tmp_path) == ["ids"]
+
+
+@pytest.mark.parametrize("renames", [0, 1, 5])
+def test_windows_waits_for_a_file_that_is_open_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"old")
+    windows = Windows(monkeypatch)
+    windows.open_for = {path: renames}
+    rewrite(path)
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["model"]
+    assert len(windows.slept) == renames // 2
+
+
+def test_windows_gives_up_on_a_file_that_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"old")
+    windows = Windows(monkeypatch)
+    windows.open_for = {path: 1000}
+    with pytest.raises(PermissionError, match="Access is denied"):
+        rewrite(path)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["model"]
+
+
 def test_unfinished_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     for name in (".a[1].xyz.part", ".a[1].new.xyz.part", ".a1.xyz.part", ".b.xyz.part", "a[1]", "a[1].part"):
         (tmp_path / name).touch()
@@ -93,12 +182,12 @@ def test_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "no" / "a") as file:
         file.write(b"")
 
 
-def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
     with atomic_write(tmp_path / "link", "w") as file:
@@ -108,7 +197,7 @@ def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path) -> N
     assert names(tmp_path) == ["link", "real"]
 
 
-def test_a_pipe_is_written_as_it_stands(tmp_path: Path) -> None:
+def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -121,7 +210,7 @@ def test_a_pipe_is_written_as_it_stands(tmp_path: Path) -> None:
     assert names(tmp_path) == ["pipe"]
 
 
-def test_the_cache_is_where_the_user_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
     monkeypatch.setenv("ELMAN_CACHE", "~/mine")
@@ -174,7 +263,7 @@ def test_an_epoch_of_reading_does_not_fill_the_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_what_is_let_go_is_there_again(tmp_path: Path, mode: str) -> None:
+def test_released_pages_can_be_read_again(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "ids"
     np.arange(100_000).tofile(path)
     ids = np.memmap(path, np.int64, mode=mode)

@@ -131,14 +131,14 @@ def test_it_is_always_a_distribution_that_holds_the_best(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": -0.1}, "the temperature must be 0 .*got -0.1"),
-        ({"temperature": float("inf")}, "finite; got inf"),
+        ({"temperature": -0.1}, "temperature must be ≥ 0 .*got -0.1"),
+        ({"temperature": float("inf")}, "finite, got inf"),
         ({"temperature": float("nan")}, "got nan"),
-        ({"top_k": -1}, "top-k must be .*got -1"),
-        ({"top_p": 0.0}, r"top-p must be in \(0, 1\], got 0.0"),
+        ({"top_k": -1}, "top_k must be .*got -1"),
+        ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),
         ({"top_p": 1.1}, "got 1.1"),
         ({"top_p": float("nan")}, "got nan"),
-        ({"exclude": (3, -1)}, "ids to exclude must be 0 or more, got -1"),
+        ({"exclude": (3, -1)}, "ids to exclude must be ≥ 0, got -1"),
     ],
 )
 def test_what_is_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:

@@ -248,7 +248,7 @@ def test_the_next_distribution_is_the_best_of_all(made: Any) -> None:
 
 
 def test_at_least_one_next_token_is_asked_for() -> None:
-    with pytest.raises(ConfigError, match="top must be 1 token or more, or None for all, got 0"):
+    with pytest.raises(ConfigError, match="top must be ≥ 1, or None for all tokens; got 0"):
         recurrent().next_distribution("tom", top=0)
 
 

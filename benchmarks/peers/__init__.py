@@ -1,4 +1,4 @@
-"""The peers of the speed benchmark: one file each, with ``build(work, inputs, variant) -> Peer``."""
+"""The peers of the speed benchmark: one file each, with ``build(workload, inputs, variant) -> Peer``."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from elman.errors import ElmanError
 
 
 class NotHere(ElmanError):
-    """This peer cannot do this work here; says why."""
+    """This peer cannot do this workload here; says why."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""The floor: the work's matrix products alone; see `elman.bench.floor`."""
+"""The floor: the workload's matrix products alone; see `elman.bench.floor`."""
 
 from elman.bench.floor import Floor
 from inputs import Inputs
-from works import Work
+from workloads import Workload
 
 
-def build(work: Work, inputs: Inputs, variant: str) -> Floor:
-    return Floor(work)
+def build(workload: Workload, inputs: Inputs, variant: str) -> Floor:
+    return Floor(workload)

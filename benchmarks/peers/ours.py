@@ -11,21 +11,21 @@ from elman.evaluation.line_scores import score_lines
 from elman.text_model import TextModel
 from inputs import EOS, Inputs
 from peers import LINES_A_STEP
-from works import Work
+from workloads import Workload
 
 
-def make_model(work: Work, inputs: Inputs, variant: str = "") -> RecurrentLM:
-    """Return the work's model, on NumPy or on torch tensors."""
+def make_model(workload: Workload, inputs: Inputs, variant: str = "") -> RecurrentLM:
+    """Return the workload's model, on NumPy or on torch tensors."""
     backend = Backend("torch", "bf16" if variant == "bf16" else "float32") if variant else NUMPY
-    return bench.make_model(work, inputs.weights, backend)
+    return bench.make_model(workload, inputs.weights, backend)
 
 
 class Lines:
     """Lines of text, as `elman score` scores them."""
 
-    def __init__(self, work: Work, inputs: Inputs, variant: str) -> None:
+    def __init__(self, workload: Workload, inputs: Inputs, variant: str) -> None:
         vocabulary = Vocabulary(inputs.words, eos=EOS)
-        self.text_model = TextModel(make_model(work, inputs, variant), make_tokenizer("word"), vocabulary)
+        self.text_model = TextModel(make_model(workload, inputs, variant), make_tokenizer("word"), vocabulary)
         self.lines, self.place = inputs.lines, 0
 
     def run(self, steps: int) -> tuple[list[float], int]:
@@ -39,10 +39,10 @@ class Lines:
         return losses, sum(score.tokens for score in scores)
 
 
-def build(work: Work, inputs: Inputs, variant: str) -> Peer:
-    if work.task == "lines":
-        return Lines(work, inputs, variant)
-    model = make_model(work, inputs, variant)
-    if work.task == "train":
-        return bench.Training(work, inputs.ids, model)
+def build(workload: Workload, inputs: Inputs, variant: str) -> Peer:
+    if workload.task == "lines":
+        return Lines(workload, inputs, variant)
+    model = make_model(workload, inputs, variant)
+    if workload.task == "train":
+        return bench.Training(workload, inputs.ids, model)
     return bench.Words(inputs.ids, model)

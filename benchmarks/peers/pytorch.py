@@ -7,16 +7,16 @@ import torch
 from elman.bench.pytorch import LanguageModel, Training, Words
 from elman.bench.workloads import Peer
 from inputs import Inputs
-from works import Work
+from workloads import Workload
 
 
-def build(work: Work, inputs: Inputs, variant: str) -> Peer:
-    if work.task == "train":
+def build(workload: Workload, inputs: Inputs, variant: str) -> Peer:
+    if workload.task == "train":
         bf16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-        return Training(work, inputs, bf16) if variant == "bf16" else Training(work, inputs)
+        return Training(workload, inputs, bf16) if variant == "bf16" else Training(workload, inputs)
     from peers.pytorch_scoring import Lines, PaddedLines
 
-    model = LanguageModel(work, inputs)
-    if work.task == "words":
+    model = LanguageModel(workload, inputs)
+    if workload.task == "words":
         return Words(model, inputs)
     return PaddedLines(model, inputs) if variant == "padded" else Lines(model, inputs)

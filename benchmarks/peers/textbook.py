@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inputs import Inputs
 from peers.min_char import MinCharRnn
-from works import Work
+from workloads import Workload
 
 Floats = NDArray[np.float32]
 
@@ -154,7 +154,7 @@ class TimeSoftmaxWithLoss:
 class Textbook:
     """The model, its batches and its SGD."""
 
-    def __init__(self, work: Work, inputs: Inputs) -> None:
+    def __init__(self, workload: Workload, inputs: Inputs) -> None:
         w = {name: weight.copy() for name, weight in inputs.weights.items()}
         self.loss_layer = TimeSoftmaxWithLoss()
         self.layers: list[Any] = [
@@ -165,7 +165,7 @@ class Textbook:
         self.params = [p for layer in self.layers for p in layer.params]
         self.grads = [g for layer in self.layers for g in layer.grads]
         self.xs, self.ts = inputs.ids[:-1], inputs.ids[1:]
-        self.N, self.T, self.lr, self.time = work.N, work.T, work.lr, 0
+        self.N, self.T, self.lr, self.time = workload.N, workload.T, workload.lr, 0
 
     def next_block(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return inputs and targets (N, T); the time index goes on once a step."""
@@ -196,5 +196,5 @@ class Textbook:
         return [self.step() for _ in range(steps)], steps * self.N * self.T
 
 
-def build(work: Work, inputs: Inputs, variant: str) -> Textbook | MinCharRnn:
-    return Textbook(work, inputs) if work.D else MinCharRnn(work, inputs)
+def build(workload: Workload, inputs: Inputs, variant: str) -> Textbook | MinCharRnn:
+    return Textbook(workload, inputs) if workload.D else MinCharRnn(workload, inputs)

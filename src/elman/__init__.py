@@ -1,7 +1,7 @@
 """elman: recurrent neural network language models, every forward and backward pass written by hand.
 
 Everything public is importable from here (``from elman import TimeRNN, SimpleRnnlm, SGD, RnnlmTrainer, ptb``);
-a name is loaded when it is first used, so that ``import elman`` and the command line start at once.
+a name is loaded when it is first used, so that ``import elman`` and the command line start quickly.
 """
 
 import importlib

@@ -1,12 +1,12 @@
-"""Errors that elman raises: each says what was wrong, where, and what to do next."""
+"""The exceptions of elman; messages say what was wrong, where, and what to do next."""
 
 
 class ElmanError(Exception):
-    """Base of every error a user can cause; the command line prints it in one line and exits with 1."""
+    """Base of all errors that a user can cause; the command line prints it in one line and exits with 1."""
 
 
 class ShapeError(ElmanError, ValueError):
-    """An array has the wrong shape: the message holds both shapes."""
+    """An array has the wrong shape; the message gives both shapes."""
 
 
 class TextError(ElmanError):
@@ -14,7 +14,7 @@ class TextError(ElmanError):
 
 
 class VocabularyError(ElmanError):
-    """Tokens and ids do not fit together."""
+    """Tokens, ids and vocabulary do not fit together."""
 
 
 class DatasetError(ElmanError):
@@ -22,7 +22,7 @@ class DatasetError(ElmanError):
 
 
 class ModelFileError(ElmanError):
-    """A model file is missing, truncated, foreign, or of a kind that does not fit the request."""
+    """A model file is missing, truncated, not elman's, or of a kind that does not fit the request."""
 
 
 class ConfigError(ElmanError):
@@ -30,7 +30,7 @@ class ConfigError(ElmanError):
 
 
 class TrainingDiverged(ElmanError):
-    """The loss became NaN or exploded: names the iteration, the gradient norm and what to try."""
+    """The loss became NaN or exploded; the message names the iteration, the gradient norm and remedies."""
 
 
 class RunError(ElmanError):
@@ -38,7 +38,7 @@ class RunError(ElmanError):
 
 
 class MissingExtra(ElmanError):
-    """An optional library is not installed: names the extra that brings it."""
+    """An optional library is not installed; the message names the extra that provides it."""
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed; type: pip install 'elman[{extra}]'")

@@ -1,19 +1,12 @@
-"""Write files whole or not at all, and keep made and fetched ones in a cache folder.
-
-Files that are whole or not there: written under a temporary name, flushed, renamed.
-
-Where made and fetched files are kept, and how they are written: whole, or not at all.
-
-The pages of a memory-mapped array.
-"""
+"""Files: written whole or not at all, the cache folder, and the memory of memory-mapped arrays."""
 
 import contextlib
 import glob
 import mmap
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,18 +16,20 @@ from numpy.typing import NDArray
 from elman.errors import TextError
 
 _SUFFIX = ".part"
+_ON_WINDOWS = os.name == "nt"
+_RETRY_SECONDS = (0.01, 0.1, 0.5)
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterator[IO[Any]]:
-    """Yield a file that takes the name ``path`` when the block ends well, and vanishes when it does not.
+    """Yield a file that takes the name ``path`` when the block ends without an error, and is removed otherwise.
 
-    A reader, or a process killed at any moment, sees the old file or the new one, never a part. A symbolic link stays
-    one, and what it points to is replaced. What is there and no regular file, such as a pipe or ``/dev/stdout``, is
-    written as it stands.
+    A reader, or a process killed at any moment, sees the old file or the new one, never a part. A symbolic link
+    stays, and its target is replaced. A path that exists but is not a regular file, such as a pipe or
+    ``/dev/stdout``, is written directly.
 
     Raises:
-        OSError: the folder cannot be written, or the disk is full; ``path`` is as it was.
+        OSError: the folder cannot be written, or the disk is full; ``path`` is unchanged.
     """
     if path.exists() and not path.is_file():
         with path.open(mode, **open_arguments) as stream:
@@ -49,21 +44,53 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        _replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    if not _ON_WINDOWS:  # which cannot open a folder, and needs not
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # flush the new name, too
+        finally:
+            os.close(folder)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename ``temporary`` to ``path``.
+
+    Windows refuses this while the old file is memory-mapped (it may still be renamed then), and while another
+    program such as a virus scanner has it open (mostly for a moment).
+    """
+    for pause in (*_RETRY_SECONDS, None):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if not _ON_WINDOWS:
+                raise
+            if _replace_renamed(temporary, path):
+                return
+            if pause is None:
+                raise
+            time.sleep(pause)
+
+
+def _replace_renamed(temporary: Path, path: Path) -> bool:
+    """Rename the old file out of the way, then ``temporary`` to ``path``; return whether that worked."""
+    old = temporary.with_suffix(f".old{_SUFFIX}")  # `remove_leftovers` finds it
     try:
-        os.fsync(folder)  # the new name itself is on the disk
-    finally:
-        os.close(folder)
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files of writers of ``path`` that were killed."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
-        part.unlink(missing_ok=True)
+        path.replace(old)
+    except OSError:
+        return False
+    try:
+        temporary.replace(path)
+    except OSError:
+        old.replace(path)
+        return False
+    with contextlib.suppress(OSError):  # still mapped
+        old.unlink()
+    return True
 
 
 def _umask() -> int:
@@ -72,14 +99,20 @@ def _umask() -> int:
     return mask
 
 
-def reason(error: OSError) -> str:
-    """Return the operating system's own words for an error."""
-    return (error.strerror or str(error)).lower()
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[IO[Any]]:
+    """Open a binary file by `atomic_write`; its folder is made if it does not exist.
+
+    Raises:
+        TextError: the folder cannot be written, or the disk is full; names the file.
+    """
+    with about_to_write(path), atomic_write(path) as file:
+        yield file
 
 
-@contextmanager
+@contextlib.contextmanager
 def about_to_write(path: Path) -> Iterator[None]:
-    """Make the folder of a file; raise TextError, naming the file, where that or the block cannot write."""
+    """Make the folder of a file, and turn an OSError here or in the block into a TextError that names the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -88,18 +121,20 @@ def about_to_write(path: Path) -> Iterator[None]:
         raise TextError(message) from error
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[IO[Any]]:
-    """Open a binary file, in a folder that is made if need be; it is complete or it is not there.
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of killed writers of ``path``; one that is in use stays."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            part.unlink()
 
-    Raises TextError, naming the file, where the folder cannot be written or the disk is full.
-    """
-    with about_to_write(path), atomic_write(path) as file:
-        yield file
+
+def reason(error: OSError) -> str:
+    """Return the operating system's message for an error, in lower case."""
+    return (error.strerror or str(error)).lower()
 
 
 def cache_folder() -> Path:
-    """Return the folder of fetched and made corpora: $ELMAN_CACHE, or else the user's cache folder."""
+    """Return the folder of downloaded and generated corpora: $ELMAN_CACHE, else the user's cache folder."""
     chosen = os.environ.get("ELMAN_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -109,9 +144,9 @@ def cache_folder() -> Path:
 
 
 def release_pages(array: NDArray[Any]) -> None:
-    """Count the pages of a read-only memory map no longer to this process; they are there again when read.
+    """Release this process's memory for the pages of a read-only memory map; they are read again when needed.
 
-    They stay in the system's own memory as long as there is room. Any other array is left alone.
+    The operating system keeps them cached as long as there is room. Other arrays are left alone.
     """
     if not (isinstance(array, np.memmap) and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED")):
         return

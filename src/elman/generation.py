@@ -1,4 +1,4 @@
-"""Generation: draw the next token, feed it, draw again; an iterator of ids."""
+"""Generation: sample the next token, feed it to the model, and repeat."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from elman.models.base import LanguageModel
 
 @dataclass(frozen=True)
 class Sampler:
-    """How a token is chosen from a distribution.
+    """How the next token is sampled: temperature, then top-k, then top-p.
 
     Args:
-        temperature: divides the log probabilities: below 1 bolder, above 1 wilder; 0 is greedy.
-        top_k: only the k most probable tokens (0: all).
-        top_p: only the most probable tokens that together reach this probability, the "nucleus"
+        temperature: divides the log probabilities; below 1 the distribution is sharper, above 1 flatter; 0 is greedy.
+        top_k: sample from the k most probable tokens; 0: all.
+        top_p: sample from the fewest most probable tokens that together reach this probability, the "nucleus"
             (A. Holtzman et al., ICLR 2020); 1: all.
-        exclude: ids that are never drawn.
+        exclude: ids that are never sampled.
 
     Raises:
         ConfigError: a value is out of range.
@@ -33,21 +33,19 @@ class Sampler:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
-            raise ConfigError(
-                f"the temperature must be 0 (greedy) or more, and finite; got {self.temperature}"
-            )
+            raise ConfigError(f"temperature must be ≥ 0 (0: greedy) and finite, got {self.temperature}")
         if self.top_k < 0:
-            raise ConfigError(f"top-k must be 1 or more, or 0 for all tokens; got {self.top_k}")
+            raise ConfigError(f"top_k must be ≥ 1, or 0 for all tokens; got {self.top_k}")
         if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top-p must be in (0, 1], got {self.top_p}")
+            raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}")
         if any(id_ < 0 for id_ in self.exclude):
-            raise ConfigError(f"ids to exclude must be 0 or more, got {min(self.exclude)}")
+            raise ConfigError(f"ids to exclude must be ≥ 0, got {min(self.exclude)}")
 
     def distribution(self, log_probs: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the probabilities (V,) that are drawn from, for ln P (V,): temperature, then top-k, then top-p.
+        """Return the probabilities (V,) to sample from, for ln P (V,).
 
-        Of equally probable tokens those with the smaller ids are kept.
-        Raises ConfigError where every token that has a probability is excluded.
+        Of equally probable tokens, those with the smaller ids are kept. Raises ConfigError if every possible token is
+        excluded.
         """
         scores = log_probs.astype(np.float64)
         scores[list(self.exclude)] = -np.inf
@@ -59,7 +57,7 @@ class Sampler:
             chosen[best] = 1
             return chosen
         scores -= scores[best]
-        with np.errstate(over="ignore"):  # however cold, the best token keeps its score of 0
+        with np.errstate(over="ignore"):  # at any temperature the best token keeps its score of 0
             scores /= self.temperature
         probs = np.exp(scores)
         if self.top_k or self.top_p < 1:
@@ -73,9 +71,9 @@ class Sampler:
         return np.asarray(probs / probs.sum())
 
     def draw(self, log_probs: NDArray[Any], rng: np.random.Generator) -> int:
-        """Return one id, drawn from `distribution`."""
+        """Return one id, sampled from `distribution`."""
         probs = self.distribution(log_probs)
-        # the inverse of the cumulative sum; the last token that has any probability takes the rounding
+        # inverse transform sampling; rounding errors go to the last token with a non-zero probability
         drawn = int(np.searchsorted(np.cumsum(probs), rng.random(), side="right"))
         return min(drawn, int(np.flatnonzero(probs)[-1]))
 
@@ -83,7 +81,7 @@ class Sampler:
 def generate(
     model: LanguageModel, state: Any, sampler: Sampler, rng: np.random.Generator, length: int | None = None
 ) -> Iterator[int]:
-    """Yield ids drawn one after the other from a one-sequence ``state`` on; for ever where length is None."""
+    """Yield ``length`` sampled ids, starting from a one-sequence ``state``; endlessly if length is None."""
     count = 0
     while length is None or count < length:
         token = sampler.draw(model.next_log_probs(state)[0], rng)

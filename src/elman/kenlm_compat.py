@@ -1,8 +1,8 @@
-"""A model of elman's in the place of a ``kenlm.Model``: for decoders that call KenLM's Python module.
+"""A replacement for KenLM's Python module, so that decoders written for it can use any model of elman.
 
-``from elman import kenlm_compat as kenlm`` offers the names that decoders use of KenLM's module, with its signatures
-and its decimal logarithms. A decoder that imports ``kenlm`` by itself finds this module after
-``sys.modules["kenlm"] = elman.kenlm_compat``, put before the decoder is imported.
+``from elman import kenlm_compat as kenlm`` provides the names that decoders use of KenLM's module, with its signatures
+and its decimal logarithms. For a decoder that imports ``kenlm`` itself, set ``sys.modules["kenlm"] =
+elman.kenlm_compat`` before importing the decoder.
 """
 
 import math
@@ -21,16 +21,16 @@ from elman.models.tokenized import ngram_lengths
 from elman.text_model import TextModel, load
 
 START, END = "<s>", "</s>"
-NO_LIMIT = 2**31 - 1  # the order of a model that sees all of the past
-MISSING_LOG10 = -100.0  # of an unknown word where the vocabulary has no <unk>: the number that KenLM gives it
+NO_LIMIT = 2**31 - 1  # the order of a model that depends on all of the past
+MISSING_LOG10 = -100.0  # of an unknown word if the vocabulary has no <unk>, as in KenLM
 _LN_10 = math.log(10)
-_KEPT = 64  # distributions of the states scored from last
+_CACHED = 64  # distributions, of the states used last
 
 __all__ = ["FullScoreReturn", "Model", "State"]
 
 
 class FullScoreReturn(NamedTuple):
-    """log10 P(word | state), the tokens that it depends on (the word included), and whether the word is unknown."""
+    """log10 P(word | state), the number of tokens it depends on (the word included), and if the word is unknown."""
 
     log_prob: float
     ngram_length: int
@@ -38,9 +38,9 @@ class FullScoreReturn(NamedTuple):
 
 
 class State:
-    """Where a decoder stands in a sentence: written by a `Model`, copied with `copy.copy`.
+    """A decoder's state within a sentence: a `Model` writes it, `copy.copy` copies it; a new one is empty.
 
-    Two states are equal, and of one hash, where the model goes on from both in the same way. A new one is empty.
+    Two states are equal, with the same hash, if the model continues from both in the same way.
     """
 
     __slots__ = ("_begun", "_read", "_value")
@@ -48,7 +48,7 @@ class State:
     def __init__(self) -> None:
         self._value: Any = None  # the model's own state, which is never changed
         self._read = 0  # tokens
-        self._begun = False  # whether a word was read, so that the next stands behind a blank
+        self._begun = False  # whether a word was read, so that a space precedes the next
 
     def _write(self, value: Any, read: int, begun: bool) -> None:
         self._value, self._read, self._begun = value, read, begun
@@ -71,12 +71,12 @@ class State:
 
 
 class Model:
-    """What KenLM's ``Model(path)`` offers, of a run folder, a model file, an ARPA file, or a `TextModel`.
+    """KenLM's ``Model(path)`` for a run folder, a model file, an ARPA file, or a `TextModel`.
 
-    ``order`` is 2,147,483,647 where the model sees all that it has read. Sentences are words between blanks,
-    without ``<s>`` and ``</s>``. A model of characters, bytes or subwords takes words too, and reads the blanks
-    between them; its ``full_scores`` are of its own tokens. A word that is unknown to a vocabulary without
-    ``<unk>`` has the log10 probability -100, as KenLM gives it, and is not read.
+    ``order`` is 2,147,483,647 if the model depends on everything it has read. Sentences are words separated by
+    spaces, without ``<s>`` and ``</s>``. A model of characters, bytes or subwords takes words too, and reads the
+    spaces between them; its ``full_scores`` are those of its own tokens. A word that is unknown to a vocabulary
+    without ``<unk>`` has the log10 probability -100, as in KenLM, and is not read.
 
     >>> model = Model(text_model)  # or Model("runs/words")
     >>> round(model.score("you say hello"), 4)
@@ -87,7 +87,7 @@ class Model:
     (-0.331, -0.1303)
 
     Raises:
-        ModelFileError: there is no such model.
+        ModelFileError: the path is not that of a model.
     """
 
     def __init__(self, path: str | Path | TextModel) -> None:
@@ -95,12 +95,12 @@ class Model:
         self.path = b"" if isinstance(path, TextModel) else str(Path(path).absolute()).encode()
         self.order: int = self.text_model.order or NO_LIMIT
         tokenizer = self.text_model.tokenizer
-        # between words that are read one by one; some tokenizers put a blank before each text by themselves
-        self._needs_blanks = tokenizer.level != "word" and not getattr(tokenizer, "leads", False)
+        # between words that are read one by one; some tokenizers add a space before each text themselves
+        self._needs_spaces = tokenizer.level != "word" and not getattr(tokenizer, "leads", False)
         # an n-gram is looked up faster than a distribution is made
-        self._of_ngrams = isinstance(self.text_model.model, NgramModel)
-        # by the identity of a state, which is kept beside so that no other takes it
-        self._kept: OrderedDict[int, tuple[Any, LogProbs]] = OrderedDict()
+        self._is_ngram = isinstance(self.text_model.model, NgramModel)
+        # by the id() of a state; the state is stored, too, so that its id is not reused
+        self._cache: OrderedDict[int, tuple[Any, LogProbs]] = OrderedDict()
 
     def __contains__(self, word: str) -> bool:
         return word in (START, END) or word in self.text_model
@@ -123,18 +123,18 @@ class Model:
         return float(10 ** (-sum(scores) / len(scores))) if scores else math.nan
 
     def BeginSentenceWrite(self, state: State) -> None:
-        """Make ``state`` that of the beginning of a sentence."""
+        """Set ``state`` to the beginning of a sentence."""
         state._write(self.text_model.begin_sentence(), int(self.text_model.start_id is not None), False)
 
     def NullContextWrite(self, state: State) -> None:
-        """Make ``state`` that of nothing behind."""
+        """Set ``state`` to the empty past."""
         state._write(self.text_model.null_context(), 0, False)
 
     def BaseScore(self, in_state: State, word: str, out_state: State) -> float:
-        """Return log10 P(word | in_state) and make ``out_state`` that after it; ``</s>`` ends the sentence."""
-        value, known, missing = self._readable(in_state, word)
+        """Return log10 P(word | in_state) and set ``out_state`` to the state after it; ``</s>`` ends the sentence."""
+        value, known, missing = self._encode(in_state, word)
         log10_prob = MISSING_LOG10 * missing
-        read, begun = in_state._read + known.size, self._needs_blanks and word != END
+        read, begun = in_state._read + known.size, self._needs_spaces and word != END
         if known.size:
             found, value = self._score(value, known)
             log10_prob += found
@@ -142,14 +142,14 @@ class Model:
         return log10_prob
 
     def BaseFullScore(self, in_state: State, word: str, out_state: State) -> FullScoreReturn:
-        """Do what `BaseScore` does; return also how many tokens the last one depends on, and if one is unknown."""
-        value, known, missing = self._readable(in_state, word)
+        """Do the same as `BaseScore`; also return on how many tokens the last one depends, and if one is unknown."""
+        value, known, missing = self._encode(in_state, word)
         lengths = ngram_lengths(self.text_model.model, known, value, in_state._read)[0].tolist()
         unknown = missing > 0 or bool((known == self.text_model.vocabulary.unknown_id).any())
         return FullScoreReturn(self.BaseScore(in_state, word, out_state), [0, *lengths][-1], unknown)
 
-    def _readable(self, state: State, word: str) -> tuple[Any, NDArray[np.intp], int]:
-        """Return what the model makes of a state, the ids (1, T) of a word read after it, and how many have none."""
+    def _encode(self, state: State, word: str) -> tuple[Any, NDArray[np.intp], int]:
+        """Return the model's own state, the known ids (1, T) of a word after it, and the number of unknown tokens."""
         if state._value is None:
             self.NullContextWrite(state)
         ids = self.text_model.encode("\n" if word == END else f" {word}" if state._begun else word)[1]
@@ -159,18 +159,18 @@ class Model:
     def _score(self, state: Any, ids: Ids) -> tuple[float, Any]:
         """Return log10 P(ids | state), of ids (1, T), and the state after them."""
         model = self.text_model.model
-        if ids.size == 1 and not self._of_ngrams:
+        if ids.size == 1 and not self._is_ngram:
             return float(self._next_log_probs(state)[ids[0, 0]]) / _LN_10, model.feed(ids, state)
         found, after = model.target_log_probs(ids, state)
         return float(found.sum(dtype=np.float64)) / _LN_10, after
 
     def _next_log_probs(self, state: Any) -> LogProbs:
-        """Return ln P of every next token (V,); a decoder tries many words after one state."""
-        kept = self._kept.get(id(state))
-        if kept is None:
-            kept = self._kept[id(state)] = (state, self.text_model.model.next_log_probs(state)[0])
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+        """Return ln P of every next token (V,), cached because a decoder tries many words after the same state."""
+        cached = self._cache.get(id(state))
+        if cached is None:
+            cached = self._cache[id(state)] = (state, self.text_model.model.next_log_probs(state)[0])
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
         else:
-            self._kept.move_to_end(id(state))
-        return kept[1]
+            self._cache.move_to_end(id(state))
+        return cached[1]

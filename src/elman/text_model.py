@@ -1,4 +1,4 @@
-"""A language model of text: it scores sentences, in the vocabulary of KenLM, and tells what it expects next."""
+"""`TextModel`: scores, surprisals and predictions for text, by a model with its tokenizer and vocabulary."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from elman.models.tokenized import TokenizedModel, ngram_lengths, order_of
 
 
 class FullScore(NamedTuple):
-    """One token: log10 P(token | past), how many tokens that depends on (itself included), and if it is unknown."""
+    """A token's log10 P(token | past), the number of tokens that it depends on (itself included), if it is unknown."""
 
     log10_prob: float
     ngram_length: int
@@ -27,16 +27,16 @@ class FullScore(NamedTuple):
 
 
 class TextModel(TokenizedModel):
-    r"""What a model file holds: text goes in, ids are an inner matter. (Its fields are those of `TokenizedModel`.)
+    r"""A language model of text: the content of a model file. (Its fields are those of `TokenizedModel`.)
 
-    **Logarithms** of the methods are decimal, as KenLM's; surprisal and entropy are in bits. (``TextModel.model``
-    answers in natural ones.) **Boundaries**: with ``bos``, a sentence is predicted from the beginning of a line;
-    without, from nothing at all. With ``eos``, its end is predicted too, as one more token: `<eos>`, which KenLM
-    calls `</s>`, or the newline of a model of characters or bytes; a vocabulary without such a token has no end to
-    predict. Neither is written in the sentence; a newline within it ends a line. **Unknown** tokens are scored
-    as `<unk>`; where the vocabulary has none, their probability is 0 (-inf), and they are not read.
+    **Logarithms** returned by the methods are decimal, as KenLM's; surprisal and entropy are in bits.
+    (``TextModel.model`` uses natural logarithms.) **Boundaries**: with ``bos``, a sentence is predicted from the
+    beginning of a line; without it, from an empty past. With ``eos``, its end is predicted too, as one more token:
+    `<eos>`, which KenLM calls `</s>`, or the newline of a model of characters or bytes; if the vocabulary has no such
+    token, no end is predicted. Neither is part of the sentence; a newline within it ends a line. **Unknown** tokens
+    are scored as `<unk>`; if the vocabulary has none, their probability is 0 (-inf), and the model does not read them.
 
-    In the examples, ``model`` is this 2-gram model, as `elman.load` gives it:
+    In the examples, ``model`` is this 2-gram model, as returned by `elman.load`:
 
     >>> from elman import NgramModel, TextModel, Vocabulary, make_tokenizer
     >>> tokenizer = make_tokenizer("word")
@@ -49,7 +49,7 @@ class TextModel(TokenizedModel):
 
     @property
     def order(self) -> int | None:
-        """The most tokens that a probability depends on, itself included; None where there is no limit.
+        """The most tokens that a probability depends on, the predicted one included; None if there is no limit.
 
         >>> model.order
         2
@@ -57,7 +57,7 @@ class TextModel(TokenizedModel):
         return order_of(self.model)
 
     def __contains__(self, text: object) -> bool:
-        """Tell whether the vocabulary knows a word; of characters or bytes, whether it knows all of a text.
+        """Return whether the vocabulary has a word, or all tokens of a text.
 
         >>> "hello" in model, "farewell" in model
         (True, False)
@@ -84,7 +84,7 @@ class TextModel(TokenizedModel):
         return sum(score.log10_prob for score in self.full_scores(sentence, bos, eos))
 
     def scores(self, sentences: Iterable[str]) -> NDArray[np.float64]:
-        """Return log10 P of every sentence with its end, (n,): as `score` does, but of many several times as fast.
+        """Return log10 P of every sentence with its end, (n,): like `score`, but several times as fast for many.
 
         >>> candidates = ["you say hello", "you say goodbye", "say you hello"]
         >>> candidates[model.scores(candidates).argmax()]
@@ -95,9 +95,9 @@ class TextModel(TokenizedModel):
     def full_scores(self, sentence: str, bos: bool = True, eos: bool = True) -> Iterator[FullScore]:
         """Yield the `FullScore` of every token: (log10 P, n-gram length, unknown).
 
-        The length is that of the longest n-gram found, in an n-gram model; any other depends on all that was read,
-        up to its `order`: the length is 1 for the token itself and 1 for each before it, the beginning of the
-        sentence counted. It is 0 for a token that the model cannot predict.
+        In an n-gram model the length is that of the longest n-gram found. Any other model depends on everything it
+        has read, up to its `order`: the length counts the token itself and those before it, with the beginning of
+        the sentence. It is 0 for a token that the model cannot predict.
 
         >>> for log10_prob, length, unknown in model.full_scores("you say farewell"):
         ...     print(f"{log10_prob:.3f} {length} {unknown}")
@@ -115,16 +115,16 @@ class TextModel(TokenizedModel):
             known = block >= 0
             log10_probs, lengths = np.full(len(block), -math.inf), np.zeros(len(block), np.int64)
             if known.any():
-                there = block[known][None].astype(np.intp)
-                lengths[known] = ngram_lengths(self.model, there, state, read)[0]
-                found, state = self.model.target_log_probs(there, state)
-                log10_probs[known] = found[0] / math.log(10)
-                read += there.size
-            marks = unknown[first : first + BLOCK]
-            yield from map(FullScore, log10_probs.tolist(), lengths.tolist(), marks)
+                known_ids = block[known][None].astype(np.intp)
+                lengths[known] = ngram_lengths(self.model, known_ids, state, read)[0]
+                log_probs, state = self.model.target_log_probs(known_ids, state)
+                log10_probs[known] = log_probs[0] / math.log(10)
+                read += known_ids.size
+            flags = unknown[first : first + BLOCK]
+            yield from map(FullScore, log10_probs.tolist(), lengths.tolist(), flags)
 
     def perplexity(self, sentence: str) -> float:
-        """Return 10 ** (-score / n), n the tokens of the sentence and its end: per token, each of them counted.
+        """Return the perplexity per token, 10 ** (-score / n), with n tokens of the sentence and its end.
 
         >>> round(model.perplexity("you say hello"), 4)  # 10 ** (0.9227 / 4)
         1.7008
@@ -132,9 +132,10 @@ class TextModel(TokenizedModel):
         return score_line(self, sentence).perplexity
 
     def base_score(self, in_state: Any, word: str) -> tuple[float, Any]:
-        r"""Return log10 P(word | in_state), and the state after it; ``in_state`` stays what it was.
+        r"""Return log10 P(word | in_state) and the state after the word; ``in_state`` is not changed.
 
-        A word with several tokens, as in a model of characters, is their sum. ``"\n"`` is the end of the sentence.
+        The log10 P of a word of several tokens, as in a model of characters, is their sum. ``"\n"`` is the end of the
+        sentence.
 
         >>> state = model.begin_sentence()
         >>> total = 0.0
@@ -145,7 +146,7 @@ class TextModel(TokenizedModel):
         (-0.9227, -0.9227)
         """
         ids = self.encode(word)[1]
-        known = _readable(ids)
+        known = _known_ids(ids)
         if not known.size:
             return (-math.inf if len(ids) else 0.0), in_state
         found, after = self.model.target_log_probs(known, in_state)
@@ -153,7 +154,7 @@ class TextModel(TokenizedModel):
         return (log10_prob if known.size == len(ids) else -math.inf), after
 
     def next_distribution(self, text: str, top: int | None = 10, bos: bool = True) -> list[tuple[str, float]]:
-        """Return the most probable next tokens after a text, each with its probability; None for all, which sum to 1.
+        """Return the ``top`` most probable next tokens after a text, with their probabilities; all tokens for None.
 
         >>> [(token, round(probability, 3)) for token, probability in model.next_distribution("you say", top=2)]
         [('hello', 0.467), ('goodbye', 0.244)]
@@ -162,9 +163,9 @@ class TextModel(TokenizedModel):
             ConfigError: ``top`` is below 1.
         """
         if top is not None and top < 1:
-            raise ConfigError(f"top must be 1 token or more, or None for all, got {top}")
+            raise ConfigError(f"top must be ≥ 1, or None for all tokens; got {top}")
         state = self.begin_sentence() if bos else self.null_context()
-        known = _readable(self.encode(text)[1])
+        known = _known_ids(self.encode(text)[1])
         if known.size:
             state = self.model.feed(known, state)
         log_probs = self.model.next_log_probs(state)[0]
@@ -172,7 +173,7 @@ class TextModel(TokenizedModel):
         return list(zip(self.vocabulary.decode(best), np.exp(log_probs[best]).tolist(), strict=True))
 
     def surprisal(self, text: str, bos: bool = True, eos: bool = True) -> list[TokenScore]:
-        """Return the `TokenScore` of every token: surprisal and entropy in bits, rank, and its place in the text.
+        """Return the `TokenScore` of every token: surprisal and entropy in bits, rank, and position in the text.
 
         >>> text = "you  say hello"
         >>> for token in model.surprisal(text):
@@ -186,20 +187,20 @@ class TextModel(TokenizedModel):
         return list(token_scores(self, text, bos, eos))
 
 
-def _readable(ids: Ids) -> NDArray[np.intp]:
-    """Return the ids (1, T) that the vocabulary has."""
+def _known_ids(ids: Ids) -> NDArray[np.intp]:
+    """Return the ids that the vocabulary has, as (1, T)."""
     return np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)[None]
 
 
 def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
-    """Load a model from its file, or from a run folder: its best model, or its last before there is a best.
+    """Load a model from a file, or from a run folder: its best model so far or, before there is one, the last.
 
-    The content decides, not the name: a model file of elman's, or an ARPA file (gzipped or not) of any program's
-    making. A file does not say on which backend it was trained: any model can be loaded on any.
+    The content decides, not the name: a model file of elman, or an ARPA file (gzipped or not) of any program. Any
+    model can be loaded on any backend, whichever it was trained on.
 
     Raises:
-        ModelFileError: there is none, it is truncated, foreign, or of an unknown kind.
-        MissingExtra: it is of subwords, and the library that cuts them is not installed.
+        ModelFileError: the file is missing, truncated, of another program, or of an unknown kind.
+        MissingExtra: the tokenizer needs a library that is not installed.
     """
     path = model_file(Path(path))
     found = read_arpa(path) if is_arpa(path) else read_model(path, backend)

@@ -1,5 +1,6 @@
-"""What the machine is and allows."""
+"""The description of the machine, on Linux and where less can be found out."""
 
+import os
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ from elman.bench import machine
         ({}, 7),
     ],
 )
-def test_the_environment_says_how_many_threads_are_allowed(
+def test_the_environment_limits_the_threads(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], threads: int
 ) -> None:
     monkeypatch.setattr(machine, "usable_cores", lambda: 7)
@@ -29,20 +30,41 @@ def test_the_environment_says_how_many_threads_are_allowed(
     assert machine.allowed_threads() == threads
 
 
-def test_a_process_gets_the_threads_it_is_to_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_gets_its_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = machine.with_threads(4)
     for name in machine.THREAD_VARIABLES:
         monkeypatch.setenv(name, environment[name])
     assert machine.allowed_threads() == 4
 
 
-def test_the_description_is_plain_and_whole() -> None:
+def test_the_description_is_complete() -> None:
     found = machine.describe()
     assert found["cores"] >= 1
     assert all(found.values())
 
 
-def test_the_kernels_of_numpys_own_choice_are_asked_for_only_where_they_are_held_back(
+def test_what_windows_lacks_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("getloadavg", "sched_getaffinity", "sysconf"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(machine.Path, "is_file", lambda path: False)  # no /proc
+    found = machine.describe()
+    assert (found["load when begun"], found["vector units"]) == ("unknown", "unknown")
+    assert found["cores"] >= 1
+    assert machine.busy_seconds() is None
+
+
+def test_no_module_needs_what_windows_lacks() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('resource', 'fcntl', 'pwd', 'grp', 'termios'):\n"
+        "    sys.modules[name] = None\n"
+        "import elman.bench.machine, elman.bench.measurement, elman.bench.worker, elman.bench.ours\n"
+        "import elman.training.run, elman.training.ngram_run, elman.text_model, elman.cli\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_default_kernels_are_looked_up_only_where_the_environment_overrides_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     blas = machine.numpy_blas()
@@ -53,7 +75,7 @@ def test_the_kernels_of_numpys_own_choice_are_asked_for_only_where_they_are_held
         assert machine.own_kernels() not in (None, "None")
 
 
-def test_the_peak_of_memory_holds_what_was_held() -> None:
+def test_the_peak_of_memory_includes_what_was_freed() -> None:
     code = (
         "import numpy as np\n"
         "from elman.bench.machine import peak_mb\n"

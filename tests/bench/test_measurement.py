@@ -1,4 +1,4 @@
-"""Peers in processes of their own: what they say, what is made of it, and how they fail."""
+"""Peers in their own processes: their answers, the measurements, and how they fail."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from elman.bench.measurement import Result, measure, measured, team
 from elman.bench.workloads import WORKS
 from elman.errors import ConfigError, MissingExtra, RunError
 
-SAYS = """
+ANSWERS = """
 import json, sys
 print(json.dumps({"libraries_mb": 1.5, "versions": {"numpy": "2"}}), flush=True)
 for line in sys.stdin:
@@ -35,8 +35,8 @@ class Twice:
         return [0.5] * steps, 2 * steps
 
 
-def served(monkeypatch: pytest.MonkeyPatch, capsys: Any, load: Any, build: Any, asked: str) -> list[Any]:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(asked))
+def served(monkeypatch: pytest.MonkeyPatch, capsys: Any, load: Any, build: Any, requests: str) -> list[Any]:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(requests))
     monkeypatch.setattr(worker.signal, "signal", lambda *arguments: None)
     worker.serve(load, build)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -47,13 +47,13 @@ def test_a_worker_answers_every_line(monkeypatch: pytest.MonkeyPatch, capsys: An
     assert ready["libraries_mb"] > 0
     assert "numpy" in ready["versions"]
     assert (one["tokens"], one["losses"]) == (2, [0.5])
-    assert (many["tokens"], many["losses"]) == (60, [0.5] * worker.SHOWN)
+    assert (many["tokens"], many["losses"]) == (60, [0.5] * worker.LOSSES_REPORTED)
     assert many["seconds"] > 0
     assert many["peak_mb"] >= ready["libraries_mb"]
 
 
 @pytest.mark.parametrize("error", [ImportError("no such library"), ConfigError("cannot do this")])
-def test_a_peer_that_is_not_here_says_why(
+def test_an_absent_peer_gives_the_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, error: Exception
 ) -> None:
     def fail() -> None:
@@ -63,7 +63,7 @@ def test_a_peer_that_is_not_here_says_why(
 
 
 def test_members_are_timed_in_turn() -> None:
-    commands = {"slow": python(SAYS % 0.2), "fast": python(SAYS % 0.05)}
+    commands = {"slow": python(ANSWERS % 0.2), "fast": python(ANSWERS % 0.05)}
     with team(commands, 1) as (members, absent):
         measure(members, 3, 0.4)
     slow, fast = members
@@ -80,28 +80,28 @@ def test_members_are_timed_in_turn() -> None:
 
 
 def test_a_member_that_dies_is_named() -> None:
-    dies = SAYS.replace("steps = int(line)", "sys.exit(1)") % 1
+    dies = ANSWERS.replace("steps = int(line)", "sys.exit(1)") % 1
     with team({"mortal": python(dies)}, 1) as (members, _), pytest.raises(RunError, match="mortal died"):
         measure(members, 1, 0.1)
     with pytest.raises(RunError, match="mortal died"), team({"mortal": python("")}, 1):
         pass
 
 
-def says_absent(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
+def answer_absent(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
     def all_but_these(commands: Any, threads: int) -> Any:
-        said = python('print(\'{"absent": "no library"}\')')
-        return team({name: said if name in absent else python(SAYS % 1) for name in commands}, threads)
+        answer = python('print(\'{"absent": "no library"}\')')
+        return team({name: answer if name in absent else python(ANSWERS % 1) for name in commands}, threads)
 
     monkeypatch.setattr(results, "team", all_but_these)
 
 
 def test_torch_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    says_absent(monkeypatch, "torch")
+    answer_absent(monkeypatch, "torch")
     with pytest.raises(MissingExtra, match="torch is not installed; type: pip install"):
         measured(WORKS["A"], ["torch"], 1, 0.1)
 
 
-def test_elman_that_cannot_work_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    says_absent(monkeypatch, "elman")
-    with pytest.raises(RunError, match="the peer elman cannot work: no library"):
+def test_elman_that_cannot_run_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_absent(monkeypatch, "elman")
+    with pytest.raises(RunError, match="the peer elman cannot run: no library"):
         measured(WORKS["A"], [], 1, 0.1)

@@ -1,4 +1,4 @@
-"""The standard works: what they are called, and what a peer of one is given."""
+"""The standard workloads: their names, and the inputs of their peers."""
 
 import numpy as np
 import pytest
@@ -8,26 +8,26 @@ from elman.errors import ConfigError
 from elman.models.parameters import plan_weights
 
 
-def test_works_are_chosen_by_the_beginning_of_their_names() -> None:
-    assert [work.name for work in chosen(["H", "A"])] == ["A", "H-words"]
-    assert tuple(work.name for work in chosen([])) == QUICK
+def test_workloads_are_chosen_by_prefixes_of_their_names() -> None:
+    assert [workload.name for workload in chosen(["H", "A"])] == ["A", "H-words"]
+    assert tuple(workload.name for workload in chosen([])) == QUICK
 
 
 @pytest.mark.parametrize("name", ["Z", "", "a"])
-def test_an_unknown_work_is_an_error_that_lists_them(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"no work '{name}'; choose from A, B, C"):
+def test_an_unknown_workload_is_an_error_that_lists_them(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown workload '{name}'; choose from A, B, C"):
         chosen([name])
 
 
 @pytest.mark.parametrize("name", ["A", "B", "G"])
 def test_ids_and_weights_are_the_same_at_every_call(name: str) -> None:
-    work = WORKS[name]
-    inputs, again = made_up(work), made_up(work)
+    workload = WORKS[name]
+    inputs, again = made_up(workload), made_up(workload)
     np.testing.assert_array_equal(inputs.ids, again.ids)
     assert inputs.ids.min() >= 0
-    assert inputs.ids.max() < work.V
-    assert len(inputs.ids) > work.N * work.T
-    plan = plan_weights(work.V, work.D, work.H, work.cell, work.layers)
+    assert inputs.ids.max() < workload.V
+    assert len(inputs.ids) > workload.N * workload.T
+    plan = plan_weights(workload.V, workload.D, workload.H, workload.cell, workload.layers)
     assert {key: weight.shape for key, weight in plan.items()} == {
         key: weight.shape for key, weight in inputs.weights.items()
     }

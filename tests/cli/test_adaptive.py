@@ -51,7 +51,7 @@ def test_parameter_count_includes_the_clusters(command: Any, story: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--cutoffs", "4,9"], "cutoffs 4,9 are those of an adaptive softmax.*add --softmax adaptive"),
+        (["--cutoffs", "4,9"], "`cutoffs` applies only to softmax='adaptive', but softmax is 'full'"),
         (
             [*ADAPTIVE[:2], "--cutoffs", "9,4"],
             "rise from 1 or more to below the vocabulary's 24 tokens; got 9, 4",
@@ -59,7 +59,7 @@ def test_parameter_count_includes_the_clusters(command: Any, story: Path) -> Non
         ([*ADAPTIVE[:2], "--cutoffs", "24"], "got 24"),
         (
             [*ADAPTIVE[:2], "--cutoffs", "4;9"],
-            "must be auto, or numbers that rise such as 2000,20000, got '4;9'",
+            "must be auto, or increasing numbers such as 2000,20000, got '4;9'",
         ),
         ([*ADAPTIVE[:2], "--cutoffs", "0,9"], "got '0,9'"),
         (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from elman.bench.measurement import Member, Result
-from elman.bench.workloads import QUICK, WORKS, Work
+from elman.bench.workloads import QUICK, WORKS, Workload
 from elman.cli import bench as bench_command
 
 Refused = Callable[..., str]
@@ -26,7 +26,7 @@ def as_if_measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]
     """Replace the measurements by fixed numbers; return the list of calls."""
     calls = []
 
-    def measured(work: Work, peers: list[str], threads: int, seconds: float) -> Result:
+    def measured(work: Workload, peers: list[str], threads: int, seconds: float) -> Result:
         calls.append((work.name, list(peers), threads, seconds))
         members = {"elman": member("elman", 2e-6, 9e-6, 4e-6), "floor": member("floor", 3e-6)}
         if peers:
@@ -100,7 +100,7 @@ def test_list_prints_all_workloads(command: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["Z"], "there is no work 'Z'; choose from A, B"),
+        (["Z"], "unknown workload 'Z'; choose from A, B"),
         (["A", "--seconds", "0"], "Invalid value for '--seconds'"),
         (["A", "--threads", "0"], "Invalid value for '--threads'"),
         (["A", "--peer", "jax"], "'jax' is not 'torch'"),

@@ -113,17 +113,17 @@ def test_window_model_adapts_but_has_no_hidden_states(command: Any, refused: Ref
 
 def test_conflicting_options_are_refused(command: Any, refused: Refused, runs: Path) -> None:
     message = refused("eval", "ngram", "valid.txt", "--dynamic")
-    assert message.endswith("trained by its gradient, which NgramModel is not; take --cache")
+    assert message.endswith("trained by gradient descent, which NgramModel is not; use a cache (--cache)")
     assert refused("eval", "rnn", "valid.txt", "--dynamic-lr", 1).startswith("--dynamic-lr applies only to")
     both = ("--dynamic-step", "plain", "--dynamic-text", "valid.txt")
     assert "--dynamic-text applies only to --dynamic-step scaled" in refused(
         "eval", "rnn", "valid.txt", "--dynamic", *both
     )
-    assert "1 token or more, got 0" in refused("eval", "rnn", "valid.txt", *PLAIN, "--dynamic-block", 0)
+    assert "≥ 1 token, got 0" in refused("eval", "rnn", "valid.txt", *PLAIN, "--dynamic-block", 0)
     command("train", runs, "--model", "ngram", "--min-count", 2, "--order", 2, "-o", "bigrams")
     mix = ("mix", "ngram", "bigrams", "--tune", "valid.txt", "-o", "mix")
-    assert "NgramModel is not; take --cache" in refused(*mix, "--dynamic")
-    assert "NgramModel does not have; take --cache" in refused(*mix, *CACHE)
+    assert "NgramModel is not; use a cache (--cache)" in refused(*mix, "--dynamic")
+    assert "NgramModel does not have; use CachedModel (--cache)" in refused(*mix, *CACHE)
     assert "add --neural-cache SIZE" in refused(*mix, "--theta", 1)
     runs.unlink()
     assert "name a text with --dynamic-text TEXT" in refused("eval", "rnn", "valid.txt", "--dynamic")

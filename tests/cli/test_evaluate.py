@@ -157,7 +157,7 @@ def test_batch_size_is_part_of_the_definition(measured: Any, batch_size: int, pi
         (
             ("--cache", 50),
             lambda model: CachedModel(model, 50, 0.1),
-            "P = 0.9·model + 0.1·cache: the word's share of the last 50 of its sequence",
+            "P = 0.9·model + 0.1·cache: the word's relative frequency among the last 50 of its sequence",
         ),
         (
             ("--neural-cache", 1000, "--theta", 2, "--cache-weight", 0.25),
@@ -192,19 +192,20 @@ def test_ngram_model_takes_cache_but_no_neural_cache(
     assert found["cache"].endswith("the last 20 of its sequence")
     assert found["state"] == "reset on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
-        "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; take --cache"
+        "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; "
+        "use CachedModel (--cache)"
     )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--cache", 0), "the size of a cache must be 1 word or more, got 0"),
-        (("--neural-cache", -1), "the size of a cache must be 1 word or more, got -1"),
-        (("--cache", 9, "--cache-weight", 1), "the weight of a cache must lie in [0, 1), got 1.0; try 0.1"),
+        (("--cache", 0), "the size of a cache must be ≥ 1 word, got 0"),
+        (("--neural-cache", -1), "the size of a cache must be ≥ 1 word, got -1"),
+        (("--cache", 9, "--cache-weight", 1), "the weight of a cache must be in [0, 1), got 1.0; try 0.1"),
         (
             ("--neural-cache", 9, "--theta", -1),
-            "theta of a neural cache must be 0 or more and finite, got -1.0; try 0.3",
+            "theta of a neural cache must be ≥ 0 and finite, got -1.0; try 0.3",
         ),
         (
             ("--cache", 9, "--neural-cache", 9),

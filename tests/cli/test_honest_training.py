@@ -54,15 +54,15 @@ def test_overlapping_validation_text_needs_allow_overlap(
     arguments = ("train", story, "-o", "run", "--model", model, "--valid", story)
     line = refused(*arguments)
     assert line.startswith(
-        f"the validation text {story} stands in the training text: at least 3 of its 4 "
-    ) or (line.startswith(f"the validation text {story} stands in the training text: at least 4 of its 4 "))
+        f"the validation text {story} repeats the training text: at least 3 of its 4 "
+    ) or (line.startswith(f"the validation text {story} repeats the training text: at least 4 of its 4 "))
     assert "--valid none" in line
     assert "--allow-overlap" in line
     assert not Path("run").exists()
     small = SMALL if model == "rnn" else ()
     outcome = command(*arguments, *small, "--allow-overlap")
     assert outcome.code == 0
-    assert f"  warning: the validation text {story} stands in the training text" in outcome.err
+    assert f"  warning: the validation text {story} repeats the training text" in outcome.err
 
 
 def test_overfitting_is_reported_when_it_begins_and_at_the_end(command: Any, story: Path, other: str) -> None:
@@ -92,5 +92,5 @@ def test_averaging_and_weight_decay_are_options(
     assert "must be in [0, 1), got 0.002 · 1000" in refused(
         "train", story, "-o", "b", *SMALL, "--weight-decay", 1000
     )
-    assert "cannot go on with 0.2" in refused("train", "--resume", "run", "--weight-decay", 0.2)
+    assert "cannot continue with 0.2" in refused("train", "--resume", "run", "--weight-decay", 0.2)
     assert not Path("b").exists()

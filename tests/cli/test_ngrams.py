@@ -23,9 +23,7 @@ def test_training_is_one_line_of_result(command: Any, story: Path) -> None:
     assert outcome.code == 0
     first, warning = outcome.err.splitlines()
     assert first == f"{story}: 77 tokens (words), vocabulary 24"
-    assert warning.startswith(
-        f"  warning: the validation text {story} stands in the training text: at least "
-    )
+    assert warning.startswith(f"  warning: the validation text {story} repeats the training text: at least ")
     (line,) = outcome.out.splitlines()
     assert line.startswith("a/run: validation perplexity ")
     assert " per word, " in line
@@ -59,13 +57,15 @@ def test_the_text_may_come_from_standard_input(command: Any, story: Path) -> Non
 
 def test_conflicting_options_are_refused(refused: Refused, counted: Path, story: Path) -> None:
     ngram = ("train", story, "--model", "ngram", "-o", "other")
-    assert refused(*ngram, "--hidden", 7).startswith("hidden = 7 is of a recurrent model")
-    assert refused(*ngram, "--recipe", "char-lstm").startswith("cell = 'lstm' is of a recurrent model")
-    assert refused("train", story, "--order", 3, "-o", "other").startswith("order = 3 is of --model ngram")
-    assert "must be a whole number from 1 to 6" in refused(*ngram, "--order", 7)
-    assert "the order of the vocabulary is --vocab-order" in refused(*ngram, "--order", "frequency")
-    assert refused("train", story, "--model", "ngram", "-o", "run").startswith("run holds a run already")
-    assert refused("train", "--resume", "run").startswith("run holds an n-gram model, finished when")
+    assert refused(*ngram, "--hidden", 7).startswith("`hidden` applies only to model='rnn'")
+    assert refused(*ngram, "--recipe", "char-lstm").startswith("`cell` applies only to model='rnn'")
+    assert refused("train", story, "--order", 3, "-o", "other").startswith(
+        "`order` applies only to model='ngram'"
+    )
+    assert "must be an integer from 1 to 6" in refused(*ngram, "--order", 7)
+    assert "for the order of the vocabulary use vocab_order" in refused(*ngram, "--order", "frequency")
+    assert refused("train", story, "--model", "ngram", "-o", "run").startswith("run already holds a run")
+    assert refused("train", "--resume", "run").startswith("run holds an n-gram model, which is complete")
     assert not Path("other").exists()
 
 

@@ -147,7 +147,7 @@ def test_what_was_held_out_is_not_the_training_text(command: Any) -> None:
 def test_changed_or_missing_training_text_is_refused(command: Any, refused: Refused) -> None:
     counted(command, STORY)
     Path("lone.safetensors").write_bytes(Path("run/model.safetensors").read_bytes())
-    advice = "restore it, or name a text to compare with: --novelty-text TEXT"
+    advice = "restore it, or give a text to compare with: --novelty-text TEXT"
     Path("text.txt").write_text(STORY + "mary left .\n", encoding="utf-8")
     for run in ("run", "lone.safetensors"):
         message = refused("generate", run, "--novelty")
@@ -157,7 +157,7 @@ def test_changed_or_missing_training_text_is_refused(command: Any, refused: Refu
     Path("text.txt").unlink()
     for run in ("run", "lone.safetensors"):
         message = refused("generate", run, "--novelty", "--json")
-        assert message.startswith(f"the text that {run} learnt from cannot be read: there is no file")
+        assert message.startswith(f"the training text of {run} cannot be read: there is no file")
         assert message.endswith(advice)
 
 
@@ -165,12 +165,12 @@ def test_model_without_one_training_text_needs_novelty_text(command: Any, refuse
     counted(command, STORY, run="one")
     assert command("export", "one", "-o", "one.arpa").code == 0
     assert refused("generate", "one.arpa", "--novelty") == (
-        "one.arpa does not say which text it learnt from; name a text to compare with: --novelty-text TEXT"
+        "one.arpa does not record its training text; give a text to compare with: --novelty-text TEXT"
     )
     assert command("generate", "one.arpa", "--novelty-text", "text.txt", "-n", 9).code == 0
     Path("text.txt").write_text(STORY.replace(".\n", ". .\n"), encoding="utf-8")
     assert command("train", "text.txt", "--model", "ngram", "-o", "two").code == 0
     assert command("mix", "one", "two", "--tune", "text.txt", "-o", "mix").code == 0
-    assert "the models in mix learnt from different texts (text.txt and text.txt)" in refused(
+    assert "the models in mix have different training texts (text.txt and text.txt)" in refused(
         "generate", "mix", "--novelty"
     )

@@ -69,7 +69,7 @@ def test_named_corpus_shows_reference_perplexities(command: Any) -> None:
 def test_a_validation_text_of_unknown_tokens_only_is_refused(refused: Refused, story: Path) -> None:
     Path("other.txt").write_text("가나다", encoding="utf-8")
     line = refused("train", story, "-o", "run", *SMALL, "--level", "char", "--valid", "other.txt")
-    assert "has no token of the validation text other.txt; name another by --valid, or `none`" in line
+    assert "has no token of the validation text other.txt; choose another validation text, or 'none'" in line
     assert not Path("run").exists()
 
 

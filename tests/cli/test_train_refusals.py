@@ -26,7 +26,7 @@ def test_run_is_replaced_only_with_overwrite(refused: Refused, command: Any, sto
     command("train", story, "-o", "run", *SMALL)
     before = contents(Path("run"))
     line = refused("train", story, "-o", "run", *SMALL)
-    assert line.startswith("run holds a run already (config.toml, ")
+    assert line.startswith("run already holds a run (config.toml, ")
     assert "--resume run" in line
     assert "--overwrite" in line
     assert contents(Path("run")) == before
@@ -128,12 +128,12 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hidden", "9"], "run was begun with hidden = 6 and cannot go on with 9; leave the option out"),
-        (["--level", "char"], "run was begun with level = 'word' and cannot go on with 'char'"),
         (
-            ["other.txt"],
-            "--resume takes the corpus, the recipe and the folder from the run; leave the other",
+            ["--hidden", "9"],
+            "run was started with hidden = 6 and cannot continue with 9; leave the option out",
         ),
+        (["--level", "char"], "run was started with level = 'word' and cannot continue with 'char'"),
+        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave the other"),
         (["-o", "other"], "--resume takes the corpus"),
         (["--recipe", "textbook"], "--resume takes the corpus"),
         (["--overwrite"], "--resume takes the corpus"),
@@ -155,11 +155,11 @@ def test_options_edited_by_hand_and_checkpoints_of_other_runs_are_noticed(
     config = Path("run/config.toml")
     config.write_text(config.read_text().replace("hidden = 6", "hidden = 9"))
     line = refused("train", "--resume", "run", "--epochs", 3)
-    assert "run/config.toml says hidden = 9, but the checkpoint beside it has 6; put that back" in line
+    assert "run/config.toml says hidden = 9, but the checkpoint next to it has 6; restore that value" in line
     config.write_text(config.read_text().replace("hidden = 9", "hidden = 6"))
     shutil.copy("other/last.safetensors", "run/last.safetensors")
     line = refused("train", "--resume", "run", "--epochs", 3)
-    assert "config.toml says level = 'word', but the checkpoint beside it has 'char'" in line
+    assert "config.toml says level = 'word', but the checkpoint next to it has 'char'" in line
 
 
 @pytest.mark.parametrize("length", [0, 7, 500, -1])
@@ -174,6 +174,8 @@ def test_a_truncated_checkpoint_is_named(refused: Refused, command: Any, story: 
 def test_changed_or_missing_text_is_named(refused: Refused, command: Any, story: Path) -> None:
     command("train", story, "-o", "run", *SMALL)
     story.write_text(STORY + "one more line .\n", encoding="utf-8")
-    assert "has changed since run was begun; restore it" in refused("train", "--resume", "run", "--epochs", 3)
+    assert "has changed since run was started; restore it" in refused(
+        "train", "--resume", "run", "--epochs", 3
+    )
     story.unlink()
     assert "there is no file, folder or named corpus" in refused("train", "--resume", "run", "--epochs", 3)

@@ -62,13 +62,16 @@ def test_mix_and_cache(command: Any, story: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "cbow", "--hidden", 7], "hidden = 7 is of a recurrent model, but the model is 'cbow'"),
-        (["--model", "nplm", "--cell", "lstm"], "cell = 'lstm' is of a recurrent model"),
-        (["--model", "nplm", "--softmax", "adaptive"], "softmax = 'adaptive' is of a recurrent model"),
-        (["--model", "nplm", "--order", 3], "order = 3 is of --model ngram, but the model is 'nplm'"),
-        (["--window", 3], "window = 3 is of --model cbow or nplm, but the model is 'rnn'"),
-        (["--model", "ngram", "--window", 3], "window = 3 is of --model cbow or nplm"),
-        (["--model", "cbow", "--wordvec", 0], "wordvec_size must be at least 1, got 0"),
+        (
+            ["--model", "cbow", "--hidden", 7],
+            "`hidden` applies only to model='rnn' or 'nplm', but model is 'cbow'",
+        ),
+        (["--model", "nplm", "--cell", "lstm"], "`cell` applies only to model='rnn'"),
+        (["--model", "nplm", "--softmax", "adaptive"], "`softmax` applies only to model='rnn'"),
+        (["--model", "nplm", "--order", 3], "`order` applies only to model='ngram', but model is 'nplm'"),
+        (["--window", 3], "`window` applies only to model='cbow' or 'nplm', but model is 'rnn'"),
+        (["--model", "ngram", "--window", 3], "`window` applies only to model='cbow' or 'nplm'"),
+        (["--model", "cbow", "--wordvec", 0], "wordvec_size must be ≥ 1, got 0"),
         (["--model", "nplm", "--tie-weights", "--hidden", 7], "got wordvec 100 and hidden 7"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
@@ -82,12 +85,12 @@ def test_conflicting_options_are_refused(
 
 def test_resume_refuses_another_window(command: Any, refused: Refused, story: Path, kind: str) -> None:
     command("train", story, "-o", "run", *OPTIONS[kind], *SCHOOL)
-    assert "was begun with window = 5" in refused("train", "--resume", "run", "--window", 4)
+    assert "was started with window = 5" in refused("train", "--resume", "run", "--window", 4)
     config = Path("run/config.toml")
     config.write_text(config.read_text().replace("window = 5", "window = 4"))
-    assert "says window = 4, but the checkpoint beside it has 5" in refused("train", "--resume", "run")
+    assert "says window = 4, but the checkpoint next to it has 5" in refused("train", "--resume", "run")
     config.write_text(config.read_text().replace("window = 4", "window = 5").replace(kind, "rnn"))
-    assert f"says model = 'rnn', but the checkpoint beside it has '{kind}'" in refused(
+    assert f"says model = 'rnn', but the checkpoint next to it has '{kind}'" in refused(
         "train", "--resume", "run"
     )
 

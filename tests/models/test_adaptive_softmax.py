@@ -125,7 +125,7 @@ def test_what_makes_no_model_is_refused(options: dict[str, Any], message: str) -
 
 def test_weights_without_their_ranks_are_refused() -> None:
     model = adaptive_lm()
-    with pytest.raises(ConfigError, match="mean nothing without the ranks"):
+    with pytest.raises(ConfigError, match="were given without their ranks"):
         RecurrentLM(V, D, H, adaptive=CUTOFFS, weights=model.weights)
 
 

@@ -23,7 +23,7 @@ def test_frequencies_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch, dtyp
     ids = np.random.default_rng(0).integers(0, 50, 1000).astype(dtype)
     ids.flags.writeable = False
     whole = frequency_ranks(ids, 60)
-    monkeypatch.setattr(clusters, "COUNTED_AT_ONCE", 64)
+    monkeypatch.setattr(clusters, "CHUNK", 64)
     assert_array_equal(frequency_ranks(ids, 60), whole)
     by_rank = np.argsort(whole)
     counts = np.bincount(ids, minlength=60)[by_rank]

@@ -54,7 +54,7 @@ def test_tied_weights_have_no_output_matrix() -> None:
     ("options", "message"),
     [
         ({"cell": "elman"}, "'elman'; choose from rnn, lstm, gru"),
-        ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
+        ({"vocab_size": 0}, "vocab_size must be ≥ 1, got 0"),
         ({"hidden_size": 0}, "hidden_size"),
         ({"layers": 0}, "layers"),
         ({"wordvec_size": -1}, "wordvec_size.*or 0 for one-hot"),
@@ -170,9 +170,9 @@ def test_the_identity_is_of_the_plain_rnn() -> None:
 @pytest.mark.parametrize(
     ("init", "cell", "message"),
     [
-        ("identity", "lstm", "that of this cell is 40 x 160; take --cell rnn, or --init orthogonal"),
+        ("identity", "lstm", "here it is 40 x 160; use cell='rnn', or init='orthogonal'"),
         ("identity", "gru", "40 x 120"),
-        ("uniform", "rnn", "the weight_scale, is not given; add it, such as 0.1"),
+        ("uniform", "rnn", "needs weight_scale; set it, to 0.1 say"),
         ("xavier", "rnn", "unknown init 'xavier'; choose from normal, uniform, orthogonal, identity"),
     ],
 )

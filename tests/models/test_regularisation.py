@@ -247,12 +247,15 @@ def test_a_model_is_loaded_without_it_or_with_another() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_dropout": 1.0}, r"input_dropout must be in \[0, 1\), or None: as dropout; got 1.0"),
+        (
+            {"input_dropout": 1.0},
+            r"input_dropout must be in \[0, 1\), or None for the value of dropout; got 1.0",
+        ),
         ({"output_dropout": -0.1}, "output_dropout must be"),
         ({"embedding_dropout": 1.0}, r"embedding_dropout must be in \[0, 1\), got 1.0"),
         ({"recurrent_dropout": -0.5}, "recurrent_dropout must be"),
         ({"recurrent_dropout": float("nan")}, "got nan"),
-        ({"activation_penalty": -1.0}, "activation_penalty must be at least 0, and finite; got -1.0"),
+        ({"activation_penalty": -1.0}, "activation_penalty must be ≥ 0 and finite, got -1.0"),
         ({"temporal_penalty": float("inf")}, "temporal_penalty must be"),
         ({"dropout_mask": "epoch"}, "dropout_mask must be 'step' or 'block', got 'epoch'"),
     ],
@@ -264,5 +267,5 @@ def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) ->
 
 
 def test_one_hot_input_has_no_word_vectors_to_drop() -> None:
-    with pytest.raises(ConfigError, match=r"input_dropout 0\.2 is of word vectors"):
+    with pytest.raises(ConfigError, match=r"input_dropout = 0\.2 drops word vectors"):
         lm(Regularisation(input_dropout=0.2), D=0)

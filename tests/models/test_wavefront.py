@@ -109,7 +109,7 @@ def test_spans_cover_every_step_once_and_in_order(T: int, number: int) -> None:
     with use_workers(number):
         cut = wavefront.spans(T)
     assert [t for first, last in cut for t in range(first, last)] == list(range(T))
-    assert len(cut) <= wavefront.SPANS_PER_HAND * number
+    assert len(cut) <= wavefront.SPANS_PER_WORKER * number
     lengths = [last - first for first, last in cut]
     assert min(lengths) > 0
     assert set(lengths[:-1]) <= {max(lengths)}

@@ -164,9 +164,9 @@ def test_the_weights_are_those_that_the_equations_need() -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused(kind: str) -> None:
-    with pytest.raises(ConfigError, match="window must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="window must be ≥ 1, got 0"):
         window_lm(kind, 0)
-    with pytest.raises(ConfigError, match="wordvec_size must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="wordvec_size must be ≥ 1, got 0"):
         CBOW(V, 0)
     with pytest.raises(ConfigError, match="as wide as the hidden layer, got wordvec 3 and hidden 4"):
         NPLM(V, 3, 4, tie_weights=True)
@@ -176,7 +176,9 @@ def test_blocks_that_do_not_fit_are_refused(kind: str) -> None:
     model = window_lm(kind)
     xs, ts = blocks_of(V, N, T, 2)
     model.forward(xs, ts)
-    with pytest.raises(ShapeError, match="carried are of 3 sequences but this block has 2; call reset_state"):
+    with pytest.raises(
+        ShapeError, match="carried words have 3 sequences but this block has 2; call reset_state"
+    ):
         model.forward(xs[:2], ts[:2])
     for wrong in (-1, V):
         with pytest.raises(VocabularyError, match=f"got {wrong}"):

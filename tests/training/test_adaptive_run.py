@@ -71,7 +71,7 @@ def test_it_learns_and_its_checkpoint_is_a_model_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cutoffs": "4,9"}, "add --softmax adaptive, or leave them out"),
+        ({"cutoffs": "4,9"}, "leave it out, or set softmax to 'adaptive'"),
         ({"softmax": "adaptive", "cutoffs": "4,30"}, "below the vocabulary's 24 tokens; got 4, 30"),
         ({"softmax": "adaptive", "cutoffs": "9,4"}, "got 9, 4"),
         ({"softmax": "adaptive", "tie_weights": True, "wordvec": 6}, "choose one of the two"),
@@ -85,9 +85,9 @@ def test_options_that_do_not_fit_begin_no_run(tmp_path: Path, options: dict[str,
 
 
 @pytest.mark.parametrize("cutoffs", ["", "0,5", "4,,9", "4;9", "4, 9", "-4", "2.5", "none"])
-def test_cutoffs_that_are_no_numbers_are_refused(cutoffs: str) -> None:
+def test_cutoffs_that_are_not_numbers_are_refused(cutoffs: str) -> None:
     with pytest.raises(
-        ConfigError, match="cutoffs must be auto, or numbers that rise such as 2000,20000, got "
+        ConfigError, match="cutoffs must be auto, or increasing numbers such as 2000,20000, got "
     ):
         Config.of({"cutoffs": cutoffs}, "here")
 

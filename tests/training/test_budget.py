@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from elman.models.parameters import plan_weights
 from elman.training.budget import (
-    DEEP_FROM,
-    MOST_EPOCHS,
-    WEIGHTS_PER_TOKEN,
+    MAX_EPOCHS,
+    MAX_WEIGHTS_PER_TOKEN,
+    TWO_LAYERS_FROM,
     Speeds,
     Task,
     best,
     candidates,
     learning_rate,
+    multiplications,
     recurrent_weights,
     scheduled,
     sized,
-    work,
 )
 from elman.training.config import Config
 
@@ -37,7 +37,7 @@ def machine(of: Task, seconds_per_multiplication: float = 1e-10) -> Speeds:
     """A machine on which time is in proportion to the multiplications."""
     speeds = Speeds(of.vocab_size)
     for model in candidates(of):
-        speeds.note(model, 3 * work(model, of.vocab_size) * seconds_per_multiplication)
+        speeds.add(model, 3 * multiplications(model, of.vocab_size) * seconds_per_multiplication)
     return speeds
 
 
@@ -81,16 +81,16 @@ def test_dropout_rises_and_the_rate_falls_with_the_time() -> None:
 def test_a_second_layer_comes_with_many_epochs() -> None:
     models, speed = candidates(CHARACTERS), machine(CHARACTERS)
     found = [best(CHARACTERS, models, speed, 10 * 1.3**k) for k in range(30)]
-    assert {model.layers for model, epochs in found if epochs < DEEP_FROM} == {1}
-    assert {model.layers for model, epochs in found if epochs >= DEEP_FROM} == {1, 2}
+    assert {model.layers for model, epochs in found if epochs < TWO_LAYERS_FROM} == {1}
+    assert {model.layers for model, epochs in found if epochs >= TWO_LAYERS_FROM} == {1, 2}
 
 
 @pytest.mark.parametrize("tokens", [3, 50, 2000, 30_000])
 def test_a_small_text_gets_a_small_model_blocks_that_fit_and_an_early_end(tokens: int) -> None:
     of = task(tokens, level="char")
     model, epochs = best(of, candidates(of), machine(of), 3600)
-    assert epochs == MOST_EPOCHS
-    assert recurrent_weights(model) <= max(WEIGHTS_PER_TOKEN * tokens, 4 * 16 * 32)
+    assert epochs == MAX_EPOCHS
+    assert recurrent_weights(model) <= max(MAX_WEIGHTS_PER_TOKEN * tokens, 4 * 16 * 32)
     assert model.batch_size * model.time_size < tokens
 
 
@@ -110,7 +110,10 @@ def test_words_are_tied_characters_are_not_and_large_vocabularies_get_clusters()
     assert (word.tie_weights, word.wordvec, word.softmax) == (True, 200, "full")
     assert (char.tie_weights, char.wordvec, char.softmax) == (False, 64, "full")
     assert (large.tie_weights, large.wordvec, large.softmax) == (False, 200, "adaptive")
-    assert work(large, 50_000) < work(sized(task(10**6, 50_000, softmax="full"), 1, 200), 50_000) / 5
+    assert (
+        multiplications(large, 50_000)
+        < multiplications(sized(task(10**6, 50_000, softmax="full"), 1, 200), 50_000) / 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,13 +160,13 @@ def test_a_rate_that_suits_another_optimizer_is_not_touched() -> None:
     assert learning_rate(128, 100) == learning_rate(16, 2000) == 0.01
 
 
-def test_speeds_pass_through_what_was_measured_and_rise_with_the_work() -> None:
+def test_speeds_pass_through_what_was_measured_and_grow_with_the_multiplications() -> None:
     models, speeds = candidates(CHARACTERS), Speeds(65)
-    speeds.note(models[6], 2e-6)
-    speeds.note(models[3], 1e-6)
+    speeds.add(models[6], 2e-6)
+    speeds.add(models[3], 1e-6)
     assert speeds(models[3]) == pytest.approx(1e-6)
     assert speeds(models[6]) == pytest.approx(2e-6)
-    found = [speeds(model) for model in sorted(models, key=lambda m: work(m, 65))]
+    found = [speeds(model) for model in sorted(models, key=lambda m: multiplications(m, 65))]
     assert found == sorted(found)
 
 

@@ -1,5 +1,6 @@
 """What is chosen for a time budget, on machines that are made up, and once on this one."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 from elman.errors import ConfigError, TextError
 from elman.models.recurrent import RecurrentLM
-from elman.training.budget import Task, work
-from elman.training.budget_choice import SHARE, Choice, choose, held_options, seconds_per_token
+from elman.training.budget import Task, multiplications
+from elman.training.budget_choice import MEASURING_FRACTION, Choice, choose, held_options, seconds_per_token
 from elman.training.config import Config
 from elman.training.optimizers import Adam
 from elman.training.run import TrainingRun
@@ -28,7 +29,7 @@ class Machine:
     def measure(self, config: Config, seconds: float) -> float:
         self.measured.append(config)
         self.now += seconds
-        return 3 * work(config, 65) * self.speed
+        return 3 * multiplications(config, 65) * self.speed
 
     def choose(self, seconds: float, **held: object) -> Choice:
         config = Config.of({"level": "char", "time_budget": seconds, **held}, "this test")
@@ -43,7 +44,7 @@ def test_the_model_that_is_chosen_has_been_measured_where_there_is_time() -> Non
     sizes = [(layers, width) for layers, width, _ in choice.speeds]
     assert (choice.config.layers, choice.config.hidden) in sizes
     assert len(sizes) == len(set(sizes)) == len(machine.measured)
-    assert choice.seconds == machine.now <= SHARE * 600
+    assert choice.seconds == machine.now <= MEASURING_FRACTION * 600
 
 
 def test_a_short_budget_is_not_measured_away() -> None:
@@ -73,7 +74,7 @@ def test_the_choice_says_what_it_is_and_how_to_repeat_it() -> None:
 def test_an_early_end_is_announced() -> None:
     choice = Machine(1e-14).choose(600)
     assert choice.early
-    assert "before the time is over" in choice.lines()[1]
+    assert "less than the time budget" in choice.lines()[1]
     assert not Machine().choose(600).early
 
 
@@ -100,7 +101,10 @@ def test_when_options_are_chosen(given: dict[str, object], choose: bool | None, 
     ("config", "message"),
     [
         (Config(), "add --time-budget 10m"),
-        (Config(time_budget=60, model="ngram"), "only a recurrent model can be chosen, not 'ngram'"),
+        (
+            Config(time_budget=60, model="ngram"),
+            "only options of a recurrent model can be chosen, not of 'ngram'",
+        ),
     ],
 )
 def test_there_must_be_a_time_and_a_recurrent_model(config: Config, message: str) -> None:
@@ -114,10 +118,16 @@ def test_measuring_trains_on_two_blocks_at_least() -> None:
     rng = np.random.default_rng(0)
     trainer = RnnlmTrainer(RecurrentLM(9, 4, 5, rng=rng), Adam())
     ids = rng.integers(9, size=60)
-    assert seconds_per_token(trainer, small_config(), ids, 0.0) > 0
+    clock = itertools.count(0.0, 0.5)  # a block takes half a second
+
+    def now() -> float:
+        return next(clock)
+
+    tokens = 2 * 4  # of a block
+    assert seconds_per_token(trainer, small_config(), ids, 0.0, now) == 0.5 / tokens
     assert trainer.progress.iteration == 2
-    seconds_per_token(trainer, small_config(), ids, 0.02)
-    assert trainer.progress.seconds >= 0.02
+    assert seconds_per_token(trainer, small_config(), ids, 3.0, now) == 0.5 / tokens
+    assert trainer.progress.iteration == 2 + 7
 
 
 def test_a_run_chooses_keeps_what_it_chose_and_counts_the_time(tmp_path: Path) -> None:

@@ -182,16 +182,16 @@ def test_a_validation_text_of_learnt_lines_is_refused_or_warned_of(tmp_path: Pat
     assert checked(LINES + "numeral", half + new, folder=tmp_path, level=level).warning == ""
     for valid in (half, half + new[: len(new) // 2]):
         with pytest.raises(
-            TextError, match=r"valid.txt stands in the training text: at least \d+ of its \d+ d"
+            TextError, match=r"valid.txt repeats the training text: at least \d+ of its \d+ d"
         ):
             checked(LINES + "numeral", valid[: valid.rindex("\n")], folder=tmp_path, level=level)
     allowed = checked(LINES, half, True, tmp_path, level)
-    assert allowed.warning.endswith("its perplexity says what was learnt by heart")
+    assert allowed.warning.endswith("its perplexity measures memorisation")
 
 
 @pytest.mark.parametrize("valid", ["\n\n\n", " \n"])
 def test_a_blank_validation_text_is_refused(tmp_path: Path, valid: str) -> None:
-    with pytest.raises(TextError, match=r"valid.txt holds nothing but blank lines; name another by --valid"):
+    with pytest.raises(TextError, match=r"valid.txt has only empty lines; choose another validation text"):
         checked(LINES, valid, folder=tmp_path)
 
 
@@ -208,5 +208,5 @@ def test_the_generated_worlds_repeat_themselves_by_nature(tmp_path: Path, valid:
 
 def test_what_is_held_out_of_a_text_that_repeats_itself_is_refused(tmp_path: Path) -> None:
     corpora = load_corpora("hello", "auto", Config(), tmp_path / "run")
-    with pytest.raises(TextError, match="the validation text held out of hello stands in the training text"):
+    with pytest.raises(TextError, match="the validation text held out of hello repeats the training text"):
         check_valid(corpora, "auto", Config())

@@ -1,37 +1,32 @@
-"""A training that is killed, or interrupted by Ctrl-C, in a process of its own: nothing is lost."""
+"""A training that is killed at any point, or interrupted by Ctrl-C, in its own process: nothing is lost."""
 
-import random
 import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from elman.errors import ElmanError
 from elman.formats.model_file import read_arrays
 from elman.training.config import Config
 from elman.training.run import TrainingRun
 from elman.training.run_folder import load_checkpoint
-from support.processes import started
+from support.paused import Paused
 from support.tiny import STORY
 
-PATIENCE = 60.0  # seconds that a process gets before the test gives it up
 OPTIONS: dict[str, Any] = {
     "level": "char",
     "cell": "lstm",
     "wordvec": 16,
-    "hidden": 48,
+    "hidden": 24,
     "dropout": 0.2,
     "batch_size": 4,
     "time_size": 16,
     "optimizer": "adam",
     "schedule": "cosine",
-    "report_every": 50,
-    "epochs": 75,
-    "checkpoint_every": 0.05,
+    "report_every": 5,
+    "epochs": 6,
+    "checkpoint_every": 1e-6,  # after every block
 }
 Given = tuple[str, TrainingRun]
 
@@ -41,52 +36,23 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Given:
     """The corpus, and a run on it from beginning to end."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     corpus = folder / "corpus.txt"
-    corpus.write_text(STORY * 5, encoding="utf-8")
+    corpus.write_text(STORY * 3, encoding="utf-8")
     run = TrainingRun.create(folder / "run", str(corpus), Config.of(OPTIONS, "this test"))
     run.train()
     return str(corpus), run
 
 
-def launch(*arguments: str) -> subprocess.Popen[str]:
-    return started("train", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def begin(corpus: str, folder: Path) -> subprocess.Popen[str]:
+def begin(point: str, corpus: str, folder: Path) -> Paused:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
-    return launch(corpus, "-o", str(folder), "--overwrite", *options)
+    return Paused(point, "train", corpus, "-o", folder, "--overwrite", *options)
 
 
-def resume(folder: Path) -> subprocess.Popen[str]:
-    return launch("--resume", str(folder))
+def resume(point: str, folder: Path) -> Paused:
+    return Paused(point, "train", "--resume", folder)
 
 
 def saved_iterations(folder: Path) -> int:
-    """How many iterations the last checkpoint holds; -1 before there is one."""
-    try:
-        return int(load_checkpoint(folder / "last.safetensors").training["progress"]["iteration"])
-    except ElmanError:
-        return -1
-
-
-def wait_until_it_trains(process: subprocess.Popen[str], folder: Path) -> int:
-    """Return how many iterations its first own checkpoint holds; as many as before where it ends first."""
-    before = saved_iterations(folder)
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
-        found = saved_iterations(folder)
-        if found > max(before, 0):
-            return found
-        time.sleep(0.01)
-    return before
-
-
-def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait for a process; return its exit code and what it wrote to standard error."""
-    try:
-        _, errors = process.communicate(timeout=PATIENCE)
-    finally:
-        process.kill()
-    return process.returncode, errors
+    return int(load_checkpoint(folder / "last.safetensors").training["progress"]["iteration"])
 
 
 def assert_same_run(folder: Path, expected: TrainingRun) -> None:
@@ -100,39 +66,44 @@ def assert_same_run(folder: Path, expected: TrainingRun) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(p.name for p in expected.folder.iterdir())
 
 
-def test_a_run_killed_again_and_again_ends_as_one_that_was_not(uninterrupted: Given, tmp_path: Path) -> None:
+def test_a_run_killed_at_every_kind_of_point_ends_as_one_that_was_not(
+    uninterrupted: Given, tmp_path: Path
+) -> None:
     corpus, expected = uninterrupted
-    folder, moments = tmp_path / "run", random.Random(0)
-    survived = 0
-    process = begin(corpus, folder)
-    for _ in range(5):
-        survived += wait_until_it_trains(process, folder) > 0
-        time.sleep(moments.uniform(0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        end(process)
-        begun = saved_iterations(folder) >= 0
-        process = resume(folder) if begun else begin(corpus, folder)
-    code, errors = end(process)
-    assert code == 0 or "is finished" in errors, errors
-    assert survived  # at least once it was killed in the middle of its training
+    folder = tmp_path / "run"
+    begin("block:3", corpus, folder).kill()
+    reached = saved_iterations(folder)
+    for point in ("block:9", "metrics:4", "flush:6", "rename:7", "checkpoint:5"):
+        resume(point, folder).kill()
+        before, reached = reached, saved_iterations(folder)
+        assert before < reached < expected.trainer.progress.iteration, point
+    TrainingRun.resume(folder).train()
+    assert_same_run(folder, expected)
+
+
+def test_a_run_killed_before_its_first_checkpoint_can_be_begun_again(
+    uninterrupted: Given, tmp_path: Path
+) -> None:
+    corpus, expected = uninterrupted
+    folder = tmp_path / "run"
+    begin("metrics:1", corpus, folder).kill()
+    assert not (folder / "last.safetensors").exists()
+    begin("block:1", corpus, folder).kill()
+    TrainingRun.resume(folder).train()
     assert_same_run(folder, expected)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_saves_itself_and_says_how_to_go_on(
+def test_an_interrupted_run_saves_itself_and_prints_how_to_resume(
     uninterrupted: Given, tmp_path: Path, number: signal.Signals
 ) -> None:
     corpus, expected = uninterrupted
     folder = tmp_path / "run"
-    process = begin(corpus, folder)
-    seen = wait_until_it_trains(process, folder)
-    process.send_signal(number)
-    code, errors = end(process)
+    code, errors = begin("block:20", corpus, folder).signal_and_continue(number)
     assert code == 130, errors
     assert f"elman train --resume {folder}" in errors
     assert "Traceback" not in errors
-    stopped_at = saved_iterations(folder)
-    assert f"after iteration {stopped_at}" in errors
-    assert seen <= stopped_at < expected.trainer.progress.iteration
+    assert "after iteration 20" in errors
+    assert saved_iterations(folder) == 20 < expected.trainer.progress.iteration
     TrainingRun.resume(folder).train()
     assert_same_run(folder, expected)

@@ -100,7 +100,7 @@ def test_a_run_is_replaced_only_if_asked_and_only_if_all_goes_well(
 ) -> None:
     recurrent = new_run(tmp_path / "run")
     before = contents(recurrent.folder)
-    with pytest.raises(RunError, match="holds a run already"):
+    with pytest.raises(RunError, match="already holds a run"):
         train_ngram(recurrent.folder, texts[0], options())
     with pytest.raises(TextError):
         train_ngram(recurrent.folder, str(tmp_path / "gone.txt"), options(), overwrite=True)
@@ -123,12 +123,12 @@ def test_a_model_that_cannot_be_written_leaves_no_half_run(
 
 def test_there_is_nothing_to_resume(texts: tuple[str, str], tmp_path: Path) -> None:
     run = train_ngram(tmp_path / "run", texts[0], options())
-    with pytest.raises(RunError, match="holds an n-gram model, finished when it was made"):
+    with pytest.raises(RunError, match="holds an n-gram model, which is complete"):
         TrainingRun.resume(run.folder)
 
 
 def test_a_training_run_is_of_a_recurrent_model(texts: tuple[str, str], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is of a model that is trained, not counted"):
+    with pytest.raises(ConfigError, match="n-gram models are counted, not trained"):
         TrainingRun.create(tmp_path / "run", texts[0], options())
     assert not (tmp_path / "run").exists()
 
@@ -136,10 +136,13 @@ def test_a_training_run_is_of_a_recurrent_model(texts: tuple[str, str], tmp_path
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": "ngram", "hidden": 7}, "hidden = 7 is of a recurrent model, but the model is 'ngram'"),
-        ({"model": "ngram", "epochs": 3}, "epochs = 3 is of a recurrent model"),
-        ({"order": 3}, "order = 3 is of --model ngram, but the model is 'rnn'; leave it out"),
-        ({"smoothing": "witten-bell"}, "smoothing = 'witten-bell' is of --model ngram"),
+        (
+            {"model": "ngram", "hidden": 7},
+            "`hidden` applies only to model='rnn' or 'nplm', but model is 'ngram'; leave out hidden = 7",
+        ),
+        ({"model": "ngram", "epochs": 3}, "`epochs` applies only to model='rnn' or 'cbow' or 'nplm'"),
+        ({"order": 3}, "`order` applies only to model='ngram', but model is 'rnn'; leave out order = 3"),
+        ({"smoothing": "witten-bell"}, "`smoothing` applies only to model='ngram'"),
     ],
 )
 def test_options_of_another_model_are_refused(values: dict[str, Any], message: str) -> None:

@@ -40,7 +40,7 @@ def test_as_many_lines_are_found_as_there_are(tmp_path: Path, level: str, known:
     valid = "\n".join(LEARNT[:known] + OTHER[known:])
     found = compared(TRAIN, valid, level, tmp_path)
     assert found == by_sets(TRAIN, valid) == Overlap(known, 40)
-    assert not found.most
+    assert not found.in_most_lines
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 50, 1000])
@@ -56,8 +56,8 @@ def test_reading_in_pieces_changes_nothing(
 
 
 def test_more_than_half_is_most(tmp_path: Path) -> None:
-    assert compared(TRAIN, "\n".join(LEARNT[:21] + OTHER[21:]), "word", tmp_path).most
-    assert compared(TRAIN, TRAIN, "word", tmp_path).most
+    assert compared(TRAIN, "\n".join(LEARNT[:21] + OTHER[21:]), "word", tmp_path).in_most_lines
+    assert compared(TRAIN, TRAIN, "word", tmp_path).in_most_lines
 
 
 def test_short_repeated_and_nearly_equal_lines_do_not_count(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_short_repeated_and_nearly_equal_lines_do_not_count(tmp_path: Path) -> N
     assert compared(train, f"{LEARNT[0]}\n" * 9 + OTHER[0], "word", tmp_path) == Overlap(1, 2)
     swapped = " ".join(reversed(LEARNT[0].split()))
     assert compared(train, f"{swapped}\n{LEARNT[0]} w1\n", "word", tmp_path) == Overlap(0, 2)
-    assert not Overlap(0, 0).most
+    assert not Overlap(0, 0).in_most_lines
 
 
 def test_words_that_are_not_known_are_no_likeness(tmp_path: Path) -> None:

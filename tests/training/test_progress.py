@@ -1,4 +1,4 @@
-"""Overfitting is told once for every best epoch, and is remembered by a run that goes on."""
+"""Overfitting is reported once for every best epoch, also by a resumed run; samples come at the right times."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from elman.formats.metrics_log import read_metrics
-from elman.training import progress as sampling
 from elman.training.progress import (
-    BETWEEN,
-    COST,
     FIRST,
+    MIN_PAUSE,
+    PAUSE_PER_SAMPLE,
     EpochDone,
     Overfitting,
     OverfittingWatch,
@@ -22,8 +21,8 @@ from support.runs import in_parts, new_run, without_seconds
 from support.tiny import SENTENCE
 
 
-def told(perplexities: list[tuple[float, float | None]]) -> tuple[list[int], Overfitting | None]:
-    """Return the epochs at which something is said, and what there is to say at the end."""
+def reported(perplexities: list[tuple[float, float | None]]) -> tuple[list[int], Overfitting | None]:
+    """Return the epochs at which overfitting is reported, and what is found at the end."""
     watch, said = OverfittingWatch(), []
     for epoch, (training, valid) in enumerate(perplexities, 1):
         if watch.epoch(EpochDone(epoch, 9 * epoch, training, valid, False, 0.1, 1.0)) is not None:
@@ -35,8 +34,8 @@ def falling(*valid: float | None) -> list[tuple[float, float | None]]:
     return [(90.0 - k, v) for k, v in enumerate(valid)]
 
 
-def test_two_rises_and_one_percent_are_told_once() -> None:
-    said, found = told(falling(120, 110, 115, 118, 119, 117))
+def test_two_rises_and_one_percent_are_reported_once() -> None:
+    said, found = reported(falling(120, 110, 115, 118, 119, 117))
     assert said == [4]
     assert found == Overfitting(2, 6, 89.0, 85.0, 110, 117)
 
@@ -67,19 +66,19 @@ def test_two_rises_and_one_percent_are_told_once() -> None:
     ],
 )
 def test_what_is_no_overfitting(perplexities: Any) -> None:
-    assert told(perplexities) == ([], None)
+    assert reported(perplexities) == ([], None)
 
 
-def test_a_slow_rise_is_told_once_it_is_a_percent() -> None:
-    assert told(falling(100, 100.4, 100.8, 101.2))[0] == [4]
+def test_a_slow_rise_is_reported_once_it_is_a_percent() -> None:
+    assert reported(falling(100, 100.4, 100.8, 101.2))[0] == [4]
 
 
-def test_a_new_best_ends_it_and_begins_anew() -> None:
-    said, found = told(falling(100, 105, 110, 99, 105, 110, 111))
+def test_a_new_best_ends_it_and_starts_again() -> None:
+    said, found = reported(falling(100, 105, 110, 99, 105, 110, 111))
     assert said == [3, 6]
     assert found is not None
     assert (found.best_epoch, found.epoch) == (4, 7)
-    assert told(falling(100, 105, 110, 99))[1] is None
+    assert reported(falling(100, 105, 110, 99))[1] is None
 
 
 OPTIONS: dict[str, Any] = {"lr": 0.05, "epochs": 12, "hidden": 20}
@@ -91,7 +90,7 @@ def valid(tmp_path: Path) -> str:
     return str(tmp_path / "valid.txt")
 
 
-def test_a_run_records_it_and_tells_whoever_watches(tmp_path: Path, valid: str) -> None:
+def test_a_run_records_overfitting_and_reports_it_as_an_event(tmp_path: Path, valid: str) -> None:
     events: list[Any] = []
     run = new_run(tmp_path / "run", valid=valid, **OPTIONS)
     run.train(events.append)
@@ -104,7 +103,7 @@ def test_a_run_records_it_and_tells_whoever_watches(tmp_path: Path, valid: str) 
     assert [event.epoch for event in epochs_of(run.folder)] == list(range(1, 13))
 
 
-def test_going_on_tells_the_same(tmp_path: Path, valid: str) -> None:
+def test_a_resumed_run_reports_the_same(tmp_path: Path, valid: str) -> None:
     whole = new_run(tmp_path / "whole", valid=valid, **OPTIONS)
     whole.train()
     parts = in_parts(new_run(tmp_path / "parts", valid=valid, **OPTIONS), {9, 28, 40, 47, 73, 100})
@@ -112,7 +111,7 @@ def test_going_on_tells_the_same(tmp_path: Path, valid: str) -> None:
     assert parts.overfitting.found == whole.overfitting.found
 
 
-def test_damaged_metrics_do_not_stop_a_run_from_going_on(tmp_path: Path, valid: str) -> None:
+def test_damaged_metrics_do_not_prevent_resuming(tmp_path: Path, valid: str) -> None:
     run = new_run(tmp_path / "run", valid=valid, iterations=20)
     run.train()
     path = run.folder / "metrics.jsonl"
@@ -121,18 +120,18 @@ def test_damaged_metrics_do_not_stop_a_run_from_going_on(tmp_path: Path, valid: 
 
 
 class Clock:
+    """A clock that stands still until the test moves it."""
+
     def __init__(self) -> None:
         self.now = 100.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr(sampling.time, "monotonic", found.monotonic)
-    return found
+def clock() -> Clock:
+    return Clock()
 
 
 def draw(timer: SampleTimer, clock: Clock, iteration: int, seconds: float) -> None:
@@ -141,15 +140,15 @@ def draw(timer: SampleTimer, clock: Clock, iteration: int, seconds: float) -> No
     timer.drawn(iteration)
 
 
-def test_by_blocks() -> None:
+def test_samples_by_number_of_blocks() -> None:
     timer = SampleTimer(5)
     timer.start()
     assert [k for k in range(1, 16) if timer.due(k)] == [5, 10, 15]
 
 
-@pytest.mark.parametrize(("seconds", "pause"), [(0.01, BETWEEN), (1.0, COST * 1.0)])
-def test_by_the_clock(clock: Clock, seconds: float, pause: float) -> None:
-    timer = SampleTimer()
+@pytest.mark.parametrize(("seconds", "pause"), [(0.01, MIN_PAUSE), (1.0, PAUSE_PER_SAMPLE * 1.0)])
+def test_samples_by_the_clock(clock: Clock, seconds: float, pause: float) -> None:
+    timer = SampleTimer(clock=clock)
     assert not timer.due(1)
     timer.start()
     assert not timer.due(1)
@@ -162,19 +161,19 @@ def test_by_the_clock(clock: Clock, seconds: float, pause: float) -> None:
     assert timer.due(3)
 
 
-def test_an_iteration_has_one_sample(clock: Clock) -> None:
-    timer = SampleTimer(1)
+def test_an_iteration_has_at_most_one_sample(clock: Clock) -> None:
+    timer = SampleTimer(1, clock)
     draw(timer, clock, 7, 0.1)
     assert not timer.due(7)
     assert timer.due(8)
 
 
-def test_a_run_by_the_clock_ends_with_a_sample_of_what_it_became(clock: Clock) -> None:
-    timer, counting = SampleTimer(), SampleTimer(5)
-    assert timer.wanting(3, finished=False)
+def test_a_run_by_the_clock_ends_with_a_sample_of_the_final_model(clock: Clock) -> None:
+    timer, counting = SampleTimer(clock=clock), SampleTimer(5, clock)
+    assert timer.due_at_end(3, finished=False)
     for each in (timer, counting):
         draw(each, clock, 7, 0.1)
-        assert not each.wanting(7, finished=True)
-        assert not each.wanting(9, finished=False)
-    assert timer.wanting(9, finished=True)
-    assert not counting.wanting(9, finished=True)
+        assert not each.due_at_end(7, finished=True)
+        assert not each.due_at_end(9, finished=False)
+    assert timer.due_at_end(9, finished=True)
+    assert not counting.due_at_end(9, finished=True)

@@ -36,9 +36,9 @@ def test_an_override_wins_over_the_recipe_and_the_recipe_over_the_defaults(tmp_p
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("texbook", "there is no recipe 'texbook'; did you mean 'textbook'"),
-        ("xyz", "there is no recipe 'xyz'; choose from .*min-char-rnn"),
-        ("no/such.toml", "there is no recipe 'no/such.toml'"),
+        ("texbook", "unknown recipe 'texbook'; did you mean 'textbook'"),
+        ("xyz", "unknown recipe 'xyz'; choose from .*min-char-rnn"),
+        ("no/such.toml", "unknown recipe 'no/such.toml'"),
     ],
 )
 def test_an_unknown_recipe_names_the_known_ones(name: str, message: str) -> None:

@@ -56,13 +56,13 @@ def test_a_share_of_its_own_may_be_none_at_all() -> None:
     [
         (
             {"input_dropout": -0.5},
-            "input_dropout must be a number at least 0 and below 1, or -1: as --dropout; got",
+            "input_dropout must be a number ≥ 0 and < 1, or -1 for the value of dropout; got",
         ),
         ({"output_dropout": -0.1}, "output_dropout must be a number"),
-        ({"input_dropout": 0.2, "wordvec": 0}, "input_dropout 0.2 is of word vectors, but wordvec is 0"),
+        ({"input_dropout": 0.2, "wordvec": 0}, "input_dropout = 0.2 drops word vectors, but wordvec is 0"),
         ({"temporal_penalty": 1.0, "time_size": 1}, "compares the steps of a block, but time_size is 1"),
-        ({"init": "identity", "cell": "gru"}, "take --cell rnn"),
-        ({"init": "uniform", "weight_scale": 0.0}, "weight_scale, is not given"),
+        ({"init": "identity", "cell": "gru"}, "use cell='rnn'"),
+        ({"init": "uniform", "weight_scale": 0.0}, "needs weight_scale; set it"),
     ],
     ids=str,
 )
@@ -75,10 +75,10 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, options: dict[str, Any],
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("embedding_dropout", 1.0, "at least 0 and below 1, got 1.0"),
-        ("recurrent_dropout", -0.1, "at least 0 and below 1, got -0.1"),
-        ("input_dropout", -2.0, "or -1: as --dropout, got -2.0"),
-        ("activation_penalty", -1.0, "at least 0, got -1.0"),
+        ("embedding_dropout", 1.0, "≥ 0 and < 1, got 1.0"),
+        ("recurrent_dropout", -0.1, "≥ 0 and < 1, got -0.1"),
+        ("input_dropout", -2.0, "or -1 for the value of dropout, got -2.0"),
+        ("activation_penalty", -1.0, "≥ 0, got -1.0"),
         ("dropout_mask", "epoch", "step or block, got 'epoch'"),
         ("init", "xavier", "normal or uniform or orthogonal or identity"),
     ],

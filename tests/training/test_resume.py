@@ -157,7 +157,9 @@ def test_what_would_make_it_another_training_cannot_be_changed(tmp_path: Path, n
     run = new_run(tmp_path / "run")
     before = contents(run.folder)
     was = run.config.to_dict()[name]
-    with pytest.raises(ConfigError, match=f"was begun with {name} = {was!r} and cannot go on with {value!r}"):
+    with pytest.raises(
+        ConfigError, match=f"was started with {name} = {was!r} and cannot continue with {value!r}"
+    ):
         TrainingRun.resume(run.folder, {name: value})
     assert contents(run.folder) == before
 
@@ -199,7 +201,7 @@ def test_a_changed_corpus_is_noticed(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     corpus = tmp_path / "corpus.txt"
     corpus.write_text(STORY.replace("tom", "tim"), encoding="utf-8")
-    with pytest.raises(RunError, match=r"corpus.txt' has changed since .* was begun; restore it"):
+    with pytest.raises(RunError, match=r"corpus.txt' has changed since .* was started; restore it"):
         TrainingRun.resume(run.folder)
     corpus.write_text(STORY, encoding="utf-8")
     assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0

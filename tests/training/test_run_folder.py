@@ -110,7 +110,7 @@ def test_a_run_is_not_replaced_unasked(tmp_path: Path) -> None:
     run.train()
     before = contents(run.folder)
     with pytest.raises(
-        RunError, match=r"holds a run already \(.*model.safetensors.*\); go on with it by --resume"
+        RunError, match=r"already holds a run \(.*model.safetensors.*\); continue it with --resume"
     ):
         new_run(run.folder)
     assert contents(run.folder) == before
@@ -120,7 +120,7 @@ def test_a_run_is_not_replaced_unasked(tmp_path: Path) -> None:
 def test_one_file_of_a_run_is_a_run(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_bytes(b"precious")
-    with pytest.raises(RunError, match=f"holds a run already \\({name}\\)"):
+    with pytest.raises(RunError, match=f"already holds a run \\({name}\\)"):
         new_run(tmp_path / "run")
 
 
@@ -208,8 +208,8 @@ def test_a_disk_too_full_for_new_limits_keeps_the_old_ones(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hidden = 6", "hidden = 7", "says hidden = 7, but the checkpoint beside it has 6"),
-        ('cell = "rnn"', 'cell = "gru"', "says cell = 'gru', but the checkpoint beside it has 'rnn'"),
+        ("hidden = 6", "hidden = 7", "says hidden = 7, but the checkpoint next to it has 6"),
+        ('cell = "rnn"', 'cell = "gru"', "says cell = 'gru', but the checkpoint next to it has 'rnn'"),
         ('level = "word"', 'level = "char"', "says level = 'char', but the checkpoint"),
     ],
 )

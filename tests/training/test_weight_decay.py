@@ -129,5 +129,5 @@ def test_a_run_decays_its_matrices(tmp_path: Any) -> None:
 
 def test_it_is_an_option_from_zero_up() -> None:
     assert Config().weight_decay == 0.0
-    with pytest.raises(ConfigError, match="weight_decay must be a number at least 0"):
+    with pytest.raises(ConfigError, match="weight_decay must be a number ≥ 0"):
         Config.of({"weight_decay": -1}, "here")

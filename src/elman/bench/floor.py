@@ -1,7 +1,7 @@
-"""The floor: a work's matrix products alone, into arrays made beforehand, at the rate that NumPy's BLAS reaches.
+"""The floor: the matrix products of a workload alone, into preallocated arrays, as fast as NumPy's BLAS computes them.
 
-Every product stands in the layout (operands as they are, or transposed) and all of them run on the number of
-threads that prove fastest here.
+Every product uses the fastest memory layout of its operands (as they are, or transposed), and all of them the
+fastest number of threads, as measured on this machine.
 """
 
 import itertools
@@ -11,21 +11,21 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from elman.bench.machine import allowed_threads
-from elman.bench.workloads import Inputs, Peer, Work
+from elman.bench.workloads import Inputs, Peer, Workload
 
 TRIAL_SECONDS = 0.5
 SEQUENCES_OF_LINES, STEPS_OF_LINES = 64, 22  # a batch of PTB's lines, of their mean length
 BLOCKS = {"lines": (SEQUENCES_OF_LINES, STEPS_OF_LINES), "words": (1, 1)}
 
 
-def shapes(work: Work, N: int, T: int) -> list[tuple[int, int, int, int]]:
-    """Return (times, m, k, n) of every product (m, k)·(k, n) of one block, backward ones where it trains."""
-    G = work.H * {"rnn": 1, "lstm": 4}[work.cell]
-    H, V, rows = work.H, work.V, N * T
-    train = work.task == "train"
+def shapes(workload: Workload, N: int, T: int) -> list[tuple[int, int, int, int]]:
+    """Return (times, m, k, n) of every product (m, k)·(k, n) of one block, with the backward ones if it trains."""
+    G = workload.H * {"rnn": 1, "lstm": 4}[workload.cell]
+    H, V, rows = workload.H, workload.V, N * T
+    train = workload.task == "train"
     found = []
-    for layer in range(work.layers):
-        D = work.D if layer == 0 else H
+    for layer in range(workload.layers):
+        D = workload.D if layer == 0 else H
         if D:
             found.append((1, rows, D, G))  # zs = xs·Wx
         found.append((T, N, H, G))  # h·Wh
@@ -40,7 +40,7 @@ def shapes(work: Work, N: int, T: int) -> list[tuple[int, int, int, int]]:
 
 
 class Product:
-    """One product of a block, ``times`` in a row on rows of their own, in its fastest layout."""
+    """One product of a block, repeated ``times`` on different rows, in its fastest layout."""
 
     def __init__(self, times: int, m: int, k: int, n: int) -> None:
         self.outs = np.empty((times, m, n), np.float32)
@@ -59,23 +59,23 @@ class Product:
         return time.perf_counter() - began
 
     def __call__(self) -> None:
-        """Multiply."""
+        """Compute the product."""
         for a, out in zip(self.left, self.outs, strict=True):
             np.matmul(a, self.right, out=out)
 
 
 class Floor:
-    """All products of a work's block, over and over."""
+    """All products of a workload's block, repeated."""
 
-    def __init__(self, work: Work) -> None:
-        N, T = BLOCKS.get(work.task, (work.N, work.T))
+    def __init__(self, workload: Workload) -> None:
+        N, T = BLOCKS.get(workload.task, (workload.N, workload.T))
         self.tokens = N * T
-        self.products = [Product(*shape) for shape in shapes(work, N, T)]
+        self.products = [Product(*shape) for shape in shapes(workload, N, T)]
         self.controller = ThreadpoolController()
         self.threads = min(sorted({1, allowed_threads()}), key=self._seconds)
 
     def _seconds(self, threads: int) -> float:
-        """Return the time of a block on so many threads: that which a quarter of the tries stay below."""
+        """Return the time of a block on this number of threads: the lower quartile of many tries."""
         self.threads = threads
         found: list[float] = []
         ends = time.perf_counter() + TRIAL_SECONDS
@@ -86,7 +86,7 @@ class Floor:
         return sorted(found)[len(found) // 4]
 
     def run(self, steps: int) -> tuple[list[float], int]:
-        """Make the products of so many blocks; see `Peer`."""
+        """Compute the products of this number of blocks; see `Peer`."""
         with self.controller.limit(limits=self.threads, user_api="blas"):
             for _ in range(steps):
                 for product in self.products:
@@ -94,6 +94,6 @@ class Floor:
         return [], steps * self.tokens
 
 
-def build(work: Work, inputs: Inputs) -> Peer:
-    """Make the peer of a work; the inputs do not matter."""
-    return Floor(work)
+def build(workload: Workload, inputs: Inputs) -> Peer:
+    """Make the peer for a workload; the inputs do not matter."""
+    return Floor(workload)

@@ -1,10 +1,6 @@
-"""Time the peers of a workload in turn, each in its own process.
+"""Measure the time per token and the memory of a workload's peers, each in its own process.
 
-One peer of a work, at work in a process of its own.
-
-Peers timed in turn: A B C, A B C, …, so that what disturbs one disturbs the others.
-
-One work measured: who needed how long a token, and how much memory.
+The peers are timed in turn, A B C, A B C, …, so that a disturbance affects all of them.
 """
 
 import contextlib
@@ -19,21 +15,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elman.bench.machine import busy_seconds, with_threads
-from elman.bench.workloads import Work
+from elman.bench.workloads import Workload
 from elman.errors import MissingExtra, RunError
 
 
 @dataclass
 class Member:
-    """One peer at work, and what has been measured of it."""
+    """The process of one peer, and its measurements."""
 
     name: str
     process: subprocess.Popen[str]
     libraries_mb: float = 0.0
     peak_mb: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
-    first_losses: list[float] = field(default_factory=list)  # nats a token
-    rounds: list[float] = field(default_factory=list)  # seconds a token
+    first_losses: list[float] = field(default_factory=list)  # nats per token
+    rounds: list[float] = field(default_factory=list)  # seconds per token
     steps: int = 1  # of a round
 
     @property
@@ -47,35 +43,35 @@ class Member:
         return max(self.rounds) / min(self.rounds)
 
     def answer(self) -> dict[str, Any]:
-        """Return what it says next. Raises RunError where it has died."""
+        """Return the process's next answer. Raises RunError where it has died."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise RunError(f"the process of the peer {self.name} died; its own words are above")
+            raise RunError(f"the process of the peer {self.name} died; its error message is above")
         return dict(json.loads(line))
 
     def run(self, steps: int) -> dict[str, Any]:
-        """Have it do so many steps; return seconds, tokens, losses."""
-        with contextlib.suppress(BrokenPipeError):  # it has died, as its silence will tell
+        """Run a number of steps; return seconds, tokens, losses."""
+        with contextlib.suppress(BrokenPipeError):  # it has died; `answer` raises
             print(steps, file=self.process.stdin, flush=True)
         found = self.answer()
         self.peak_mb = found["peak_mb"]
         return found
 
     def calibrate(self, seconds: float) -> None:
-        """Warm up, and find how many steps a round of so many seconds holds."""
+        """Warm up, and find the number of steps that take this time."""
         steps = 1
         while (found := self.run(steps)["seconds"]) < seconds / 4:
             steps *= 2
         self.steps = max(1, round(steps * seconds / found))
 
     def round(self) -> float:
-        """Time one round; return the CPU time that it took."""
+        """Time one round; return its CPU seconds."""
         found = self.run(self.steps)
         self.rounds.append(found["seconds"] / found["tokens"])
         return float(found["cpu_seconds"])
 
     def close(self) -> None:
-        """End it: at the end of its input it stops by itself, unless it is in the middle of something."""
+        """End the process: the end of its input stops it, unless it is still running steps."""
         try:
             self.process.communicate(timeout=5)
         except subprocess.TimeoutExpired:
@@ -87,7 +83,7 @@ class Member:
 def team(
     commands: Mapping[str, Sequence[str]], threads: int
 ) -> Iterator[tuple[list[Member], dict[str, str]]]:
-    """Start a process for each name; give those that are here, and why the others are not."""
+    """Start a process for each name; yield those that are available, and the reasons why the others are not."""
     environment = with_threads(threads)
     members: list[Member] = []
     absent: dict[str, str] = {}
@@ -115,9 +111,9 @@ CHECKED_STEPS = 3
 
 
 def measure(members: Sequence[Member], rounds: int, seconds: float) -> float | None:
-    """Note everyone's first losses; then time A B C … A B C …, each turn of about so many seconds.
+    """Record each member's first losses, then time A B C … A B C …, each round of about ``seconds``.
 
-    Return the share of the machine's cores that other processes took during the rounds; None where unknown.
+    Return the fraction of the machine's cores that other processes used during the rounds; None where unknown.
     """
     for member in members:
         member.first_losses = member.run(CHECKED_STEPS)["losses"]
@@ -136,9 +132,9 @@ OURS, FLOOR, TORCH = "elman", "floor", "torch"
 
 @dataclass(frozen=True)
 class Result:
-    """A work and its members, each with its rounds; ``others_share`` of the cores went to other processes."""
+    """The measurements of a workload; ``others_share`` is the fraction of the cores that other processes used."""
 
-    work: Work
+    work: Workload
     members: dict[str, Member]
     others_share: float | None
 
@@ -149,7 +145,7 @@ class Result:
 
     @property
     def libraries(self) -> dict[str, str]:
-        """The versions of what the members worked with."""
+        """The versions of the libraries that the members used."""
         return {name: v for member in self.members.values() for name, v in member.versions.items()}
 
     @property
@@ -162,24 +158,24 @@ class Result:
         return self.members[peer].seconds_per_token / self.ours.seconds_per_token
 
     def loss_gap_nats(self, peer: str) -> float:
-        """Return how far a peer's first losses are from elman's, which began with the same weights."""
+        """Return how far a peer's first losses are from elman's, at most; the initial weights are equal."""
         pairs = zip(self.ours.first_losses, self.members[peer].first_losses, strict=True)
         return max(abs(a - b) for a, b in pairs)
 
 
-def measured(work: Work, peers: Sequence[str], threads: int, seconds: float) -> Result:
-    """Time elman, the floor and other peers at a work, each for so many seconds in ROUNDS turns.
+def measured(workload: Workload, peers: Sequence[str], threads: int, seconds: float) -> Result:
+    """Time elman, the floor and other peers on a workload, each for ``seconds`` in ROUNDS rounds.
 
     Raises:
         MissingExtra: torch is a peer and is not installed.
-        RunError: a process cannot start, or died.
+        RunError: a process cannot start, or dies.
     """
     names = (OURS, FLOOR, *peers)
-    commands = {name: [sys.executable, "-m", "elman.bench.worker", name, work.name] for name in names}
+    commands = {name: [sys.executable, "-m", "elman.bench.worker", name, workload.name] for name in names}
     with team(commands, threads) as (members, absent):
         if TORCH in absent:
             raise MissingExtra("torch", "torch")
         if absent:
-            raise RunError("; ".join(f"the peer {name} cannot work: {why}" for name, why in absent.items()))
+            raise RunError("; ".join(f"the peer {name} cannot run: {why}" for name, why in absent.items()))
         others_share = measure(members, ROUNDS, seconds / ROUNDS)
-    return Result(work, {member.name: member for member in members}, others_share)
+    return Result(workload, {member.name: member for member in members}, others_share)

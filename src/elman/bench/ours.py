@@ -1,4 +1,4 @@
-"""elman through its public calls: `RnnlmTrainer.fit`, `target_log_probs`."""
+"""The peer elman, through its public calls: `RnnlmTrainer.fit` and `target_log_probs`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,33 +7,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.backend import NUMPY, Backend
-from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Work
+from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Workload
 from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, Event
 from elman.training.trainer import RnnlmTrainer
 
-FOREVER = 10**9  # epochs
+NO_LIMIT = 10**9  # epochs
 
 
 def make_model(
-    work: Work, weights: Mapping[str, NDArray[np.float32]], backend: Backend = NUMPY
+    workload: Workload, weights: Mapping[str, NDArray[np.float32]], backend: Backend = NUMPY
 ) -> RecurrentLM:
-    """Return the work's model with a copy of these weights: what `elman train` trains."""
+    """Return the workload's model with a copy of these weights, as `elman train` would train it."""
     copied = {name: weight.copy() for name, weight in weights.items()}
-    return RecurrentLM(work.V, work.D, work.H, work.cell, work.layers, weights=copied, backend=backend)
+    return RecurrentLM(
+        workload.V, workload.D, workload.H, workload.cell, workload.layers, weights=copied, backend=backend
+    )
 
 
 class Training:
     """Training by `RnnlmTrainer.fit`; a step is a block."""
 
-    def __init__(self, work: Work, ids: NDArray[np.int64], model: RecurrentLM) -> None:
-        self.work, self.ids = work, ids
-        self.trainer = RnnlmTrainer(model, OPTIMIZERS[work.optimizer](lr=work.lr))
+    def __init__(self, workload: Workload, ids: NDArray[np.int64], model: RecurrentLM) -> None:
+        self.workload, self.ids = workload, ids
+        self.trainer = RnnlmTrainer(model, OPTIMIZERS[workload.optimizer](lr=workload.lr))
 
     def run(self, steps: int) -> tuple[list[float], int]:
-        """Train on so many blocks; see `Peer`."""
-        work, losses = self.work, []
+        """Train on this number of blocks; see `Peer`."""
+        workload, losses = self.workload, []
 
         def watch(event: Event) -> None:
             if isinstance(event, BlockDone):
@@ -42,21 +44,21 @@ class Training:
         self.trainer.fit(
             self.ids[:-1],
             self.ids[1:],
-            FOREVER,
-            work.N,
-            work.T,
-            work.clip_norm,
-            max_value=work.clip_value,
-            reduction=work.reduction,
-            wrap=work.wrap,
+            NO_LIMIT,
+            workload.N,
+            workload.T,
+            workload.clip_norm,
+            max_value=workload.clip_value,
+            reduction=workload.reduction,
+            wrap=workload.wrap,
             max_iterations=self.trainer.progress.iteration + steps,
             on_event=watch,
         )
-        return losses, steps * work.N * work.T
+        return losses, steps * workload.N * workload.T
 
 
 class Words:
-    """A stream: the probability of each word, given at once, and the state after it."""
+    """Scoring a stream word by word: the probability of each word, then the state after it."""
 
     def __init__(self, ids: NDArray[np.int64], model: RecurrentLM) -> None:
         self.model: Any = model
@@ -64,7 +66,7 @@ class Words:
         self.state = model.start()
 
     def run(self, steps: int) -> tuple[list[float], int]:
-        """Score so many times WORDS_A_STEP words; see `Peer`."""
+        """Score WORDS_A_STEP words per step; see `Peer`."""
         losses = []
         for _ in range(steps):
             total = 0.0
@@ -76,7 +78,7 @@ class Words:
         return losses, steps * WORDS_A_STEP
 
 
-def build(work: Work, inputs: Inputs) -> Peer:
-    """Make the peer of a work that trains, or scores a word at a time."""
-    model = make_model(work, inputs.weights)
-    return Training(work, inputs.ids, model) if work.task == "train" else Words(inputs.ids, model)
+def build(workload: Workload, inputs: Inputs) -> Peer:
+    """Make the peer for a workload that trains, or scores word by word."""
+    model = make_model(workload, inputs.weights)
+    return Training(workload, inputs.ids, model) if workload.task == "train" else Words(inputs.ids, model)

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, eager, as its users write it: nn.Embedding, nn.RNN or nn.LSTM, nn.Linear, torch.optim."""
+"""The peer PyTorch, eager on the CPU, as users write it: nn.Embedding, nn.RNN or nn.LSTM, nn.Linear, torch.optim."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,26 +9,26 @@ from torch import nn
 from torch.nn import functional as F
 
 from elman.bench.machine import allowed_threads
-from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Work
+from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Workload
 
 torch.set_num_threads(allowed_threads())
 
 
 class LanguageModel:
-    """The work's model. PyTorch's second bias is held at zero: there is one in the equations."""
+    """The workload's model. PyTorch's second bias is kept at zero: the equations have only one."""
 
-    def __init__(self, work: Work, inputs: Inputs) -> None:
-        self.V = work.V
-        self.embedding: Any = nn.Embedding(work.V, work.D) if work.D else None
-        kind = nn.RNN if work.cell == "rnn" else nn.LSTM
-        self.rnn = kind(work.D or work.V, work.H, work.layers, batch_first=True)
-        self.linear = nn.Linear(work.H, work.V)
+    def __init__(self, workload: Workload, inputs: Inputs) -> None:
+        self.V = workload.V
+        self.embedding: Any = nn.Embedding(workload.V, workload.D) if workload.D else None
+        kind = nn.RNN if workload.cell == "rnn" else nn.LSTM
+        self.rnn = kind(workload.D or workload.V, workload.H, workload.layers, batch_first=True)
+        self.linear = nn.Linear(workload.H, workload.V)
         w = {name: torch.from_numpy(weight.copy()) for name, weight in inputs.weights.items()}
         if self.embedding is None:
             w["0.Wx"] = w["embedding"]  # one-hot input times Wx is a row of Wx
         else:
             self.embedding.weight.data.copy_(w["embedding"])
-        for k in range(work.layers):
+        for k in range(workload.layers):
             getattr(self.rnn, f"weight_ih_l{k}").data.copy_(w[f"{k}.Wx"].T)
             getattr(self.rnn, f"weight_hh_l{k}").data.copy_(w[f"{k}.Wh"].T)
             getattr(self.rnn, f"bias_ih_l{k}").data.copy_(w[f"{k}.b"])
@@ -39,7 +39,7 @@ class LanguageModel:
         self.linear.bias.data.copy_(w["output.b"])
 
     def parameters(self) -> Iterator[Any]:
-        """Give what is trained."""
+        """Yield the parameters to train."""
         for module in (self.embedding, self.rnn, self.linear):
             if module is not None:
                 yield from (p for p in module.parameters() if p.requires_grad)
@@ -51,63 +51,63 @@ class LanguageModel:
         return self.linear(hs), state
 
 
-def make_optimizer(work: Work, parameters: list[Any]) -> Any:
-    """Return torch's optimizer with the work's rule."""
-    if work.optimizer == "sgd":
-        return torch.optim.SGD(parameters, work.lr)
-    if work.optimizer == "adam":
-        return torch.optim.Adam(parameters, work.lr)
-    # eps stands inside the root, as min-char-rnn has it
-    return torch.optim.Adagrad(parameters, work.lr, initial_accumulator_value=1e-8, eps=0)
+def make_optimizer(workload: Workload, parameters: list[Any]) -> Any:
+    """Return torch's optimizer for the workload."""
+    if workload.optimizer == "sgd":
+        return torch.optim.SGD(parameters, workload.lr)
+    if workload.optimizer == "adam":
+        return torch.optim.Adam(parameters, workload.lr)
+    # eps inside the root, as in min-char-rnn
+    return torch.optim.Adagrad(parameters, workload.lr, initial_accumulator_value=1e-8, eps=0)
 
 
 class Training:
-    """Forward, loss, backward, clipping, update; ``precision`` gives what a forward pass runs within."""
+    """Forward, loss, backward, clipping, update; the forward pass runs within the context manager ``precision()``."""
 
     def __init__(
-        self, work: Work, inputs: Inputs, precision: Callable[[], Any] = contextlib.nullcontext
+        self, workload: Workload, inputs: Inputs, precision: Callable[[], Any] = contextlib.nullcontext
     ) -> None:
-        self.work, self.model, self.precision = work, LanguageModel(work, inputs), precision
+        self.workload, self.model, self.precision = workload, LanguageModel(workload, inputs), precision
         self.parameters = list(self.model.parameters())
-        self.optimizer = make_optimizer(work, self.parameters)
+        self.optimizer = make_optimizer(workload, self.parameters)
         ids = torch.from_numpy(inputs.ids)
-        length = (len(ids) - 1) // work.N
-        self.xs = ids[:-1][: work.N * length].view(work.N, length)
-        self.ts = ids[1:][: work.N * length].view(work.N, length)
+        length = (len(ids) - 1) // workload.N
+        self.xs = ids[:-1][: workload.N * length].view(workload.N, length)
+        self.ts = ids[1:][: workload.N * length].view(workload.N, length)
         self.place = 0
         self.state: Any = None
 
     def step(self) -> float:
         """Train on the next block and return its mean loss."""
-        work = self.work
-        if self.place + work.T > self.xs.shape[1]:
+        workload = self.workload
+        if self.place + workload.T > self.xs.shape[1]:
             self.place = 0
-            if work.wrap == "restart":
+            if workload.wrap == "restart":
                 self.state = None
-        block = slice(self.place, self.place + work.T)
-        self.place += work.T
+        block = slice(self.place, self.place + workload.T)
+        self.place += workload.T
         with self.precision():
             scores, state = self.model(self.xs[:, block], self.state)
             loss = F.cross_entropy(
-                scores.flatten(0, 1), self.ts[:, block].flatten(), reduction=work.reduction
+                scores.flatten(0, 1), self.ts[:, block].flatten(), reduction=workload.reduction
             )
         self.state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
         self.optimizer.zero_grad()
         loss.backward()
-        if work.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, work.clip_norm)
-        if work.clip_value is not None:
-            nn.utils.clip_grad_value_(self.parameters, work.clip_value)
+        if workload.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, workload.clip_norm)
+        if workload.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters, workload.clip_value)
         self.optimizer.step()
-        return float(loss.item()) / (work.N * work.T if work.reduction == "sum" else 1)
+        return float(loss.item()) / (workload.N * workload.T if workload.reduction == "sum" else 1)
 
     def run(self, steps: int) -> tuple[list[float], int]:
-        """Train on so many blocks; see `Peer`."""
-        return [self.step() for _ in range(steps)], steps * self.work.N * self.work.T
+        """Train on this number of blocks; see `Peer`."""
+        return [self.step() for _ in range(steps)], steps * self.workload.N * self.workload.T
 
 
 class Words:
-    """A stream, from zeros: the probability of each word, given at once, and the state after it."""
+    """Scoring a stream word by word from a zero state: the probability of each word, then the state after it."""
 
     def __init__(self, model: LanguageModel, inputs: Inputs) -> None:
         self.model, self.ids, self.place = model, inputs.ids, 0
@@ -116,7 +116,7 @@ class Words:
         self.state = (torch.zeros(layers, 1, H), torch.zeros(layers, 1, H))
 
     def run(self, steps: int) -> tuple[list[float], int]:
-        """Score so many times WORDS_A_STEP words; see `Peer`."""
+        """Score WORDS_A_STEP words per step; see `Peer`."""
         with torch.inference_mode():
             return [self._step() for _ in range(steps)], steps * WORDS_A_STEP
 
@@ -129,6 +129,10 @@ class Words:
         return total / WORDS_A_STEP
 
 
-def build(work: Work, inputs: Inputs) -> Peer:
-    """Make the peer of a work that trains, or scores a word at a time."""
-    return Training(work, inputs) if work.task == "train" else Words(LanguageModel(work, inputs), inputs)
+def build(workload: Workload, inputs: Inputs) -> Peer:
+    """Make the peer for a workload that trains, or scores word by word."""
+    return (
+        Training(workload, inputs)
+        if workload.task == "train"
+        else Words(LanguageModel(workload, inputs), inputs)
+    )

@@ -1,6 +1,6 @@
-"""A process that holds one peer of one work: it is told a number of steps a line, and answers with their time.
+"""The process of one peer: it reads a number of steps per line, runs them, and prints their time.
 
-``python -m elman.bench.worker PEER WORK`` reads standard input to its end and answers in JSON, a line each.
+``python -m elman.bench.worker PEER WORKLOAD`` reads standard input to its end and answers each line with one of JSON.
 """
 
 import json
@@ -14,14 +14,14 @@ from elman.bench.machine import numpy_blas, peak_mb
 from elman.bench.workloads import Peer, load
 from elman.errors import ElmanError
 
-SHOWN = 10  # losses
+LOSSES_REPORTED = 10
 LIBRARIES = ("numpy", "numba", "torch", "jax")
 
 M = TypeVar("M")
 
 
 def versions() -> dict[str, str]:
-    """Return the libraries at work, with the BLAS that NumPy uses and the kernels that it chose."""
+    """Return the versions of the loaded libraries, and NumPy's BLAS with the kernels it chose."""
     found = {name: sys.modules[name].__version__ for name in LIBRARIES if name in sys.modules}
     if blas := numpy_blas():
         found["blas"] = f"{blas['internal_api']} {blas['version']} ({blas['architecture']} kernels)"
@@ -29,34 +29,40 @@ def versions() -> dict[str, str]:
 
 
 def answer(**values: Any) -> None:
-    """Print one line of JSON, at once."""
+    """Print one line of JSON, without buffering."""
     print(json.dumps(values), flush=True)
 
 
 def serve(load: Callable[[], M], build: Callable[[M], Peer]) -> None:
-    """Load a peer's libraries, build it, and run the steps that standard input asks for, line by line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    """Load a peer's libraries, build it, and run the numbers of steps given on standard input, line by line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
     try:
         libraries = load()
         libraries_mb = peak_mb()
         peer = build(libraries)
-    except (ImportError, ElmanError) as reason:
-        answer(absent=str(reason))
+    except (ImportError, ElmanError) as error:
+        answer(absent=str(error))
         return
     answer(libraries_mb=libraries_mb, versions=versions())
     for line in sys.stdin:
         began, cpu = time.perf_counter(), time.process_time()
         losses, tokens = peer.run(int(line))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        answer(seconds=seconds, cpu_seconds=cpu, tokens=tokens, losses=losses[:SHOWN], peak_mb=peak_mb())
+        answer(
+            seconds=seconds,
+            cpu_seconds=cpu,
+            tokens=tokens,
+            losses=losses[:LOSSES_REPORTED],
+            peak_mb=peak_mb(),
+        )
 
 
 def main() -> None:
-    """Be the peer that the arguments name."""
+    """Run the peer and workload named by the arguments."""
     from elman.bench.workloads import WORKS, made_up
 
-    name, work = sys.argv[1], WORKS[sys.argv[2]]
-    serve(lambda: load(name), lambda module: module.build(work, made_up(work)))
+    name, workload = sys.argv[1], WORKS[sys.argv[2]]
+    serve(lambda: load(name), lambda module: module.build(workload, made_up(workload)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""LanguageModel: the few calls that every model which can give P(next word | past) answers.
+"""`LanguageModel`, the protocol of all models: P(next token | past), for N sequences at once.
 
-The check of ids at a model's boundary.
-
-The last few ids of each sequence: all that a model with a fixed window remembers, as a value.
+Also here: the checks of a model's arguments, and `Past`, the state of models that see only the last k tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +19,9 @@ S = TypeVar("S", bound="State")
 
 
 class State(Protocol):
-    """What a model remembers of the past of N sequences: a value, never changed once made.
+    """What a model remembers of N sequences: an immutable value.
 
-    It can be kept, compared with ``==``, hashed, and shared between candidates with a common prefix.
+    It can be stored, compared with ``==``, hashed, and shared between candidates with a common prefix.
     """
 
     @property
@@ -42,19 +40,19 @@ class State(Protocol):
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """P(next token | past), by natural logarithm, for N sequences at once.
+    """P(next token | past), as a natural logarithm, for N sequences at once.
 
-    Ids are integers in [0, vocab_size), shaped (N, T). Evaluating, generating, rescoring and serving
-    are written once, against these calls. What they return is the caller's own: no later call changes it.
+    Ids are integers in [0, vocab_size), shaped (N, T). Evaluation, generation, rescoring and serving use these
+    methods only. No later call changes what a method returned.
     """
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of tokens that share the probability."""
+        """V, the number of tokens."""
         ...
 
     def start(self, batch_size: int = 1) -> Any:
-        """Return the state of having read nothing, for N sequences."""
+        """Return the initial state of N sequences, which have read nothing."""
         ...
 
     def feed(self, ids: Ids, state: Any) -> Any:
@@ -68,39 +66,43 @@ class LanguageModel(Protocol):
     def target_log_probs(self, ids: Ids, state: Any, counted: Mask | None = None) -> tuple[LogProbs, Any]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        Where ``counted`` (N, T) is False the id is read, as everywhere, but its probability is not asked for: 0
-        stands in its place, and a model whose output is costly spares itself the work. So sequences of unlike
-        lengths are padded, with any id. Never holds N·T·V numbers at once.
+        Where ``counted`` (N, T) is False the id is read, but its probability is not needed: the result there is 0,
+        and a model with a costly output does not compute it. So sequences of different lengths can be padded, with
+        any id. Never allocates N·T·V numbers at once.
         """
         ...
 
 
 def begin(model: LanguageModel, eos: int | None, batch_size: int = 1) -> Any:
-    """Return the state at the start of a text: after the end-of-line token, where the vocabulary has one."""
+    """Return the state at the start of a text: after the end-of-line token ``eos``, if there is one."""
     state = model.start(batch_size)
     return state if eos is None else model.feed(np.full((batch_size, 1), eos), state)
 
 
 def checked_ids(ids: Ids | NDArray[Any], batch_size: int, vocab_size: int) -> NDArray[np.int64]:
-    """Return ids (N, T) as int64, with N the state's sequences.
+    """Return ids (N, T) as int64.
 
-    Raises ShapeError for another shape, VocabularyError for what is no integer in [0, vocab_size).
+    Raises:
+        ShapeError: the shape is not (batch_size, T).
+        VocabularyError: an id is not an integer in [0, vocab_size).
     """
     ids = np.asarray(ids)
     if ids.ndim != 2 or len(ids) != batch_size:
         raise ShapeError(
-            f"ids must be ({batch_size}, T), as many sequences as the state has, got {ids.shape}"
+            f"ids must be ({batch_size}, T), with the state's number of sequences, got {ids.shape}"
         )
     if not np.issubdtype(ids.dtype, np.integer):
         raise VocabularyError(f"ids must be integers, got {ids.dtype}")
     if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
         outside = ids[(ids < 0) | (ids >= vocab_size)][0]
-        raise VocabularyError(f"ids must lie in [0, {vocab_size}), got {outside}; encode the text anew")
+        raise VocabularyError(
+            f"ids must lie in [0, {vocab_size}), got {outside}; encode the text with the model's own vocabulary"
+        )
     return ids.astype(np.int64)
 
 
 def checked_mask(counted: Mask, shape: tuple[int, ...]) -> Mask:
-    """Return ``counted`` as an array; raises ShapeError unless it is of truth values and has the shape of the ids."""
+    """Return ``counted`` as an array. Raises ShapeError unless it is boolean and of the shape of the ids."""
     counted = np.asarray(counted)
     if counted.shape != shape or counted.dtype != np.bool_:
         raise ShapeError(
@@ -109,14 +111,14 @@ def checked_mask(counted: Mask, shape: tuple[int, ...]) -> Mask:
     return counted
 
 
-BEFORE_TEXT = -1
+BEFORE_TEXT = -1  # in a `Past`, in place of an id: the text had not begun
 
 
 @dataclass(frozen=True)
 class Past:
-    """The last k ids of each sequence, the oldest first, -1 where the text had not begun.
+    """The last k ids of each sequence, oldest first; `BEFORE_TEXT` (-1) where the text had not begun.
 
-    Of an n-gram model of sentences they reach back to the sentence's beginning ``<s>``, whose id is V; before it is -1.
+    In an n-gram model of sentences the ids reach back to the beginning of the sentence, ``<s>``, whose id is V.
     """
 
     past: tuple[tuple[int, ...], ...]
@@ -140,7 +142,7 @@ class Past:
         return cls(tuple(map(tuple, ids.tolist())))
 
     def array(self, length: int) -> NDArray[np.int64]:
-        """Return the ids as an array (N, k); ``length`` is k, which no sequences or no ids would not tell."""
+        """Return the ids as an array (N, k); ``length`` is k, which cannot be inferred where N is 0."""
         return np.array(self.past, np.int64).reshape(self.batch_size, length)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

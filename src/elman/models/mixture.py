@@ -1,6 +1,6 @@
-"""The linear mixture of models, P(w | past) = Σ_k λ_k · P_k(w | past), and the EM that finds its weights.
+"""The linear mixture of models, P(w | past) = Σ_k λ_k · P_k(w | past), and the EM algorithm that finds its weights.
 
-Putting those members of a mixture that something serves into wrappers, each by itself.
+`wrap_members` applies a wrapper, such as a cache, to the members of a mixture.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError, ShapeError, TextError, VocabularyError
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_mask
 
-GAP = 1e-8  # nats a token between the likelihood that EM stops at and the highest there is
+GAP = 1e-8  # nats per token: EM stops when the likelihood is at most so far below its maximum
 STEPS = 1000
 
 
 @dataclass(frozen=True)
 class MixtureState:
-    """The states of a mixture's members, in their order, after the same past."""
+    """The states of a mixture's members, in order, after the same past."""
 
     members: tuple[Any, ...]
 
@@ -40,10 +40,13 @@ class MixtureState:
 
 
 class Mixture:
-    """P(w | past) = Σ_k λ_k · P_k(w | past), of K models of any kinds over the same ids.
+    """P(w | past) = Σ_k λ_k · P_k(w | past), of K models of any kind with the same ids.
 
-    ``weights`` are the λ_k: none below 0, their sum 1. Raises ConfigError for other weights, or for no model;
-    VocabularyError where the models' numbers of tokens differ.
+    ``weights`` are the λ_k: non-negative, with sum 1.
+
+    Raises:
+        ConfigError: the weights are invalid, or there is no model.
+        VocabularyError: the vocabularies have different sizes.
     """
 
     def __init__(self, models: Sequence[LanguageModel], weights: Sequence[float] | NDArray[Any]) -> None:
@@ -56,22 +59,20 @@ class Mixture:
                 f"a mixture of {len(self.models)} models needs as many weights, got {len(self.weights)}"
             )
         if not (min(self.weights) >= 0 and abs(sum(self.weights) - 1) < 1e-9):
-            raise ConfigError(
-                f"the weights of a mixture must be 0 or more and sum to 1, got {list(self.weights)}"
-            )
+            raise ConfigError(f"the weights of a mixture must be ≥ 0 and sum to 1, got {list(self.weights)}")
         if len(sizes := {model.vocab_size for model in self.models}) > 1:
             raise VocabularyError(
-                f"the models of a mixture must share a vocabulary, but theirs have {sorted(sizes)} tokens; "
-                "train them on the same text with the same options of the vocabulary"
+                f"the models of a mixture must share a vocabulary, but their vocabularies have {sorted(sizes)} tokens; "
+                "train them on the same text with the same vocabulary options"
             )
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of tokens that share the probability."""
+        """V, the number of tokens."""
         return self.models[0].vocab_size
 
     def start(self, batch_size: int = 1) -> MixtureState:
-        """Return the state of having read nothing, for N sequences."""
+        """Return the initial state of N sequences, which have read nothing."""
         return MixtureState(tuple(model.start(batch_size) for model in self.models))
 
     def feed(self, ids: Ids, state: MixtureState) -> MixtureState:
@@ -89,7 +90,7 @@ class Mixture:
     ) -> tuple[NDArray[np.float64], MixtureState]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        It is 0 where ``counted`` (N, T) is False.
+        Where ``counted`` (N, T) is False, the result is 0.
         """
         pairs = zip(self.models, state.members, strict=True)
         answers = [model.target_log_probs(ids, member, counted) for model, member in pairs]
@@ -103,7 +104,7 @@ class Mixture:
 
 
 def mix_log_probs(log_probs: Sequence[LogProbs], weights: Sequence[float]) -> NDArray[np.float64]:
-    """Return ln Σ_k λ_k exp(log_probs[k]), of K arrays of one shape; no exponential over- or underflows."""
+    """Return ln Σ_k λ_k exp(log_probs[k]) of K arrays of the same shape, without overflow or underflow."""
     with np.errstate(divide="ignore"):  # ln 0 = -inf is what a weight of 0 means
         log_weights = np.log(np.asarray(weights, np.float64))
     mixed: NDArray[np.float64] = log_weights[0] + log_probs[0]
@@ -115,10 +116,13 @@ def mix_log_probs(log_probs: Sequence[LogProbs], weights: Sequence[float]) -> ND
 def fit_weights(log_probs: LogProbs, steps: int = STEPS) -> NDArray[np.float64]:
     """Return the weights (K,) of the mixture that gives a text the highest probability.
 
-    ``log_probs`` (n, K) is ln P_k(w_t | past) of n tokens by K models. EM from equal weights (A. Dempster and
-    others, 1977): λ_k ← mean over t of λ_k P_k(w_t) / Σ_j λ_j P_j(w_t). No step lowers the likelihood; it ends
-    1e-8 nats a token below the highest, or after ``steps``. Tokens that no model thinks possible do not count.
-    Raises ShapeError unless there are two axes; TextError where no token counts.
+    ``log_probs`` (n, K) is ln P_k(w_t | past) of n tokens by K models. EM from equal weights (A. Dempster et al.,
+    1977): λ_k ← mean over t of λ_k P_k(w_t) / Σ_j λ_j P_j(w_t). No step lowers the likelihood; it stops 1e-8 nats
+    per token below the maximum, or after ``steps``. Tokens of probability 0 in every model do not count.
+
+    Raises:
+        ShapeError: there are not two axes.
+        TextError: no token counts.
     """
     log_probs = np.asarray(log_probs, np.float64)
     if log_probs.ndim != 2 or log_probs.shape[1] == 0:
@@ -126,15 +130,17 @@ def fit_weights(log_probs: LogProbs, steps: int = STEPS) -> NDArray[np.float64]:
     highest = log_probs.max(axis=1, keepdims=True)  # (n, 1)
     possible = np.isfinite(highest[:, 0])
     if not possible.any():
-        raise TextError("the text to fit weights to holds no token that a model thinks possible")
+        raise TextError(
+            "the text to fit weights to has no token to which any model gives a probability above 0"
+        )
     probs = np.exp(log_probs[possible] - highest[possible])  # (n, K), up to a factor of each token
     weights: NDArray[np.float64] = np.full(log_probs.shape[1], 1 / log_probs.shape[1])
     for _ in range(steps):
         gains = (probs / (probs @ weights)[:, None]).mean(axis=0)  # (K,), the likelihood's gradient
-        if np.log(gains.max()) < GAP:  # concave, so no weights are better by more than this
+        if np.log(gains.max()) < GAP:  # the likelihood is concave: no weights are better by more than this
             break
         weights *= gains
-        weights /= weights.sum()  # 1 already, but for rounding
+        weights /= weights.sum()  # corrects rounding only
     return weights
 
 
@@ -143,16 +149,16 @@ Fits = Callable[[LanguageModel], bool]
 
 
 def any_fits(model: LanguageModel, fits: Fits) -> bool:
-    """Tell whether a model fits or, of a mixture, one of its members."""
+    """Return whether ``fits`` is true of the model or, in a mixture, of any member."""
     if isinstance(model, Mixture):
         return any(any_fits(member, fits) for member in model.models)
     return fits(model)
 
 
 def wrap_members(model: LanguageModel, wrap: Wrap, fits: Fits) -> LanguageModel:
-    """Return ``wrap(model)``; of a mixture, one with the same weights of which each member that fits is wrapped.
+    """Return ``wrap(model)``; of a mixture, wrap only the members that fit and keep the weights.
 
-    A mixture of which none does is handed to ``wrap`` itself, to be refused there.
+    A mixture without such a member is itself passed to ``wrap``, which refuses it.
     """
     if isinstance(model, Mixture) and any_fits(model, fits):
         members = [

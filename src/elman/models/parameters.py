@@ -1,9 +1,4 @@
-"""Names, shapes and initial values of a recurrent model's weights, and the layers made of them.
-
-Initial weights of a recurrent language model, drawn in one fixed order.
-
-The layers of a recurrent language model, made of its named weights.
-"""
+"""The weights of a neural model by name: their shapes, their initial values, and the layers made from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +16,14 @@ from elman.models.base import Ids
 from elman.models.clusters import tail_sizes, tail_width
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-DRAWN_AT_ONCE = 1 << 20
+DRAWN_AT_ONCE = 1 << 20  # numbers
 Init = Literal["normal", "uniform", "orthogonal", "identity"]
 Draw = Callable[[tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A named weight before it is drawn: its shape, and the scale of N(0,1), or a constant where scale is None."""
+    """The plan of a weight: its shape, and the scale of N(0,1); scale None means zeros (a bias)."""
 
     shape: tuple[int, ...]
     scale: float | None = None
@@ -44,21 +39,21 @@ def plan_weights(
     embedding_scale: float = 0.01,
     adaptive: Sequence[int] | None = None,
 ) -> dict[str, Weight]:
-    """Return every weight's shape and scale, in the order in which they are drawn.
+    """Return the shape and scale of every weight, in the order of drawing.
 
-    Embedding N(0,1)·embedding_scale; Wx N(0,1)/√D; Wh and the output's W N(0,1)/√H; biases constant.
-    ``wordvec_size=0`` means one-hot input: the embedding holds the rows of the first Wx. ``adaptive``, the
-    cutoffs of an adaptive softmax, makes the output that of `TimeAdaptiveSoftmaxWithLoss`.
+    Embedding: N(0,1)·embedding_scale; Wx: N(0,1)/√D; Wh and the output's W: N(0,1)/√H; biases: constant.
+    ``wordvec_size=0`` means one-hot input: the embedding then holds the rows of the first Wx. ``adaptive`` are the
+    cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`.
 
     Raises:
-        ConfigError: the cell is unknown, a size is below 1, sizes do not allow tied weights, or the cutoffs
-            do not fit the vocabulary.
+        ConfigError: the cell is unknown, a size is below 1, weights cannot be tied, or the cutoffs do not fit the
+            vocabulary.
     """
     if cell not in GATES:
         raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(GATES)}")
     check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, layers=layers)
     if wordvec_size < 0:
-        raise ConfigError(f"wordvec_size must be at least 1, or 0 for one-hot input, got {wordvec_size}")
+        raise ConfigError(f"wordvec_size must be ≥ 1, or 0 for one-hot input, got {wordvec_size}")
     if tie_weights and wordvec_size != hidden_size:
         raise ConfigError(
             "tied weights need word vectors as wide as the hidden state, got "
@@ -66,8 +61,8 @@ def plan_weights(
         )
     if tie_weights and adaptive is not None:
         raise ConfigError(
-            "tied weights need one output matrix over all words, and an adaptive softmax has several; "
-            "choose one of the two"
+            "tied weights need one output matrix over all words, but an adaptive softmax has several; "
+            "use only one of the two"
         )
     V, D, H, G = vocab_size, wordvec_size, hidden_size, GATES[cell] * hidden_size
     plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
@@ -85,14 +80,14 @@ def plan_weights(
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise ConfigError, naming it, for a size below 1."""
+    """Raise ConfigError for a size below 1."""
     for name, size in sizes.items():
         if size < 1:
-            raise ConfigError(f"{name} must be at least 1, got {size}")
+            raise ConfigError(f"{name} must be ≥ 1, got {size}")
 
 
 def plan_output(V: int, H: int, tie_weights: bool) -> dict[str, Weight]:
-    """Return the weights of a softmax over all V words; tied, its matrix is the embedding's and not among them."""
+    """Return the plan of a softmax over all V words; a tied matrix is the embedding and not part of it."""
     plan = {} if tie_weights else {"output.W": Weight((H, V), H**-0.5)}
     return {**plan, "output.b": Weight((V,))}
 
@@ -116,18 +111,18 @@ def draw_weights(
     dtype: DTypeLike = np.float32,
     init: Init = "normal",
 ) -> dict[str, Array]:
-    """Return the named weights of a plan; ``rng=None`` draws from NumPy's global stream.
+    """Return the named weights of a plan; with ``rng=None`` NumPy's global generator draws them.
 
     With ``weight_scale`` every matrix is weight_scale·N(0,1), or U(-weight_scale, weight_scale) where ``init`` is
     "uniform" (W. Zaremba et al., 2014). "orthogonal" (A. Saxe et al., ICLR 2014) and "identity" (Q. V. Le et al.,
-    2015, for rectified units; here tanh is almost the identity near 0 only) are of Wh alone: of each gate's part of
-    it, or that of the plain RNN. The other matrices are then those of "normal".
+    2015, for rectified units; tanh is close to the identity only near 0) set Wh, for each gate separately, and for the
+    plain RNN only, respectively; the other matrices are then as for "normal".
 
-    Biases are 0; without ``weight_scale`` those of an LSTM's forget gate and a GRU's update gate are 1, so that
-    the state is kept until the layer learns to let go of it (R. Jozefowicz et al., ICML 2015).
+    Biases are 0. Without ``weight_scale`` those of an LSTM's forget gate and a GRU's update gate are 1, so that the
+    state is kept until the layer learns to forget it (R. Jozefowicz et al., ICML 2015).
 
     Raises:
-        ConfigError: the kind of initial weights is unknown, does not go with the cell, or lacks its scale.
+        ConfigError: ``init`` is unknown, does not fit the cell, or lacks its scale.
     """
     _check_init(init, plan, weight_scale)
     draw = _source(init, rng)
@@ -145,7 +140,7 @@ def draw_weights(
     for name, Wh in weights.items():
         H = len(Wh)
         if name.endswith(".Wh") and Wh.shape[1] > H and weight_scale is None:
-            weights[name.removesuffix("Wh") + "b"][H : 2 * H] = 1  # both cells have that gate in second place
+            weights[name.removesuffix("Wh") + "b"][H : 2 * H] = 1  # in both cells the second gate
     return weights
 
 
@@ -154,18 +149,18 @@ def _check_init(init: Init, plan: dict[str, Weight], weight_scale: float | None)
         raise ConfigError(f"unknown init {init!r}; choose from {', '.join(get_args(Init))}")
     if init == "uniform" and not weight_scale:
         raise ConfigError(
-            "init 'uniform' draws from -s to s, and s, the weight_scale, is not given; add it, such as 0.1"
+            "init 'uniform' draws from U(-weight_scale, weight_scale) and needs weight_scale; set it, to 0.1 say"
         )
     rows, columns = plan["0.Wh"].shape if "0.Wh" in plan else (0, 0)
     if init == "identity" and rows != columns:
         raise ConfigError(
-            f"init 'identity' is for the one square Wh of the cell rnn, and that of this cell is {rows} x {columns}; "
-            "take --cell rnn, or --init orthogonal"
+            f"init 'identity' needs a square Wh, which only cell='rnn' has; here it is {rows} x {columns}; "
+            "use cell='rnn', or init='orthogonal'"
         )
 
 
 def _source(init: Init, rng: np.random.Generator | None) -> Draw:
-    """Return what draws an array of a shape: from U(-1, 1), or from N(0, 1)."""
+    """Return the function that draws an array of a shape: from U(-1, 1) or N(0, 1)."""
     if init == "uniform":
         uniform = np.random.uniform if rng is None else rng.uniform
         return lambda shape: uniform(-1.0, 1.0, shape)
@@ -173,16 +168,16 @@ def _source(init: Init, rng: np.random.Generator | None) -> Draw:
 
 
 def orthogonal_blocks(W: Array) -> Array:
-    """Return W (H, k·H) with each of its k square blocks made orthogonal; uniformly drawn where W is normal."""
+    """Return W (H, k·H) with each of its k square blocks made orthogonal; uniformly distributed for normal W."""
     H, G = W.shape
     blocks = W.astype(np.float64).reshape(H, G // H, H).swapaxes(0, 1)  # (k, H, H)
     Q, R = np.linalg.qr(blocks)
-    Q *= np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]  # which makes the factors unique
+    Q *= np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None, :]  # makes the factorisation unique
     return Q.swapaxes(0, 1).reshape(H, G)
 
 
 def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) -> Array:
-    """Return scale times what is drawn, of this shape, a few rows at a time: the draws are float64, and may be many."""
+    """Return scale times random numbers of this shape, drawn a few rows at a time: the draws are float64."""
     drawn = np.empty(shape, dtype)
     rows, columns = shape
     step = max(1, DRAWN_AT_ONCE // columns)
@@ -196,7 +191,7 @@ TimeCell = TimeRNN | TimeLSTM | TimeGRU
 
 
 def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeCell:
-    """Return the k-th recurrent layer, which carries its state from block to block."""
+    """Return the k-th recurrent layer; it is stateful."""
     Wx, Wh, b = (weights.get(f"{k}.{name}") for name in ("Wx", "Wh", "b"))
     if cell == "lstm":
         return TimeLSTM(Wx, Wh, b, stateful=True)
@@ -206,7 +201,7 @@ def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeCell
 
 
 def softmax_layer(weights: Mapping[str, Array], tied: TimeEmbedding | None = None) -> Any:
-    """Return the softmax over all words, whose matrix may be that of the word vectors."""
+    """Return the softmax over all words; its matrix may be ``tied`` to the word vectors."""
     if tied is None:
         return TimeAffineSoftmaxWithLoss(weights["output.W"], weights["output.b"])
     (W,), (dW,) = tied.params, tied.grads

@@ -1,7 +1,4 @@
-"""The recurrent language model: embedding, recurrent layers, softmax over the vocabulary.
-
-The textbook's model, layer by layer as the chapter builds it.
-"""
+"""The recurrent language models: `RecurrentLM`, and the textbook's `SimpleRnnlm`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,29 +30,29 @@ from elman.models.regularisation import NONE, Regularisation
 
 
 class RecurrentLM:
-    """P(next word | past) by a stack of recurrent layers; trained by ``forward`` and ``backward``.
+    """A recurrent language model: embedding, a stack of recurrent layers, and a softmax over the vocabulary.
 
     Args:
         vocab_size: V.
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer.
         cell: "rnn" (Elman), "lstm" or "gru".
-        layers: how many recurrent layers.
-        dropout: the share dropped after the embedding, between layers and before the output.
+        layers: number of recurrent layers.
+        dropout: fraction dropped after the embedding, between layers and before the output.
         tie_weights: use the word vectors as the output matrix too (needs D = H).
-        rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
-        adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: the softmax over all words.
-        ranks: with ``adaptive``, the place (V,) of each id in the order of falling frequency (see
-            `frequency_ranks`); None: the ids stand in that order.
-        regularisation: what else `forward` and `backward` do against learning by heart; of no matter elsewhere.
+        rng: draws the weights and the dropout masks; None: NumPy's global generator draws the weights.
+        adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: a softmax over all words.
+        ranks: with ``adaptive``, the frequency rank (V,) of each id (see `frequency_ranks`); None: the ids are in
+            order of decreasing frequency.
+        regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
-        dtype: float32, or float64 for proofs.
+        dtype: float32, or float64 for gradient checks.
         weights: named weights to use (not copied) instead of drawn ones.
-        backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
+        backend: where the weights are put (NumPy always draws them); None leaves them where they are.
 
-    Within training, the layers carry the hidden state from block to block; the LanguageModel calls
-    (`start`, `feed`, `next_log_probs`, `target_log_probs`) read with layers of their own on the same
-    weights, without dropout, and leave that state alone.
+    Training calls `forward` and `backward`; the layers carry the hidden state from block to block. The LanguageModel
+    methods (`start`, `feed`, `next_log_probs`, `target_log_probs`) use separate layers on the same weights, without
+    dropout, and do not touch that state.
     """
 
     def __init__(
@@ -80,7 +77,9 @@ class RecurrentLM:
         backend: Backend | None = None,
     ) -> None:
         if adaptive is not None and weights is not None and ranks is None:
-            raise ConfigError("weights of an adaptive softmax mean nothing without the ranks they go with")
+            raise ConfigError(
+                "weights of an adaptive softmax were given without their ranks; pass `ranks`, too"
+            )
         if weights is None:
             plan = plan_weights(
                 vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale, adaptive
@@ -114,14 +113,14 @@ class RecurrentLM:
                     self.grads.append(grad)
 
     def _output(self) -> Any:
-        """Append what comes before the loss to ``layers`` and return the loss layer."""
+        """Return the loss layer; layers that it needs before it are appended to ``layers``."""
         if self.adaptive is not None:
             return adaptive_softmax_layer(self.weights, self.adaptive, self.ranks)
         return softmax_layer(self.weights, self.embedding if self.tie_weights else None)
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of tokens that share the probability."""
+        """V, the number of tokens."""
         return int(self.weights["embedding"].shape[0])
 
     @property
@@ -131,7 +130,7 @@ class RecurrentLM:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the constructor needs to build a model of the same shape."""
+        """The arguments of the constructor that make a model of the same shape."""
         shape = {
             "vocab_size": self.vocab_size,
             "wordvec_size": self.wordvec_size,
@@ -146,7 +145,7 @@ class RecurrentLM:
     # Training
 
     def forward(self, xs: Array, ts: Array) -> float:
-        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T), going on from the carried state."""
+        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T), after the carried state."""
         with self.backend.training():
             embedding, *layers = self.layers
             xs = embedding.forward(xs)
@@ -158,7 +157,7 @@ class RecurrentLM:
             return loss
 
     def backward(self, dout: float = 1.0) -> None:
-        """Write the gradients of dout·(loss + penalties), by backpropagation through the T steps of the block."""
+        """Write the gradients of dout·(loss + penalties) to ``grads``: backpropagation through the block's steps."""
         with self.backend.training():
             dxs = self.loss_layer.backward(dout)
             embedding, *layers = self.layers
@@ -174,21 +173,21 @@ class RecurrentLM:
 
     @property
     def grad_rows(self) -> list[Array | None]:
-        """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
+        """For each of ``grads``, the rows that may be non-zero; None for all rows."""
         rows: list[Array | None] = [self.embedding.rows, *[None] * (len(self.grads) - 1)]
         if self.adaptive is not None:
             rows[-len(self.loss_layer.grads) :] = self.loss_layer.grad_rows
         return rows
 
     def train_mode(self, train_flg: bool = True) -> None:
-        """Switch dropout, penalties, and the gradients made in `forward`, on or off."""
+        """Switch training on or off: dropout, penalties, and the gradients computed in `forward`."""
         of_weights = (getattr(layer, "dropout", None) for layer in self.layers)
         for part in (*self.layers, self.loss_layer, *of_weights):
             if hasattr(part, "train_flg"):
                 part.train_flg = train_flg
 
     def reset_state(self, rows: Ids | None = None) -> None:
-        """Forget the carried state, of these sequences or of all: the next block starts from zeros there."""
+        """Set the carried state to zeros, for these sequences or for all."""
         for rnn in self.rnn_layers:
             if rows is None:
                 rnn.reset_state()
@@ -198,11 +197,11 @@ class RecurrentLM:
                     carried[as_ids(rows, carried)] = 0
 
     def carried_state(self) -> RecurrentState | None:
-        """Return a copy of the state that the next training block starts from; None for zeros."""
+        """Return a copy of the state from which the next training block starts; None for zeros."""
         return None if self.rnn_layer.h is None else state_of(self.rnn_layers)
 
     def carry(self, state: RecurrentState | None) -> None:
-        """Let the next training block start from ``state``; None for zeros."""
+        """Set the state from which the next training block starts; None for zeros."""
         if state is None:
             self.reset_state()
         else:
@@ -211,7 +210,7 @@ class RecurrentLM:
     # LanguageModel
 
     def start(self, batch_size: int = 1) -> RecurrentState:
-        """Return the state of having read nothing: zeros, for N sequences."""
+        """Return the initial state of N sequences: zeros."""
         like = self.weights["0.b"]
         layers = range(len(self.rnn_layers))
         cells = layers if self.cell == "lstm" else ()
@@ -241,7 +240,7 @@ class RecurrentLM:
     ) -> tuple[LogProbs, RecurrentState]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
+        Where ``counted`` (N, T) is False, the result is 0 and no scores of V words are computed.
         """
         log_probs, _, after = self.target_log_probs_and_hidden(ids, state, counted)
         return log_probs, after
@@ -249,7 +248,7 @@ class RecurrentLM:
     def target_log_probs_and_hidden(
         self, ids: Ids, state: RecurrentState, counted: Mask | None = None
     ) -> tuple[LogProbs, Array, RecurrentState]:
-        """Do what `target_log_probs` does; return also what `hidden` returns, in one reading."""
+        """Return the results of `target_log_probs` and, between them, that of `hidden`, in one pass."""
         hs, after = self._read(ids, state)
         N, T, H = hs.shape
         past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
@@ -272,7 +271,7 @@ class RecurrentLM:
 
     @property
     def loss_weights(self) -> tuple[Array, Array]:
-        """W (H, V) and b (V,) of the output, where it is not an adaptive softmax."""
+        """W (H, V) and b (V,) of the output, unless it is an adaptive softmax."""
         W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
         return W, self.weights["output.b"]
 
@@ -289,8 +288,8 @@ class RecurrentLM:
 class SimpleRnnlm(RecurrentLM):
     """The textbook model: TimeEmbedding → TimeRNN → TimeAffine → TimeSoftmaxWithLoss, float32.
 
-    ``rng=None`` draws from NumPy's global stream in the order embedding, Wx, Wh, affine W, so that
-    ``np.random.seed(0)`` gives the numbers of the textbook form.
+    With ``rng=None`` NumPy's global generator draws in the order embedding, Wx, Wh, affine W, so that
+    ``np.random.seed(0)`` gives the same numbers as the textbook's code.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The state of a recurrent language model, as a value."""
+"""The state of a recurrent language model, as an immutable value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from elman.models.base import Ids
 
 
 class RecurrentState:
-    """h (N, H) of every layer, and c (N, H) where the cell has one, after some past.
+    """h (N, H) of every layer, and c (N, H) of every LSTM layer.
 
-    Immutable: what made it keeps no reference to its arrays. Equal states have equal numbers.
+    Immutable: nothing else refers to its arrays. States are equal if their numbers are.
     """
 
     __slots__ = ("c", "h")
@@ -63,7 +63,7 @@ class RecurrentState:
         return all(np.array_equal(to_numpy(a), to_numpy(b)) for a, b in pairs)
 
     def __hash__(self) -> int:
-        # + 0 turns -0.0 into 0.0, which it equals
+        # + 0 turns -0.0 into the equal 0.0
         return hash(tuple((to_numpy(a) + 0).tobytes() for a in (*self.h, *self.c)))
 
 
@@ -75,6 +75,6 @@ def state_of(layers: Sequence[Any]) -> RecurrentState:
 
 
 def put_state(layers: Sequence[Any], state: RecurrentState) -> None:
-    """Let recurrent layers go on from ``state``."""
+    """Set the state that recurrent layers carry."""
     for k, layer in enumerate(layers):
         layer.set_state(state.h[k], *(c[k] for c in (state.c,) if c))

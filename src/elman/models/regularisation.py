@@ -1,4 +1,4 @@
-"""What keeps a recurrent language model from learning its training text by heart; of no matter once it is trained."""
+"""Regularisation of a recurrent language model: dropout at various places and penalties, during training only."""
 
 import math
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from elman.layers.penalty import TimeActivationPenalty, TimeTemporalPenalty
 
 @dataclass(frozen=True)
 class Regularisation:
-    """How to train a `RecurrentLM`, beside its ``dropout``; by default nothing more than that.
+    """The regularisation of a `RecurrentLM` in addition to its ``dropout``; none by default.
 
     Args:
-        dropout_mask: "step": other units are dropped at every step; "block": the same through a block.
-        input_dropout: the share dropped of the word vectors; None: ``dropout``.
-        output_dropout: the share dropped of what the last layer hands to the output; None: ``dropout``.
-        embedding_dropout: the share of words dropped in a block, wherever they stand in it.
-        recurrent_dropout: the share dropped of every layer's Wh in a block (DropConnect).
+        dropout_mask: "step" draws the dropped units for every step, "block" once for a block.
+        input_dropout: fraction dropped of the word vectors; None: ``dropout``.
+        output_dropout: fraction dropped of the output layer's input; None: ``dropout``.
+        embedding_dropout: fraction of the vocabulary dropped in a block, at every occurrence.
+        recurrent_dropout: fraction dropped of every layer's Wh in a block (DropConnect).
         activation_penalty: α of `TimeActivationPenalty`, after the last layer's dropout.
         temporal_penalty: β of `TimeTemporalPenalty`, before it.
 
     Sources: Y. Gal and Z. Ghahramani, NIPS 2016 (one mask through time, words dropped);
     S. Merity, N. S. Keskar and R. Socher, ICLR 2018 (a rate for each place, and all of it together);
-    those of the layers stand there.
+    those of the layers are in their modules.
 
     Raises:
-        ConfigError: a share is not in [0, 1), a penalty is negative, or the mask is for neither.
+        ConfigError: a fraction is not in [0, 1), a penalty is negative, or dropout_mask is neither value.
     """
 
     dropout_mask: Span = "step"
@@ -45,15 +45,15 @@ class Regularisation:
         if self.dropout_mask not in get_args(Span):
             raise ConfigError(f"dropout_mask must be 'step' or 'block', got {self.dropout_mask!r}")
         for name in ("input_dropout", "output_dropout"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share < 1:
-                raise ConfigError(f"{name} must be in [0, 1), or None: as dropout; got {share}")
+            rate = getattr(self, name)
+            if rate is not None and not 0 <= rate < 1:
+                raise ConfigError(f"{name} must be in [0, 1), or None for the value of dropout; got {rate}")
         for name in ("embedding_dropout", "recurrent_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         for name in ("activation_penalty", "temporal_penalty"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} must be at least 0, and finite; got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be ≥ 0 and finite, got {getattr(self, name)}")
 
     def around(
         self,
@@ -63,26 +63,26 @@ class Regularisation:
         rng: np.random.Generator,
         one_hot: bool = False,
     ) -> list[Any]:
-        """Return these layers, in order, with those between them that regularise; a one-hot input is not dropped.
+        """Return these layers in order, with the regularising layers between them; a one-hot input is not dropped.
 
         Raises:
-            ConfigError: a one-hot input is to be dropped.
+            ConfigError: ``input_dropout`` is set and the input is one-hot.
         """
         if one_hot and self.input_dropout:
             raise ConfigError(
-                f"input_dropout {self.input_dropout} is of word vectors, but the input is one-hot (wordvec 0); "
-                "take embedding_dropout to leave out words, or leave it out"
+                f"input_dropout = {self.input_dropout} drops word vectors, but the input is one-hot (wordvec 0); "
+                "leave it out, or use embedding_dropout, which drops words"
             )
         ends = self.input_dropout, self.output_dropout
-        first, last = (dropout if share is None else share for share in ends)
+        first, last = (dropout if rate is None else rate for rate in ends)
         self._drop_weights(embedding, recurrent, rng)
         layers = [embedding]
         before = [0.0 if one_hot else first, *[dropout] * (len(recurrent) - 1)]
-        for rnn, share in zip(recurrent, before, strict=True):
-            layers += [*self._dropping(share, rng), rnn]
+        for rnn, rate in zip(recurrent, before, strict=True):
+            layers += [*self._dropout_layer(rate, rng), rnn]
         if self.temporal_penalty:
             layers.append(TimeTemporalPenalty(self.temporal_penalty))
-        layers += self._dropping(last, rng)
+        layers += self._dropout_layer(last, rng)
         if self.activation_penalty:
             layers.append(TimeActivationPenalty(self.activation_penalty))
         return layers
@@ -95,8 +95,8 @@ class Regularisation:
             for rnn in recurrent:
                 rnn.dropout = WeightDropout(self.recurrent_dropout, tuple(rnn.Wh.shape), rng)
 
-    def _dropping(self, share: float, rng: np.random.Generator) -> list[Any]:
-        return [TimeDropout(share, rng, self.dropout_mask)] if share else []
+    def _dropout_layer(self, rate: float, rng: np.random.Generator) -> list[Any]:
+        return [TimeDropout(rate, rng, self.dropout_mask)] if rate else []
 
 
 NONE = Regularisation()

@@ -1,4 +1,4 @@
-"""The rooms world itself as a language model: no other can do better on its text."""
+"""The rooms world as a language model: its true distribution, which no model can beat on its text."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from elman.text.tokenizers import EOS
 
 @dataclass(frozen=True)
 class RoomsState:
-    """Where each sequence stands in the world; None after a line that the world cannot say."""
+    """The place of each sequence in the world; None after a line that the world cannot generate."""
 
     places: tuple[Place | None, ...]
 
@@ -36,10 +36,12 @@ class RoomsState:
 class RoomsTruth:
     """The true P(next token | past) of a world, over the ids of a vocabulary.
 
-    A token the world cannot say next has ln P = -inf. What follows it has no true probability: it is
-    uniform up to the next `<eos>`, with which the world begins anew. `<eos>` before anything is read
-    has ln P = -inf too, but leads to the start of a line.
-    Raises VocabularyError if the vocabulary lacks a token of the world, or holds one twice.
+    A token that the world cannot generate next has ln P = -inf. What follows it has no true probability: it is
+    uniform until the next `<eos>`, after which the world starts again. `<eos>` as the very first token has
+    ln P = -inf too, but leads to the start of a line.
+
+    Raises:
+        VocabularyError: the vocabulary lacks a token of the world, or has one twice.
     """
 
     def __init__(self, world: World, vocabulary_tokens: Sequence[str]) -> None:
@@ -52,7 +54,7 @@ class RoomsTruth:
                 f" {missing[0]!r}; build it from the training text of the same language"
             )
         if len(self._ids) < len(self._tokens):
-            raise VocabularyError("the vocabulary holds a token twice; list each token once")
+            raise VocabularyError("the vocabulary has a token twice; list each token once")
 
     @property
     def vocab_size(self) -> int:
@@ -60,7 +62,7 @@ class RoomsTruth:
         return len(self._tokens)
 
     def start(self, batch_size: int = 1) -> RoomsState:
-        """Return the state of N sequences that each stand at the start of a line."""
+        """Return the state of N sequences at the start of a line."""
         return RoomsState((Place(),) * batch_size)
 
     def feed(self, ids: Ids, state: RoomsState) -> RoomsState:
@@ -83,7 +85,7 @@ class RoomsTruth:
     ) -> tuple[NDArray[np.float64], RoomsState]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        It is 0 where ``counted`` (N, T) is False.
+        Where ``counted`` (N, T) is False, the result is 0.
         """
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
         log_probs = np.empty(ids.shape)  # (N, T)
@@ -96,7 +98,7 @@ class RoomsTruth:
         return log_probs, RoomsState(tuple(places))
 
     def _step(self, place: Place | None, token: str) -> tuple[float, Place | None]:
-        """Return ln P(token) in a place, and the place it leads to."""
+        """Return ln P(token) at a place, and the place after it."""
         if place is None:
             return -math.log(self.vocab_size), Place() if token == EOS else None
         possible = self._world.next_tokens(place)

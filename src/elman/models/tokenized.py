@@ -1,8 +1,6 @@
-"""A language model with its tokenizer and vocabulary, and how far back it looks.
+"""`TokenizedModel`: a language model with the tokenizer and the vocabulary of its ids.
 
-How far back models look: the state of having nothing behind, and how much of the past a probability used.
-
-A language model together with the tokenizer and the vocabulary that give its ids a meaning.
+Also here, for any model: how much of the past its probabilities depend on, and its state without any past.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +20,10 @@ from elman.text.vocabulary import Vocabulary
 
 
 def order_of(model: LanguageModel) -> int | None:
-    """Return the most tokens that a probability depends on, the predicted one included; None without a limit.
+    """Return the most tokens that a probability depends on, the predicted one included; None if there is no limit.
 
-    Of an n-gram model n; of a window of k words k + 1; of a mixture the largest of its members'; of a cache at
-    least its size + 1. What is recurrent, or goes on learning, depends on all that it has read.
+    For an n-gram model this is n; for a window of k words k + 1; for a mixture the largest order of its members; for
+    a cache at least its size + 1. Recurrent and dynamically evaluated models depend on everything they have read.
     """
     if isinstance(model, NgramModel):
         return model.order
@@ -43,8 +41,8 @@ def order_of(model: LanguageModel) -> int | None:
 def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDArray[np.int64]:
     """Return how many tokens the probability of each of ids (1, T) depends on, itself included: (1, T).
 
-    ``read`` tokens were read before the one-sequence ``state``. An n-gram model tells the length of the n-gram that
-    it found; the others see all there is, up to their order; of a mixture, it is the most that a member sees.
+    ``read`` tokens were read before the one-sequence ``state``. For an n-gram model it is the length of the longest
+    n-gram found; for a mixture the largest of its members'; for other models all tokens up to their order.
     """
     if isinstance(model, NgramModel):
         return model.matched_lengths(ids, state)
@@ -59,7 +57,7 @@ def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDAr
 
 
 def null_context(model: LanguageModel) -> Any:
-    """Return the one-sequence state of nothing behind, not even the beginning of a sentence."""
+    """Return the state of one sequence without any past, not even the beginning of a sentence."""
     if isinstance(model, NgramModel):
         return Past.of(np.full((1, model.order - 1), BEFORE_TEXT))
     if isinstance(model, Mixture):
@@ -72,11 +70,11 @@ def null_context(model: LanguageModel) -> Any:
 
 @dataclass
 class TokenizedModel:
-    """What a model file holds: a model, a tokenizer and a vocabulary, which belong together; see `elman.TextModel`.
+    """The content of a model file: a model with its tokenizer and vocabulary; see `elman.TextModel`.
 
-    ``info`` is free data about the model's making (corpus, recipe, seed), shown to people. ``start`` says how
-    a text begins: after the token that ends a line ("eos", where the vocabulary has one), or with the
-    "empty" past, for a model that was only ever trained to begin so.
+    ``info`` describes how the model was made (corpus, seed, …), for display. ``start`` is the past at the beginning
+    of a text: the end-of-line token ("eos", if the vocabulary has one), or nothing ("empty"), for a model that was
+    trained to begin so.
     """
 
     model: LanguageModel
@@ -87,12 +85,12 @@ class TokenizedModel:
 
     @property
     def start_id(self) -> int | None:
-        """The id that a text begins after; None for the empty past."""
+        """The id that precedes a text; None for the empty past."""
         return self.vocabulary.eos_id if self.start == "eos" else None
 
     @property
     def unit(self) -> str:
-        """What a token is, in words: the "per what" of a perplexity."""
+        """The unit of a token (word, character, byte, subword): what a perplexity is per."""
         level = self.tokenizer.level
         return "character" if level == "char" else level
 
@@ -102,16 +100,16 @@ class TokenizedModel:
         return tokens, self.vocabulary.encode(tokens)
 
     def encode_line(self, line: str) -> tuple[list[str], NDArray[np.int32]]:
-        """Return the tokens and ids of one line and its end, where the vocabulary has a token for that."""
+        """Return the tokens and ids of one line and, if the vocabulary has a token for it, of its end."""
         return self.encode(line + "\n" if self.vocabulary.eos_id is not None else line)
 
     def is_unknown(self, tokens: list[str]) -> NDArray[np.bool_]:
-        """Tell for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""
+        """Return for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""
         unknown: NDArray[np.bool_] = self.vocabulary.encode(tokens) == self.vocabulary.unknown_id
         return unknown
 
     def begin_sentence(self) -> Any:
-        """Return the state at the beginning of a sentence: a value, to be kept, compared, hashed and shared.
+        """Return the state at the beginning of a sentence: an immutable, hashable value.
 
         >>> state = model.begin_sentence()
         >>> state == model.begin_sentence(), len({state, model.begin_sentence()})
@@ -120,9 +118,9 @@ class TokenizedModel:
         return begin(self.model, self.start_id)
 
     def null_context(self) -> Any:
-        """Return the state of nothing behind, not even the beginning of a sentence: KenLM's null context.
+        """Return the state without any past, not even the beginning of a sentence: KenLM's null context.
 
-        A recurrent model knows it only if it was trained from there; `begin_sentence` is the state it knows.
+        A recurrent model has not seen it in training, unless it was trained from an empty past; see `begin_sentence`.
 
         >>> model.null_context() == model.begin_sentence()
         False

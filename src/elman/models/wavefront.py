@@ -1,8 +1,8 @@
-"""A block through a stack of recurrent layers, with several threads at work.
+"""Run a stack of recurrent layers on a block with several threads.
 
-A layer at one span of steps needs the same layer at the span before, and the layer below at the same span. So
-layer 2 can be at a span while layer 1 is at the next, and the output layer at the rows that both have done: the
-work moves through layers and time like a wave front.
+The steps are cut into spans. A layer at one span needs the same layer at the span before, and the layer below at the
+same span. So layer 2 can process a span while layer 1 processes the next, and the output layer the rows that both
+have finished: the computation moves through layers and time like a wave front.
 
 Source of the idea: J. Appleyard, T. Kočiský and P. Blunsom, "Optimizing performance of recurrent neural networks
 on GPUs" (2016).
@@ -19,11 +19,11 @@ from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import TimeRecurrence
 from elman.workers import Task, run, worker_count
 
-SPANS_PER_HAND = 4  # few enough that a span's products stay large, many enough that no hand waits long
+SPANS_PER_WORKER = 4  # few enough for large products, many enough that no worker waits long
 
 
 def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
-    """Tell whether several threads may work on these layers now, and these layers can be worked on in spans."""
+    """Return whether there are several workers, and these layers can be run span by span."""
     return (
         worker_count() > 1
         and all(isinstance(layer, TimeRecurrence | TimeDropout | TimePenalty) for layer in layers)
@@ -33,8 +33,8 @@ def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
 
 
 def spans(T: int) -> list[tuple[int, int]]:
-    """Return (first, last) of the spans into which T steps are cut."""
-    size = max(1, -(-T // (SPANS_PER_HAND * worker_count())))
+    """Return the bounds (first, last) of the spans into which T steps are cut; last is excluded."""
+    size = max(1, -(-T // (SPANS_PER_WORKER * worker_count())))
     return [(t, min(t + size, T)) for t in range(0, T, size)]
 
 
@@ -58,7 +58,7 @@ def forward(layers: Sequence[Any], loss_layer: TimeAffineSoftmaxWithLoss, xs: Ar
 
 
 def read(layers: Sequence[Any], xs: Array) -> Array:
-    """Return what the last layer makes of xs (N, T, D), as calling one layer after another does."""
+    """Return the last layer's output for xs (N, T, D), as calling one layer after another does."""
     if len(layers) == 1 or worker_count() == 1 or is_torch(xs):
         for layer in layers:
             xs = layer.forward(xs)
@@ -73,7 +73,7 @@ def read(layers: Sequence[Any], xs: Array) -> Array:
 
 
 def backward(layers: Sequence[Any], dxs: Array) -> Array:
-    """Return the gradient of what went into the first layer, given that of what came out of the last."""
+    """Return the gradient of the first layer's input, given that of the last layer's output."""
     upwards = list(reversed(layers))
     cut = list(reversed(spans(dxs.shape[1])))
     for layer in upwards:
@@ -88,13 +88,13 @@ def backward(layers: Sequence[Any], dxs: Array) -> Array:
     return dxs
 
 
-def _waves(pieces: list[list[Any]]) -> list[list[Task]]:
-    """Return a task for every piece [layer][span], after the same layer's span before and the layer's before it."""
+def _waves(calls: list[list[Any]]) -> list[list[Task]]:
+    """Return a task for every call [layer][span], after that of the span before and that of the layer before."""
     waves: list[list[Task]] = []
-    for works in pieces:
+    for layer_calls in calls:
         wave: list[Task] = []
-        for k, work in enumerate(works):
-            wave.append(Task(work, [*wave[-1:], *(below[k] for below in waves[-1:])]))
+        for k, call in enumerate(layer_calls):
+            wave.append(Task(call, [*wave[-1:], *(below[k] for below in waves[-1:])]))
         waves.append(wave)
     return waves
 

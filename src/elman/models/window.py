@@ -1,4 +1,4 @@
-"""Language models with a fixed window: CBOW and the neural probabilistic language model."""
+"""`WindowLM`: the base of the neural models that see only the last k words."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,26 +18,26 @@ from elman.models.parameters import Weight, draw_weights
 
 
 class WindowLM(ABC):
-    """P(next word | the last k words): what `CBOW` and `NPLM` share; trained by ``forward`` and ``backward``.
+    """P(next word | the last k words): the base of `CBOW` and `NPLM`.
 
-    Where the text had not begun, a place of the window holds a vector of zeros. Within training the last k words of
-    every sequence are carried from block to block, so that windows reach back into the block before; the LanguageModel
-    calls read with layers of their own on the same weights, without dropout.
+    Places of the window before the beginning of the text hold zero vectors. Training calls `forward` and `backward`;
+    the last k words of every sequence are carried from block to block. The LanguageModel methods use separate layers
+    on the same weights, without dropout.
 
     Args:
-        window: k, the words that the next one is predicted from.
+        window: k, the number of words that the next one is predicted from.
         plan: shapes and scales of the weights.
-        dropout: the share dropped of the word vectors and of what the output sees.
-        tie_weights: use the word vectors as the output matrix too (needs both to be of one width).
-        rng: draws the weights and the dropout masks; None takes NumPy's global stream for the weights.
+        dropout: fraction dropped of the word vectors and of the output layer's input.
+        tie_weights: use the word vectors as the output matrix too (needs the same width).
+        rng: draws the weights and the dropout masks; None: NumPy's global generator draws the weights.
         weight_scale: see `draw_weights`.
-        dtype: float32, or float64 for proofs.
+        dtype: float32, or float64 for gradient checks.
         weights: named weights to use (not copied) instead of drawn ones.
-        backend: where the weights are put, drawn by NumPy whatever it is; None leaves them where they are.
+        backend: where the weights are put (NumPy always draws them); None leaves them where they are.
     """
 
     kind: ClassVar[str]
-    ranks = None  # an adaptive softmax, which would have them, is for recurrent models
+    ranks = None  # only recurrent models can have an adaptive softmax
 
     def __init__(
         self,
@@ -68,18 +68,18 @@ class WindowLM(ABC):
         self._past: NDArray[np.int64] | None = None  # (N, k)
 
         pairs = [p for layer in self.layers for p in zip(layer.params, layer.grads, strict=True)]
-        own = slice(1 if tie_weights else 0, None)  # a tied output matrix is the embedding's already
+        own = slice(1 if tie_weights else 0, None)  # a tied output matrix is listed with the embedding
         pairs += [*zip(self.loss_layer.params, self.loss_layer.grads, strict=True)][own]
         self.params: list[Array] = [param for param, _ in pairs]
         self.grads: list[Array] = [grad for _, grad in pairs]
 
     @abstractmethod
     def _hidden_layers(self) -> list[Any]:
-        """Return new layers on the model's weights that make the hidden representation of every window."""
+        """Return new layers, on the model's weights, from word vectors to the hidden representation of every window."""
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of tokens that share the probability."""
+        """V, the number of tokens."""
         return int(self.weights["embedding"].shape[0])
 
     @property
@@ -89,7 +89,7 @@ class WindowLM(ABC):
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the constructor needs to build a model of the same shape."""
+        """The arguments of the constructor that make a model of the same shape."""
         return {
             "vocab_size": self.vocab_size,
             "wordvec_size": self.wordvec_size,
@@ -101,10 +101,10 @@ class WindowLM(ABC):
     # Training
 
     def forward(self, xs: Array, ts: Array) -> float:
-        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T) and the words carried over."""
+        """Return the mean loss in nats of predicting ts (N, T) from xs (N, T) and the carried words."""
         text = self._text_with_past(xs)
         with self.backend.training():
-            hs: Array = text[:, 1:]  # the window of the first target ends in the first of xs
+            hs: Array = text[:, 1:]  # the first target's window ends with the first of xs
             for layer in self.layers:
                 hs = layer.forward(hs)
             loss: float = as_number(self.loss_layer.forward(hs, ts))
@@ -112,7 +112,7 @@ class WindowLM(ABC):
         return loss
 
     def backward(self, dout: float = 1.0) -> None:
-        """Write the gradients of dout·loss: all of them, for a window does not reach beyond what was read."""
+        """Write the gradients of dout·loss to ``grads``; they are exact, not truncated in time."""
         with self.backend.training():
             dhs = self.loss_layer.backward(dout)
             for layer in reversed(self.layers):
@@ -120,17 +120,17 @@ class WindowLM(ABC):
 
     @property
     def grad_rows(self) -> list[Array | None]:
-        """For each of ``grads``, the only rows that may differ from zero, or None for all of them."""
+        """For each of ``grads``, the rows that may be non-zero; None for all rows."""
         return [self.embedding.rows, *[None] * (len(self.grads) - 1)]
 
     def train_mode(self, train_flg: bool = True) -> None:
-        """Switch dropout, and the gradients made in `forward`, on or off."""
+        """Switch training on or off: dropout, and the gradients computed in `forward`."""
         for layer in (*self.layers, self.loss_layer):
             if hasattr(layer, "train_flg"):
                 layer.train_flg = train_flg
 
     def reset_state(self, rows: Ids | None = None) -> None:
-        """Forget the carried words, of these sequences or of all: the next block's text begins there."""
+        """Forget the carried words, of these sequences or of all: their text begins with the next block."""
         if rows is None or self._past is None:
             self._past = None
         else:
@@ -138,11 +138,11 @@ class WindowLM(ABC):
             self._past[rows] = BEFORE_TEXT
 
     def carried_state(self) -> Past | None:
-        """Return the last words before the next training block; None where none was read."""
+        """Return the last words before the next training block; None if there are none."""
         return None if self._past is None else Past.of(self._past)
 
     def carry(self, state: Past | None) -> None:
-        """Let the next training block go on after ``state``; None: its text begins there."""
+        """Set the last words before the next training block; None: the text begins with it."""
         self._past = None if state is None else state.array(self.window)
 
     def _text_with_past(self, xs: Array) -> NDArray[np.int64]:
@@ -153,7 +153,7 @@ class WindowLM(ABC):
             past = np.full((len(ids), self.window), BEFORE_TEXT, np.int64)
         if len(past) != len(ids):
             raise ShapeError(
-                f"the words carried are of {len(past)} sequences but this block has {len(ids)}; "
+                f"the carried words have {len(past)} sequences but this block has {len(ids)}; "
                 "call reset_state() before changing the number of sequences"
             )
         return np.concatenate([past, ids], axis=1)
@@ -161,7 +161,7 @@ class WindowLM(ABC):
     # LanguageModel
 
     def start(self, batch_size: int = 1) -> Past:
-        """Return the state of having read nothing, for N sequences."""
+        """Return the initial state of N sequences, which have read nothing."""
         return Past(((BEFORE_TEXT,) * self.window,) * batch_size)
 
     def feed(self, ids: Ids, state: Past) -> Past:
@@ -176,7 +176,7 @@ class WindowLM(ABC):
     def target_log_probs(self, ids: Ids, state: Past, counted: Mask | None = None) -> tuple[LogProbs, Past]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        Where ``counted`` (N, T) is False it is 0, and costs no scores of V words.
+        Where ``counted`` (N, T) is False, the result is 0 and no scores of V words are computed.
         """
         text, after = self._read(ids, state)
         N, T = len(text), text.shape[1] - self.window
@@ -200,7 +200,7 @@ class WindowLM(ABC):
         return W, self.weights["output.b"]
 
     def _read(self, ids: Ids, state: Past) -> tuple[NDArray[np.int64], Past]:
-        """Return the words of the state and then ids, (N, k + T), and the state after them."""
+        """Return the words of the state followed by ids, (N, k + T), and the state after them."""
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
         text = np.concatenate([state.array(self.window), ids], axis=1)
         return text, Past.of(text[:, ids.shape[1] :])

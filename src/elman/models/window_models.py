@@ -1,9 +1,4 @@
-"""The two textbook baselines with a fixed window: CBOW and the neural probabilistic language model.
-
-CBOW used as a language model: the mean of the k words to the left, whose order is lost.
-
-The neural probabilistic language model: the concatenation of the k words to the left, and a hidden layer.
-"""
+"""The two models with a fixed window: CBOW (mean of the word vectors) and NPLM (concatenation, a hidden layer)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,8 +20,8 @@ class CBOW(WindowLM):
     """P(next word | the last k words) = softmax(h·W + b), h the mean of their k vectors: "you say" = "say you".
 
     V is ``vocab_size``, D ``wordvec_size``, k ``window``; the other arguments are those of `WindowLM`.
-    Source: T. Mikolov et al., Efficient estimation of word representations in vector space, 2013, there with the
-    words on both sides and for the sake of the vectors.
+    Source: T. Mikolov et al., Efficient estimation of word representations in vector space, 2013; there the window
+    is on both sides, and the purpose is the vectors.
     """
 
     kind = "cbow"
@@ -68,7 +63,7 @@ class CBOW(WindowLM):
 
 
 class NPLM(WindowLM):
-    """P(next word | the last k words) = softmax(h·W + b), h = tanh(x·W_h + b_h), x their k vectors one behind another.
+    """P(next word | the last k words) = softmax(h·W + b), h = tanh(x·W_h + b_h), x their k vectors, concatenated.
 
     W_h is (k·D, H): it grows with the window. V is ``vocab_size``, D ``wordvec_size``, H ``hidden_size``, k
     ``window``; the other arguments are those of `WindowLM`.
@@ -107,7 +102,7 @@ class NPLM(WindowLM):
         tie_weights: bool = False,
         embedding_scale: float = 0.01,
     ) -> dict[str, Weight]:
-        """Return every weight's shape and scale. Raises ConfigError for a size below 1, or ones that cannot be tied."""
+        """Return every weight's shape and scale. Raises ConfigError for a size < 1, or sizes that cannot be tied."""
         check_sizes(vocab_size=vocab_size, wordvec_size=wordvec_size, hidden_size=hidden_size, window=window)
         V, D, H, k = vocab_size, wordvec_size, hidden_size, window
         if tie_weights and D != H:
@@ -128,7 +123,7 @@ class NPLM(WindowLM):
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the constructor needs to build a model of the same shape."""
+        """The arguments of the constructor that make a model of the same shape."""
         return {**super().hyperparameters, "hidden_size": self.hidden_size}
 
     def _hidden_layers(self) -> list[Any]:

@@ -1,8 +1,6 @@
-"""Choose the options that make best use of a time budget: measure, choose, explain.
+"""Choose the options that make best use of a time budget: measure this machine, choose, explain.
 
-How fast this machine trains a model: it trains it on a few blocks and looks at the clock.
-
-The options that a time budget is best spent on: measure, choose, and say why.
+The rule itself is in `elman.training.budget`.
 """
 
 import time
@@ -17,33 +15,39 @@ from elman.training.config import Config
 from elman.training.progress import BlockDone, Event
 from elman.training.trainer import RnnlmTrainer
 
-WARM_UP = 1  # blocks that also fill buffers and caches
+WARM_UP = 1  # blocks that are not timed: they also allocate buffers
 WARM_UP_ON_GPU = 5  # the step is recorded after the third
-WITHOUT_END = 1_000_000_000
+NO_LIMIT = 1_000_000_000  # epochs
 
 
-def seconds_per_token(trainer: RnnlmTrainer, config: Config, ids: Ids, seconds: float) -> float:
-    """Return the seconds that a new ``trainer`` takes for a token of ids (n,), by training for so many seconds.
+def seconds_per_token(
+    trainer: RnnlmTrainer,
+    config: Config,
+    ids: Ids,
+    seconds: float,
+    now: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the seconds per token of a new ``trainer``, measured by training on ids (n,) for ``seconds``.
 
-    Two blocks are trained on at least. The model is of no use afterwards.
+    At least two blocks are trained on, by the clock ``now``. Discard the trainer's model afterwards.
 
     Raises:
         TextError: the text is shorter than one block.
-        TrainingDiverged: the options make the loss explode within these few blocks.
+        TrainingDiverged: the loss explodes within these few blocks.
     """
     warm_up = WARM_UP_ON_GPU if config.device == "cuda" else WARM_UP
     times: list[float] = []
 
-    def look(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, BlockDone):
-            times.append(time.perf_counter())
+            times.append(now())
             if len(times) > warm_up and times[-1] - times[0] >= seconds:
                 trainer.stop()
 
     trainer.fit(
         ids[:-1],
         ids[1:],
-        WITHOUT_END,
+        NO_LIMIT,
         config.batch_size,
         config.time_size,
         config.clip_norm or None,
@@ -51,28 +55,28 @@ def seconds_per_token(trainer: RnnlmTrainer, config: Config, ids: Ids, seconds: 
         max_value=config.clip_value or None,
         reduction=config.reduction,
         wrap=config.wrap,
-        on_event=look,
+        on_event=on_event,
     )
     timed = times[warm_up - 1 :]
     return (timed[-1] - timed[0]) / ((len(timed) - 1) * config.batch_size * config.time_size)
 
 
 SIZES = ("cell", "wordvec", "hidden", "layers")
-SHARE = 0.03  # of the budget that may go into measuring …
-MOST_SECONDS = 5.0  # … and never more than this
-MEASUREMENTS = 4  # that this time is shared among
-LEAST_SECONDS = 0.05  # of one measurement
-FIRST_WIDTH = 64  # measured whatever the budget: it takes a moment
+MEASURING_FRACTION = 0.03  # of the budget, at most
+MAX_SECONDS = 5.0  # of all measurements
+MEASUREMENTS = 4  # expected: the time is divided by it
+MIN_SECONDS = 0.05  # of one measurement
+FIRST_WIDTH = 64  # always measured: it takes a moment
 
-Measure = Callable[[Config, float], float]  # options and seconds to measure for -> seconds a token
+Measure = Callable[[Config, float], float]  # (options, seconds to measure for) -> seconds per token
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, and from what.
+    """The chosen options and the measurements behind them.
 
-    ``chosen`` are the options that are not the user's; ``speeds`` the models measured, as (layers, width,
-    tokens per second); ``epochs`` is how often the text is expected to be read; ``seconds`` went into measuring.
+    ``chosen`` are the options that differ from the given ones; ``speeds`` the measured models, as (layers, width,
+    tokens per second); ``epochs`` the number of epochs expected; ``seconds`` the time spent on measuring.
     """
 
     config: Config
@@ -84,16 +88,16 @@ class Choice:
 
     @property
     def early(self) -> bool:
-        """True where the text is expected to be learnt before the time is over."""
+        """Whether training is expected to end before the time does, because of its number of epochs."""
         return self.epochs >= self.config.epochs
 
     def lines(self) -> list[str]:
-        """Return in a few lines what was measured, what was chosen and why, and as options to repeat it by."""
+        """Return three lines: the measurements, the choice and its reason, and options that repeat it."""
         speeds = ", ".join(f"{layers}×{width}: {rate:,.0f} tokens/s" for layers, width, rate in self.speeds)
         config, read = self.config, self.epochs * self.tokens
-        why = f"about {self.epochs:.1f} epochs, {read / recurrent_weights(config):,.0f} tokens a recurrent weight"
+        why = f"about {self.epochs:.1f} epochs, {read / recurrent_weights(config):,.0f} tokens per recurrent weight"
         if self.early:
-            why += "; the text is read so often before the time is over"
+            why += "; this takes less than the time budget"
         return [
             f"measured in {self.seconds:.1f} s: {speeds}",
             f"chosen: {config.cell} {config.layers}×{config.hidden} ({why})",
@@ -102,13 +106,13 @@ class Choice:
 
 
 def held_options(config: Config, given: Collection[str], choose: bool | None = None) -> frozenset[str] | None:
-    """Return the options to hold while the others are chosen, or None where a time budget is only a limit.
+    """Return the options to keep while the others are chosen, or None if none are to be chosen.
 
-    ``given`` are the options that the user named. Without a word on it (None) the others are chosen where
-    there is a time budget and the model's size is not given.
+    ``given`` are the options that the user set. By default (``choose`` is None) the others are chosen where there is
+    a time budget and no size of the model is given.
 
     Raises:
-        ConfigError: they are to be chosen, but there is no time budget, or the model is no recurrent one.
+        ConfigError: options are to be chosen, but there is no time budget, or the model is not recurrent.
     """
     if choose is None:
         choose = config.time_budget > 0 and config.model == "rnn" and not set(SIZES) & set(given)
@@ -119,37 +123,37 @@ def held_options(config: Config, given: Collection[str], choose: bool | None = N
 
 def _check_choosable(config: Config) -> None:
     if not config.time_budget:
-        raise ConfigError("what to choose depends on the time there is; add --time-budget 10m, say")
+        raise ConfigError("choosing options needs a time budget; for instance, add --time-budget 10m")
     if config.model != "rnn":
         raise ConfigError(
-            f"only a recurrent model can be chosen, not {config.model!r}; leave out --choose or --model"
+            f"only options of a recurrent model can be chosen, not of {config.model!r}; leave out --choose or --model"
         )
 
 
 def choose(task: Task, measure: Measure, now: Callable[[], float] = time.perf_counter) -> Choice:
-    """Return the options for ``task``, whose time budget the measuring is part of.
+    """Return the options for ``task``; the time of measuring counts towards its time budget.
 
     A small model is measured first, then the one that the rule picks, until it picks one that has been
-    measured already or the time for measuring is over.
+    measured or the time for measuring is over.
 
     Raises:
-        ConfigError: there is no time budget, or the model is no recurrent one.
+        ConfigError: there is no time budget, or the model is not recurrent.
     """
     _check_choosable(task.config)
     began, budget = now(), task.config.time_budget
-    allowed = min(MOST_SECONDS, SHARE * budget)
+    allowed = min(MAX_SECONDS, MEASURING_FRACTION * budget)
     models, speeds = candidates(task), Speeds(task.vocab_size)
     model = min(models, key=lambda m: (abs(m.hidden - FIRST_WIDTH), m.layers))
     measured: dict[Config, float] = {}
 
     def spent() -> float:
-        return min(now() - began, budget / 2)  # however slow the start, there is to be a model in the end
+        return min(now() - began, budget / 2)  # leave half for training, however slow measuring is
 
     until: float | None = None
     while True:
-        measured[model] = measure(model, max(allowed / MEASUREMENTS, LEAST_SECONDS))
-        speeds.note(model, measured[model])
-        if until is None:  # the first measurement also loaded what any training needs
+        measured[model] = measure(model, max(allowed / MEASUREMENTS, MIN_SECONDS))
+        speeds.add(model, measured[model])
+        if until is None:  # the first measurement also includes one-time costs of any training
             until = now() + allowed
         model, epochs = best(task, models, speeds, budget - spent())
         two_blocks = 2 * model.batch_size * model.time_size * speeds(model)

@@ -1,4 +1,4 @@
-"""The texts of a run: what it learns from, what it is validated on, and what it is measured against."""
+"""The texts of a run: the training text, the validation text, and reference perplexities to compare with."""
 
 import math
 from collections.abc import Callable
@@ -23,15 +23,16 @@ from elman.training.overlap import is_blank, overlap
 
 Progress = Callable[[int, int], None]
 NO_VALIDATION = "none"
-COUNTED_TOKENS = 2_500_000  # the longest text whose n-grams are counted by the way: a second or two
+MAX_REFERENCE_TOKENS = 2_500_000  # an n-gram reference of a text of this length takes a second or two
 
 
 @dataclass(frozen=True)
 class RunCorpora:
-    """``references`` are perplexities of the validation text to hold the model's against.
+    """The encoded texts of a run.
 
-    ``held_out`` tells whether the validation text is the end of the corpus, which is not learnt then;
-    ``warning`` says what makes its perplexity mean less than it seems. ``tokenizer`` made the ids.
+    ``references`` are perplexities of other models on the validation text. ``held_out`` is True where the validation
+    text is the end of the corpus, which is then not trained on. ``warning`` says why the validation perplexity
+    means less than it seems. ``tokenizer`` made the ids.
     """
 
     name: str
@@ -52,18 +53,25 @@ def load_corpora(
     vocabulary: Vocabulary | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> RunCorpora:
-    """Encode the texts of a run; the ids are kept beside the run folder and used again while the files are the same.
+    """Encode the texts of a run; the ids are cached next to the run folder and reused while the files are unchanged.
 
-    ``valid`` is a file, a folder or a named corpus; None takes the validation part of a named corpus that has
-    one, unless only its first tokens are learnt; "none" means no validation; "auto" the validation part of a
-    named corpus, and else the last 5 % of the text (of its first ``max_tokens``), which are not learnt. Without a
-    ``tokenizer`` it is as the options say; one of subwords that is learnt is learnt from the training text only.
+    ``corpus`` is a file, a folder or a named corpus. ``valid`` is one of these, or
+
+    * None: the validation part of a named corpus that has one, unless ``max_tokens`` limits the training text;
+    * "none": no validation text;
+    * "auto": the validation part of a named corpus, else the last 5 % of the text (of its first ``max_tokens``),
+      which are then not trained on.
+
+    The ``tokenizer`` is made from the options if it is not given; subwords are learnt from the training text only.
     """
     cache = run.absolute().parent / ".elman-cache"
     texts = datasets.resolve(corpus, "train")
     sources, limit = _valid_sources(corpus, valid, config), config.max_tokens or None
     cut: Cut | None = None
-    spans = Span(), Span()  # of the training text and of what is held out, where no token can be counted yet
+    spans = (
+        Span(),
+        Span(),
+    )  # of the training and the held-out text, in characters: tokens cannot be counted yet
     if learns_tokenizer(config):
         if sources is None and valid == AUTO:
             units = LineCharacters(config.lower)
@@ -104,7 +112,7 @@ def load_corpora(
     if held_out.unknown == held_out.tokens and train.vocabulary.unk_id is None:
         raise TextError(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
-            "name another by --valid, or `none`"
+            "choose another validation text, or 'none'"
         )
     is_end = sources is texts
     return RunCorpora(
@@ -115,27 +123,28 @@ def load_corpora(
 def check_valid(
     corpora: RunCorpora, valid: str | None, config: Config, allow_overlap: bool = False
 ) -> RunCorpora:
-    """Return the texts with a warning, if there is one to give; ``valid`` is what `load_corpora` was told.
+    """Return the texts, with a warning where one is due; ``valid`` is the argument of `load_corpora`.
 
-    The generated worlds' own splits pass: they repeat themselves by nature, and were drawn apart.
+    The splits of the generated worlds always pass: they repeat themselves by nature, but were drawn independently.
 
     Raises:
-        TextError: the validation text is blank, or most of its lines stand in the training text and
-            ``allow_overlap`` is not set.
+        TextError: the validation text has only empty lines, or more than half of its lines are in the training text
+            and ``allow_overlap`` is not set.
     """
     if corpora.valid is None or (corpora.name if valid in (None, AUTO) else valid) in LANGUAGES:
         return corpora
     what = f"the validation text {_described(corpora, valid)}"
     if is_blank(corpora.valid):
-        raise TextError(f"{what} holds nothing but blank lines; name another by --valid, or `none`")
+        raise TextError(f"{what} has only empty lines; choose another validation text, or 'none'")
     found = overlap(corpora.train, corpora.valid, config.level)
-    if not found.most:
+    if not found.in_most_lines:
         return corpora
-    most = f"{what} stands in the training text: at least {found.found:,} of its {found.lines:,} distinct lines do"
+    where = f"at least {found.found:,} of its {found.lines:,} distinct lines are there"
+    repeats = f"{what} repeats the training text: {where}"
     if allow_overlap:
-        return replace(corpora, warning=f"{most}; its perplexity says what was learnt by heart")
+        return replace(corpora, warning=f"{repeats}; its perplexity measures memorisation")
     raise TextError(
-        f"{most}, so that its perplexity would say what was learnt by heart; validate on other text (--valid FILE), "
+        f"{repeats}, so its perplexity would measure memorisation; validate on other text (--valid FILE), "
         "on none (--valid none), or add --allow-overlap if the text repeats itself by nature"
     )
 
@@ -153,14 +162,14 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
         return None
     try:
         return datasets.resolve(corpus, "valid")
-    except DatasetError:  # a corpus of one part
+    except DatasetError:  # a corpus without a validation part
         return None
 
 
 def lasting(source: str) -> str:
-    """Return a corpus argument that means the same text from any folder: a path becomes absolute."""
-    kept = source in (NO_VALIDATION, AUTO) or datasets.is_named(source)
-    return source if kept else str(Path(source).absolute())
+    """Return a corpus argument that is valid from any folder: a path is made absolute."""
+    is_name = source in (NO_VALIDATION, AUTO) or datasets.is_named(source)
+    return source if is_name else str(Path(source).absolute())
 
 
 def _references(corpus: str, train: Corpus, valid: Corpus, config: Config) -> dict[str, float]:
@@ -168,7 +177,7 @@ def _references(corpus: str, train: Corpus, valid: Corpus, config: Config) -> di
     vocabulary = train.vocabulary
     optimum = rooms_optimum(corpus, valid.ids, vocabulary)
     if optimum is None:
-        small = config.model != "ngram" and 0 < train.tokens <= COUNTED_TOKENS
+        small = config.model != "ngram" and 0 < train.tokens <= MAX_REFERENCE_TOKENS
         return _ngram_reference(train, valid, config) if small else {}
     markov = NgramModel.train(train.ids, len(vocabulary), order=3)
     return {
@@ -178,7 +187,7 @@ def _references(corpus: str, train: Corpus, valid: Corpus, config: Config) -> di
 
 
 def _ngram_reference(train: Corpus, valid: Corpus, config: Config) -> dict[str, float]:
-    """Return the perplexity of an n-gram model: of sentences of words, of all that was read of smaller units."""
+    """Return the perplexity of a Kneser-Ney model: a 3-gram of word sentences, or a 5-gram of smaller tokens."""
     vocabulary, by_word = train.vocabulary, config.level == "word"
     order = 3 if by_word else 5
     model = NgramModel.train(

@@ -1,12 +1,6 @@
-"""The model and tokenizer that the options of `elman train` describe.
+"""The model and the tokenizer that the options of a training run describe.
 
-The tokenizer that the options of `elman train` ask for: of a level, from a file, or learnt from the text.
-
-The options of `elman train` that regularise, as the model takes them.
-
-Which options of `elman train` go with which model.
-
-The model that the options of `elman train` ask for, its weights freshly drawn.
+`check_options` refuses options that belong to another model or tokenizer; `tokenizer_for` and `new_model` make the two.
 """
 
 from collections.abc import Sequence
@@ -27,86 +21,17 @@ from elman.text.stream import WHOLE, Span, read_blocks
 from elman.text.subword_training import train_subwords
 from elman.text.tokenizer_json import Pieces, with_end_of_line
 from elman.text.tokenizers import LineCharacters, Tokenizer, make_tokenizer
-from elman.training.config import Config
+from elman.training.config import Config, expected
 
-
-def learns_tokenizer(config: Config) -> bool:
-    """Tell whether the tokens themselves are learnt from the text."""
-    return config.level == "subword" and not config.tokenizer
-
-
-def tokenizer_for(config: Config, texts: Sequence[Path] = (), span: Span = WHOLE) -> Tokenizer:
-    """Return the tokenizer of a training; one that is learnt is learnt from a span of the characters of ``texts``.
-
-    Raises:
-        ConfigError: the tokenizer.json cannot be read, or will not do.
-        MissingExtra: it is of subwords, and the library that cuts them is not installed.
-    """
-    if config.level != "subword":
-        return make_tokenizer(config.level, config.lower)
-    if config.tokenizer:
-        text = _read(Path(config.tokenizer))
-        Pieces(text, config.tokenizer)  # where something is wrong, the error names the file
-        return make_tokenizer(config.level, config.lower, with_end_of_line(text, config.tokenizer))
-    units = LineCharacters(config.lower)
-    blocks = read_blocks(texts, units, config.encoding, lambda count: None, span)
-    return make_tokenizer(
-        config.level, config.lower, train_subwords(blocks, config.subwords, config.vocab_size)
-    )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the tokenizer {path} cannot be read: {error}") from error
-
-
-AS_DROPOUT = -1.0
-
-
-def regularisation_of(config: Config) -> Regularisation:
-    """Return what a run's options say.
-
-    Raises:
-        ConfigError: a share is negative, but not -1; word vectors are to be dropped that are not there, or steps
-            to be compared where a block has but one.
-    """
-    if config.input_dropout > 0 and not config.wordvec:
-        raise ConfigError(
-            f"input_dropout {config.input_dropout} is of word vectors, but wordvec is 0 (one-hot input); "
-            "leave it out, or take --embedding-dropout, which drops words"
-        )
-    if config.temporal_penalty and config.time_size == 1:
-        raise ConfigError(
-            f"temporal_penalty {config.temporal_penalty} compares the steps of a block, but time_size is 1; "
-            "raise --time-size, or leave it out"
-        )
-    return Regularisation(
-        config.dropout_mask,
-        _own_share(config, "input_dropout"),
-        _own_share(config, "output_dropout"),
-        config.embedding_dropout,
-        config.recurrent_dropout,
-        config.activation_penalty,
-        config.temporal_penalty,
-    )
-
-
-def _own_share(config: Config, name: str) -> float | None:
-    share: float = getattr(config, name)
-    if AS_DROPOUT < share < 0:
-        raise ConfigError(f"{name} must be a number at least 0 and below 1, or -1: as --dropout; got {share}")
-    return None if share == AS_DROPOUT else share
-
-
-OF_SUBWORDS = frozenset(("subwords", "vocab_size", "tokenizer"))
-OF_LEARNT_SUBWORDS = frozenset(("subwords", "vocab_size"))
-OF_WHOLE_TOKENS = frozenset(("vocab_order", "max_vocab", "min_count"))
-OF_TEXTS = OF_SUBWORDS | OF_WHOLE_TOKENS | {"about", "level", "lower", "encoding", "max_tokens", "model"}
-OF_NGRAMS = frozenset(("order", "smoothing"))
-OF_WINDOWS = frozenset(("window",))
-OF_RECURRENT = frozenset(
+SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size", "tokenizer"))
+LEARNT_SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size"))
+WHOLE_TOKEN_OPTIONS = frozenset(("vocab_order", "max_vocab", "min_count"))
+TEXT_OPTIONS = (
+    SUBWORD_OPTIONS | WHOLE_TOKEN_OPTIONS | {"about", "level", "lower", "encoding", "max_tokens", "model"}
+)
+NGRAM_OPTIONS = frozenset(("order", "smoothing"))
+WINDOW_OPTIONS = frozenset(("window",))
+RECURRENT_OPTIONS = frozenset(
     (
         "cell",
         "layers",
@@ -123,59 +48,132 @@ OF_RECURRENT = frozenset(
         "temporal_penalty",
     )
 )
-STRANGE = {
-    "rnn": OF_NGRAMS | OF_WINDOWS,
-    "ngram": frozenset(Config.__struct_fields__) - OF_TEXTS - OF_NGRAMS,
-    "cbow": OF_NGRAMS | OF_RECURRENT | {"hidden"},
-    "nplm": OF_NGRAMS | OF_RECURRENT,
+UNUSED_BY = {  # the options that a model has no use for
+    "rnn": NGRAM_OPTIONS | WINDOW_OPTIONS,
+    "ngram": frozenset(Config.__struct_fields__) - TEXT_OPTIONS - NGRAM_OPTIONS,
+    "cbow": NGRAM_OPTIONS | RECURRENT_OPTIONS | {"hidden"},
+    "nplm": NGRAM_OPTIONS | RECURRENT_OPTIONS,
 }
+Network = RecurrentLM | WindowLM  # the models that the trainer trains
 
 
 def check_options(config: Config) -> None:
-    """Raise ConfigError where an option that another model takes is not as by default; names it and both values.
+    """Check that every option of another model, level or tokenizer has its default value.
 
-    The same of an option that another level takes.
+    Raises:
+        ConfigError: one has not.
     """
     _check_level(config)
-    for name in Config.__struct_fields__:
-        value, default = getattr(config, name), getattr(Config(), name)
-        if name in STRANGE[config.model] and value != default:
+    for name in _changed(config):
+        if name in UNUSED_BY[config.model]:
             raise ConfigError(
-                f"{name} = {value!r} is of {_owner(name)}, but the model is {config.model!r}; leave it out"
+                f"`{name}` applies only to model={_models_with(name)}, but model is {config.model!r}; "
+                f"leave out {name} = {getattr(config, name)!r}"
             )
 
 
 def _check_level(config: Config) -> None:
-    """Raise ConfigError where an option is not of the level, or of a given tokenizer."""
-    strange = dict.fromkeys(OF_SUBWORDS, f"is not of --level {config.level}")
+    """Raise ConfigError for an option that does not go with the level, or with a given tokenizer."""
+    refused = dict.fromkeys(
+        SUBWORD_OPTIONS, f"applies only to level='subword', but level is {config.level!r}"
+    )
     if config.level == "subword":
-        strange = dict.fromkeys(OF_WHOLE_TOKENS, "is not of --level subword")
+        refused = dict.fromkeys(WHOLE_TOKEN_OPTIONS, "does not apply to level='subword'")
         if config.tokenizer:
-            strange |= dict.fromkeys(OF_LEARNT_SUBWORDS, "is not to be chosen where --tokenizer is given")
+            refused |= dict.fromkeys(LEARNT_SUBWORD_OPTIONS, "cannot be combined with a given `tokenizer`")
         else:
-            strange["max_tokens"] = (
-                "counts subwords, which are not known before they are learnt: name a --tokenizer, or give less text"
+            refused["max_tokens"] = (
+                "counts subwords, which are not known before they are learnt (give a `tokenizer`, or a shorter text)"
             )
-    for name in Config.__struct_fields__:
-        if name in strange and getattr(config, name) != getattr(Config(), name):
-            raise ConfigError(f"{name} = {getattr(config, name)!r} {strange[name]}; leave it out")
+    for name in _changed(config):
+        if name in refused:
+            raise ConfigError(f"`{name}` {refused[name]}; leave out {name} = {getattr(config, name)!r}")
 
 
-def _owner(name: str) -> str:
-    """Return in words which model takes an option."""
-    if name in OF_NGRAMS:
-        return "--model ngram"
-    return "--model cbow or nplm" if name in OF_WINDOWS else "a recurrent model"
+def _changed(config: Config) -> list[str]:
+    """Return the names of the options that differ from their defaults."""
+    default = Config()
+    return [name for name in Config.__struct_fields__ if getattr(config, name) != getattr(default, name)]
 
 
-Network = RecurrentLM | WindowLM  # what the trainer trains
+def _models_with(name: str) -> str:
+    """Return in words which models use an option."""
+    return " or ".join(repr(model) for model, unused in UNUSED_BY.items() if name not in unused)
+
+
+def learns_tokenizer(config: Config) -> bool:
+    """Return whether the tokens themselves are learnt from the text."""
+    return config.level == "subword" and not config.tokenizer
+
+
+def tokenizer_for(config: Config, texts: Sequence[Path] = (), span: Span = WHOLE) -> Tokenizer:
+    """Return the tokenizer: of a level, from a file, or learnt from a span of the characters of ``texts``.
+
+    Raises:
+        ConfigError: the tokenizer.json cannot be read, or cannot be used.
+        MissingExtra: subwords need a library that is not installed.
+    """
+    if config.level != "subword":
+        return make_tokenizer(config.level, config.lower)
+    if config.tokenizer:
+        text = _read_tokenizer(Path(config.tokenizer))
+        Pieces(text, config.tokenizer)  # checks it: an error names the file
+        return make_tokenizer(config.level, config.lower, with_end_of_line(text, config.tokenizer))
+    units = LineCharacters(config.lower)
+    blocks = read_blocks(texts, units, config.encoding, lambda count: None, span)
+    return make_tokenizer(
+        config.level, config.lower, train_subwords(blocks, config.subwords, config.vocab_size)
+    )
+
+
+def _read_tokenizer(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the tokenizer {path} cannot be read: {error}") from error
+
+
+def regularisation_of(config: Config) -> Regularisation:
+    """Return the `Regularisation` of a recurrent model.
+
+    Raises:
+        ConfigError: a dropout rate is between -1 and 0, word vectors are to be dropped where there are none, or
+            steps are to be compared in blocks of one.
+    """
+    if config.input_dropout > 0 and not config.wordvec:
+        raise ConfigError(
+            f"input_dropout = {config.input_dropout} drops word vectors, but wordvec is 0 (one-hot input); "
+            "leave it out, or use embedding_dropout, which drops words"
+        )
+    if config.temporal_penalty and config.time_size == 1:
+        raise ConfigError(
+            f"temporal_penalty = {config.temporal_penalty} compares the steps of a block, but time_size is 1; "
+            "increase time_size, or leave the penalty out"
+        )
+    return Regularisation(
+        config.dropout_mask,
+        _rate_or_none(config, "input_dropout"),
+        _rate_or_none(config, "output_dropout"),
+        config.embedding_dropout,
+        config.recurrent_dropout,
+        config.activation_penalty,
+        config.temporal_penalty,
+    )
+
+
+def _rate_or_none(config: Config, name: str) -> float | None:
+    """Return a dropout rate; None for -1, which means the rate of ``dropout``."""
+    rate: float = getattr(config, name)
+    if -1 < rate < 0:
+        raise ConfigError(f"{name} must be {expected(name)}; got {rate}")
+    return None if rate == -1 else rate
 
 
 def new_model(config: Config, ids: Ids, vocab_size: int, backend: Backend) -> Network:
-    """Return the model for a text of ids (n,) over V tokens.
+    """Return a model with freshly drawn weights, for a text of ids (n,) over V tokens.
 
     Raises:
-        ConfigError: the options make no model.
+        ConfigError: the options do not go together.
     """
     more: dict[str, Any] = {
         "dropout": config.dropout,

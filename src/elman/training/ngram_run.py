@@ -1,4 +1,4 @@
-"""A run of an n-gram model: counted in one pass, it is finished when it is made."""
+"""A run of an n-gram model: counted in one pass, so that it is complete when it returns."""
 
 import math
 import time
@@ -22,7 +22,7 @@ SMOOTHINGS: dict[str, Smoothing] = {"kneser-ney": kneser_ney, "witten-bell": wit
 
 @dataclass(frozen=True)
 class NgramRun:
-    """What came of a run: its model, and the perplexity of the validation text, where there is one."""
+    """The result of a run: its model, and the perplexity of the validation text, where there is one."""
 
     folder: Path
     corpora: RunCorpora
@@ -42,12 +42,13 @@ def train_ngram(
     overwrite: bool = False,
     on_encoding: Progress | None = None,
 ) -> NgramRun:
-    """Count the n-grams of a corpus and keep their model in ``folder``, beside its options and its metrics.
+    """Count the n-grams of a corpus and write their model to ``folder``, with its options and its metrics.
 
-    Where the vocabulary has a token that ends a line, a line is a sentence: no context reaches over its end.
+    Where the vocabulary has an end-of-line token, a line is a sentence: no context reaches over its end.
+    The arguments are those of `TrainingRun.create`.
 
     Raises:
-        RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
+        RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
         ElmanError: the corpus cannot be read.
     """
     stored = {
@@ -69,7 +70,7 @@ def train_ngram(
     try:
         _write_metrics(run, config)
         save_model(folder / MODEL_NAME, text_model)
-    except BaseException:  # a full disk: half a run could not be begun again
+    except BaseException:  # such as a full disk: half a run could not be started again
         for name in (CONFIG_NAME, METRICS_NAME):
             (folder / name).unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""The text that a model learnt from: what a model file says of it, and how it is found again."""
+"""The training text of a model: what the model file records of it, and how to read it again."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, RunCorpora, load_corpora
 from elman.training.run_folder import CONFIG_NAME, read_stored
 
-ADVICE = "name a text to compare with: --novelty-text TEXT"
+ADVICE = "give a text to compare with: --novelty-text TEXT"
 UTF_8 = Config().encoding
 
 
 def origin_of(corpora: RunCorpora, config: Config) -> dict[str, Any]:
-    """Return what a model's info says of its training text: name, checksum and, if unusual, how it was read.
+    """Return a model's record of its training text: name, checksum and, where not the defaults, how it was read.
 
-    ``max_tokens`` stands there where only so many tokens from the beginning on were learnt.
+    ``max_tokens`` is recorded where the training text is only the first so many tokens.
     """
     origin: dict[str, Any] = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256}
     if config.encoding != UTF_8:
@@ -30,18 +30,20 @@ def origin_of(corpora: RunCorpora, config: Config) -> dict[str, Any]:
 
 
 def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
-    """Return the text that the model in ``run`` learnt from, in its ids; of a mixture, the text of all its members.
+    """Return the training text of the model in ``run``, as its ids; a mixture's members must share it.
 
-    In a run folder the ids that the training made are used again; others are kept in ``scratch``.
+    In a run folder the ids from training are reused; otherwise ids are cached in ``scratch``.
 
     Raises:
-        TextError: the text is not known, cannot be read, or is not what it was.
+        TextError: the text is not known, cannot be read, or has changed.
     """
     origin = _one_origin(text_model.info, run)
     folder = run if run.is_dir() else run.parent
     try:
         corpus = _of_run(folder, text_model) if (folder / CONFIG_NAME).is_file() else None
-        if corpus is None or corpus.vocabulary != text_model.vocabulary:  # the file is from another folder
+        if (
+            corpus is None or corpus.vocabulary != text_model.vocabulary
+        ):  # the model file was copied from another folder
             corpus = encode_corpus(
                 datasets.resolve(origin["corpus"]),
                 text_model.tokenizer,
@@ -52,11 +54,11 @@ def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
             )
     except (TextError, DatasetError) as error:
         raise TextError(
-            f"the text that {run} learnt from cannot be read: {error}; restore it, or {ADVICE}"
+            f"the training text of {run} cannot be read: {error}; restore it, or {ADVICE}"
         ) from error
     if corpus.sha256 != origin["corpus_sha256"]:
         raise TextError(
-            f"the text that {run} learnt from, {' and '.join(map(str, corpus.sources[:2]))}, has changed since "
+            f"the training text of {run}, {' and '.join(map(str, corpus.sources[:2]))}, has changed since "
             f"(its SHA-256 begins with {corpus.sha256[:8]}, not {origin['corpus_sha256'][:8]}); restore it, or {ADVICE}"
         )
     return corpus
@@ -66,29 +68,29 @@ def _of_run(folder: Path, text_model: TextModel) -> Corpus:
     path = folder / CONFIG_NAME
     stored = read_stored(path)
     config = Config.of(stored["options"], str(path))
-    valid = AUTO if stored["valid"] == AUTO else NO_VALIDATION  # what is held out was not learnt
+    valid = AUTO if stored["valid"] == AUTO else NO_VALIDATION  # held-out text was not trained on
     tokenizer = text_model.tokenizer if text_model.tokenizer.level == config.level else None
     return load_corpora(stored["corpus"], valid, config, folder, tokenizer=tokenizer).train
 
 
 def _one_origin(info: Mapping[str, Any], run: Path) -> Mapping[str, Any]:
-    """Return what ``info`` says of the text; raise TextError where it is silent, or speaks of several texts."""
+    """Return the record of the training text; raise TextError where there is none, or several that differ."""
     origins = {}
     for origin in _origins(info):
         if "corpus_sha256" not in origin:
-            raise TextError(f"{run} does not say which text it learnt from; {ADVICE}")
+            raise TextError(f"{run} does not record its training text; {ADVICE}")
         origins[origin["corpus_sha256"], origin.get("max_tokens")] = origin
     first, *others = origins.values()
     if others:
         raise TextError(
-            f"the models in {run} learnt from different texts ({first['corpus']} and {others[0]['corpus']}); "
+            f"the models in {run} have different training texts ({first['corpus']} and {others[0]['corpus']}); "
             f"{ADVICE}"
         )
     return first
 
 
 def _origins(info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the info of a model, or that of every member of a mixture, of mixtures too."""
+    """Yield the info of a model, or of each member of a mixture (recursively)."""
     if "members" not in info:
         yield info
     for member in info.get("members", {}).values():

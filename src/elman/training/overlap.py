@@ -1,4 +1,4 @@
-"""A validation text that stands in the training text measures what was learnt by heart: it is found out here."""
+"""How much of a validation text is also in the training text, where its perplexity would measure memorisation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 from elman.files import release_pages
 from elman.text.corpus import Corpus
 
-# tokens of a line that says more than a name or a "yes"
-LEAST = {"word": 5, "subword": 8, "char": 20, "byte": 20}
+# tokens of a line that is compared: shorter ones (a name, a "yes") repeat by chance
+MIN_TOKENS = {"word": 5, "subword": 8, "char": 20, "byte": 20}
 CHUNK = 1 << 20  # ids at a time
 Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Of ``lines`` distinct lines of a validation text, not counting short ones, ``found`` are in the training text."""
+    """``found`` of the ``lines`` distinct lines of a validation text (short ones left out) are in the training text."""
 
     found: int
     lines: int
 
     @property
-    def most(self) -> bool:
-        """Whether more than half of them are."""
+    def in_most_lines(self) -> bool:
+        """Whether more than half of the lines are in the training text."""
         return 2 * self.found > self.lines
 
 
 def overlap(train: Corpus, valid: Corpus, level: str) -> Overlap:
-    """Compare two texts in one vocabulary, line by line; the training text is read once, in flat memory.
+    """Compare two texts in one vocabulary, line by line; the training text is read once, in constant memory.
 
-    Lines are compared by 64-bit hashes of their ids, those of at least LEAST[level] known tokens. Reading
-    ends where more than half of the lines are found.
+    Lines of at least MIN_TOKENS[level] known tokens are compared, by 64-bit hashes of their ids. Reading stops once
+    more than half of the lines have been found.
     """
     eol, longest = _end_of_line(train), _longest_line(valid.ids, _end_of_line(train))
-    lines = _Lines(eol, train.vocabulary.unknown_id, LEAST[level], max(CHUNK, longest + 1))
+    lines = _Lines(eol, train.vocabulary.unknown_id, MIN_TOKENS[level], max(CHUNK, longest + 1))
     wanted: Hashes = np.unique(np.concatenate([np.empty(0, np.uint64), *lines.hashes(valid.ids)]))
     found = np.zeros(len(wanted), np.bool_)
     for hashes in lines.hashes(train.ids) if len(wanted) else ():
@@ -48,7 +48,7 @@ def overlap(train: Corpus, valid: Corpus, level: str) -> Overlap:
 
 
 def is_blank(corpus: Corpus) -> bool:
-    """Tell whether a text holds nothing but ends of lines."""
+    """Return whether a text has only empty lines."""
     eol = _end_of_line(corpus)
     chunks = (corpus.ids[k : k + CHUNK] for k in range(0, len(corpus.ids), CHUNK))
     return eol is not None and all((chunk == eol).all() for chunk in chunks)
@@ -65,7 +65,7 @@ def _longest_line(ids: NDArray[Any], eol: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Lines:
-    """How a text is read line by line: ``size`` ids at a time, leaving out lines that are longer."""
+    """Reads a text line by line, ``size`` ids at a time; longer lines are left out."""
 
     eol: int | None
     unknown: int
@@ -88,7 +88,7 @@ class _Lines:
             release_pages(ids)
 
     def _hashes(self, ids: NDArray[Any], starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Hashes:
-        """Return a hash of every line ids[start:end]: the sum of what its ids and their places are mixed to."""
+        """Return a hash of every line ids[start:end]: the sum of the mixed pairs (id, position)."""
         long = ends - starts >= self.least
         starts, lengths = starts[long], (ends - starts)[long]
         if not len(starts):
@@ -102,7 +102,7 @@ class _Lines:
 
 
 def _mix(x: Hashes) -> Hashes:
-    """Return 64 bits that each depend on all of x (the finaliser of SplitMix64)."""
+    """Return 64 bits, each of which depends on all bits of x (the finaliser of SplitMix64)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,14 +1,12 @@
-"""What a training run reports: where it is, when it overfits, when it writes a sample.
+"""The progress of a training run, the events that it reports, and when it overfits or draws a sample.
 
-Where a training stands, and what it tells whoever watches it.
-
-Overfitting as a training goes on: the validation perplexity rises while that of the training text falls.
-
-When a training run writes a sample of its own: often enough to be watched, seldom enough to cost next to nothing.
+`OverfittingWatch` notices that the validation perplexity rises while that of the training text falls. `SampleTimer`
+decides when a sample of generated text is due: often enough to be watched, seldom enough to cost next to nothing.
 """
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from elman.formats.metrics_log import read_metrics
 
 @dataclass
 class Progress:
-    """Everything about a training in progress that is neither weights nor data: plain numbers, saved as JSON."""
+    """The counters and averages of a training in progress: plain numbers, saved as JSON."""
 
-    epoch: int = 0  # epochs finished
+    epoch: int = 0  # finished epochs
     iteration: int = 0  # blocks trained on
     block_in_epoch: int = 0
     position: int = 0  # steps read by every sequence
@@ -36,14 +34,14 @@ class Progress:
     ppl_list: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; infinity becomes None, which JSON can hold."""
+        """Return plain data; infinity, which JSON does not have, becomes None."""
         data = asdict(self)
         data["best_perplexity"] = None if math.isinf(self.best_perplexity) else self.best_perplexity
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Progress":
-        """Return what `to_json` was given."""
+        """Return the progress that `to_json` described."""
         best = data["best_perplexity"]
         return cls(**{**data, "best_perplexity": math.inf if best is None else best})
 
@@ -64,7 +62,7 @@ class BlockDone:
 
 @dataclass(frozen=True)
 class IntervalDone:
-    """``eval_interval`` blocks have been trained on since the last of these."""
+    """``eval_interval`` blocks have been trained on since the last such event."""
 
     iteration: int
     epoch: int
@@ -81,7 +79,7 @@ class EpochDone:
 
     epoch: int
     iteration: int
-    perplexity: float  # of the training text, over the epoch, while it was learnt
+    perplexity: float  # of the training text, over the epoch, while the weights changed
     valid_perplexity: float | None
     improved: bool
     lr: float
@@ -102,7 +100,7 @@ class Overfitting:
 
 @dataclass(frozen=True)
 class SampleDrawn:
-    """A text drawn from the model as it stands."""
+    """A text sampled from the current model."""
 
     iteration: int
     smooth_loss: float
@@ -112,12 +110,12 @@ class SampleDrawn:
 Event = BlockDone | IntervalDone | EpochDone | Overfitting | SampleDrawn
 
 
-RISES = 2  # epochs in a row
+MIN_RISES = 2  # epochs in a row
 MARGIN = 1.01  # times the best perplexity: less may be chance
 
 
 class OverfittingWatch:
-    """Is told of every epoch; ``found`` is what it has seen since the best one, None where all is well."""
+    """Detects overfitting, epoch by epoch; ``found`` is that since the best epoch, None if there is none."""
 
     def __init__(self) -> None:
         self.found: Overfitting | None = None
@@ -126,10 +124,10 @@ class OverfittingWatch:
         self._rises = 0
 
     def epoch(self, event: EpochDone) -> Overfitting | None:
-        """Return what is to be said after this epoch: once for every best one, else None.
+        """Take note of an epoch; return the overfitting that it reveals, once for every best epoch, else None.
 
-        A validation perplexity that has risen in the last two epochs or more, to 1 % above the best or
-        higher, is overfitting if the training perplexity fell meanwhile.
+        A validation perplexity that has risen in at least the last two epochs, to at least 1 % above the best,
+        is overfitting if the training perplexity fell meanwhile.
         """
         valid = event.valid_perplexity
         if valid is None:
@@ -141,7 +139,7 @@ class OverfittingWatch:
         rose = last is not None and last.valid_perplexity is not None and valid > last.valid_perplexity
         fell = last is not None and event.perplexity < last.perplexity
         self._rises = self._rises + 1 if rose and fell else 0
-        started = self._rises >= RISES and valid >= MARGIN * best.valid_perplexity
+        started = self._rises >= MIN_RISES and valid >= MARGIN * best.valid_perplexity
         if self.found is None and not (started and event.perplexity < best.perplexity):
             return None
         first = self.found is None
@@ -152,46 +150,46 @@ class OverfittingWatch:
 
 
 FIRST = 1.0  # seconds of training before the first sample
-BETWEEN = 5.0  # seconds, at least, from one to the next
-COST = 100  # times what a sample took, at least, from one to the next: 1 % of the time
+MIN_PAUSE = 5.0  # seconds between two samples
+PAUSE_PER_SAMPLE = 100  # the pause is at least so many times the time of a sample: samples take at most 1 %
 
 
 class SampleTimer:
-    """Tells whether a sample is due: every ``every`` blocks, or, where that is 0, by the clock."""
+    """Decides when a sample is due: every ``every`` blocks or, if that is 0, by the ``clock`` (seconds)."""
 
-    def __init__(self, every: int = 0) -> None:
-        self.every = every
-        self.drawn_at = -1  # the iteration of the last sample; -1: there is none
+    def __init__(self, every: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.every, self._clock = every, clock
+        self.drawn_at = -1  # the iteration of the last sample; -1: none yet
         self._due_at = math.inf
         self._began = 0.0
 
     def start(self) -> None:
-        """Begin to count the time."""
-        self._due_at = time.monotonic() + FIRST
+        """Start to measure the time."""
+        self._due_at = self._clock() + FIRST
 
     def due(self, iteration: int) -> bool:
-        """Return whether a sample is due after so many blocks."""
+        """Return whether a sample is due after this iteration."""
         if iteration == self.drawn_at:
             return False
-        return iteration % self.every == 0 if self.every else time.monotonic() >= self._due_at
+        return iteration % self.every == 0 if self.every else self._clock() >= self._due_at
 
-    def wanting(self, iteration: int, finished: bool) -> bool:
-        """Return whether a run that ends here lacks a sample: it has none, or, by the clock, none of what it became."""
+    def due_at_end(self, iteration: int, finished: bool) -> bool:
+        """Return whether a run that ends here needs a last sample: it has none or, by the clock, none of its end."""
         return self.drawn_at < 0 or (finished and not self.every and self.drawn_at != iteration)
 
     def drawing(self) -> None:
-        """Note that a sample is begun."""
-        self._began = time.monotonic()
+        """Note that the drawing of a sample starts."""
+        self._began = self._clock()
 
     def drawn(self, iteration: int) -> None:
-        """Note that a sample is done."""
-        now = time.monotonic()
+        """Note that the sample of this iteration is drawn."""
+        now = self._clock()
         self.drawn_at = iteration
-        self._due_at = now + max(BETWEEN, COST * (now - self._began))
+        self._due_at = now + max(MIN_PAUSE, PAUSE_PER_SAMPLE * (now - self._began))
 
 
 def epochs_of(folder: Path) -> list[EpochDone]:
-    """Return the epochs that a run's metrics tell of; none where there are no metrics. Raises RunError as above."""
+    """Return the epochs in a run's metrics; none where there are no metrics. Raises RunError where they are damaged."""
     if not (folder / "metrics.jsonl").is_file():
         return []
     names = {each.name for each in fields(EpochDone)}

@@ -1,4 +1,4 @@
-"""Recipes: named sets of options, as small TOML files, ours or the user's own."""
+"""Recipes: named sets of options in small TOML files, built in or the user's own."""
 
 import difflib
 from importlib import resources
@@ -19,10 +19,10 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """Return a recipe's TOML: one of ours by name, or a file by its path.
+    """Return the TOML of a recipe, given the name of a built-in one or the path of a file.
 
     Raises:
-        ConfigError: there is no such recipe, and names the nearest ones; or its file cannot be read.
+        ConfigError: there is no such recipe (the message lists them), or its file cannot be read.
     """
     if name in recipe_names():
         return (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
@@ -34,12 +34,12 @@ def recipe_text(name: str) -> str:
     close = difflib.get_close_matches(name, recipe_names(), 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise ConfigError(
-        f"there is no recipe {name!r}; {hint}choose from {', '.join(recipe_names())}, or name a .toml file"
+        f"unknown recipe {name!r}; {hint}choose from {', '.join(recipe_names())}, or give the path of a .toml file"
     )
 
 
 def recipe_options(recipe: str | None) -> dict[str, Any]:
-    """Return what a recipe sets, by option; nothing for None. Raises ConfigError as `configure` does."""
+    """Return the options that a recipe sets; none for None. Raises ConfigError like `configure`."""
     return read_toml(recipe_text(recipe), f"recipe {recipe}") if recipe else {}
 
 
@@ -47,7 +47,7 @@ def configure(recipe: str | None, overrides: dict[str, Any]) -> Config:
     """Return the options of a recipe (None: the defaults) with ``overrides`` on top.
 
     Raises:
-        ConfigError: no such recipe, or an option that is unknown or out of range.
+        ConfigError: there is no such recipe, or an option is unknown or out of range.
     """
     values = recipe_options(recipe)
     Config.of(values, f"recipe {recipe}")

@@ -1,4 +1,4 @@
-"""A run: a folder that holds a training's options, its best model, its last checkpoint and its metrics."""
+"""A training run, tied to a folder: its options, its best model, its last checkpoint and its metrics."""
 
 import contextlib
 import math
@@ -57,14 +57,14 @@ from elman.training.run_folder import (
 from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
 
-EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint, from which on an epoch's end makes another
+EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
 
 class TrainingRun:
-    """A training tied to its folder. Make one with `create` or `resume`, then call `train`.
+    """A training run in its folder. Make one with `create` or `resume`, then call `train`.
 
-    `train` writes ``model.safetensors`` whenever the perplexity is the best yet, ``last.safetensors`` from
-    time to time (from it `resume` goes on bit for bit), and ``metrics.jsonl`` all along.
+    `train` writes ``model.safetensors`` whenever the perplexity is the best so far, ``last.safetensors`` from
+    time to time (`resume` continues from it bit for bit), and ``metrics.jsonl`` continuously.
     """
 
     def __init__(self, folder: Path, config: Config, corpora: RunCorpora, model: Network) -> None:
@@ -85,7 +85,7 @@ class TrainingRun:
         self.metrics = Metrics(folder / METRICS_NAME)
         self.overfitting = OverfittingWatch()
         self.samples = SampleTimer(config.sample_every)
-        self.choice: Choice | None = None  # where `create` chose the options
+        self.choice: Choice | None = None  # set where `create` chose options
         self._saved_at = 0.0
 
     @classmethod
@@ -101,22 +101,28 @@ class TrainingRun:
         on_encoding: EncodingProgress | None = None,
         held: Collection[str] | None = None,
     ) -> "TrainingRun":
-        """Begin a run in ``folder``: read the corpus, draw the weights, write the options down.
+        """Start a run in ``folder``: read the corpus, draw the weights, write the options.
 
-        With ``held`` the options that it does not name are chosen from the speed of this machine, as suits the
-        time budget, of which the measuring is part; ``choice`` says what was chosen.
-
-        ``valid`` is as in `load_corpora`, ``allow_overlap`` as in `check_valid`.
+        Args:
+            folder: is made if it does not exist.
+            corpus: a file, a folder or a named corpus.
+            config: the options.
+            valid: the validation text, see `load_corpora`.
+            allow_overlap: see `check_valid`.
+            overwrite: replace a run that the folder already holds.
+            on_encoding: called with the characters read so far and their total.
+            held: names of options to keep; all others are then chosen for the time budget, from the measured speed
+                of this machine (measuring counts towards the budget). ``choice`` reports what was chosen.
 
         Raises:
-            RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
-            ElmanError: the corpus cannot be read, or the options make no model of it.
+            RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
+            ElmanError: the corpus cannot be read, or the options do not fit it.
         """
         if config.model == "ngram":
-            raise ConfigError("a TrainingRun is of a model that is trained, not counted; see train_ngram")
-        kept = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
+            raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
+        sources = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
         backend = Backend(config.backend, config.precision, config.device)
-        with beginning(folder, {**kept, "options": config.to_dict()}, overwrite) as written:
+        with beginning(folder, {**sources, "options": config.to_dict()}, overwrite) as written:
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
             corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
@@ -133,10 +139,9 @@ class TrainingRun:
                         ),
                     )
                     config = choice.config
-                    write_stored(written, {**kept, "options": config.to_dict()})
-                Minibatches(
-                    ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap
-                )  # or it raises now
+                    write_stored(written, {**sources, "options": config.to_dict()})
+                # raises TextError now if the text is too short
+                Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
             model = new_model(config, ids, vocab_size, backend)
@@ -147,7 +152,7 @@ class TrainingRun:
         try:
             run.metrics.write("start", **run.describe())
             run.save()
-        except BaseException:  # a full disk: half a run could neither be gone on with nor begun again
+        except BaseException:  # such as a full disk: half a run could be neither resumed nor started again
             for name in (CONFIG_NAME, LAST_NAME, METRICS_NAME):
                 (folder / name).unlink(missing_ok=True)
             raise
@@ -157,17 +162,17 @@ class TrainingRun:
     def resume(
         cls, folder: Path, changes: dict[str, Any] | None = None, on_encoding: EncodingProgress | None = None
     ) -> "TrainingRun":
-        """Go on with the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
+        """Continue the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
 
         Raises:
             RunError: there is no run, its options cannot be read, or its corpus has changed.
-            ConfigError: a change would make it another training.
-            ModelFileError: the checkpoint is damaged, or another run's.
+            ConfigError: an option changes that may not.
+            ModelFileError: the checkpoint is damaged, or belongs to another run.
         """
         path = folder / CONFIG_NAME
         stored = read_stored(path) if path.is_file() else None
         if stored is not None and stored["options"].get("model") == "ngram":
-            raise RunError(f"{folder} holds an n-gram model, finished when it was made; begin a new run")
+            raise RunError(f"{folder} holds an n-gram model, which is complete; start a new run")
         if stored is None or not (folder / LAST_NAME).is_file():
             raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
         config = changed(stored["options"], changes or {}, path)
@@ -179,23 +184,23 @@ class TrainingRun:
             model = build_model(checkpoint.arrays, checkpoint.about, last, backend, regularisation)
             vocabulary = Vocabulary.from_json(checkpoint.about["vocabulary"])
             info = dict(checkpoint.about["info"])
-            kept = dict(checkpoint.about["tokenizer"])
-            tokenizer = make_tokenizer(**kept)
-        check_same(config, model, {"level": kept["level"], "lower": kept["lower"]}, path)
+            description = dict(checkpoint.about["tokenizer"])
+            tokenizer = make_tokenizer(**description)
+        check_same(config, model, {"level": description["level"], "lower": description["lower"]}, path)
         corpora = load_corpora(
             stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary, tokenizer
         )
         if corpora.train.sha256 != info.get("corpus_sha256"):
             raise RunError(
-                f"the training text {stored['corpus']!r} has changed since {folder} was begun; "
-                "restore it, or begin a new run"
+                f"the training text {stored['corpus']!r} has changed since {folder} was started; "
+                "restore it, or start a new run"
             )
         run = cls(folder, config, corpora, model)
         run.text_model.info |= info
         with reading_description(last):
             restore(checkpoint, run.trainer)
             run.metrics.cut(checkpoint.training["metrics_bytes"])
-        with contextlib.suppress(RunError):  # damaged metrics are no reason not to go on
+        with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
             for event in epochs_of(folder):
                 run.overfitting.epoch(event)
         tidy(folder)
@@ -204,7 +209,7 @@ class TrainingRun:
         return run
 
     def describe(self) -> dict[str, Any]:
-        """Return what the run is about, as plain data: the first line of its metrics."""
+        """Return the corpus, sizes and options as plain data: the first line of the metrics."""
         train, model = self.corpora.train, self.trainer.model
         return {
             "corpus": self.corpora.name,
@@ -218,7 +223,7 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        """True where the epochs or iterations asked for are done, or the time or the patience is at its end."""
+        """Whether a limit is reached: of epochs, iterations, time or patience."""
         config, progress = self.config, self.trainer.progress
         return (
             progress.epoch >= config.epochs
@@ -228,10 +233,10 @@ class TrainingRun:
         )
 
     def train(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
-        """Train to the end, or until `stop`; the last checkpoint is written in either case.
+        """Train until a limit is reached or `stop` is called; the last checkpoint is written in either case.
 
         Raises:
-            TrainingDiverged: the last good checkpoint stays.
+            TrainingDiverged: the loss exploded; the last good checkpoint stays.
         """
         config, ids = self.config, self.corpora.train.ids
         valid = self.corpora.valid
@@ -272,16 +277,16 @@ class TrainingRun:
             patience=config.patience or None,
             on_event=watch,
         )
-        if self.samples.wanting(self.trainer.progress.iteration, self.finished):
+        if self.samples.due_at_end(self.trainer.progress.iteration, self.finished):
             draw()
         self.save()
 
     def stop(self) -> None:
-        """Let `train` return after the block in hand, with everything saved."""
+        """Make `train` return after the current block, with everything saved."""
         self.trainer.stop()
 
     def save(self) -> None:
-        """Write the checkpoint, unless a weight is no finite number: then the older one stays."""
+        """Write the checkpoint; if a weight is not finite, keep the older one instead."""
         if weights_are_finite(self.trainer.model):
             save_checkpoint(
                 self.folder / LAST_NAME, self.text_model, self.trainer, metrics_bytes=self.metrics.size
@@ -289,9 +294,9 @@ class TrainingRun:
         self._saved_at = time.monotonic()
 
     def sample(self, length: int) -> str:
-        """Return text drawn from the model as it stands, after what sequence 0 has read and the token it reads next.
+        """Return text sampled from the current model, after what sequence 0 has read and the token it reads next.
 
-        The draw depends on the seed and the iteration only, and leaves the training as it is.
+        The result depends on the seed and the iteration only; the training state is not changed.
         """
         model, progress = self.trainer.model, self.trainer.progress
         carried = model.carried_state()
@@ -304,7 +309,7 @@ class TrainingRun:
         return self.text_model.tokenizer.join(self.text_model.vocabulary.decode(list(drawn)))
 
     def _draw_sample(self) -> SampleDrawn | None:
-        """Return a sample, which the metrics then have; None where a weight is no finite number."""
+        """Draw a sample and write it to the metrics; None where a weight is not finite."""
         progress = self.trainer.progress
         if not weights_are_finite(self.trainer.model):
             return None
@@ -316,7 +321,7 @@ class TrainingRun:
         return found
 
     def _record(self, event: Event) -> None:
-        """Write metrics; keep the best model; save a checkpoint when it is time."""
+        """Write metrics, save the best model, and save a checkpoint when one is due."""
         if isinstance(event, IntervalDone):
             self.metrics.write("interval", **asdict(event))
         elif isinstance(event, EpochDone):

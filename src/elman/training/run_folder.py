@@ -1,8 +1,7 @@
-"""A run's folder: its options, and its checkpoints.
+"""The folder of a run: its options (config.toml), and its checkpoints.
 
-Checkpoints: a model file with all that going on bit for bit needs beside the weights.
-
-What stands in a run's folder besides models: its options, written once, and changed within limits.
+A checkpoint is a model file that also holds what a bit-exact continuation needs: the state of the optimizer, of the
+random generator and of the sequences, and the progress. The options are written once; only limits may change later.
 """
 
 import contextlib
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elman.arrays import asarray, in_double, to_numpy
 from elman.errors import ConfigError, ModelFileError, RunError
@@ -27,7 +25,130 @@ from elman.training.model_options import Network
 from elman.training.progress import Progress
 from elman.training.trainer import RnnlmTrainer
 
-CARRIED = "carried."  # before the names of the state's arrays
+CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
+FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
+MAY_CHANGE = {  # when a run is resumed
+    "about",
+    "epochs",
+    "iterations",
+    "time_budget",
+    "patience",
+    "sample_every",
+    "sample_length",
+    "checkpoint_every",
+    "backend",
+    "precision",
+    "device",
+}
+CARRIED = "carried."  # prefix of the arrays of the carried state
+
+
+def write_stored(path: Path, stored: dict[str, Any]) -> None:
+    """Write a run's corpus, valid and options as TOML; the folder is made if it does not exist.
+
+    Raises:
+        RunError: the folder cannot be written; nothing was changed.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, "w", encoding="utf-8") as file:
+            file.write(write_toml(stored))
+    except OSError as error:
+        raise RunError(
+            f"cannot write the run folder {path.parent}: {error.strerror or error}; choose another folder "
+            "or free some space; nothing was changed"
+        ) from error
+
+
+@contextlib.contextmanager
+def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
+    """Write the options of a new run; an older run in the folder is removed when the block ends without an error.
+
+    Yields the temporary path of the options until then: the block may write them again.
+
+    Raises:
+        RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
+    """
+    existing = [name for name in FILES if (folder / name).exists()]
+    if existing and not overwrite:
+        raise RunError(
+            f"{folder} already holds a run ({', '.join(existing)}); continue it with --resume {folder}, replace it "
+            "with --overwrite, or choose another folder"
+        )
+    new = folder / f"{CONFIG_NAME}.new"  # renamed when all else has succeeded
+    write_stored(new, stored)
+    try:
+        yield new
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    for name in existing:
+        (folder / name).unlink()
+    new.replace(folder / CONFIG_NAME)
+    tidy(folder)
+
+
+def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
+    """Return the options of a run with ``changes``, of those that may change; ``path`` is that of its config.toml.
+
+    Raises:
+        ConfigError: another option would change; names both values.
+    """
+    for name, value in changes.items():
+        if options.get(name) != value and name not in MAY_CHANGE:
+            raise ConfigError(
+                f"{path.parent} was started with {name} = {options.get(name)!r} and cannot continue with {value!r}; "
+                "leave the option out, or start a new run"
+            )
+    return Config.of(options | changes, str(path))
+
+
+def tidy(folder: Path) -> None:
+    """Remove the unfinished files of processes that were killed."""
+    for name in FILES:
+        remove_leftovers(folder / name)
+
+
+def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
+    """Raise ConfigError where the options (perhaps edited by hand) differ from those of the trained model."""
+    for name, value in {**_trained_options(config, model), **tokenizer}.items():
+        if getattr(config, name) != value:
+            raise ConfigError(
+                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint next to it has {value!r}; "
+                "restore that value, or start a new run"
+            )
+
+
+def _trained_options(config: Config, model: Network) -> dict[str, Any]:
+    """Return the options that can be read off a trained model."""
+    trained: dict[str, Any] = {"wordvec": model.wordvec_size, "tie_weights": model.tie_weights}
+    if isinstance(model, WindowLM):
+        trained |= {"model": model.kind, "window": model.window}
+        return trained | ({"hidden": model.hidden_size} if isinstance(model, NPLM) else {})
+    trained |= {"model": "rnn", "hidden": model.hidden_size}
+    trained |= {"cell": model.cell, "layers": len(model.rnn_layers)}
+    trained["softmax"] = config.softmax.replace("adaptive", "full") if model.adaptive is None else "adaptive"
+    if model.adaptive is not None and config.cutoffs != AUTO:
+        trained["cutoffs"] = ",".join(map(str, model.adaptive))
+    return trained
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """Return the corpus, valid and options that `write_stored` wrote. Raises RunError where the file is damaged."""
+    try:
+        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    parts = (("corpus", str), ("valid", str), ("options", dict))
+    wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
+    if wrong:
+        raise RunError(
+            f"{path} lacks {' and '.join(wrong)}: the file was changed since `elman train` wrote it; restore it"
+        )
+    options = stored["options"]
+    if options.get("order") in ORDERS:  # the old name of vocab_order, before n-grams had an order
+        options["vocab_order"] = options.pop("order")
+    return stored
 
 
 @dataclass
@@ -39,24 +160,24 @@ class Checkpoint:
 
     @property
     def training(self) -> dict[str, Any]:
-        """What was saved of the training."""
+        """The state of the training, without the arrays."""
         return dict(self.about["training"])
 
 
 def weights_are_finite(model: Any) -> bool:
-    """Tell whether every weight is a finite number: only then may a checkpoint replace an older one."""
+    """Return whether every weight is finite: only then may a checkpoint replace an older one."""
     return all(bool(np.isfinite(to_numpy(weight)).all()) for weight in model.weights.values())
 
 
 def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **more: Any) -> None:
     """Write the model, the optimizer, the averages, the carried and random state and the progress to one file.
 
-    The file is a model file too: `elman.load` reads it. ``more`` is plain data kept beside the progress.
+    The file is a model file too: `elman.load` reads it. ``more`` is plain data to save with the progress.
     """
     model = trainer.model
     arrays, about = describe(text_model)
-    for slot, held in trainer.optimizer.state.items():
-        arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(held)}
+    for slot, slot_arrays in trainer.optimizer.state.items():
+        arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(slot_arrays)}
     arrays |= {f"average.{k}": total for k, total in enumerate(trainer.averaging.totals)}
     carried = model.carried_state()
     if carried is not None:
@@ -76,16 +197,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        ModelFileError: the file is missing, truncated, or a model without its training.
+        ModelFileError: the file is missing or truncated, or holds a model without the state of its training.
     """
     arrays, about = read_arrays(path)
     if "training" not in about:
-        raise ModelFileError(f"{path} is a model, but not a checkpoint that training can go on from")
+        raise ModelFileError(f"{path} is a model, but not a checkpoint from which training can resume")
     return Checkpoint(arrays, about)
 
 
 def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
-    """Put a trainer, made with the same options, where the checkpoint's stood; its weights are loaded already."""
+    """Bring a new trainer, made with the same options and the checkpoint's weights, to the checkpoint's state."""
     model = trainer.model
     training = checkpoint.training
     trainer.progress = Progress.from_json(training["progress"])
@@ -112,131 +233,3 @@ def restore(checkpoint: Checkpoint, trainer: RnnlmTrainer) -> None:
         if name.startswith(CARRIED)
     }
     model.carry(type(model.start()).from_arrays(carried) if carried else None)
-
-
-def _numbered(arrays: Arrays, prefix: str) -> list[NDArray[Any]]:
-    found = [name for name in arrays if name.startswith(prefix)]
-    return [np.array(arrays[f"{prefix}{k}"]) for k in range(len(found))]
-
-
-CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
-FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
-MAY_CHANGE = {
-    "about",
-    "epochs",
-    "iterations",
-    "time_budget",
-    "patience",
-    "sample_every",
-    "sample_length",
-    "checkpoint_every",
-    "backend",
-    "precision",
-    "device",
-}
-
-
-def write_stored(path: Path, stored: dict[str, Any]) -> None:
-    """Write a run's corpus, valid and options, in a folder that is made if need be.
-
-    Raises:
-        RunError: the folder cannot be written; nothing was changed.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, "w", encoding="utf-8") as file:
-            file.write(write_toml(stored))
-    except OSError as error:
-        raise RunError(
-            f"cannot write the run folder {path.parent}: {error.strerror or error}; choose another folder "
-            "or make room; nothing was changed"
-        ) from error
-
-
-@contextlib.contextmanager
-def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
-    """Write down what a new run is; the run that was in its folder goes once the block has ended well.
-
-    Yields where it stands until then: the block may write it again.
-
-    Raises:
-        RunError: the folder holds a run already and ``overwrite`` is not set, or cannot be written.
-    """
-    made = [name for name in FILES if (folder / name).exists()]
-    if made and not overwrite:
-        raise RunError(
-            f"{folder} holds a run already ({', '.join(made)}); go on with it by --resume {folder}, replace it "
-            "by --overwrite, or choose another folder"
-        )
-    new = folder / f"{CONFIG_NAME}.new"  # takes its name when all else has gone well
-    write_stored(new, stored)
-    try:
-        yield new
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    for name in made:
-        (folder / name).unlink()
-    new.replace(folder / CONFIG_NAME)
-    tidy(folder)
-
-
-def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
-    """Return a run's options with new limits.
-
-    Raises:
-        ConfigError: a change would make it another training; names both values.
-    """
-    for name, value in changes.items():
-        if options.get(name) != value and name not in MAY_CHANGE:
-            raise ConfigError(
-                f"{path.parent} was begun with {name} = {options.get(name)!r} and cannot go on with {value!r}; "
-                "leave the option out, or begin a new run"
-            )
-    return Config.of(options | changes, str(path))
-
-
-def tidy(folder: Path) -> None:
-    """Remove what a killed process left half written."""
-    for name in FILES:
-        remove_leftovers(folder / name)
-
-
-def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
-    """Raise ConfigError where the options, edited perhaps, are not those of the model that was trained."""
-    for name, value in {**_trained_options(config, model), **tokenizer}.items():
-        if getattr(config, name) != value:
-            raise ConfigError(
-                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint beside it has {value!r}; "
-                "put that back, or begin a new run"
-            )
-
-
-def _trained_options(config: Config, model: Network) -> dict[str, Any]:
-    """Return the options that a trained model tells of itself."""
-    trained: dict[str, Any] = {"wordvec": model.wordvec_size, "tie_weights": model.tie_weights}
-    if isinstance(model, WindowLM):
-        trained |= {"model": model.kind, "window": model.window}
-        return trained | ({"hidden": model.hidden_size} if isinstance(model, NPLM) else {})
-    trained |= {"model": "rnn", "hidden": model.hidden_size}
-    trained |= {"cell": model.cell, "layers": len(model.rnn_layers)}
-    trained["softmax"] = config.softmax.replace("adaptive", "full") if model.adaptive is None else "adaptive"
-    if model.adaptive is not None and config.cutoffs != AUTO:
-        trained["cutoffs"] = ",".join(map(str, model.adaptive))
-    return trained
-
-
-def read_stored(path: Path) -> dict[str, Any]:
-    """Return what `create` wrote down: corpus, valid and options. Raises RunError where it is not that."""
-    try:
-        stored = read_toml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    parts = (("corpus", str), ("valid", str), ("options", dict))
-    wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
-    if wrong:
-        raise RunError(f"{path} lacks {' and '.join(wrong)}: it is not as `elman train` wrote it; restore it")
-    options = stored["options"]
-    if options.get("order") in ORDERS:  # what vocab_order was called before n-grams had an order
-        options["vocab_order"] = options.pop("order")
-    return stored

@@ -48,7 +48,7 @@ def test_it_is_the_definition(monkeypatch: pytest.MonkeyPatch, size: int, chunk:
 def test_several_sequences_in_small_chunks_are_each_sequence_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = CachedModel(small_lm(V), 5, 0.2), ids_of_length(60, V).reshape(3, 20)
     alone = [model.target_log_probs(row[None], model.start())[0][0] for row in ids]
-    monkeypatch.setattr(cache, "_CHUNK_SHARES", 1)
+    monkeypatch.setattr(cache, "_MAX_WEIGHTS", 1)
     assert_allclose(model.target_log_probs(ids, model.start(3))[0], alone)
 
 
@@ -98,9 +98,9 @@ def test_a_bursty_text_is_easier_with_a_cache() -> None:
 @pytest.mark.parametrize(
     ("size", "weight", "message"),
     [
-        (0, 0.1, "the size of a cache must be 1 word or more, got 0"),
+        (0, 0.1, "the size of a cache must be ≥ 1 word, got 0"),
         (-3, 0.1, "got -3"),
-        (5, 1.0, r"the weight of a cache must lie in \[0, 1\), got 1.0"),
+        (5, 1.0, r"the weight of a cache must be in \[0, 1\), got 1.0"),
         (5, -0.1, "got -0.1"),
         (5, math.nan, "got nan"),
     ],

@@ -179,11 +179,11 @@ def test_a_neural_cache_remembers_the_states_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": 0.0}, "learning rate of dynamic evaluation must be above 0 and finite, got 0"),
-        ({"lr": 0.1, "decay": 1.0}, r"decay of dynamic evaluation must lie in \[0, 1\), got 1"),
-        ({"lr": 0.1, "block": 0}, "block of dynamic evaluation must be 1 token or more, got 0"),
-        ({"lr": 0.1, "clip_norm": 0.0}, "clipping norm of dynamic evaluation must be above 0"),
-        ({"lr": 0.1, "epsilon": 0.0}, "epsilon of dynamic evaluation must be above 0"),
+        ({"lr": 0.0}, "learning rate of dynamic evaluation must be > 0 and finite, got 0"),
+        ({"lr": 0.1, "decay": 1.0}, r"decay of dynamic evaluation must be in \[0, 1\), got 1"),
+        ({"lr": 0.1, "block": 0}, "block of dynamic evaluation must be ≥ 1 token, got 0"),
+        ({"lr": 0.1, "clip_norm": 0.0}, "clipping norm of dynamic evaluation must be > 0"),
+        ({"lr": 0.1, "epsilon": 0.0}, "epsilon of dynamic evaluation must be > 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], message: str) -> None:
@@ -193,7 +193,7 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], message: str) -
 
 def test_another_kind_of_model_is_refused() -> None:
     counted = NgramModel.train(ids_of_length(200, V), V, 3)
-    with pytest.raises(ConfigError, match="trained by its gradient, which NgramModel is not"):
+    with pytest.raises(ConfigError, match="trained by gradient descent, which NgramModel is not"):
         DynamicModel(counted, 0.1)
     learning = DynamicModel(of_kind("window"), 0.1)
     with pytest.raises(ConfigError, match="hidden states of a recurrent model, which NPLM does not have"):
@@ -201,7 +201,7 @@ def test_another_kind_of_model_is_refused() -> None:
 
 
 def test_a_text_too_short_for_a_gradient_is_refused() -> None:
-    with pytest.raises(TextError, match="must have 6 known tokens or more"):
+    with pytest.raises(TextError, match="must have at least 6 known tokens"):
         mean_squares(small_lm(V), np.array([1, -1, 2, 3, 4, 5]), block=5)
 
 
@@ -212,5 +212,5 @@ def test_weights_that_leave_all_bounds_are_noticed(length: int) -> None:
     with np.errstate(over="ignore"):
         model = DynamicModel(inner, 1e308, block=BLOCK, squares=no_squares)  # over ε, that is infinite
     ids = ids_of_length(1 + length, V)[None]
-    with np.errstate(all="ignore"), pytest.raises(TrainingDiverged, match="take a smaller --dynamic-lr"):
+    with np.errstate(all="ignore"), pytest.raises(TrainingDiverged, match="use a smaller learning rate"):
         model.target_log_probs(ids, model.start())

@@ -79,13 +79,11 @@ def test_the_hidden_states_are_those_that_words_are_predicted_from() -> None:
 
 def test_another_kind_of_model_is_refused() -> None:
     counted = NgramModel.train(ids_of_length(200, V), V, 3)
-    with pytest.raises(ConfigError, match="recurrent model, which NgramModel does not have; take --cache"):
+    with pytest.raises(ConfigError, match="recurrent model, which NgramModel does not have; use CachedModel"):
         NeuralCache(counted, 5, 0.3, 0.1)
 
 
 @pytest.mark.parametrize("theta", [-0.1, math.inf, math.nan])
 def test_a_theta_that_makes_no_sense_is_refused(theta: float) -> None:
-    with pytest.raises(
-        ConfigError, match=f"theta of a neural cache must be 0 or more and finite, got {theta}"
-    ):
+    with pytest.raises(ConfigError, match=f"theta of a neural cache must be ≥ 0 and finite, got {theta}"):
         NeuralCache(small_lm(V), 5, theta, 0.1)

@@ -1,7 +1,4 @@
-"""A copy of a model that learns from one block of a text at a time, and the sizes of its gradients.
-
-The step of dynamic evaluation: down the gradient of the last block, and back towards the weights as trained.
-"""
+"""Learning during dynamic evaluation: the gradient of a block, the step that follows it, and mean square gradients."""
 
 import math
 from collections.abc import Sequence
@@ -16,28 +13,28 @@ from elman.models.base import Ids, LanguageModel, LogProbs, Mask
 from elman.models.recurrent import RecurrentLM
 from elman.models.window import WindowLM
 
-PIECE = 1 << 15  # numbers of every array worked on at once: what several passes go over stays in the cache
+CHUNK = 1 << 15  # numbers of an array processed at once, so that several passes find them in the cache
 Rows = Sequence[Array | None]
 
 
 def spans(array: Array) -> list[slice]:
-    """Return the pieces in which to work on a flat array; a tensor is worked on at once."""
+    """Return the slices in which to process a flat array; a tensor is processed at once."""
     n = len(array)
-    size = n if is_torch(array) else PIECE
+    size = n if is_torch(array) else CHUNK
     return [slice(k, min(k + size, n)) for k in range(0, n, max(1, size))]
 
 
 class GradientStep:
-    """w ← w - η·g·s / (√m + ε) + min(1, λ·√m / mean √m) · (w₀ - w), for weights w that were trained to be w₀.
+    """w ← w - η·g·s / (√m + ε) + min(1, λ·√m / mean √m) · (w₀ - w), for weights w with the trained values w₀.
 
-    m are the mean squares of the gradients, each weight's own, and mean √m is over all weights. Without ``squares``
-    the step is that of plain gradient descent, w ← w - η·g·s + λ·(w₀ - w). s scales gradients g whose global
-    norm is above ``clip_norm`` down to it.
+    m are the mean squares of each weight's gradients (``squares``); mean √m is over all weights. Without ``squares``
+    the step is plain gradient descent, w ← w - η·g·s + λ·(w₀ - w). The factor s scales gradients g down to the
+    global norm ``clip_norm`` if theirs is larger.
 
     Source: B. Krause, E. Kahembwe, I. Murray and S. Renals, Dynamic evaluation of neural sequence models, ICML 2018.
 
     Raises:
-        ConfigError: lr η is not positive and finite, the decay λ not in [0, 1), ε not positive, or clip_norm not.
+        ConfigError: lr (η) is not positive and finite, decay (λ) not in [0, 1), or epsilon (ε) or clip_norm not > 0.
     """
 
     def __init__(
@@ -60,7 +57,7 @@ class GradientStep:
             self._pulls = [(root * (decay / mean if mean else 0.0)).clip(max=1) for root in roots]
 
     def apply(self, params: Sequence[Array], grads: Sequence[Array], rows: Rows) -> None:
-        """Change params in place by their gradients; those with ``rows`` have no other rows than these."""
+        """Update params in place; where ``rows`` are given, the other rows of the gradient are zero."""
         scale = 1.0
         if self.clip_norm is not None:
             scale = min(1.0, self.clip_norm / (global_norm(grads, rows) + 1e-6))
@@ -72,7 +69,7 @@ class GradientStep:
                 self._descend(k, param, grad, scale)
 
     def _descend(self, k: int, param: Array, grad: Array, scale: float) -> None:
-        """Take the step of all of parameter k."""
+        """Update all of parameter k."""
         w, g, w0 = param.reshape(-1), grad.reshape(-1), self.originals[k].reshape(-1)
         rates = None if self._rates is None else self._rates[k].reshape(-1)
         pulls = None if self._pulls is None else self._pulls[k].reshape(-1)
@@ -92,30 +89,30 @@ class GradientStep:
 
 
 def global_norm(grads: Sequence[Array], rows: Rows) -> float:
-    """Return √Σg² over all gradients; only the named rows are read where rows are named."""
+    """Return √Σg² over all gradients; where ``rows`` are given, only those are read."""
     flat = ((g if r is None else g[r]).reshape(-1) for g, r in zip(grads, rows, strict=True))
     return math.sqrt(sum(float(namespace(g).dot(g, g)) for g in flat))
 
 
 def _check_step(lr: float, decay: float, clip_norm: float | None, epsilon: float) -> None:
     if not 0 < lr < math.inf:
-        raise ConfigError(f"the learning rate of dynamic evaluation must be above 0 and finite, got {lr}")
+        raise ConfigError(f"the learning rate of dynamic evaluation must be > 0 and finite, got {lr}")
     if not 0 <= decay < 1:
-        raise ConfigError(f"the decay of dynamic evaluation must lie in [0, 1), got {decay}; try 0.01")
+        raise ConfigError(f"the decay of dynamic evaluation must be in [0, 1), got {decay}; try 0.01")
     if clip_norm is not None and not clip_norm > 0:
-        raise ConfigError(f"the clipping norm of dynamic evaluation must be above 0, got {clip_norm}")
+        raise ConfigError(f"the clipping norm of dynamic evaluation must be > 0, got {clip_norm}")
     if not epsilon > 0:
-        raise ConfigError(f"epsilon of dynamic evaluation must be above 0, got {epsilon}")
+        raise ConfigError(f"epsilon of dynamic evaluation must be > 0, got {epsilon}")
 
 
-BLOCKS = 500  # of the text that the mean squares are taken from: a fifth of them serve as well
+BLOCKS = 500  # of the text for the mean squares; a fifth of them would do
 
 
 @dataclass(frozen=True)
 class BlockRead:
-    """Of k predicted tokens: ln P of each (k,), the h (k, H) that each was predicted from, the state before the last.
+    """The result of `Learner.read`: ln P of k tokens (k,), the h (k, H) that predict them, the state before the last.
 
-    H is 0 for a model without hidden states that are carried.
+    H is 0 for a window model.
     """
 
     log_probs: LogProbs
@@ -124,22 +121,22 @@ class BlockRead:
 
 
 class Learner:
-    """A model's double with weights of its own and no dropout, for the gradient of a block.
+    """A copy of a model, without dropout, that computes the gradient of a block.
 
     Raises:
-        ConfigError: the model is neither recurrent nor of a window.
+        ConfigError: the model is neither a recurrent nor a window model.
     """
 
     def __init__(self, model: LanguageModel) -> None:
         if not isinstance(model, RecurrentLM | WindowLM):
             raise ConfigError(
-                "dynamic evaluation needs a model that is trained by its gradient, which "
-                f"{type(model).__name__} is not; take --cache"
+                "dynamic evaluation needs a model that is trained by gradient descent, which "
+                f"{type(model).__name__} is not; use a cache (--cache)"
             )
-        self.model = _double(model)
+        self.model = _copy_of(model)
 
     def score(self, ids: Ids, state: Any, counted: Mask) -> tuple[LogProbs, Array, Any]:
-        """Predict ids (T,) after a one-sequence state; return ln P (T,), the h (T, H) of each, and the state after.
+        """Predict ids (T,) after a one-sequence state; return ln P (T,), the h (T, H) of each, and the next state.
 
         Raises:
             TrainingDiverged: a ln P is not finite.
@@ -153,7 +150,7 @@ class Learner:
         return scores[0], hidden[0], after
 
     def read(self, before: Any, tokens: Ids) -> BlockRead:
-        """Predict tokens[1:] of tokens (k + 1,) from the state before tokens[0]; leave the gradients of the mean loss.
+        """Predict tokens[1:] of tokens (k + 1,) from the state before tokens[0]; compute the mean loss's gradients.
 
         Raises:
             TrainingDiverged: the loss is not finite.
@@ -175,16 +172,16 @@ def _check(loss: float) -> None:
     """Raise TrainingDiverged unless a loss is finite."""
     if not math.isfinite(loss):
         raise TrainingDiverged(
-            f"the weights diverged while adapting to the text (loss {loss}); take a smaller --dynamic-lr"
+            f"the weights diverged while adapting to the text (loss {loss}); use a smaller learning rate (--dynamic-lr)"
         )
 
 
 def learns(model: LanguageModel) -> bool:
-    """Tell whether a model can learn from what it reads."""
+    """Return whether dynamic evaluation can be applied to a model."""
     return isinstance(model, RecurrentLM | WindowLM)
 
 
-def _double(model: RecurrentLM | WindowLM) -> Any:
+def _copy_of(model: RecurrentLM | WindowLM) -> Any:
     shape = {**model.hyperparameters, "dropout": 0.0}
     weights = {name: weight + 0 for name, weight in model.weights.items()}
     if isinstance(model, RecurrentLM):
@@ -193,13 +190,13 @@ def _double(model: RecurrentLM | WindowLM) -> Any:
 
 
 def mean_squares(model: LanguageModel, ids: Ids, block: int = 20, blocks: int = BLOCKS) -> list[Array]:
-    """Return the mean square of every gradient of a model, over the first blocks of a text of ids (n,).
+    """Return the mean squares of a model's gradients over the first blocks of a text of ids (n,).
 
-    The arrays have the shapes of the model's ``params``; the model is not changed. The gradients are those of
-    the mean loss of one sequence's ``block`` tokens, as `DynamicModel` takes them; ids below 0 are not read.
+    The arrays have the shapes of the model's ``params``; the model is not changed. The gradients are those of the
+    mean loss of ``block`` tokens of one sequence, as in `DynamicModel`; ids below 0 are skipped.
 
     Raises:
-        ConfigError: the model is neither recurrent nor of a window.
+        ConfigError: the model is neither a recurrent nor a window model.
         TextError: the text is shorter than a block.
     """
     learner = Learner(model)
@@ -209,7 +206,7 @@ def mean_squares(model: LanguageModel, ids: Ids, block: int = 20, blocks: int = 
     state: Any = learner.model.start()
     count = (len(known) - 1) // block
     if count < 1:
-        raise TextError(f"the text to take gradients from must have {block + 1} known tokens or more")
+        raise TextError(f"the text to compute gradients from must have at least {block + 1} known tokens")
     for k in range(0, count * block, block):
         state = learner.read(state, known[k : k + block + 1]).after
         for square, grad, rows in zip(squares, learner.model.grads, learner.model.grad_rows, strict=True):

@@ -1,21 +1,18 @@
-"""The n-grams of one length with their weights, and how they are found.
-
-N-grams written out as rows of ids: which they are, and how probable their last token is.
-"""
+"""`Level`: the table of the n-grams of one length, with their weights; and lookups across several levels."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-UNSEEN = -1  # the number of an n-gram or a context that training did not show
+UNSEEN = -1  # the number of an n-gram or a context that did not occur in training
 _NO_KEY = np.iinfo(np.int64).max
 
 
 class Level:
     """A sorted table of n-grams, keyed as in ``Counts``.
 
-    Every array ends with one entry more, for the unseen: being the last it is also entry -1, so that
+    Every array has one additional entry at the end, for unseen n-grams. The last entry is also entry -1, so that
     looking up ``UNSEEN`` gives weight 0 and backoff 1 without a branch.
     """
 
@@ -32,13 +29,13 @@ class Level:
         self.symbols = symbols  # K
 
     def find(self, contexts: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the numbers of the n-grams contexts + ids, all of one shape, UNSEEN where there is none."""
+        """Return the numbers of the n-grams (context, id), for arrays of the same shape; UNSEEN if not in the table."""
         keys = np.where((contexts < 0) | (ids < 0), UNSEEN, contexts * self.symbols + ids)
         places = np.searchsorted(self.keys, keys)
         return np.where(self.keys[places] == keys, places, UNSEEN)
 
     def followers(self, context: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the tokens seen after a context, and the weights of the n-grams they end."""
+        """Return the tokens seen after a context, and the weights of their n-grams."""
         if context == UNSEEN:
             return self.keys[:0], self.weights[:0]
         first_key = context * self.symbols
@@ -58,7 +55,7 @@ def rows_of(levels: Sequence[Level], n: int, numbers: NDArray[np.int64]) -> NDAr
 def numbers_and_probs(
     levels: Sequence[Level], rows: NDArray[np.int64], vocab_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the numbers (B,) of the n-grams rows (B, n), UNSEEN where unlisted, and P(last | the others) (B,)."""
+    """Return the numbers (B,) of the n-grams rows (B, n), UNSEEN if not in the table, and P(last | others) (B,)."""
     probs = np.full(len(rows), 1 / vocab_size)
     ngrams = np.zeros((len(rows), rows.shape[1] + 1), np.int64)
     for k, level in enumerate(levels[: rows.shape[1]]):

@@ -1,7 +1,4 @@
-"""An n-gram model's levels as arrays with names, and back: what a model file holds.
-
-The Markov model: the next token given the last order - 1, by interpolated n-gram counts.
-"""
+"""The n-gram language model: the next token given the last order - 1 tokens, by interpolated counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,66 +12,18 @@ from elman.models.ngram.counts import count_ngrams
 from elman.models.ngram.levels import UNSEEN, Level
 from elman.models.ngram.smoothing import Smoothing, witten_bell
 
-_MOST_TOKENS = 2**31 - 1  # so that no key of a file outgrows 64 bits
-
-
-def to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dict[str, NDArray[Any]]:
-    """Return copies: ``vocab_size`` (1,), ``n.keys``, ``n.weights``, ``n.backoffs`` of each level n; ``eos`` (1,)."""
-    arrays: dict[str, NDArray[Any]] = {"vocab_size": np.array([vocab_size], np.int64)}
-    if eos is not None:
-        arrays["eos"] = np.array([eos], np.int64)
-    for n, level in enumerate(levels, 1):
-        arrays[f"{n}.keys"] = level.keys[:-1].copy()
-        arrays[f"{n}.weights"] = level.weights[:-1].copy()
-        arrays[f"{n}.backoffs"] = level.backoffs[:-1].copy()
-    return arrays
-
-
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int, int | None]:
-    """Return the levels, V and eos; raises ModelFileError, naming the array that is missing or does not fit."""
-    V = int(_array(arrays, "vocab_size", np.dtype(np.int64), 1)[0])
-    if not 0 < V <= _MOST_TOKENS:
-        raise ModelFileError(f"the n-gram model's vocab_size {V} is impossible; train the model anew")
-    eos = int(_array(arrays, "eos", np.dtype(np.int64), 1)[0]) if "eos" in arrays else None
-    if eos is not None and not 0 <= eos < V:
-        raise ModelFileError(f"the n-gram model's eos {eos} is no id of its {V} tokens; train the model anew")
-    K = V if eos is None else V + 1
-    levels: list[Level] = []
-    n_contexts = 1
-    while not levels or f"{len(levels) + 1}.keys" in arrays:
-        n = len(levels) + 1
-        keys = _array(arrays, f"{n}.keys", np.dtype(np.int64))
-        weights = _array(arrays, f"{n}.weights", np.dtype(np.float64), len(keys))
-        backoffs = _array(arrays, f"{n}.backoffs", np.dtype(np.float64), n_contexts)
-        if not (np.diff(keys, prepend=-1, append=n_contexts * K) > 0).all():
-            raise ModelFileError(f"the n-gram model's array {n}.keys is out of order; train the model anew")
-        levels.append(Level(keys, weights, backoffs, K))
-        n_contexts = len(keys)
-    return levels, V, eos
-
-
-def _array(
-    arrays: Mapping[str, NDArray[Any]], name: str, dtype: np.dtype[Any], length: int | None = None
-) -> NDArray[Any]:
-    if name not in arrays:
-        raise ModelFileError(f"the n-gram model lacks its array {name}; train the model anew")
-    array = arrays[name]
-    if array.dtype != dtype or array.ndim != 1 or (length is not None and len(array) != length):
-        wanted = f"{dtype} ({'G' if length is None else length},)"
-        got = f"{array.dtype} {array.shape}"
-        raise ModelFileError(f"the n-gram model's array {name} must be {wanted}, got {got}; train it anew")
-    return array
+_MAX_TOKENS = 2**31 - 1  # so that no key of a file exceeds 64 bits
 
 
 class NgramModel:
     """P(w | h) = weight(h, w) + backoff(h) · P(w | h without its oldest token), down to 1/V.
 
-    Made by ``train`` or ``from_arrays``. A context that reaches before the start of the text counts as
-    unseen: it leaves the probability to the shorter ones. An n-gram of one token has the empty context.
+    Made by ``train`` or ``from_arrays``. A context that reaches before the start of the text counts as unseen: the
+    shorter contexts then give the probability. The context of a 1-gram is empty.
 
-    With ``eos``, the token that ends a sentence, it is a model of sentences: contexts do not reach over an
-    ``eos``, and begin with the symbol ``<s>``, which is never predicted. The start of a text is the start of a
-    sentence then. Without, a text is one stream of tokens, ends of lines among them.
+    With ``eos``, the token that ends a sentence, it is a model of sentences: contexts do not reach over an ``eos``,
+    and begin with the symbol ``<s>``, which is never predicted; the start of a text is the start of a sentence.
+    Without it, a text is one stream of tokens, including the ends of lines.
     """
 
     def __init__(self, levels: Sequence[Level], vocab_size: int, eos: int | None = None) -> None:
@@ -92,13 +41,18 @@ class NgramModel:
         smoothing: Smoothing = witten_bell,
         eos: int | None = None,
     ) -> "NgramModel":
-        """Return the model of ids (T,), whose contexts are up to order - 1 tokens long; with ``eos``, of sentences.
+        """Return the model of ids (T,), with contexts of up to order - 1 tokens; with ``eos``, a model of sentences.
 
-        ids may be memory-mapped: the memory taken grows with the number of distinct n-grams, not with T.
-        Raises ConfigError for an order below 1, TextError for no ids, ShapeError, VocabularyError.
+        ids may be memory-mapped: memory grows with the number of distinct n-grams, not with T.
+
+        Raises:
+            ConfigError: the order is below 1.
+            ShapeError: ids are not one-dimensional.
+            TextError: there are no ids.
+            VocabularyError: an id or ``eos`` is not in [0, vocab_size).
         """
         if order < 1:
-            raise ConfigError(f"the order of an n-gram model must be 1 or more, got {order}")
+            raise ConfigError(f"the order of an n-gram model must be ≥ 1, got {order}")
         ids = np.asarray(ids)
         if ids.ndim != 1:
             raise ShapeError(f"ids to train on must be (T,), got {ids.shape}")
@@ -117,21 +71,21 @@ class NgramModel:
 
     @property
     def vocab_size(self) -> int:
-        """V, the number of tokens that share the probability."""
+        """V, the number of tokens."""
         return self._vocab_size
 
     @property
     def eos(self) -> int | None:
-        """The id that ends a sentence, over which no context reaches; None in a model of streams."""
+        """The id that ends a sentence, over which no context reaches; None in a model of a stream."""
         return self._eos
 
     @property
     def levels(self) -> tuple[Level, ...]:
-        """The tables of n-grams, for n = 1, ..., order; not to be changed."""
+        """The tables of n-grams, for n = 1, ..., order; do not modify them."""
         return self._levels
 
     def start(self, batch_size: int = 1) -> Past:
-        """Return the state of having read nothing, for N sequences."""
+        """Return the initial state of N sequences, which have read nothing."""
         nothing = np.full((batch_size, self.order - 1), BEFORE_TEXT)
         if self.eos is not None:
             nothing[:, -1:] = self.vocab_size
@@ -158,7 +112,7 @@ class NgramModel:
     ) -> tuple[NDArray[np.float64], Past]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
 
-        It is 0 where ``counted`` (N, T) is False.
+        Where ``counted`` (N, T) is False, the result is 0.
         """
         text = self._text_with_past(ids, state)
         P = self.order - 1
@@ -172,10 +126,7 @@ class NgramModel:
         return np.log(probs, out=probs), self._state_after(text)
 
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
-        """Return the length of the longest listed n-gram that ends in each of ids (N, T): 1, ..., order.
-
-        What follows in the text does not matter: it is the n-gram whose probability is not backed off to.
-        """
+        """Return the length of the longest known n-gram that ends in each of ids (N, T): 1, ..., order."""
         text = self._text_with_past(ids, state)
         P = self.order - 1
         lengths: NDArray[np.int64] = np.ones((len(text), text.shape[1] - P), np.int64)
@@ -184,16 +135,16 @@ class NgramModel:
         return lengths
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all that the model is, as arrays with names: the input of ``from_arrays``."""
-        return to_arrays(self._levels, self.vocab_size, self.eos)
+        """Return the whole model as named arrays: the input of ``from_arrays``."""
+        return _to_arrays(self._levels, self.vocab_size, self.eos)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "NgramModel":
-        """Return the model that ``to_arrays`` described; raises ModelFileError if they do not fit."""
-        return cls(*from_arrays(arrays))
+        """Return the model that ``to_arrays`` described. Raises ModelFileError if the arrays are invalid."""
+        return cls(*_from_arrays(arrays))
 
     def _text_with_past(self, ids: Ids, state: Past) -> NDArray[np.int64]:
-        """Return the order - 1 tokens of the state and then ids: (N, order - 1 + T)."""
+        """Return the order - 1 tokens of the state followed by ids: (N, order - 1 + T)."""
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
         return np.concatenate([state.array(self.order - 1), ids], axis=1)
 
@@ -209,9 +160,9 @@ class NgramModel:
     def _look_up(
         self, text: NDArray[np.int64]
     ) -> Iterator[tuple[Level, NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield each level with the contexts (N, L + 1) before and behind every token of text (N, L), and
-        the n-grams (N, L) that end in each: what ends in one token is the next level's context of the next,
-        but what ends in the end of a sentence is not; the next token's context is ``<s>`` there.
+        """Yield each level with the contexts (N, L + 1) before every token of text (N, L) and after the last, and
+        the n-grams (N, L) that end in each token. An n-gram that ends in one token is the context of the next at the
+        next level; but after the end of a sentence that context is ``<s>``.
         """
         N, L = text.shape
         contexts = np.zeros((N, L + 1), np.int64)
@@ -223,3 +174,53 @@ class NgramModel:
             if self.eos is not None:
                 contexts[:, 1:][text == self.eos] = after_end
                 after_end = UNSEEN
+
+
+def _to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dict[str, NDArray[Any]]:
+    """Return copies: ``vocab_size`` (1,), ``eos`` (1,); and ``n.keys``, ``n.weights``, ``n.backoffs`` of level n."""
+    arrays: dict[str, NDArray[Any]] = {"vocab_size": np.array([vocab_size], np.int64)}
+    if eos is not None:
+        arrays["eos"] = np.array([eos], np.int64)
+    for n, level in enumerate(levels, 1):
+        arrays[f"{n}.keys"] = level.keys[:-1].copy()
+        arrays[f"{n}.weights"] = level.weights[:-1].copy()
+        arrays[f"{n}.backoffs"] = level.backoffs[:-1].copy()
+    return arrays
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int, int | None]:
+    """Return the levels, V and eos. Raises ModelFileError, naming the array, if one is missing or invalid."""
+    V = int(_array(arrays, "vocab_size", np.dtype(np.int64), 1)[0])
+    if not 0 < V <= _MAX_TOKENS:
+        raise ModelFileError(f"the n-gram model's vocab_size {V} is out of range; train the model again")
+    eos = int(_array(arrays, "eos", np.dtype(np.int64), 1)[0]) if "eos" in arrays else None
+    if eos is not None and not 0 <= eos < V:
+        raise ModelFileError(
+            f"the n-gram model's eos {eos} is not an id of its {V} tokens; train the model again"
+        )
+    K = V if eos is None else V + 1
+    levels: list[Level] = []
+    n_contexts = 1
+    while not levels or f"{len(levels) + 1}.keys" in arrays:
+        n = len(levels) + 1
+        keys = _array(arrays, f"{n}.keys", np.dtype(np.int64))
+        weights = _array(arrays, f"{n}.weights", np.dtype(np.float64), len(keys))
+        backoffs = _array(arrays, f"{n}.backoffs", np.dtype(np.float64), n_contexts)
+        if not (np.diff(keys, prepend=-1, append=n_contexts * K) > 0).all():
+            raise ModelFileError(f"the n-gram model's array {n}.keys is not sorted; train the model again")
+        levels.append(Level(keys, weights, backoffs, K))
+        n_contexts = len(keys)
+    return levels, V, eos
+
+
+def _array(
+    arrays: Mapping[str, NDArray[Any]], name: str, dtype: np.dtype[Any], length: int | None = None
+) -> NDArray[Any]:
+    if name not in arrays:
+        raise ModelFileError(f"the n-gram model lacks the array {name}; train the model again")
+    array = arrays[name]
+    if array.dtype != dtype or array.ndim != 1 or (length is not None and len(array) != length):
+        wanted = f"{dtype} ({'G' if length is None else length},)"
+        got = f"{array.dtype} {array.shape}"
+        raise ModelFileError(f"the n-gram model's array {name} must be {wanted}, got {got}; train it again")
+    return array

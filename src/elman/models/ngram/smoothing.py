@@ -1,8 +1,6 @@
-"""Smoothing of n-gram counts: Witten-Bell, and interpolated modified Kneser-Ney.
+"""Smoothing, from n-gram counts to the weights of an interpolated model: Witten-Bell and modified Kneser-Ney.
 
-Smoothing: from n-gram counts to the weights of an interpolated model.
-
-Interpolated modified Kneser-Ney smoothing (Chen and Goodman, 1999, section 3).
+Source: S. Chen and J. Goodman, An empirical study of smoothing techniques for language modeling, 1999.
 """
 
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from elman.models.ngram.counts import Counts
 class Weights:
     """The two parts of P(w | h) = weight(h, w) + backoff(h) · P(w | h without its oldest token).
 
-    For every context the weights and the backoff sum to 1; a context that nothing follows has backoff 1.
+    The weights and the backoff of a context sum to 1; a context without followers has backoff 1.
     """
 
     weights: NDArray[np.float64]  # (G,), one for each n-gram
@@ -30,7 +28,7 @@ Smoothing = Callable[[list[Counts]], list[Weights]]
 
 
 def witten_bell(levels: list[Counts]) -> list[Weights]:
-    """Give the unseen as many counts as the context has distinct followers (Witten and Bell, 1991).
+    """Witten-Bell: unseen tokens get as many counts as the context has distinct followers (Witten and Bell, 1991).
 
     weight(h, w) = c(h, w) / (c(h) + d(h)) and backoff(h) = d(h) / (c(h) + d(h)), with d the number of
     distinct followers, in the interpolated form of Chen and Goodman (1999), section 2.6.
@@ -46,11 +44,11 @@ def _witten_bell(level: Counts) -> Weights:
     return Weights(level.counts / np.maximum(total, 1)[contexts], backoffs)
 
 
-FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to estimate them
+FALLBACK = (0.5, 1.0, 1.5)  # the discounts of a text that is too small to estimate them
 
 
 def kneser_ney(levels: list[Counts]) -> list[Weights]:
-    """Discount counts by D1, D2 or D3+, and give what is left to the shorter context.
+    """Interpolated modified Kneser-Ney: subtract D1, D2 or D3+ from the counts, for the shorter context.
 
     weight(h, w) = (a(h, w) - D(a(h, w))) / Σ a(h, ·) and backoff(h) = Σ D(a(h, ·)) / Σ a(h, ·), with the
     counts a of ``adjusted_counts`` and the discounts of ``discounts``; Chen and Goodman, equations 21 to 23.
@@ -59,12 +57,14 @@ def kneser_ney(levels: list[Counts]) -> list[Weights]:
 
 
 def adjusted_counts(levels: list[Counts]) -> list[NDArray[np.int64]]:
-    """Return what stands for the counts of each level: how many different symbols an n-gram follows.
+    """Return the counts of Kneser-Ney at each level: the number of distinct symbols that precede an n-gram.
 
-    The longest n-grams keep their counts, and so do those that begin with ``<s>``, which nothing precedes.
+    The longest n-grams keep their counts, and so do those that begin with ``<s>``.
     """
     adjusted: list[NDArray[np.int64]] = []
-    endings = np.zeros(len(levels[0].keys), np.int64)  # (G,): each n-gram's number without its first symbol
+    endings = np.zeros(
+        len(levels[0].keys), np.int64
+    )  # (G,): the number of each n-gram without its first symbol
     from_start = levels[0].tokens == levels[0].start  # (G,)
     for level, longer in pairwise(levels):
         ends = endings[longer.contexts] * level.symbols + longer.tokens
@@ -76,10 +76,10 @@ def adjusted_counts(levels: list[Counts]) -> list[NDArray[np.int64]]:
 
 
 def discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return 0, D1, D2 and D3+: what is taken from a count of 0, of 1, of 2, and of 3 or more.
+    """Return 0, D1, D2 and D3+: the discounts of the counts 0, 1, 2, and 3 or more.
 
     With n_k the number of n-grams counted k times, Y = n_1 / (n_1 + 2 n_2) and D_k = k - (k+1) Y n_{k+1} / n_k
-    (Chen and Goodman, 1999, equation 26). Where an n_k is 0, or a D_k not above 0, they are 0.5, 1 and 1.5.
+    (Chen and Goodman, 1999, equation 26). If an n_k is 0, or a D_k not positive, they are 0.5, 1 and 1.5.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     if n[1:5].all():

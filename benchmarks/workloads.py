@@ -1,17 +1,17 @@
-"""The works that the speed benchmark times, from A to H: sizes, rules, peers and what must be reached."""
+"""The workloads A to H of the speed benchmark: the standard ones, with their texts, peers and targets."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from elman.bench import workloads as standard
 
-FLOOR = "floor"  # a target's ``against``: the share of the floor's time in elman's
-CLOCK = "clock"  # a target's ``against``: microseconds a token
+FLOOR = "floor"  # a target's ``against``: the floor's time as a fraction of elman's
+CLOCK = "clock"  # a target's ``against``: microseconds per token
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached against one kind of peer: how many times as fast, unless against FLOOR or CLOCK."""
+    """A target against one kind of peer: how many times as fast elman must be, unless against FLOOR or CLOCK."""
 
     against: str
     must: float | None = None
@@ -19,8 +19,8 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(standard.Work):
-    """A standard work with its text, its peers, and what must be reached."""
+class Workload(standard.Workload):
+    """A standard workload with its text, its peers and its targets."""
 
     corpus: str  # a file below $ELMAN_DATA
     peers: tuple[str, ...]
@@ -29,9 +29,9 @@ class Work(standard.Work):
     subject: str = "elman"  # the peer whose speed the targets are about
 
 
-def _timed(name: str, of: str = "", **more: Any) -> Work:
-    """Return the standard work of this name, or another one of its sizes."""
-    return Work(**{**asdict(standard.WORKS[of or name]), "corpus": PTB, "name": name, **more})
+def _timed(name: str, of: str = "", **more: Any) -> Workload:
+    """Return the standard workload ``of`` (or of this name), under this name and with ``more`` fields changed."""
+    return Workload(**{**asdict(standard.WORKS[of or name]), "corpus": PTB, "name": name, **more})
 
 
 PTB = "ptb/ptb.train.txt"
@@ -44,8 +44,8 @@ _BF16 = {
 }
 
 WORKS = {
-    work.name: work
-    for work in (
+    workload.name: workload
+    for workload in (
         _timed(
             "A", peers=("elman", "textbook", "torch", "jax", "floor"), targets=(
                 Target("textbook", 3, 4), Target("torch", 3.5, 5), Target("jax", 2, 3), Target(FLOOR, aim=0.6),
@@ -78,9 +78,13 @@ WORKS = {
 }  # fmt: skip
 
 
-def chosen(names: list[str]) -> list[Work]:
-    """Return the works of these names, all of them for none; "H" stands for H-lines and H-words, "F" likewise."""
+def chosen(names: list[str]) -> list[Workload]:
+    """Return the workloads with these names or prefixes, all of them if none is given."""
     for name in names:
-        if not any(work.startswith(name) for work in WORKS):
-            raise SystemExit(f"there is no work {name!r}; choose from {', '.join(WORKS)}")
-    return [work for work in WORKS.values() if not names or any(work.name.startswith(n) for n in names)]
+        if not any(workload.startswith(name) for workload in WORKS):
+            raise SystemExit(f"unknown workload {name!r}; choose from {', '.join(WORKS)}")
+    return [
+        workload
+        for workload in WORKS.values()
+        if not names or any(workload.name.startswith(n) for n in names)
+    ]
