@@ -114,6 +114,7 @@ def test_wilsons_interval() -> None:
         assert wilson_interval(right, n) == pytest.approx((low, high), abs=1e-4)
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(st.integers(1, 10**6), st.floats(0, 1))
 def test_the_interval_holds_the_share(n: int, share: float) -> None:
     right = round(share * n)

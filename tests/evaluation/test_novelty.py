@@ -40,6 +40,7 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("small_blocks")
 def test_it_is_what_the_slow_way_finds() -> None:
+    @settings(deadline=None)
     @given(generated=Some, training=Some, max_n=st.integers(1, 12))
     def check(generated: list[int], training: list[int], max_n: int) -> None:
         found = novelty(np.array(generated, np.int64), np.array(training, np.uint8), max_n)
@@ -48,7 +49,7 @@ def test_it_is_what_the_slow_way_finds() -> None:
     check()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), training=st.lists(st.integers(-1, 300), min_size=30, max_size=80))
 def test_a_planted_stretch_is_found(data: Any, training: list[int]) -> None:
     begin = data.draw(st.integers(0, 25))

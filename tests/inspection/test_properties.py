@@ -79,7 +79,7 @@ def test_tokens_of_a_byte_share_their_character() -> None:
     assert digits("word_position", "가나", "byte") == "111222"
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text(st.characters(categories=["L", "N", "P", "Z", "Cc"]), max_size=30))
 def test_any_text_has_its_numbers(text: str) -> None:
     for level in ("char", "word", "byte"):
@@ -88,7 +88,7 @@ def test_any_text_has_its_numbers(text: str) -> None:
             assert tokens == 0 or len(values(name, text, level)) == tokens
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.text(st.sampled_from('ab \n“”‘’"「」()[]'), max_size=40))
 def test_outside_all_pairs_nothing_is_open(text: str) -> None:
     for pairs in (QUOTES, BRACKETS):

@@ -11,7 +11,7 @@ from elman.inspection.units import correlations
 from support.looked import network
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), T=st.integers(3, 30), H=st.integers(1, 5))
 def test_correlations_are_pearsons(seed: int, T: int, H: int) -> None:
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError, VocabularyError
@@ -43,6 +43,7 @@ def test_the_textbook_sentence(hello: Path) -> None:
     assert not corpus.ids.flags.writeable
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just("\n"), min_size=1),
     st.sampled_from(LEVELS),

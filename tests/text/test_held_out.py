@@ -88,7 +88,7 @@ def test_of_many_lines_only_some_ends_are_remembered(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text("ab가 \n", min_size=1, max_size=60), skip=st.integers(0, 70), count=st.integers(1, 70))
 def test_skipped_tokens_are_not_read(
     tmp_path_factory: pytest.TempPathFactory, level: str, text: str, skip: int, count: int

@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.text.offsets import token_offsets
@@ -52,6 +52,7 @@ def test_bytes_of_a_character_share_its_place() -> None:
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
 @pytest.mark.parametrize("lower", [False, True])
+@settings(deadline=None)
 @given(text=TEXTS)
 @example(text="ΑΣ ΑΣ\u0301. İ\u0307 J\u030c")
 def test_every_token_comes_from_its_piece(level: str, lower: bool, text: str) -> None:

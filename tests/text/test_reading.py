@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError
@@ -25,6 +25,7 @@ def cut(text: str, size: int) -> Iterator[str]:
     return (text[i : i + size] for i in range(0, len(text), size))
 
 
+@settings(deadline=None)
 @given(restless, sizes)
 @example("각\u0323\u0301", 1)
 @example("\u1100\u1161\u11a8", 2)
@@ -33,6 +34,7 @@ def test_nfc_of_a_stream_is_nfc_of_the_whole(text: str, size: int) -> None:
     assert "".join(nfc(cut(text, size))) == unicodedata.normalize("NFC", text)
 
 
+@settings(deadline=None)
 @given(restless.filter(lambda text: "\0" not in text), sizes, st.sampled_from(["utf-8", "utf-16", "utf-32"]))
 def test_every_chunk_size_reads_the_same_text(text: str, size: int, encoding: str) -> None:
     stream = io.BytesIO(text.encode(encoding))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers as hf
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, MissingExtra, VocabularyError
@@ -45,6 +45,7 @@ OTHER = {
 }
 
 
+@settings(deadline=None)
 @given(KINDS, TEXTS)
 @example("bpe", "  두  칸\t<eos> \n 끝 ")
 @example("unigram", "")
@@ -56,6 +57,7 @@ def test_every_text_has_tokens_and_comes_back(kind: str, text: str) -> None:
     assert tokenizer.join(tokens) == text.replace("\ud800", "?").encode("utf-8", "replace").decode()
 
 
+@settings(deadline=None)
 @given(st.booleans(), TEXTS.filter(lambda text: "▁" not in text))
 @example(True, " tom\n\n  tom")
 @example(False, " tom\n\n  tom")
@@ -64,6 +66,7 @@ def test_so_it_is_with_a_tokenizer_of_other_tools(leads: bool, text: str) -> Non
     assert tokenizer.join(tokenizer.tokens(text)) == text.encode("utf-8", "replace").decode()
 
 
+@settings(deadline=None)
 @given(KINDS, st.lists(st.integers(0, 400), max_size=40))
 def test_what_is_drawn_is_never_half_a_character(kind: str, ids: list[int]) -> None:
     tokenizer = TOKENIZERS[kind]
@@ -75,6 +78,7 @@ def test_what_is_drawn_is_never_half_a_character(kind: str, ids: list[int]) -> N
     assert not any("\ufffd" in part for part in parts)
 
 
+@settings(deadline=None)
 @given(KINDS, st.lists(TEXTS, max_size=5), st.booleans(), st.booleans())
 def test_a_stream_has_the_tokens_of_the_whole(kind: str, chunks: list[str], end: bool, lower: bool) -> None:
     tokenizer = SubwordTokenizer(LEARNT[kind], lower) if lower else TOKENIZERS[kind]
@@ -109,6 +113,7 @@ def test_pieces_are_shown_as_people_read_them() -> None:
     assert "".join(shown).startswith("톰은 방에 ")
 
 
+@settings(deadline=None)
 @given(KINDS, TEXTS)
 @example("bpe", "뷁 \r\ne\u0301")
 def test_offsets_of_subwords_cover_the_text(kind: str, text: str) -> None:

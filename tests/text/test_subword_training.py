@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.text.subword_training import Lattice, train_unigram
@@ -22,6 +22,7 @@ def cuts_of(word: str) -> list[list[str]]:
     return [pieces for pieces in found if set(pieces) <= set(PIECES)]
 
 
+@settings(deadline=None)
 @given(WORDS, st.lists(st.floats(0.01, 1), min_size=5, max_size=5))
 def test_sums_are_over_all_ways_to_cut(words: list[str], probs: list[float]) -> None:
     P = dict(zip(PIECES, probs, strict=True))

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, VocabularyError
@@ -36,6 +36,7 @@ def test_an_unknown_token_in_the_text_keeps_its_place() -> None:
     assert vocabulary.unk_id == 1
 
 
+@settings(deadline=None)
 @given(
     counts, st.sampled_from(["appearance", "frequency"]), st.integers(3, 9), st.integers(1, 4), st.booleans()
 )
@@ -68,6 +69,7 @@ def test_settings_that_make_no_sense(order: str, max_size: int | None, min_count
         Vocabulary.build(COUNTS, order, max_size, min_count, eos="<eos>")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.sets(st.characters(exclude_categories=["Cs"]), min_size=1), st.booleans())
 def test_the_fast_way_to_encode_characters_is_the_slow_one(text: str, known: set[str], opened: bool) -> None:
     vocabulary = Vocabulary([*sorted(known), *(["<unk>"] if opened else [])])
