@@ -1,4 +1,4 @@
-"""Words are counted whatever the pieces that a text comes in."""
+"""The word count does not depend on the chunks of a text."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -60,7 +60,7 @@ def test_decoding_one_by_one_is_joining(tokenizer: Tokenizer, text: str) -> None
     assert "".join([*map(decoder.push, tokens), decoder.finish()]) == tokenizer.join(tokens)
 
 
-def test_bytes_are_given_out_in_whole_characters() -> None:
+def test_bytes_are_decoded_as_whole_characters() -> None:
     tokenizer = make_tokenizer("byte")
     tokens = tokenizer.tokens("가a")
     assert tokens == ["\xea", "\xb0", "\x80", "a"]
@@ -80,14 +80,14 @@ def test_a_prompt_and_a_line() -> None:
     assert word.join(["you", "<eos>", "<eos>", "say", "hello"]) == "you\n\nsay hello"
 
 
-def test_small_letters() -> None:
+def test_lower_case() -> None:
     assert make_tokenizer("word", lower=True).tokens("ΟΔΟΣ J\u030c") == ["οδος", "ǰ"]
     assert make_tokenizer("char", lower=True).tokens("ΣJ\u030c") == ["σ", "ǰ"]
     assert make_tokenizer("byte", lower=True).tokens("AÉ") == ["a", "\xc3", "\x89"]
 
 
 @pytest.mark.parametrize(("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("byte", "\n")])
-def test_what_a_tokenizer_says_of_itself(level: str, eos: str) -> None:
+def test_properties_of_tokenizers(level: str, eos: str) -> None:
     tokenizer = make_tokenizer(level, lower=True)
     assert (tokenizer.level, tokenizer.lower, tokenizer.eos) == (level, True, eos)
 
