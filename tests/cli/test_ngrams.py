@@ -108,7 +108,7 @@ def test_an_import_replaces_a_run_only_if_asked(command: Any, refused: Refused, 
 def test_what_cannot_be_exported_or_imported_is_one_line(refused: Refused, counted: Path, runs: Path) -> None:
     assert refused("export", counted).startswith("name the file to write, ending in .arpa")
     assert refused("export", counted, "-o", "model.txt").startswith("name the file to write, ending in .arpa")
-    assert "this is no n-gram model" in refused("export", runs / "word", "-o", "model.arpa")
+    assert "only n-gram models can be written" in refused("export", runs / "word", "-o", "model.arpa")
     assert refused("export", counted, "-o", "gone/model.arpa").startswith("cannot write gone/model.arpa")
     assert refused("import", "gone.arpa", "-o", "other") == "there is no ARPA file at gone.arpa"
     assert refused("import", "gone.arpa").startswith("name the folder to make")

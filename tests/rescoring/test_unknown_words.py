@@ -53,5 +53,5 @@ def test_wordfreq_knows_words_of_many_languages() -> None:
     )
     assert english["crumbs"] > 100 * english.get("recoorous", 0.0)
     assert "안녕" in korean
-    with pytest.raises(ConfigError, match="no words of the language 'xx'"):
+    with pytest.raises(ConfigError, match="does not have the language 'xx'"):
         wordfreq_lexicon("xx")
