@@ -1,4 +1,4 @@
-"""Learning curves: what is drawn, and what cannot be."""
+"""Plots of learning curves, and errors for what cannot be plotted."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def legend(figure: Any) -> list[str]:
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
-def test_two_runs_and_the_optimum_stand_in_one_picture(make: Make, tmp_path: Path) -> None:
+def test_two_runs_and_the_optimum_in_one_picture(make: Make, tmp_path: Path) -> None:
     a = make("rnn", START, interval(5, 30.0), interval(10, 9.0), epoch(10, 15.0, 12.0), epoch(20, 8.0, 9.0))
     b = make("gru", START, interval(5, 20.0), epoch(10, 12.0))
     figure = plot_runs([a, b], tmp_path / "curve.png")
@@ -101,19 +101,17 @@ def test_the_scale_is_labelled_however_little_the_curves_span(
 
 
 @pytest.mark.parametrize(("name", "shown"), [("_$a$", "\u2009_\\$a\\$"), ("한글", "한글"), ("a_b", "a_b")])
-def test_any_name_of_a_folder_comes_into_the_legend(
-    make: Make, tmp_path: Path, name: str, shown: str
-) -> None:
+def test_any_folder_name_is_in_the_legend(make: Make, tmp_path: Path, name: str, shown: str) -> None:
     figure = plot_runs([make(name, epoch(10, 15.0))], tmp_path / "curve.png")
     assert legend(figure) == [f"{shown}: training"]
 
 
-def test_runs_of_one_name_are_told_apart(make: Make, tmp_path: Path) -> None:
+def test_runs_with_the_same_name_are_distinguished(make: Make, tmp_path: Path) -> None:
     a, b = make("a/run", epoch(10, 15.0)), make("b/run", epoch(10, 14.0))
     assert legend(plot_runs([a, b], tmp_path / "curve.png")) == [f"{a}: training", f"{b}: training"]
 
 
-def test_units_that_differ_both_stand_at_the_axis(make: Make, tmp_path: Path) -> None:
+def test_different_units_are_both_on_the_axis(make: Make, tmp_path: Path) -> None:
     a = make("a", {"kind": "start", "unit": "word"}, epoch(10, 15.0))
     b = make("b", {"kind": "start", "unit": "byte"}, epoch(10, 14.0))
     assert plot_runs([a, b], tmp_path / "c.png").axes[0].get_ylabel() == "perplexity per byte or word"

@@ -110,7 +110,7 @@ def test_failed_export_or_import_is_a_one_line_error(refused: Refused, counted: 
     assert refused("export", counted, "-o", "model.txt").startswith(
         "name the file to write, with the suffix .arpa"
     )
-    assert "this is no n-gram model" in refused("export", runs / "word", "-o", "model.arpa")
+    assert "only n-gram models can be written" in refused("export", runs / "word", "-o", "model.arpa")
     assert refused("export", counted, "-o", "gone/model.arpa").startswith("cannot write gone/model.arpa")
     assert refused("import", "gone.arpa", "-o", "other") == "there is no ARPA file at gone.arpa"
     assert refused("import", "gone.arpa").startswith("name the run folder to create")

@@ -82,7 +82,9 @@ def test_sentences_may_be_left_as_they_are(command: Any) -> None:
 
 def test_unreadable_file_is_a_one_line_error(refused: Refused) -> None:
     Path("bad.jsonl").write_text('{"sentence_good": "a", "sentence_bad": "b"}\n{"sentence_good"\n', "utf-8")
-    assert refused("pairs", "model.safetensors", "bad.jsonl").startswith("bad.jsonl: line 2 is not valid JSON")
+    assert refused("pairs", "model.safetensors", "bad.jsonl").startswith(
+        "bad.jsonl: line 2 is not valid JSON"
+    )
     assert "there is no such file" in refused("pairs", "model.safetensors", "none.tsv")
     message = refused("pairs", "model.safetensors", "-", stdin=b"one column\n")
     assert message.startswith("standard input: line 1 has 1 column")

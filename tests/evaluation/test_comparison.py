@@ -1,4 +1,4 @@
-"""Comparing models: lines that add up, what may be ranked, and differences that are more than chance."""
+"""Comparing models: scores of lines, valid rankings, and significance of differences."""
 
 import math
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_the_lines_add_up_to_the_text(text: str) -> None:
     assert nats.sum() == pytest.approx(whole, rel=1e-12)
 
 
-def test_lines_begun_afresh_are_those_of_score() -> None:
+def test_lines_from_the_initial_state_score_as_in_score_line() -> None:
     given = sentence_model()
     nats, _ = lines_of(given, STORY * 10)
     scores = [score.nll_nats for score in score_lines(given, (STORY * 10).splitlines())]
@@ -81,7 +81,7 @@ def test_some_models_cannot_be_ranked() -> None:
     assert "lower-case the text" in small.why
 
 
-def test_an_unknown_token_that_stands_in_the_text_is_known(tmp_path: Path) -> None:
+def test_an_unknown_token_in_the_text_itself_is_known(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("a <unk> c\n<unk> a", encoding="utf-16")
     for tokens, replaced in ((("a", "<unk>"), 1), (("a", "c", "<unk>"), 0), (("a",), 3)):

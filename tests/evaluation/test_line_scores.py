@@ -176,7 +176,7 @@ def test_lines_come_out_as_they_go_in_and_are_not_all_read_first() -> None:
     assert read == 2 * line_scores.WINDOW_LINES
 
 
-def test_a_few_long_lines_are_not_all_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lines_are_not_all_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_scores, "WINDOW_CHARACTERS", 100)
     lines = iter(["tom " * 20] * 10)
     next(score_lines(text_model(), lines))
@@ -223,7 +223,7 @@ def test_carried_lines_are_the_text_read_in_one_go(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_does_not_matter_how_many_lines_are_given_at_a_time(kind: str) -> None:
+def test_the_number_of_lines_per_call_does_not_matter(kind: str) -> None:
     given = word_model(kind)
     whole, parts = CarriedLines(given), CarriedLines(given)
     together = [score.nll_nats for score in whole.score(LINES)]
@@ -233,7 +233,7 @@ def test_it_does_not_matter_how_many_lines_are_given_at_a_time(kind: str) -> Non
 
 
 @pytest.mark.parametrize(("kind", "alike"), [("recurrent", False), ("window", False), ("n-gram", True)])
-def test_only_a_model_that_remembers_across_lines_scores_them_otherwise(kind: str, alike: bool) -> None:
+def test_only_a_model_that_remembers_across_lines_scores_them_differently(kind: str, alike: bool) -> None:
     given = word_model(kind)
     carried = [score.nll_nats for score in CarriedLines(given).score(LINES)]
     afresh = [score.nll_nats for score in score_lines(given, LINES)]
@@ -241,7 +241,7 @@ def test_only_a_model_that_remembers_across_lines_scores_them_otherwise(kind: st
     assert np.allclose(carried, afresh) == alike
 
 
-def test_an_impossible_line_does_not_keep_the_next_from_being_read() -> None:
+def test_lines_after_an_impossible_line_are_read() -> None:
     given = word_model("recurrent", closed=True)
     first, second = CarriedLines(given).score(["tom was yodelling", "tom was asleep"])
     assert first == LineScore(4, 1, math.inf)
@@ -275,14 +275,14 @@ def test_a_measure_has_a_unit_and_a_name(measure: Measure, name: str, value: flo
     assert measure.of(SCORE, characters=16) == pytest.approx(value)
 
 
-def test_nothing_has_no_mean() -> None:
+def test_the_mean_of_an_empty_line_is_nan() -> None:
     nothing = LineScore(0, 0, 0.0)
     assert math.isnan(Measure("bits", "token").of(nothing, 0))
     assert math.isnan(Measure("bits", "char").of(nothing, 0))
     assert math.copysign(1, Measure("bits").of(nothing, 0)) == 1  # no -0.0000 in a table
 
 
-def test_impossible_lines_stay_so_by_any_measure() -> None:
+def test_impossible_lines_are_impossible_by_any_measure() -> None:
     assert Measure("log10", "char").of(LineScore(2, 1, math.inf), 3) == -math.inf
 
 

@@ -1,4 +1,4 @@
-"""Many texts side by side have the probabilities that each has by itself."""
+"""Texts scored in batches have the same probabilities as each alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +80,7 @@ def test_every_model_scores_many_texts_as_it_scores_each(name: str) -> None:
 
 
 class Recorder:
-    """A uniform model that notes what it is asked to read."""
+    """A uniform model that records what it reads."""
 
     vocab_size = V
 
@@ -103,7 +103,7 @@ def record(lengths: Any) -> tuple[list[Any], Any]:
     return model.blocks, nlls
 
 
-def test_hardly_anything_is_read_in_vain(limits: Any) -> None:
+def test_little_padding_is_read(limits: Any) -> None:
     limits(16, 400)
     lengths = np.random.default_rng(0).integers(0, 50, 1000)
     blocks, nlls = record(lengths)
@@ -113,7 +113,7 @@ def test_hardly_anything_is_read_in_vain(limits: Any) -> None:
     assert len(blocks) < lengths.sum() / 250
 
 
-def test_a_block_has_no_more_tokens_than_it_may(limits: Any) -> None:
+def test_a_block_has_at_most_block_tokens(limits: Any) -> None:
     limits(8, 100)
     blocks, _ = record([5000, 3, 3, 900, 0, 1, 40] * 3)
     assert 90 < max(block.size for block in blocks) <= 100
@@ -121,13 +121,13 @@ def test_a_block_has_no_more_tokens_than_it_may(limits: Any) -> None:
     assert [block.shape for block in blocks] == [(33, 3), (17, 3)]  # short texts make more sequences
 
 
-def test_a_long_text_does_not_hold_up_those_beside_it(limits: Any) -> None:
+def test_a_long_text_does_not_delay_the_others(limits: Any) -> None:
     limits(4, 40)
     blocks, _ = record([1000, 10, 10, 10])
     assert [block.shape for block in blocks[:3]] == [(4, 10), (1, 40), (1, 40)]
 
 
-def test_no_text_is_no_work() -> None:
+def test_without_texts_nothing_is_read() -> None:
     blocks, nlls = record([])
     assert (blocks, nlls.shape) == ([], (0,))
     blocks, nlls = record([0, 0])

@@ -1,4 +1,4 @@
-"""What is copied and what is new, against the slow way: every stretch looked for at every place."""
+"""Longest copies and new n-grams, compared with a slow search for every substring at every position."""
 
 from typing import Any
 
@@ -39,7 +39,8 @@ def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_it_is_what_the_slow_way_finds() -> None:
+def test_results_are_those_of_the_slow_search() -> None:
+    @settings(deadline=None)
     @given(generated=Some, training=Some, max_n=st.integers(1, 12))
     def check(generated: list[int], training: list[int], max_n: int) -> None:
         found = novelty(np.array(generated, np.int64), np.array(training, np.uint8), max_n)
@@ -48,9 +49,9 @@ def test_it_is_what_the_slow_way_finds() -> None:
     check()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), training=st.lists(st.integers(-1, 300), min_size=30, max_size=80))
-def test_a_planted_stretch_is_found(data: Any, training: list[int]) -> None:
+def test_a_planted_match_is_found(data: Any, training: list[int]) -> None:
     begin = data.draw(st.integers(0, 25))
     stretch = [token for token in training[begin : begin + data.draw(st.integers(1, 60))] if token >= 0]
     generated = [*data.draw(st.lists(st.integers(0, 300), max_size=5)), *stretch, 301]
@@ -69,7 +70,7 @@ def test_a_long_text_is_read_across_blocks() -> None:
     assert 0 < found.new_share[6] < found.new_share[10] < 1
 
 
-def test_a_text_known_by_heart_is_not_new() -> None:
+def test_a_memorised_text_is_not_new() -> None:
     training = np.random.default_rng(1).integers(0, 50, 500)
     found = novelty(training[100:400], training)
     assert found == Novelty(300, 300, 0, 100, dict.fromkeys(range(1, 7), 0.0))
@@ -81,7 +82,7 @@ def test_repeated_tokens_take_no_longer_and_the_first_place_counts() -> None:
     assert found == Novelty(800, 800, 0, 70, {1: 0.0, 2: 0.0})
 
 
-def test_what_has_no_id_equals_nothing() -> None:
+def test_tokens_without_an_id_match_nothing() -> None:
     found = novelty(np.array([0, 1, 2]), np.array([-1, 1, -1, -1], np.int32), 3)
     assert found == Novelty(3, 1, 1, 1, {1: pytest.approx(2 / 3), 2: 1.0, 3: 1.0})
 
@@ -108,7 +109,7 @@ def test_the_smallest_texts(generated: list[int], training: list[int], expected:
         ([1], [1], 0, ConfigError, "max_n must be an integer ≥ 1, got 0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_arguments_are_refused(
     generated: Any, training: Any, max_n: int, error: type[ElmanError], message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""Perplexity: the chain rule, and every definition that stands behind the number."""
+"""Perplexity: the chain rule, and every definition behind the number."""
 
 import math
 from itertools import islice
@@ -44,7 +44,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize("V", [2, 10, 10_000])
-def test_of_a_uniform_model_it_is_the_number_of_words(V: int) -> None:
+def test_the_perplexity_of_a_uniform_model_is_the_number_of_words(V: int) -> None:
     found = evaluate(Fixed(np.full(V, 1 / V)), ids_of_length(50, V))
     assert found.perplexity == pytest.approx(V)
 
@@ -67,11 +67,11 @@ def test_it_is_the_chain_rule() -> None:
     assert found.perplexity == pytest.approx(math.exp(-log_prob / 23), rel=1e-12)
 
 
-def test_of_a_certain_text_it_is_1() -> None:
+def test_the_perplexity_of_a_certain_text_is_1() -> None:
     assert evaluate(Fixed([1.0, 1e-300]), np.zeros(9, int)).perplexity == 1
 
 
-def test_of_an_impossible_text_it_is_infinite() -> None:
+def test_the_perplexity_of_an_impossible_text_is_infinite() -> None:
     world = World("en")
     truth = RoomsTruth(world, world.vocabulary)
     eos = world.vocabulary.index("<eos>")
@@ -83,7 +83,7 @@ def test_of_an_impossible_text_it_is_infinite() -> None:
 @pytest.mark.parametrize(
     ("nll", "expected"), [(0.0, 1.0), (1.0, math.e), (700.0, math.exp(700)), (710.0, math.inf)]
 )
-def test_what_exceeds_every_number_is_infinite(nll: float, expected: float) -> None:
+def test_a_perplexity_beyond_all_floats_is_infinite(nll: float, expected: float) -> None:
     assert perplexity_of(nll) == expected
     assert Evaluation(2, 2 * nll).perplexity == expected
     assert perplexity_of(math.inf) == math.inf
@@ -118,7 +118,7 @@ def test_the_state_is_carried_through_the_whole_text(monkeypatch: pytest.MonkeyP
 # Unknown words
 
 
-def test_where_unk_is_a_token_unknown_words_are_scored_as_it() -> None:
+def test_with_an_unk_token_unknown_words_are_scored_as_it() -> None:
     model = Fixed([0.5, 0.25, 0.125, 0.125])
     found = evaluate(model, np.array([0, 2, 1, 2, 0]), unk=2)
     assert (found.tokens, found.unknown, found.unknown_scored) == (5, 2, True)
@@ -127,13 +127,13 @@ def test_where_unk_is_a_token_unknown_words_are_scored_as_it() -> None:
     assert found.perplexity_known == pytest.approx((2 * 2 * 4) ** (1 / 3))
 
 
-def test_unless_it_is_named_unk_is_a_token_like_others() -> None:
+def test_unk_is_an_ordinary_token_unless_it_is_given() -> None:
     found = evaluate(Fixed([0.5, 0.25, 0.25]), np.array([0, 2, 1]))
     assert found.unknown == 0
     assert found.perplexity == found.perplexity_known == pytest.approx((2 * 4 * 4) ** (1 / 3))
 
 
-def test_what_a_closed_vocabulary_lacks_has_probability_0_and_is_not_read() -> None:
+def test_tokens_outside_a_closed_vocabulary_have_probability_0_and_are_not_read() -> None:
     model, ids = small_lm(V), ids_of_length(20, V)
     with_holes = np.insert(ids, [0, 5, 5, 20], -1)
     found, without = evaluate(model, with_holes, eos=1), evaluate(model, ids, eos=1)
@@ -144,7 +144,7 @@ def test_what_a_closed_vocabulary_lacks_has_probability_0_and_is_not_read() -> N
     assert found.nll_nats == without.nll_nats
 
 
-def test_of_a_text_of_unknown_words_nothing_is_known() -> None:
+def test_a_text_of_unknown_words_has_no_perplexity_of_known_tokens() -> None:
     found = evaluate(small_lm(V), np.array([-1, -1]))
     assert (found.tokens, found.unknown) == (2, 2)
     assert found.perplexity == math.inf
@@ -179,7 +179,7 @@ def test_sequences_are_close_to_one_sequence() -> None:
     assert max(several) > one
 
 
-def test_each_sequence_begins_afresh_and_the_rest_is_read_too() -> None:
+def test_each_sequence_begins_from_the_initial_state_and_the_rest_is_read() -> None:
     model, ids = small_lm(V), ids_of_length(11, V)
     pieces = [ids[:3], ids[3:6], ids[6:9], ids[9:]]
     expected = sum(evaluate(model, piece, eos=2).nll_nats for piece in pieces)
@@ -211,7 +211,7 @@ def test_an_empty_text_is_refused(dtype: Any) -> None:
         evaluate(small_lm(V), np.array([], dtype))
 
 
-def test_evaluating_changes_nothing() -> None:
+def test_evaluating_does_not_change_the_model() -> None:
     model, ids = small_lm(V, dropout=0.5), ids_of_length(30, V)
     model.forward(ids.reshape(3, 10), ids.reshape(3, 10))
     carried, masks = model.carried_state(), model.dropout_rng.bit_generator.state

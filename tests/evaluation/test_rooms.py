@@ -1,4 +1,4 @@
-"""Who is greeted in rooms: the truth always knows, a 2-gram guesses."""
+"""The rooms task: the true distribution is always right, a 2-gram model guesses."""
 
 from itertools import islice
 
@@ -100,7 +100,7 @@ def text_of(language: str, n: int, seed: int) -> tuple[Vocabulary, np.ndarray, n
 
 
 @pytest.mark.parametrize(("corpus", "language"), WORLDS)
-def test_is_the_entropy_of_the_text(corpus: str, language: str) -> None:
+def test_the_optimum_is_the_entropy_of_the_text(corpus: str, language: str) -> None:
     vocabulary, ids, probs = text_of(language, 3000, seed=0)
     found = rooms_optimum(corpus, ids, vocabulary)
     assert found is not None
@@ -123,7 +123,7 @@ def test_other_corpora_have_none() -> None:
     assert rooms_optimum("ptb", ids, vocabulary) is None
 
 
-def test_a_text_that_the_world_cannot_say_has_none() -> None:
+def test_a_text_that_the_world_cannot_generate_has_none() -> None:
     vocabulary, ids, _ = text_of("en", 50, seed=0)
     assert rooms_optimum("rooms", ids[::-1], vocabulary) is None
     assert rooms_optimum("rooms", np.append(ids, -1), vocabulary) is None

@@ -64,7 +64,7 @@ def test_equally_probable_tokens_share_a_rank() -> None:
     assert [score.rank for score in found] == [2, 2, 2, 1]
 
 
-def test_a_token_without_an_id_is_passed_over() -> None:
+def test_a_token_without_an_id_is_skipped() -> None:
     given = text_model()
     with_gap = list(token_scores(given, "tom yodelling was"))
     assert with_gap[1].surprisal_bits == math.inf
@@ -98,12 +98,12 @@ def test_an_empty_line_is_its_end() -> None:
         ("byte", "한 a", ["한", "한", "한", " ", "a", ""]),
     ],
 )
-def test_each_token_says_where_it_stands(level: str, text: str, expected: list[str]) -> None:
+def test_each_token_has_its_offsets(level: str, text: str, expected: list[str]) -> None:
     found = list(token_scores(text_model(level), text))
     assert [text[score.start : score.end] for score in found] == expected
 
 
-def test_a_syllable_that_is_written_in_parts_stands_where_they_stand() -> None:
+def test_a_decomposed_syllable_has_the_offsets_of_its_parts() -> None:
     decomposed = "\u1112\u1161\u11ab \u1100\u1173\u11af"
     found = list(token_scores(text_model("char", "한 글\n"), decomposed))
     assert [(score.token, score.start, score.end) for score in found] == [
@@ -178,7 +178,7 @@ def test_the_words_of_a_line_sum_to_its_score(kind: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_whatever_the_tokens_words_are_what_stands_between_blanks(name: str) -> None:
+def test_words_are_separated_by_whitespace_for_all_tokens(name: str) -> None:
     given = MODELS[name]()
     pieces = st.sampled_from(["톰", "방", "t", "tom", "\u0301", " ", "  ", "\t", "\u3000"])
 
@@ -195,7 +195,7 @@ def test_whatever_the_tokens_words_are_what_stands_between_blanks(name: str) -> 
     check()
 
 
-def test_a_blank_belongs_to_the_word_that_it_ends() -> None:
+def test_a_space_belongs_to_the_word_before_it() -> None:
     given = MODELS["characters"]()
     tokens = list(token_scores(given, " 톰 은  방"))
     found = list(word_scores(given, " 톰 은  방"))
@@ -210,7 +210,7 @@ def test_a_blank_belongs_to_the_word_that_it_ends() -> None:
     assert [word.rank for word in found] == [part[0].rank for part in parts]
 
 
-def test_a_subword_that_begins_with_a_blank_belongs_to_the_word_it_begins() -> None:
+def test_a_subword_that_begins_with_a_space_belongs_to_the_word_it_begins() -> None:
     given = subword_model()
     tokens = list(token_scores(given, "the room"))
     second = next(k for k, token in enumerate(tokens) if token.end > 3)
@@ -221,7 +221,7 @@ def test_a_subword_that_begins_with_a_blank_belongs_to_the_word_it_begins() -> N
     )
 
 
-def test_a_document_goes_on_where_a_sentence_begins_afresh() -> None:
+def test_the_state_is_carried_through_a_document() -> None:
     given = word_model("recurrent")
     reader = TokenReader(given)
     lines = ["tom was reading .", "mary was asleep ."]
@@ -233,7 +233,7 @@ def test_a_document_goes_on_where_a_sentence_begins_afresh() -> None:
     assert_allclose(given.model.next_log_probs(reader.state), given.model.next_log_probs(after))
 
 
-def test_an_n_gram_model_of_sentences_has_no_more_than_the_sentence() -> None:
+def test_an_n_gram_model_of_sentences_knows_only_the_sentence() -> None:
     given = word_model("n-gram")
     reader = TokenReader(given)
     lines = ["tom was reading .", "mary was asleep ."]
@@ -242,7 +242,7 @@ def test_an_n_gram_model_of_sentences_has_no_more_than_the_sentence() -> None:
     ]
 
 
-def test_the_entropy_is_that_of_what_may_come() -> None:
+def test_the_entropy_is_that_of_the_next_token() -> None:
     vocabulary = Vocabulary(["a", "b", "<eos>"], eos="<eos>")
     uniform = NgramModel.train(np.array([0, 1, 2]), 3, 1)
     given = TextModel(uniform, make_tokenizer("word"), vocabulary)

@@ -1,4 +1,4 @@
-"""ARPA files: what is written, what is read, and what is wrong with a broken one."""
+"""ARPA files: writing, reading, and errors for broken ones."""
 
 import errno
 import gzip
@@ -134,7 +134,7 @@ def test_any_text_comes_back(lines: list[str], order: int, tmp_path_factory: pyt
         assert log10_probs(read_arpa(path), line) == pytest.approx(log10_probs(model, line), rel=1e-7)
 
 
-def test_a_token_that_the_text_has_not_is_among_the_1_grams(tmp_path: Path) -> None:
+def test_a_token_that_the_text_lacks_is_among_the_1_grams(tmp_path: Path) -> None:
     model = sentence_model()
     more = Vocabulary([*model.vocabulary.tokens, "zeppelin"], eos="<eos>")
     _, ids = model.encode(STORY)
@@ -232,7 +232,7 @@ def test_a_broken_file_is_one_line_that_says_where(tmp_path: Path, old: str, new
     assert "model.arpa" in str(error.value)
 
 
-def test_what_is_no_text_at_all_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_arpa_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="there is no ARPA file at"):
         read_arpa(tmp_path / "gone.arpa")
     path = written("", tmp_path)
@@ -251,7 +251,7 @@ def test_what_is_no_text_at_all_is_named(tmp_path: Path) -> None:
         load(zipped)
 
 
-def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
+def test_content_decides_not_the_name(tmp_path: Path) -> None:
     for name, content in (
         ("lm", SMALL.encode()),
         ("lm.gz", gzip.compress(SMALL.encode())),
@@ -263,7 +263,7 @@ def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
         assert load(path).order == read_arpa(path).model.order
 
 
-def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_models_that_the_format_cannot_represent_are_refused(tmp_path: Path) -> None:
     words = sentence_model()
     _, ids = words.encode(STORY)
     stream = NgramModel.train(ids, len(words.vocabulary), 2)

@@ -1,4 +1,4 @@
-"""The metrics file: one line an event, whole or cut off."""
+"""The metrics file: one line per event, complete or truncated."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_lines_come_back_in_order(metrics: Metrics, tmp_path: Path) -> None:
     ]
 
 
-def test_what_came_after_a_checkpoint_is_cut_off(metrics: Metrics, tmp_path: Path) -> None:
+def test_lines_after_a_checkpoint_are_cut_off(metrics: Metrics, tmp_path: Path) -> None:
     assert metrics.size == 0
     metrics.cut(0)
     metrics.write("interval", iteration=1)
@@ -57,13 +57,13 @@ def test_damage_in_the_middle_is_named(metrics: Metrics, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("line", ["[1]", "7", "{}"])
-def test_a_line_that_is_no_event_is_named(metrics: Metrics, tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_not_an_event_is_named(metrics: Metrics, tmp_path: Path, line: str) -> None:
     metrics.path.write_text(f'{{"kind": "a"}}\n{line}\n')
     with pytest.raises(RunError, match=r"metrics.jsonl, line 2 has no kind of event"):
         read_metrics(tmp_path)
 
 
-def test_a_folder_without_metrics_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no metrics.jsonl: it is not a run"):
         read_metrics(tmp_path)
 

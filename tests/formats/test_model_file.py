@@ -1,4 +1,4 @@
-"""Model files: what is written is read, and what is no model is refused in plain words."""
+"""Model files: written models are read, and other files are refused with clear messages."""
 
 import errno
 import os
@@ -171,7 +171,7 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path: Path, metadata: dict[st
 
 
 @pytest.mark.parametrize("about", ["not json", "[1, 2]", "{}", "7", "null"])
-def test_a_description_that_is_none_is_refused(tmp_path: Path, about: str) -> None:
+def test_an_invalid_description_is_refused(tmp_path: Path, about: str) -> None:
     save_file({"weight": np.zeros((2, 2), np.float32)}, tmp_path / "m", {KEY: about})
     with pytest.raises(ModelFileError, match="its description cannot be read"):
         load(tmp_path / "m")
@@ -206,7 +206,7 @@ def test_a_description_without_a_part_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"cell": "elman"}, {"layers": 0}, {"hidden_size": "many"}, {"new": 1}])
-def test_options_that_make_no_model_are_refused(saved: Path, change: dict[str, Any]) -> None:
+def test_invalid_model_options_are_refused(saved: Path, change: dict[str, Any]) -> None:
     _, about = read_arrays(saved)
     described(saved, model={**about["model"], **change})
     with pytest.raises(ModelFileError, match="its description is incomplete"):

@@ -1,4 +1,4 @@
-"""ONNX files run in onnxruntime, and say the same as the models they were written from."""
+"""ONNX files run in onnxruntime with the results of the models they were written from."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_steps_have_the_same_log_probs(shape: str, cell: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_the_vocabulary_goes_along(level: str, tmp_path: Path) -> None:
+def test_the_vocabulary_is_in_the_metadata(level: str, tmp_path: Path) -> None:
     written = text_model(level, dtype=np.float32)
     write_onnx(tmp_path / "model.onnx", written)
     about = session(tmp_path / "model.onnx").get_modelmeta()
@@ -99,7 +99,9 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.onnx").read_bytes() != (tmp_path / "other.onnx").read_bytes()
 
 
-def test_what_a_file_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_that_onnx_cannot_represent_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, written = tmp_path / "model.onnx", text_model()
     counted = NgramModel.train(np.arange(24), 24, 2)
     with pytest.raises(ModelFileError, match="this is a NgramModel; export an n-gram model with --to arpa"):

@@ -1,4 +1,4 @@
-"""A beam search decoder from elsewhere takes our models for KenLM's."""
+"""The beam search decoder of pyctcdecode accepts our models as KenLM's."""
 
 import math
 from itertools import product
@@ -69,7 +69,9 @@ def test_the_model_outweighs_the_sound_as_far_as_its_weight_goes(monkeypatch: py
     assert decoder(model, monkeypatch, alpha=1.0).decode(sound) == "the cat sat on the mat"
 
 
-def test_it_decodes_with_ours_as_with_kenlm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_decoding_gives_the_same_results_as_with_kenlm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     kenlm = pytest.importorskip("kenlm", reason="needs the package ufal-kenlm")
     write_arpa(tmp_path / "m.arpa", sentence_model(TEXT))
     found = [

@@ -1,4 +1,4 @@
-"""State dicts of PyTorch's layers, without PyTorch: there and back, and what is refused."""
+"""State dicts of PyTorch's layers, without PyTorch: round trips and refusals."""
 
 import sys
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_one_hot_input_is_an_embedding_that_is_the_identity() -> None:
     np.testing.assert_allclose(*probs, rtol=1e-12)
 
 
-def test_parts_may_be_called_otherwise() -> None:
+def test_parts_may_have_other_names() -> None:
     names = {"encoder": "module.embed", "rnn": "", "decoder": "module.out"}
     arrays = to_arrays(small_lm(), names)
     assert list(arrays)[:2] == ["module.embed.weight", "weight_ih_l0"]
@@ -128,14 +128,14 @@ def test_ties_are_declared_and_not_guessed() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_named(change: Change, message: str) -> None:
+def test_arrays_that_do_not_fit_are_named(change: Change, message: str) -> None:
     arrays = dict(to_arrays(small_lm(cell="lstm")))
     change(arrays)
     with pytest.raises(ModelFileError, match=message):
         from_state_dict(arrays)
 
 
-def test_the_cell_asked_for_must_be_that_of_the_shapes() -> None:
+def test_the_requested_cell_must_match_the_shapes() -> None:
     arrays = to_arrays(small_lm(cell="lstm"))
     assert from_state_dict(arrays, cell="lstm").cell == "lstm"
     with pytest.raises(ModelFileError, match="so the cell is 'lstm', not 'gru'"):
@@ -207,7 +207,7 @@ def test_broken_vocabularies(tmp_path: Path) -> None:
         read_torch(path, level="char")
 
 
-def test_files_that_are_no_state_dict(tmp_path: Path) -> None:
+def test_files_without_a_state_dict_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     with pytest.raises(ModelFileError, match="there is no file"):
         read_torch(path)
@@ -221,7 +221,7 @@ def test_files_that_are_no_state_dict(tmp_path: Path) -> None:
         write_torch(tmp_path / "gone" / "model.safetensors", text_model())
 
 
-def test_models_without_such_a_form_are_refused() -> None:
+def test_models_that_pytorch_cannot_represent_are_refused() -> None:
     with pytest.raises(ModelFileError, match=r"nn.Linear cannot represent an adaptive softmax"):
         to_arrays(small_lm(adaptive=(3,)))
     with pytest.raises(ModelFileError, match="cannot represent a str"):

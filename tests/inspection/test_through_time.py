@@ -82,7 +82,7 @@ def test_surprisals_are_those_of_the_model() -> None:
         assert len(found.norms) == index + 1
 
 
-def test_what_stands_after_the_token_is_of_no_matter() -> None:
+def test_text_after_the_token_does_not_matter() -> None:
     text_model = network("gru")
     long, short = (elman.through_time(text_model, text, 2) for text in (STORY, "tom was watching"))
     np.testing.assert_array_equal(long.norms, short.norms)

@@ -1,4 +1,4 @@
-"""States and gates are those of the one-step cells, and nothing is changed by looking at them."""
+"""Traces have the states and gates of the one-step cells, and do not change the model."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_an_empty_past_and_unknown_tokens() -> None:
 
 
 @pytest.mark.parametrize("level", ["char", "byte"])
-def test_tokens_stand_in_the_text(level: str) -> None:
+def test_offsets_of_tokens_in_the_text(level: str) -> None:
     model = text_model(level, "말 하다\n", D=4, H=5)
     coded = elman.trace(model, "하다 말").coded
     places = [("하다 말"[start:end]) for start, end in coded.offsets]
@@ -77,7 +77,7 @@ def test_tokens_stand_in_the_text(level: str) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_looking_changes_nothing(cell: str) -> None:
+def test_inspecting_does_not_change_the_model(cell: str) -> None:
     text_model = network(cell, "two layers", dropout=0.3)
     model = recurrent(text_model)
     xs = np.arange(6).reshape(2, 3)
@@ -95,7 +95,7 @@ def test_looking_changes_nothing(cell: str) -> None:
     model.backward()  # what the training pass keeps is there still
 
 
-def test_what_is_not_there() -> None:
+def test_missing_layers_and_gates_are_refused() -> None:
     traced = elman.trace(network("gru", "two layers"), TEXT)
     for layer in (-1, 2, 10**9):
         with pytest.raises(ConfigError, match=r"layer must be 0 \(the bottom one\) to 1"):

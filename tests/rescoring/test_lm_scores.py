@@ -82,7 +82,7 @@ def test_what_a_closed_vocabulary_lacks_is_impossible() -> None:
     assert math.isfinite(found[1])
 
 
-def test_a_model_that_knows_no_end_of_a_line_is_refused() -> None:
+def test_a_model_without_an_end_of_line_token_is_refused() -> None:
     made = text_model()
     without = TextModel(made.model, made.tokenizer, Vocabulary([*made.vocabulary.tokens[:-1], "x"]))
     without.vocabulary.eos_id = None

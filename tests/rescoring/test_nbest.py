@@ -1,4 +1,4 @@
-"""N-best lists as tables: their forms, and what is wrong with a broken one."""
+"""N-best lists as tables and Kaldi folders, and errors for broken ones."""
 
 import math
 from pathlib import Path

@@ -77,7 +77,7 @@ def test_several_models_score_the_mean_of_what_each_scores() -> None:
     assert Rescorer(models[0], list_, others=models[2:]).table().lm[0, 1] == IMPOSSIBLE
 
 
-def test_what_was_unknown_before_is_likelier_and_probabilities_stay_a_distribution() -> None:
+def test_recurring_unknown_words_are_more_probable_and_probabilities_sum_to_1() -> None:
     nlls = {"ana": 9.0, "bo": 7.0}
     seen, fresh = Recurring(), Recurring(0.0)
     assert fresh.ln_prob("ana", 9.0) == -9.0
@@ -91,7 +91,7 @@ def test_what_was_unknown_before_is_likelier_and_probabilities_stay_a_distributi
     assert fresh.ln_prob("ana", 9.0) == -9.0
 
 
-def test_a_name_that_a_speaker_said_is_likelier_when_it_comes_again() -> None:
+def test_a_recurring_name_of_a_speaker_is_more_probable() -> None:
     model = sentence_model(min_count=2)
     said = Candidate(1, 0.0, "tom was xqzqx .")
     list_ = [Utterance(name, (said,)) for name in ("a-1", "a-2", "b-1")]

@@ -34,7 +34,7 @@ def test_a_total_is_the_weighted_sum_and_padding_never_wins() -> None:
     assert_allclose(table.totals(NONE)[1], [-9.0, -np.inf])
 
 
-def test_reranking_orders_by_the_totals_and_tells_what_is_impossible() -> None:
+def test_reranking_orders_by_the_totals_and_marks_impossible_candidates() -> None:
     utterances = [Utterance("u", (Candidate(1, -1.0, "a"), Candidate(2, -2.0, "b"), Candidate(3, -2.5, "c")))]
     table = Table.of(utterances, [np.array([-np.inf, -5.0, -4.0])])
     (found,) = reranked(utterances, table, table.totals(Weights(1.0, 0.0)))
@@ -85,7 +85,7 @@ def test_given_weights_are_measured_on_all() -> None:
     assert (result.part, result.rescored, result.gain) == ("all", 0, 1.0)
 
 
-def test_numbers_that_depend_on_the_weights_are_made_anew() -> None:
+def test_scores_that_depend_on_the_weights_are_recomputed() -> None:
     table, errors = made()
     asked: list[Weights] = []
 

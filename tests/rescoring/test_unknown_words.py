@@ -1,4 +1,4 @@
-"""Lexicons: words that exist are likelier than other strings."""
+"""Lexicons: existing words are more probable than other strings."""
 
 import math
 
@@ -25,7 +25,7 @@ def test_a_file_has_words_and_perhaps_their_frequencies() -> None:
 
 
 @pytest.mark.parametrize("given", ["x", "", "0", "-1", "nan", "inf"])
-def test_a_frequency_that_is_no_positive_number_is_refused(given: str) -> None:
+def test_a_frequency_that_is_not_positive_is_refused(given: str) -> None:
     with pytest.raises(TextError, match=r"words\.txt, line 2: .* must be a positive number"):
         read_lexicon(["one", f"two\t{given}"], "words.txt")
 
@@ -53,5 +53,5 @@ def test_wordfreq_knows_words_of_many_languages() -> None:
     )
     assert english["crumbs"] > 100 * english.get("recoorous", 0.0)
     assert "안녕" in korean
-    with pytest.raises(ConfigError, match="no words of the language 'xx'"):
+    with pytest.raises(ConfigError, match="does not have the language 'xx'"):
         wordfreq_lexicon("xx")

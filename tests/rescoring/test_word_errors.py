@@ -1,4 +1,4 @@
-"""Word errors: jiwer's, by the definition."""
+"""Word errors: those of jiwer, compared with the definition."""
 
 from collections.abc import Sequence
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_interval_and_groups_are_drawn_whole() -> N
     assert np.isnan(gain_interval(0 * first, 0 * first, list("abcd"), np.random.default_rng(3))).all()
 
 
-def test_the_speaker_is_what_stands_before_the_separator() -> None:
+def test_the_speaker_is_the_part_before_the_separator() -> None:
     assert speaker_of("84-121123-0001") == "84"
     assert speaker_of("84-121123-0001", "_") == "84-121123-0001"
     assert speaker_of("ann_3", "_") == "ann"

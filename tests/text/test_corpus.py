@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError, VocabularyError
@@ -43,6 +43,7 @@ def test_the_textbook_sentence(hello: Path) -> None:
     assert not corpus.ids.flags.writeable
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just("\n"), min_size=1),
     st.sampled_from(LEVELS),
@@ -199,7 +200,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, hello: Path, tok
     assert first.ids.tolist() == again.ids.tolist()
 
 
-def test_other_settings_have_other_places(tmp_path: Path, hello: Path) -> None:
+def test_other_settings_have_other_cache_files(tmp_path: Path, hello: Path) -> None:
     cache = tmp_path / "cache"
 
     def corpora() -> list[Corpus]:
@@ -225,7 +226,7 @@ def test_other_settings_have_other_places(tmp_path: Path, hello: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "damage"), [(".ids", b""), (".ids", b"\0\0"), (".json", b"{}"), (".json", b"{")]
 )
-def test_a_damaged_cache_is_written_anew(tmp_path: Path, hello: Path, suffix: str, damage: bytes) -> None:
+def test_a_damaged_cache_is_rebuilt(tmp_path: Path, hello: Path, suffix: str, damage: bytes) -> None:
     cache = tmp_path / "cache"
     first = encode_corpus([hello], WORD, cache=cache).ids.tolist()
     next(cache.glob(f"*{suffix}")).write_bytes(damage)

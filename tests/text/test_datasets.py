@@ -20,7 +20,7 @@ BODY = b"you say goodbye\n" * 10_000
 
 
 class Host:
-    """A web server on this machine that can be told to misbehave."""
+    """A web server on this machine with selectable faults."""
 
     def __init__(self) -> None:
         host = self
@@ -140,7 +140,7 @@ def test_a_failed_transfer_leaves_nothing_and_can_be_tried_again(
     assert files_in(cache) == ["goodbyes/train.txt", "goodbyes/valid.txt"]
 
 
-def test_what_came_before_a_failure_is_kept(host: Host, cache: Path) -> None:
+def test_files_downloaded_before_a_failure_are_kept(host: Host, cache: Path) -> None:
     host.fault = lambda handler: missing(handler) if handler.path == "/valid" else whole(handler)
     with pytest.raises(DatasetError, match=r"/valid cannot be fetched: .*put valid.txt into"):
         fetch(host.dataset())
@@ -186,7 +186,7 @@ def test_own_files_come_before_the_cache(host: Host, cache: Path, monkeypatch: p
     assert host.asked == ["/valid"]
 
 
-def test_the_registry_is_whole() -> None:
+def test_the_registry_is_complete() -> None:
     names = [known.name for known in datasets.datasets()]
     assert names == [
         "ptb", "wikitext-2", "tinyshakespeare", "kafka", "hello", "rooms", "rooms-ko", "prose-en", "prose-ko",
@@ -199,7 +199,7 @@ def test_the_registry_is_whole() -> None:
             assert set(known.files) == set(known.urls) == set(known.sha256)
 
 
-def test_published_corpora_are_what_they_were(data: Callable[[str], Path]) -> None:
+def test_published_corpora_are_unchanged(data: Callable[[str], Path]) -> None:
     for known in datasets.datasets():
         if known.built_in:
             continue
@@ -211,7 +211,7 @@ def test_published_corpora_are_what_they_were(data: Callable[[str], Path]) -> No
 
 
 @pytest.mark.parametrize("name", ["hello", "rooms", "rooms-ko", "prose-en", "prose-ko"])
-def test_built_in_corpora_are_made_once(cache: Path, name: str) -> None:
+def test_built_in_corpora_are_written_once(cache: Path, name: str) -> None:
     assert locate(name) is None
     paths = fetch(name)
     assert sum(path.stat().st_size for path in paths.values()) == named(name).size
@@ -252,7 +252,7 @@ def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pyt
     assert resolve("./hello") == [Path("hello/mine.txt")]
 
 
-def test_what_is_nothing_of_the_kind(cache: Path) -> None:
+def test_an_unknown_corpus_argument_is_refused(cache: Path) -> None:
     with pytest.raises(TextError, match=r"no file, folder or named corpus 'kafak'; did you mean kafka\?"):
         resolve("kafak")
     with pytest.raises(TextError, match="`elman data` lists the named corpora"):
@@ -273,7 +273,7 @@ def test_a_pipe_becomes_a_file(tmp_path: Path) -> None:
     assert len(files_in(tmp_path / "spool")) == 2
 
 
-def test_ptb_as_the_textbook_has_it(data: Callable[[str], Path]) -> None:
+def test_ptb_matches_the_textbook(data: Callable[[str], Path]) -> None:
     text = data("ptb/ptb.train.txt").read_text().replace("\n", "<eos>").strip().split()
     corpus, word_to_id, id_to_word = ptb.load_data("train")
     assert len(corpus) == 929_589

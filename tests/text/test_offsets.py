@@ -1,10 +1,10 @@
-"""Where tokens stand in the text as given."""
+"""Offsets of tokens in the text as given."""
 
 import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.text.offsets import token_offsets
@@ -21,40 +21,41 @@ def pieces(level: str, text: str, lower: bool = False) -> list[str]:
     return [text[start:end] for start, end in offsets]
 
 
-def test_of_plain_text_offsets_cut_out_the_tokens() -> None:
+def test_offsets_of_plain_text_slice_out_the_tokens() -> None:
     text = "tom  was\there\nmary"
     assert pieces("word", text) == ["tom", "was", "here", "\n", "mary"]
     assert pieces("char", text) == pieces("byte", text) == list(text)
     assert pieces("word", "") == pieces("char", "") == []
 
 
-def test_of_composed_text_offsets_point_to_what_was_given() -> None:
+def test_offsets_of_composed_text_refer_to_the_given_text() -> None:
     decomposed = unicodedata.normalize("NFD", "한 글é")
     assert pieces("char", decomposed) == [unicodedata.normalize("NFD", c) for c in "한 글é"]
     assert pieces("word", decomposed) == [unicodedata.normalize("NFD", w) for w in ("한", "글é")]
 
 
-def test_a_byte_order_mark_and_a_long_newline_are_seen() -> None:
+def test_offsets_count_a_byte_order_mark_and_long_newlines() -> None:
     assert token_offsets(make_tokenizer("char"), "\ufeffa\r\nb\rc").tolist() == [
         [1, 2], [2, 4], [4, 5], [5, 6], [6, 7],
     ]  # fmt: skip
 
 
-def test_small_letters_may_be_longer_or_shorter_than_capitals() -> None:
+def test_lower_case_may_be_longer_or_shorter_than_upper_case() -> None:
     assert pieces("word", "AİB J\u030c", lower=True) == ["AİB", "J\u030c"]
     assert pieces("char", "İJ\u030cx", lower=True) == ["İ", "İ", "J\u030c", "x"]
 
 
-def test_bytes_of_a_character_share_its_place() -> None:
+def test_bytes_of_a_character_have_its_offsets() -> None:
     assert pieces("byte", "a한𝄞") == ["a", *["한"] * 3, *["𝄞"] * 4]
     assert pieces("byte", "e\u0301") == ["e\u0301"] * 2
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
 @pytest.mark.parametrize("lower", [False, True])
+@settings(deadline=None)
 @given(text=TEXTS)
 @example(text="ΑΣ ΑΣ\u0301. İ\u0307 J\u030c")
-def test_every_token_comes_from_its_piece(level: str, lower: bool, text: str) -> None:
+def test_every_token_comes_from_its_span(level: str, lower: bool, text: str) -> None:
     tokenizer: Any = make_tokenizer(level, lower)
     tokens = tokenizer.tokens(normalise(text))
     offsets = token_offsets(tokenizer, text).tolist()

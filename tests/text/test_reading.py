@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, TextError
@@ -25,6 +25,7 @@ def cut(text: str, size: int) -> Iterator[str]:
     return (text[i : i + size] for i in range(0, len(text), size))
 
 
+@settings(deadline=None)
 @given(restless, sizes)
 @example("각\u0323\u0301", 1)
 @example("\u1100\u1161\u11a8", 2)
@@ -33,13 +34,14 @@ def test_nfc_of_a_stream_is_nfc_of_the_whole(text: str, size: int) -> None:
     assert "".join(nfc(cut(text, size))) == unicodedata.normalize("NFC", text)
 
 
+@settings(deadline=None)
 @given(restless.filter(lambda text: "\0" not in text), sizes, st.sampled_from(["utf-8", "utf-16", "utf-32"]))
 def test_every_chunk_size_reads_the_same_text(text: str, size: int, encoding: str) -> None:
     stream = io.BytesIO(text.encode(encoding))
     assert "".join(read_text(stream, encoding, size)) == normalise(text)
 
 
-def test_no_second_half_of_a_composition_starts_composition() -> None:
+def test_no_second_half_of_a_composition_starts_one() -> None:
     halves = (unicodedata.decomposition(chr(code)).split() for code in range(sys.maxunicode + 1))
     second = {chr(int(parts[1], 16)) for parts in halves if len(parts) == 2 and not parts[0].startswith("<")}
     second |= {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # vowels, finals
@@ -78,7 +80,7 @@ def test_a_wrong_byte_is_named_with_its_offset(
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949", "utf-16-le"])
-def test_what_stands_before_a_wrong_byte_is_read(size: int, encoding: str) -> None:
+def test_text_before_a_wrong_byte_is_read(size: int, encoding: str) -> None:
     wrong = {"utf-8": b"\xff", "cp949": b"\xff\xff", "utf-16-le": b"\x00\xdc\x00\xdc"}[encoding]
     chunks = read_text(io.BytesIO("가나\n다 abc\n".encode(encoding) + wrong), encoding, size)
     found: list[str] = []
@@ -88,7 +90,7 @@ def test_what_stands_before_a_wrong_byte_is_read(size: int, encoding: str) -> No
 
 
 class Pipe(io.RawIOBase):
-    """What comes through a pipe in so many pieces."""
+    """A pipe from which the given chunks are read."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = list(pieces)
@@ -102,7 +104,7 @@ class Pipe(io.RawIOBase):
         return len(piece)
 
 
-def test_whole_lines_from_a_pipe_are_given_as_they_come() -> None:
+def test_whole_lines_from_a_pipe_are_yielded_as_they_arrive() -> None:
     lines = ["tom\n", "가\n\n", "a\u0301 b\r\n", "\u0301 \n", "end"]
     chunks = read_text(io.BufferedReader(Pipe([line.encode() for line in lines])))
     assert [next(chunks) for _ in lines[:-1]] == [normalise(line) for line in lines[:-1]]
@@ -130,7 +132,7 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
         list(read_text(path))
 
 
-def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("text")
     with pytest.raises(TextError, match=r"none\.txt: there is no such file"):
         list(read_bytes(tmp_path / "none.txt"))

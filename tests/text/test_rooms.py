@@ -83,7 +83,7 @@ def test_every_state_is_a_distribution_over_the_vocabulary(language: str) -> Non
 
 
 @both_languages
-def test_vocabulary_is_small_and_holds_the_end_of_the_line(language: str) -> None:
+def test_vocabulary_is_small_and_contains_the_end_of_the_line(language: str) -> None:
     vocabulary = World(language).vocabulary
     assert 60 <= len(vocabulary) <= 100
     assert "<eos>" in vocabulary
@@ -153,7 +153,7 @@ def test_parsing_gives_the_probabilities_that_sampling_gave(language: str) -> No
 
 
 @both_languages
-def test_entropy_rate_is_what_the_states_add_up_to(language: str) -> None:
+def test_entropy_rate_is_the_sum_over_the_states(language: str) -> None:
     world = World(language, distractors=(0, 1))
 
     @cache
@@ -172,7 +172,7 @@ def test_entropy_rate_is_what_the_states_add_up_to(language: str) -> None:
 
 @both_languages
 @pytest.mark.parametrize("distractors", [0, 2.0, (1, 3)])
-def test_a_long_sample_costs_the_entropy_rate(language: str, distractors: float | tuple[int, int]) -> None:
+def test_a_long_sample_has_the_entropy_rate(language: str, distractors: float | tuple[int, int]) -> None:
     world = World(language, distractors)
     sample = islice(world.tokens(np.random.default_rng(4)), 15_000)
     nll_nats = -np.log([probability for _, probability in sample])
@@ -189,7 +189,7 @@ def test_the_answer_is_certain(language: str) -> None:
     np.testing.assert_array_equal(world.token_probabilities(tokens)[answers], 1)
 
 
-def test_the_answer_to_the_textbook_question_stands_18_words_back() -> None:
+def test_the_answer_to_the_textbook_question_is_18_words_back() -> None:
     distance = World("en").distance(SPEC_EXAMPLE)
     assert distance[18] == 18
     assert np.count_nonzero(distance) == 1
@@ -255,7 +255,7 @@ def test_the_korean_example() -> None:
     assert world.distance(tokens)[18] == 18
 
 
-def test_text_is_whole_lines_of_at_least_the_tokens_asked_for() -> None:
+def test_text_is_whole_lines_of_at_least_the_requested_tokens() -> None:
     world = World("en")
     text = world.text(100, np.random.default_rng(8))
     lines = text.splitlines(keepends=True)

@@ -57,7 +57,7 @@ def test_spoken(text: str, said: str) -> None:
     assert spoken(text) == said
 
 
-def test_what_is_spoken_is_spoken_so_already() -> None:
+def test_the_spoken_form_of_spoken_text_is_unchanged() -> None:
     said = spoken("Mr. Brown's 21 dogs don’t bark, in 1905 <unk>!")
     assert spoken(said) == said
 
@@ -85,7 +85,7 @@ def test_speakers_of_a_play_are_left_out() -> None:
     assert list(spoken_lines(play)) == ["BEFORE WE PROCEED ANY FURTHER HEAR ME SPEAK", "SPEAK SPEAK"]
 
 
-def test_lines_may_be_taken_one_by_one() -> None:
+def test_lines_can_be_read_one_by_one() -> None:
     assert list(paragraphs(["a", "b", "", "c"])) == ["a b", "c"]
     assert list(paragraphs(["a", "b", "", "c"], "lines")) == ["a", "b", "c"]
 

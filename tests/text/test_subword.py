@@ -1,4 +1,4 @@
-"""Subwords: learnt, read from a tokenizer.json, and put together again exactly."""
+"""Subwords: trained, read from a tokenizer.json, and joined to the exact text."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers as hf
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, MissingExtra, VocabularyError
@@ -45,6 +45,7 @@ OTHER = {
 }
 
 
+@settings(deadline=None)
 @given(KINDS, TEXTS)
 @example("bpe", "  두  칸\t<eos> \n 끝 ")
 @example("unigram", "")
@@ -56,16 +57,18 @@ def test_every_text_has_tokens_and_comes_back(kind: str, text: str) -> None:
     assert tokenizer.join(tokens) == text.replace("\ud800", "?").encode("utf-8", "replace").decode()
 
 
+@settings(deadline=None)
 @given(st.booleans(), TEXTS.filter(lambda text: "▁" not in text))
 @example(True, " tom\n\n  tom")
 @example(False, " tom\n\n  tom")
-def test_so_it_is_with_a_tokenizer_of_other_tools(leads: bool, text: str) -> None:
+def test_every_text_comes_back_from_tokenizers_of_other_tools(leads: bool, text: str) -> None:
     tokenizer = OTHER[leads]
     assert tokenizer.join(tokenizer.tokens(text)) == text.encode("utf-8", "replace").decode()
 
 
+@settings(deadline=None)
 @given(KINDS, st.lists(st.integers(0, 400), max_size=40))
-def test_what_is_drawn_is_never_half_a_character(kind: str, ids: list[int]) -> None:
+def test_decoded_text_is_never_half_a_character(kind: str, ids: list[int]) -> None:
     tokenizer = TOKENIZERS[kind]
     size = len(tokenizer.vocabulary)
     tokens = tokenizer.vocabulary.decode([id_ % size for id_ in ids])
@@ -75,6 +78,7 @@ def test_what_is_drawn_is_never_half_a_character(kind: str, ids: list[int]) -> N
     assert not any("\ufffd" in part for part in parts)
 
 
+@settings(deadline=None)
 @given(KINDS, st.lists(TEXTS, max_size=5), st.booleans(), st.booleans())
 def test_a_stream_has_the_tokens_of_the_whole(kind: str, chunks: list[str], end: bool, lower: bool) -> None:
     tokenizer = SubwordTokenizer(LEARNT[kind], lower) if lower else TOKENIZERS[kind]
@@ -94,14 +98,14 @@ def test_the_same_text_gives_the_same_tokenizer(kind: str) -> None:
     assert {" was", " 방에", " 있었다"} <= set(frequent)
 
 
-def test_a_blank_text_has_bytes_all_the_same() -> None:
+def test_the_bytes_are_pieces_even_without_words() -> None:
     for kind in ("bpe", "unigram"):
         tokenizer = SubwordTokenizer(train_subwords(["\n"], kind, 300))
         assert len(tokenizer.vocabulary) == 257
         assert tokenizer.join(tokenizer.tokens("한")) == "한"
 
 
-def test_pieces_are_shown_as_people_read_them() -> None:
+def test_pieces_have_a_readable_form() -> None:
     tokenizer = TOKENIZERS["bpe"]
     shown = [tokenizer.readable(token) for token in tokenizer.tokens("톰은 방에 뷁\n")]
     assert shown[-1] == EOS
@@ -109,6 +113,7 @@ def test_pieces_are_shown_as_people_read_them() -> None:
     assert "".join(shown).startswith("톰은 방에 ")
 
 
+@settings(deadline=None)
 @given(KINDS, TEXTS)
 @example("bpe", "뷁 \r\ne\u0301")
 def test_offsets_of_subwords_cover_the_text(kind: str, text: str) -> None:
@@ -120,14 +125,14 @@ def test_offsets_of_subwords_cover_the_text(kind: str, text: str) -> None:
     assert np.all(np.diff(offsets[:, 0]) >= 0)
 
 
-def test_offsets_count_no_blank_that_leads_a_line() -> None:
+def test_offsets_do_not_count_a_leading_space() -> None:
     text = "tom 방\ntom"
     pieces = [text[start:end] for start, end in token_offsets(OTHER[True], text).tolist()]
     assert pieces == ["tom", " 방", "\n", "tom"]
 
 
 @pytest.mark.parametrize("tokens", range(0, 15, 3))
-def test_a_text_cut_by_tokens_is_whole_again(tmp_path: Path, tokens: int) -> None:
+def test_parts_of_a_text_cut_by_tokens_join_to_the_text(tmp_path: Path, tokens: int) -> None:
     path = tmp_path / "text.txt"
     path.write_text("톰은 뷁 웃었다.\nTom was 톰  은", encoding="utf-8")
     tokenizer = TOKENIZERS["bpe"]
@@ -141,7 +146,7 @@ def test_a_text_cut_by_tokens_is_whole_again(tmp_path: Path, tokens: int) -> Non
         assert first.bytes + rest.bytes == whole.bytes
 
 
-def test_a_corpus_of_subwords_knows_its_sizes(tmp_path: Path) -> None:
+def test_the_sizes_of_a_corpus_of_subwords(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("톰은  방에\n있었다", encoding="utf-8")
     corpus = encode_corpus([path], TOKENIZERS["bpe"], cache=tmp_path / "cache")
@@ -160,7 +165,7 @@ def test_a_corpus_of_subwords_knows_its_sizes(tmp_path: Path) -> None:
         encode_corpus([path], TOKENIZERS["bpe"], cache=None, vocabulary=Vocabulary(["a"]))
 
 
-def test_the_end_of_a_line_is_added_or_taken_as_it_is() -> None:
+def test_the_end_of_line_token_is_added_if_missing() -> None:
     given_one = of_others(False)
     ended = json.loads(with_end_of_line(given_one.to_str(), "it"))
     assert (
@@ -170,7 +175,7 @@ def test_the_end_of_a_line_is_added_or_taken_as_it_is() -> None:
     assert TOKENIZERS["bpe"].vocabulary.eos_id == len(TOKENIZERS["bpe"].vocabulary) - 1
 
 
-def test_what_would_make_tokens_random_or_add_some_is_left_out() -> None:
+def test_settings_that_add_or_randomise_tokens_are_disabled() -> None:
     made = hf.Tokenizer.from_str(LEARNT["bpe"])
     made.enable_truncation(3)
     made.post_processor = hf.processors.TemplateProcessing("<eos> $A", None, [(EOS, made.token_to_id(EOS))])
@@ -182,7 +187,7 @@ def test_what_would_make_tokens_random_or_add_some_is_left_out() -> None:
     assert changed.digest != TOKENIZERS["bpe"].digest
 
 
-def test_a_blank_before_a_text_may_be_of_the_byte_level_too() -> None:
+def test_byte_level_tokenizers_may_add_a_leading_space() -> None:
     data = json.loads(LEARNT["bpe"])
     data["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = True
     tokenizer = SubwordTokenizer(json.dumps(data))

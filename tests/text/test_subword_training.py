@@ -1,11 +1,11 @@
-"""The unigram model of pieces, against all ways to cut a word."""
+"""The unigram model of pieces, compared with the enumeration of all segmentations."""
 
 import math
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.text.subword_training import Lattice, train_unigram
@@ -15,15 +15,16 @@ WORDS = st.lists(st.text("ab", min_size=1, max_size=6), min_size=1, max_size=4)
 
 
 def cuts_of(word: str) -> list[list[str]]:
-    """All ways to cut a word into PIECES."""
+    """All segmentations of a word into PIECES."""
     inner = range(1, len(word))
     places = [(0, *cut, len(word)) for n in range(len(word)) for cut in combinations(inner, n)]
     found = [[word[i:j] for i, j in pairwise(cut)] for cut in places]
     return [pieces for pieces in found if set(pieces) <= set(PIECES)]
 
 
+@settings(deadline=None)
 @given(WORDS, st.lists(st.floats(0.01, 1), min_size=5, max_size=5))
-def test_sums_are_over_all_ways_to_cut(words: list[str], probs: list[float]) -> None:
+def test_sums_are_over_all_segmentations(words: list[str], probs: list[float]) -> None:
     P = dict(zip(PIECES, probs, strict=True))
     chances = [[math.prod(P[piece] for piece in cut) for cut in cuts_of(word)] for word in words]
     lattice = Lattice.of(words, PIECES)
@@ -37,7 +38,7 @@ def test_sums_are_over_all_ways_to_cut(words: list[str], probs: list[float]) -> 
     assert lattice.expected(np.array(probs), weights) == pytest.approx(list(expected.values()))
 
 
-def test_without_the_whole_a_piece_is_made_of_others() -> None:
+def test_without_whole_a_piece_consists_of_other_pieces() -> None:
     probs = np.array([0.5, 0.25, 0.125, 0.125, 0.9])
     totals = Lattice.of(PIECES, PIECES, whole=False).totals(probs)
     assert totals == pytest.approx([0.5, 0.25, 0.125, 0.125, 0.5 * 0.25 * 0.5 + 0.125 * 0.5 + 0.5 * 0.125])

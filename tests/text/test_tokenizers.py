@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError
@@ -14,6 +14,7 @@ cuts = st.integers(1, 9)
 tokenizers = st.builds(make_tokenizer, st.sampled_from(LEVELS), st.booleans())
 
 
+@settings(deadline=None)
 @given(tokenizers, texts, cuts, st.booleans())
 @example(make_tokenizer("char", lower=True), "ΑΣ ΑΣΑ J\u030c", 2, False)
 @example(make_tokenizer("word", lower=True), "ΑΣ ΑΣΑ J\u030c", 2, False)
@@ -25,6 +26,7 @@ def test_the_tokens_of_a_stream_are_those_of_the_whole(
     assert joined == tokenizer.tokens(text, end)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_words_are_what_python_splits(text: str) -> None:
     lines = text.split("\n")
@@ -33,6 +35,7 @@ def test_words_are_what_python_splits(text: str) -> None:
     assert make_tokenizer("word").tokens(text, end=True) == expected + (["<eos>"] if lines[-1] else [])
 
 
+@settings(deadline=None)
 @given(texts)
 def test_characters_and_bytes_come_back_as_they_were(text: str) -> None:
     for level in ("char", "byte"):
@@ -41,6 +44,7 @@ def test_characters_and_bytes_come_back_as_they_were(text: str) -> None:
         assert tokenizer.tokens(text, end=True) == tokenizer.tokens(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.text("abé가", min_size=1), max_size=4)))
 def test_words_and_lines_come_back_as_they_were(lines: list[list[str]]) -> None:
     text = "".join(" ".join(line) + "\n" for line in lines)
@@ -48,6 +52,7 @@ def test_words_and_lines_come_back_as_they_were(lines: list[list[str]]) -> None:
     assert tokenizer.join(tokenizer.tokens(text)) == text
 
 
+@settings(deadline=None)
 @given(tokenizers, texts)
 def test_decoding_one_by_one_is_joining(tokenizer: Tokenizer, text: str) -> None:
     tokens = tokenizer.tokens(text)
@@ -55,7 +60,7 @@ def test_decoding_one_by_one_is_joining(tokenizer: Tokenizer, text: str) -> None
     assert "".join([*map(decoder.push, tokens), decoder.finish()]) == tokenizer.join(tokens)
 
 
-def test_bytes_are_given_out_in_whole_characters() -> None:
+def test_bytes_are_decoded_as_whole_characters() -> None:
     tokenizer = make_tokenizer("byte")
     tokens = tokenizer.tokens("가a")
     assert tokens == ["\xea", "\xb0", "\x80", "a"]
@@ -75,14 +80,14 @@ def test_a_prompt_and_a_line() -> None:
     assert word.join(["you", "<eos>", "<eos>", "say", "hello"]) == "you\n\nsay hello"
 
 
-def test_small_letters() -> None:
+def test_lower_case() -> None:
     assert make_tokenizer("word", lower=True).tokens("ΟΔΟΣ J\u030c") == ["οδος", "ǰ"]
     assert make_tokenizer("char", lower=True).tokens("ΣJ\u030c") == ["σ", "ǰ"]
     assert make_tokenizer("byte", lower=True).tokens("AÉ") == ["a", "\xc3", "\x89"]
 
 
 @pytest.mark.parametrize(("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("byte", "\n")])
-def test_what_a_tokenizer_says_of_itself(level: str, eos: str) -> None:
+def test_properties_of_tokenizers(level: str, eos: str) -> None:
     tokenizer = make_tokenizer(level, lower=True)
     assert (tokenizer.level, tokenizer.lower, tokenizer.eos) == (level, True, eos)
 

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import ConfigError, VocabularyError
@@ -19,7 +19,7 @@ def test_by_first_appearance_and_by_frequency() -> None:
     assert (by_count.unk_id, by_count.eos_id) == (None, 3)
 
 
-def test_what_is_left_out_makes_the_vocabulary_open() -> None:
+def test_leaving_out_tokens_makes_the_vocabulary_open() -> None:
     rare = Vocabulary.build(COUNTS, min_count=2, eos="<eos>")
     assert rare.tokens == ("the", "<eos>", "sat", "mat", "<unk>")
     assert (rare.unk_id, rare.id("cat")) == (4, 4)
@@ -36,10 +36,11 @@ def test_an_unknown_token_in_the_text_keeps_its_place() -> None:
     assert vocabulary.unk_id == 1
 
 
+@settings(deadline=None)
 @given(
     counts, st.sampled_from(["appearance", "frequency"]), st.integers(3, 9), st.integers(1, 4), st.booleans()
 )
-def test_size_and_content_are_as_asked(
+def test_size_and_content_are_as_requested(
     counts: dict[str, int], order: str, max_size: int, min_count: int, opened: bool
 ) -> None:
     vocabulary = Vocabulary.build(counts, order, max_size, min_count, eos="<eos>", open_vocabulary=opened)
@@ -63,11 +64,12 @@ def test_size_and_content_are_as_asked(
         ("appearance", 2, 1, "max_vocab must be at least 3, got 2"),
     ],
 )
-def test_settings_that_make_no_sense(order: str, max_size: int | None, min_count: int, message: str) -> None:
+def test_invalid_settings_are_refused(order: str, max_size: int | None, min_count: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Vocabulary.build(COUNTS, order, max_size, min_count, eos="<eos>")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.sets(st.characters(exclude_categories=["Cs"]), min_size=1), st.booleans())
 def test_the_fast_way_to_encode_characters_is_the_slow_one(text: str, known: set[str], opened: bool) -> None:
     vocabulary = Vocabulary([*sorted(known), *(["<unk>"] if opened else [])])
@@ -107,7 +109,7 @@ def test_plain_data_and_back() -> None:
     assert again != again.tokens
 
 
-def test_an_unknown_token_named_on_purpose_comes_back() -> None:
+def test_an_explicit_unknown_token_survives_the_round_trip() -> None:
     closed = Vocabulary.build({"a": 1})
     assert Vocabulary.from_json(closed.to_json()).unk_id is None
 
@@ -118,7 +120,7 @@ def test_foreign_data_is_refused(data: dict[str, object]) -> None:
         Vocabulary.from_json(data)
 
 
-def test_what_is_no_vocabulary() -> None:
+def test_invalid_vocabularies_are_refused() -> None:
     with pytest.raises(VocabularyError, match="at least one token"):
         Vocabulary([])
     with pytest.raises(VocabularyError, match="'a' is in the vocabulary more than once"):

@@ -129,11 +129,11 @@ class CarriedLines:
         (known,) = np.nonzero(ids >= 0)
         with limited_threads(multiplications(model, min(BLOCK, len(known)))):
             for first in range(0, len(known), BLOCK):
-                places = known[first : first + BLOCK]
+                indices = known[first : first + BLOCK]
                 log_probs, self._state = model.target_log_probs(
-                    ids[None, places].astype(np.intp), self._state
+                    ids[None, indices].astype(np.intp), self._state
                 )
-                nlls[places] = -log_probs[0]
+                nlls[indices] = -log_probs[0]
         return nlls
 
 
@@ -148,11 +148,11 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     possible = np.array([ids.min(initial=0) >= 0 for ids in texts], bool)
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
-    places = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
+    indices = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
     with limited_threads(multiplications(model, int(lengths[readable].sum()))):
-        while batch := list(islice(places, 1)):
-            batch += islice(places, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
-            nlls[batch] = _batch_nlls(model, [texts[place] for place in batch], start)
+        while batch := list(islice(indices, 1)):
+            batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
+            nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
     return nlls
 
 

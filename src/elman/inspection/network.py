@@ -34,9 +34,9 @@ def recurrent(model: LanguageModel) -> RecurrentLM:
         return model
     kind = type(model).__name__
     if isinstance(model, Mixture):
-        places = [str(k) for k, member in enumerate(model.models, 1) if isinstance(member, RecurrentLM)]
-        if places:
-            which = f"number {places[0]} is" if len(places) == 1 else f"numbers {', '.join(places)} are"
+        numbers = [str(k) for k, member in enumerate(model.models, 1) if isinstance(member, RecurrentLM)]
+        if numbers:
+            which = f"number {numbers[0]} is" if len(numbers) == 1 else f"numbers {', '.join(numbers)} are"
             hint = (
                 f"of its {len(model.models)} members {which} recurrent: inspect the files it was mixed from"
             )

@@ -18,7 +18,7 @@ from elman.text.offsets import token_offsets
 from elman.text_model import TextModel
 
 Values = NDArray[np.float64]  # one number per token, (T,)
-Places = NDArray[np.intp]  # offsets of tokens, (T,)
+Offsets = NDArray[np.intp]  # offsets of tokens, (T,)
 Span = tuple[int, int]  # of characters: first, and last (exclusive)
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 # opening marks, each with the marks that can close it
@@ -75,24 +75,24 @@ class CodedText:
         return steps
 
 
-def inside_quotes(text: str, starts: Places, ends: Places) -> Values:
+def inside_quotes(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where quotation marks are open: "", “”, ‘’, «», 「」, 『』 and others; not '', which are apostrophes too."""
     return _at_end(enclosed(text, QUOTES), ends)
 
 
-def inside_brackets(text: str, starts: Places, ends: Places) -> Values:
+def inside_brackets(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where brackets are open: (), [], {}, 〈〉, 《》 and others."""
     return _at_end(enclosed(text, BRACKETS), ends)
 
 
-def line_position(text: str, starts: Places, ends: Places) -> Values:
+def line_position(text: str, starts: Offsets, ends: Offsets) -> Values:
     """How many characters of its line have been read; 0 after the end of a line."""
     positions = np.arange(1, len(text) + 1)
     newlines = np.array([c in "\r\n" for c in text], bool)
     return _at_end(positions - np.maximum.accumulate(np.where(newlines, positions, 0)), ends)
 
 
-def word_position(text: str, starts: Places, ends: Places) -> Values:
+def word_position(text: str, starts: Offsets, ends: Offsets) -> Values:
     """How many characters of its word have been read; 0 outside words."""
     found = np.zeros(len(text))
     for word in WORD.finditer(text):
@@ -100,7 +100,7 @@ def word_position(text: str, starts: Places, ends: Places) -> Values:
     return _at_end(found, ends)
 
 
-def word_length(text: str, starts: Places, ends: Places) -> Values:
+def word_length(text: str, starts: Offsets, ends: Offsets) -> Values:
     """The number of characters in the current word; 0 outside words."""
     found = np.zeros(len(text))
     for word in WORD.finditer(text):
@@ -108,14 +108,14 @@ def word_length(text: str, starts: Places, ends: Places) -> Values:
     return _at_end(found, ends)
 
 
-def word_start(text: str, starts: Places, ends: Places) -> Values:
+def word_start(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where a word begins."""
     found = np.zeros(len(text))
     found[[word.start() for word in WORD.finditer(text)]] = 1
     return _anywhere(found, starts, ends)
 
 
-def after_name(text: str, starts: Places, ends: Places) -> Values:
+def after_name(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 from the end of a name to the end of the word that follows it.
 
     A name is a word of two letters or more that begins with a capital and does not occur without it in the text.
@@ -130,32 +130,32 @@ def after_name(text: str, starts: Places, ends: Places) -> Values:
     return _at_end(found, ends)
 
 
-def capital(text: str, starts: Places, ends: Places) -> Values:
+def capital(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where there is a capital letter."""
     return _anywhere([c.isupper() for c in text], starts, ends)
 
 
-def digit(text: str, starts: Places, ends: Places) -> Values:
+def digit(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where there is a digit."""
     return _anywhere([c.isdigit() for c in text], starts, ends)
 
 
-def space(text: str, starts: Places, ends: Places) -> Values:
+def space(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where there is only whitespace."""
     return 1 - _anywhere([not c.isspace() for c in text], starts, ends)
 
 
-def punctuation(text: str, starts: Places, ends: Places) -> Values:
+def punctuation(text: str, starts: Offsets, ends: Offsets) -> Values:
     """1 where there is a character other than a letter, digit or whitespace."""
     return _anywhere([not (c.isalnum() or c.isspace()) for c in text], starts, ends)
 
 
-def text_position(text: str, starts: Places, ends: Places) -> Values:
+def text_position(text: str, starts: Offsets, ends: Offsets) -> Values:
     """How many characters of the text have been read."""
     return ends.astype(np.float64)
 
 
-PROPERTIES: dict[str, Callable[[str, Places, Places], Values]] = {
+PROPERTIES: dict[str, Callable[[str, Offsets, Offsets], Values]] = {
     function.__name__: function
     for function in (
         inside_quotes, inside_brackets, line_position, word_position, after_name, capital, digit, space,
@@ -209,12 +209,12 @@ def _is_apostrophe(text: str, i: int) -> bool:
     return text[i] in "’‘" and text[max(i - 1, 0) : i].isalpha() and text[i + 1 : i + 2].isalpha()
 
 
-def _at_end(values: ArrayLike, ends: Places) -> Values:
+def _at_end(values: ArrayLike, ends: Offsets) -> Values:
     """Return the value after each token's last character (T,), given those after every character."""
     return np.asarray(values, np.float64)[np.maximum(ends - 1, 0)]
 
 
-def _anywhere(flags: ArrayLike, starts: Places, ends: Places) -> Values:
+def _anywhere(flags: ArrayLike, starts: Offsets, ends: Offsets) -> Values:
     """Return 1 for each token that has a flagged character."""
     before = np.concatenate([[0], np.cumsum(np.asarray(flags, np.intp))])
     return (before[ends] > before[starts]).astype(np.float64)

@@ -83,7 +83,7 @@ class Pieces:
         }
         self._check(data, where)
 
-    def cut(self, lines: Sequence[str]) -> Iterator[list[str]]:
+    def tokenize(self, lines: Sequence[str]) -> Iterator[list[str]]:
         """Yield the pieces of each line; the lines must not contain newlines."""
         led = [f" {line}" if self.leads and line else line for line in lines]
         for encoding in self._library.encode_batch_fast(led, add_special_tokens=False):
@@ -110,9 +110,9 @@ class Pieces:
             raise ConfigError(
                 f"{where} lacks the pieces of {len(missing)} of the 256 bytes, such as {missing[0]!r}"
             )
-        if EOS in next(self.cut([EOS])):
+        if EOS in next(self.tokenize([EOS])):
             raise ConfigError(f"{where} reads {EOS} in a text as the end of a line; use another tokenizer")
-        for text, pieces in zip(ROUND_TRIP_TEXTS, self.cut(ROUND_TRIP_TEXTS), strict=True):
+        for text, pieces in zip(ROUND_TRIP_TEXTS, self.tokenize(ROUND_TRIP_TEXTS), strict=True):
             back = b"".join(map(self.bytes_of, pieces)).decode("utf-8", "replace")
             if back.removeprefix(" " if self.leads else "") != text:
                 raise ConfigError(
@@ -144,7 +144,7 @@ def _parts(data: dict[str, Any], name: str, several: str) -> list[dict[str, Any]
 def _disable_leading_space(part: dict[str, Any]) -> bool:
     """Stop a step from putting a space before each text; return whether it would have.
 
-    `Pieces.cut` adds that space itself, because the library omits it where a text begins with a space already.
+    `Pieces.tokenize` adds that space itself, because the library omits it where a text begins with a space already.
     """
     if part.get("add_prefix_space"):
         part["add_prefix_space"] = False

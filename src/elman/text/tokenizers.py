@@ -255,7 +255,7 @@ class SubwordTokenizer(_LineTokenizer):
     def split(self, block: str) -> list[str]:
         """Return the pieces of a block, with ``<eos>`` for each newline."""
         lines = block.encode("utf-8", "replace").decode().split("\n")
-        first, *others = self._pieces.cut(lines)
+        first, *others = self._pieces.tokenize(lines)
         tokens = list(first)
         for line in others:
             tokens += (EOS, *line)
