@@ -21,8 +21,8 @@ from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
 from elman.models.base import LogProbs
 from elman.models.recurrent import RecurrentLM
-from elman.serving.prompts import Writer
 from elman.text.offsets import token_offsets
+from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
 TOP = 40  # candidates that are kept at every place
@@ -41,7 +41,8 @@ def record_scores(text_model: TextModel, text: str, names: dict[int, str]) -> di
     """
     _, ids = text_model.encode(text)
     offsets = np.minimum(token_offsets(text_model.tokenizer, text)[: len(ids)], len(text)).tolist()
-    writer, state = Writer(text_model), text_model.begin_sentence()
+    writer = TokenWriter(text_model.tokenizer, text_model.vocabulary)
+    state = text_model.begin_sentence()
     model, unknown_id = text_model.model, text_model.vocabulary.unknown_id
     tokens: list[list[Any]] = []
     places = []
@@ -59,7 +60,7 @@ def record_scores(text_model: TextModel, text: str, names: dict[int, str]) -> di
     return {"text": text, "tokens": tokens, "places": places}
 
 
-def _place(log_probs: LogProbs, writer: Writer, names: dict[int, str]) -> dict[str, Any]:
+def _place(log_probs: LogProbs, writer: TokenWriter, names: dict[int, str]) -> dict[str, Any]:
     best = [id_ for id_ in most_probable(log_probs, TOP).tolist() if np.isfinite(log_probs[id_])]
     for id_ in best:
         names.setdefault(id_, writer.name(id_))
