@@ -52,7 +52,9 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
     )
     canvas = inside.one("#inside-map")
     ActionChains(inside.driver).move_to_element_with_offset(canvas, *map(round, at)).click().perform()
-    inside.until("document.querySelector('#inside-picked-title').textContent === 'The text by unit 5'")
+    inside.until(
+        "document.querySelector('#inside-picked-title').textContent === 'The text coloured by unit 5'"
+    )
     coloured_by(inside, [row[5] for row in right])
     cursor = inside.get("cursor")
     assert 2 <= cursor <= 4

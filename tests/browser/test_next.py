@@ -1,4 +1,4 @@
-"""Next: the bars are the server's numbers, the sliders reshape them, a candidate can be appended."""
+"""Next: the bars show the numbers of the server, the sliders change them, a candidate can be appended."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ def beginning(page: Any) -> Any:
     page.write(TEXT)
     page.click("#next-reset")
     page.until("document.querySelector('#next-note').textContent.includes('he river')")
-    page.js("window.shares = " + SHARES)
+    page.js("window.bars = " + BARS)
     return page
 
 
-SHARES = """() => [...document.querySelectorAll("#next-bars .bar")].map((bar) => [
+BARS = """() => [...document.querySelectorAll("#next-bars .bar")].map((bar) => [
   bar.querySelector(".bar-name").textContent,
-  Number(bar.querySelector(".bar-fill").style.getPropertyValue("--share")),
+  Number(bar.querySelector(".bar-fill").style.getPropertyValue("--ratio")),
   bar.querySelector(".bar-value").textContent])"""
 
 
@@ -39,8 +39,10 @@ def right_ones(page: Any, server: Any, **settings: float) -> list[tuple[str, flo
     fields = {"model": "lstm", "prompt": TEXT, "top": 12}
     names = [each["token"] for each in server.ask("/next", fields)["candidates"]]
     found = server.ask("/next", {**fields, **settings})["candidates"]
-    shares = {each["token"]: each["probability"] for each in found}
-    return [(page.js("return elman.readable(arguments[0])", name), shares.get(name, 0.0)) for name in names]
+    probabilities = {each["token"]: each["probability"] for each in found}
+    return [
+        (page.js("return elman.readable(arguments[0])", name), probabilities.get(name, 0.0)) for name in names
+    ]
 
 
 def agrees(page: Any, server: Any, **settings: float) -> None:
@@ -48,8 +50,8 @@ def agrees(page: Any, server: Any, **settings: float) -> None:
     right = right_ones(page, server, **settings)
     most = max(probability for _, probability in right)
     close = """arguments[0].every(([name, p], k) => {
-      const [shown, share, percent] = shares()[k];
-      return shown === name && Math.abs(share - p / arguments[1]) < 1e-3 && percent === elman.app.words.percent(p);
+      const [shown, ratio, percent] = bars()[k];
+      return shown === name && Math.abs(ratio - p / arguments[1]) < 1e-3 && percent === elman.app.words.percent(p);
     })"""
     page.until(close, right, most)
 
@@ -69,11 +71,11 @@ def test_the_bars_are_the_servers_probabilities(beginning: Any, server: Any) -> 
 
 
 def test_a_slider_reshapes_the_bars_as_the_server_does(beginning: Any, server: Any) -> None:
-    before = beginning.js("return shares()")
+    before = beginning.js("return bars()")
     for slider, keys in MOVES:
         value = move(beginning, slider, *keys)
         agrees(beginning, server, **{slider: value})
-        assert beginning.js("return shares()") != before
+        assert beginning.js("return bars()") != before
         beginning.click("#next-reset")
         agrees(beginning, server)
 

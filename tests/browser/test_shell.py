@@ -1,4 +1,4 @@
-"""The page as a whole: languages, keys, widths, a server that goes away, and one that asks for its key."""
+"""The page as a whole: languages, keys, widths, a server that stops answering, and one that needs a key."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def test_the_language_is_switched_and_remembered(page: Any) -> None:
     page.until("document.querySelector('#write-generate').textContent === 'Generate'")
 
 
-def test_a_server_that_goes_away_is_told_and_comes_back(
+def test_a_server_that_stops_answering_is_reported_until_it_is_back(
     visit: Any, serve: Any, runs: dict[str, Path]
 ) -> None:
     server = serve(runs["lstm"])
@@ -55,7 +55,7 @@ def test_a_server_that_goes_away_is_told_and_comes_back(
     server.kill()
 
 
-def test_a_server_that_dies_while_it_writes_is_told_too(visit: Any, serve: Any, slow: Path) -> None:
+def test_a_server_that_dies_while_it_writes_is_reported_too(visit: Any, serve: Any, slow: Path) -> None:
     server = serve(slow)
     page = visit(server.address).open()
     page.expected += ("net::ERR_",)
@@ -82,7 +82,7 @@ def test_the_key_is_asked_for_and_works(visit: Any, serve: Any, runs: dict[str, 
     assert "--api-key" in page.text("#key-hint")
     page.press("wrong", Keys.ENTER)
     page.until(
-        "document.querySelector('#key-hint').textContent.startsWith('The server does not know this key')"
+        "document.querySelector('#key-hint').textContent.startsWith('The server does not accept this key')"
     )
     page.until("!document.querySelector('#key-form').hidden")
     page.press("open sesame", Keys.ENTER)

@@ -1,4 +1,4 @@
-"""Train: the numbers of a watched run, which follow it as it goes on; and a run that was kept as one page."""
+"""Train: the numbers of a run that is followed while it trains; a run saved as one page."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def told(page: Any, name: str) -> float:
+def shown(page: Any, name: str) -> float:
     return number(page.text(f"#train-{name}"))
 
 
@@ -30,20 +30,20 @@ def test_a_watched_run_is_shown_and_followed(
     page.until(
         "document.querySelector('#train-iteration').textContent === arguments[0]", str(last["iteration"])
     )
-    assert page.text("#train-where") == "The latest numbers"
+    assert page.text("#train-where") == "Latest values"
     more = {**last, "kind": "interval", "iteration": 9876, "perplexity": 3.25, "grad_norm": 0.5, "lr": 0.001}
     sample = {"kind": "sample", "iteration": 9876, "text": "<b>the sea</b>", "smooth_loss": 1.0}
     with (runs["growing"] / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(line) + "\n" for line in (more, sample))
     page.until("document.querySelector('#train-iteration').textContent === '9,876'")
-    assert (told(page, "perplexity"), told(page, "norm"), told(page, "lr")) == (3.25, 0.5, 0.001)
+    assert (shown(page, "perplexity"), shown(page, "norm"), shown(page, "lr")) == (3.25, 0.5, 0.001)
     assert page.text("#train-sample") == "<b>the sea</b>"
     page.one("#train-plot").send_keys(Keys.HOME)
-    page.until("document.querySelector('#train-where').textContent === 'At the cursor'")
-    assert told(page, "iteration") == next(line["iteration"] for line in lines if line.get("iteration"))
+    page.until("document.querySelector('#train-where').textContent === 'Values at the cursor'")
+    assert shown(page, "iteration") == next(line["iteration"] for line in lines if line.get("iteration"))
     assert "Iteration" in page.one("#train-plot").get_attribute("aria-valuetext")
     page.press(Keys.ESCAPE)
-    page.until("document.querySelector('#train-where').textContent === 'The latest numbers'")
+    page.until("document.querySelector('#train-where').textContent === 'Latest values'")
     page.choose("#train-quantity", "bits")
 
 

@@ -1,4 +1,4 @@
-"""`elman replay`: what the page holds, that nothing in it gets out, and one line where there is none to write."""
+"""`elman replay`: the content of the page, that it is safe and complete, and one-line errors."""
 
 import base64
 import errno
@@ -25,7 +25,7 @@ def recording_of(page: str) -> dict[str, Any]:
 
 @pytest.fixture
 def page(command: Any, runs: Path) -> str:
-    """The page of the run `word` beside `open`, of two texts."""
+    """The page of the run `word` compared with `open`, with two texts."""
     texts = ["--text", "tom said hi to mary .", "--text", EVIL]
     outcome = command("replay", runs / "word", "--compare", runs / "open", "-o", "page.html", *texts)
     assert (outcome.code, outcome.err) == (0, "")
@@ -33,7 +33,7 @@ def page(command: Any, runs: Path) -> str:
     return Path("page.html").read_text("utf-8")
 
 
-def test_the_page_holds_all_that_is_asked_of_its_texts(page: str) -> None:
+def test_the_page_has_all_data_about_its_texts(page: str) -> None:
     recording = recording_of(page)
     assert recording["texts"] == ["tom said hi to mary .", EVIL]
     assert [run["name"] for run in recording["runs"]] == ["word", "open"]
@@ -50,7 +50,7 @@ def test_the_page_holds_all_that_is_asked_of_its_texts(page: str) -> None:
     assert [text["text"] for text in model["compared"]] == recording["pair"]
 
 
-def test_what_is_recorded_is_what_the_model_says(page: str, runs: Path) -> None:
+def test_the_recorded_numbers_are_those_of_the_model(page: str, runs: Path) -> None:
     from elman import load
 
     model, text = load(runs / "word"), "tom said hi to mary ."
@@ -64,7 +64,7 @@ def test_what_is_recorded_is_what_the_model_says(page: str, runs: Path) -> None:
     assert 2.718281828**ln_prob == pytest.approx(probability, rel=1e-3)
 
 
-def test_a_text_cannot_end_the_element_that_it_stands_in(page: str) -> None:
+def test_a_text_cannot_end_its_element(page: str) -> None:
     assert "alert(1)" in page
     assert "<script>alert" not in page
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -72,7 +72,7 @@ def test_a_text_cannot_end_the_element_that_it_stands_in(page: str) -> None:
     assert "<!--" not in page
 
 
-def test_the_page_asks_nothing_of_the_network(page: str) -> None:
+def test_the_page_needs_no_network(page: str) -> None:
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy.startswith("default-src 'none'; ")
@@ -109,11 +109,11 @@ def test_bytes_are_recorded_and_cut_between_characters(command: Any, runs: Path)
     assert "톰 은 방".startswith(text)
 
 
-def test_what_cannot_be_recorded_is_one_line(refused: Refused, runs: Path) -> None:
+def test_errors_are_one_line(refused: Refused, runs: Path) -> None:
     for options in ((), ("-o", "p.html")):
         assert refused("replay", "gone", *options).startswith("there is no model at gone")
     assert "there is no folder" in refused("replay", runs / "word", "-o", "no/p.html")
-    assert "holds no token" in refused("replay", runs / "word", "-o", "p.html", "--text", "")
+    assert "has no token" in refused("replay", runs / "word", "-o", "p.html", "--text", "")
     assert "same name" in refused("replay", runs / "word", "--compare", runs / "word", "-o", "p.html")
     assert not Path("p.html").exists()
 

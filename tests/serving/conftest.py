@@ -1,4 +1,4 @@
-"""Servers, within the test's own process and as another, on models so small that an answer takes no time."""
+"""Servers in the process of the tests and in others, of models so small that an answer takes no time."""
 
 import importlib.util
 import subprocess
@@ -20,7 +20,8 @@ else:
     from starlette.testclient import TestClient
 
     from elman.serving.app import make_app
-    from elman.serving.state import Limits, Models, Served
+    from elman.serving.schemas import Limits
+    from elman.serving.state import Models, ServedModel
     from support.tiny import text_model
 
 LEVELS = ("word", "char", "byte")
@@ -32,7 +33,7 @@ def serve() -> Iterator[Callable[..., Any]]:
     with ExitStack() as stack:
 
         def start(models: dict[str, Any], limits: Any = None, **options: Any) -> Any:
-            served = [Served(name, model, limits or Limits()) for name, model in models.items()]
+            served = [ServedModel(name, model, limits or Limits()) for name, model in models.items()]
             app = make_app(Models(served), limits, **options)
             return stack.enter_context(
                 TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
@@ -55,7 +56,7 @@ def client(serve: Any, models: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def complete(client: Any) -> Callable[..., Any]:
-    """Ask for a completion, which must be given; return the answer."""
+    """Request a completion, which must succeed; return the answer."""
 
     def ask(prompt: Any, **fields: Any) -> Any:
         answer = client.post("/v1/completions", json={"prompt": prompt, **fields})

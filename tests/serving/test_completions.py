@@ -86,7 +86,7 @@ def test_echoed_tokens_have_the_probabilities_of_their_surprisals(
     assert choice["text"].startswith(prompt)
     columns = zip(*(logprobs[name][1:] for name in ("tokens", "token_logprobs", "top_logprobs")), strict=True)
     for token, logprob, top in columns:
-        assert top[token] == logprob  # to the last bit
+        assert top[token] == logprob  # bit by bit
         assert len(top) in (2, 3)
     assert logprobs["token_logprobs"][-1] == max(logprobs["top_logprobs"][-1].values())
 
@@ -104,7 +104,7 @@ def test_a_prompt_that_begins_with_the_end_of_a_line_begins_there_once(complete:
         )
 
 
-def test_no_tokens_at_all(complete: Any) -> None:
+def test_zero_tokens(complete: Any) -> None:
     (choice,) = complete(PROMPT, max_tokens=0)["choices"]
     assert (choice["text"], choice["finish_reason"]) == ("", "length")
     (choice,) = complete("", max_tokens=0, echo=True, logprobs=1)["choices"]
@@ -119,13 +119,13 @@ def test_a_text_ends_before_a_stop_string(complete: Any, stream: Any) -> None:
     assert choice["text"] == text[: text.index(stop)]
     assert choice["finish_reason"] == "stop"
     assert "".join(choice["logprobs"]["tokens"]) == choice["text"]
-    pieces = [event["choices"][0] for event in stream("tom", max_tokens=60, stop=stop, **fields)]
-    assert "".join(piece["text"] for piece in pieces) == choice["text"]
-    assert pieces[-1]["finish_reason"] == "stop"
+    chunks = [event["choices"][0] for event in stream("tom", max_tokens=60, stop=stop, **fields)]
+    assert "".join(chunk["text"] for chunk in chunks) == choice["text"]
+    assert chunks[-1]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_a_stream_is_the_answer_in_pieces(complete: Any, stream: Any, level: str) -> None:
+def test_the_chunks_of_a_stream_are_the_answer(complete: Any, stream: Any, level: str) -> None:
     fields = {"model": level, "seed": 3, "logprobs": 1, "echo": True, "max_tokens": 40, "n": 2}
     prompt = "tom 톰" if level == "byte" else "tom"
     whole = complete(prompt, **fields)
@@ -134,11 +134,11 @@ def test_a_stream_is_the_answer_in_pieces(complete: Any, stream: Any, level: str
     assert last["choices"] == []
     assert all(event["usage"] is None for event in found)
     for choice in whole["choices"]:
-        pieces = [c for event in found for c in event["choices"] if c["index"] == choice["index"]]
-        assert "".join(piece["text"] for piece in pieces) == choice["text"]
+        chunks = [c for event in found for c in event["choices"] if c["index"] == choice["index"]]
+        assert "".join(chunk["text"] for chunk in chunks) == choice["text"]
         for name, column in choice["logprobs"].items():
-            assert [each for piece in pieces for each in piece["logprobs"][name]] == column
-        assert [piece["finish_reason"] for piece in pieces if piece["finish_reason"]] == ["length"]
+            assert [each for chunk in chunks for each in chunk["logprobs"][name]] == column
+        assert [chunk["finish_reason"] for chunk in chunks if chunk["finish_reason"]] == ["length"]
 
 
 def test_a_stream_never_cuts_a_character(client: Any, stream: Any, models: Any) -> None:
@@ -177,9 +177,9 @@ def test_the_best_of_several_are_those_of_the_highest_mean_log_probability(compl
     assert best["usage"]["completion_tokens"] == 36
 
 
-def test_a_word_after_a_blank_has_no_second_one(complete: Any) -> None:
-    given, blank = (
+def test_a_word_after_a_space_gets_no_second_space(complete: Any) -> None:
+    plain, spaced = (
         complete(text, seed=1, max_tokens=3, echo=True)["choices"][0]["text"]
         for text in ("tom was", "tom was ")
     )
-    assert given == blank
+    assert plain == spaced

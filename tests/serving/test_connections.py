@@ -1,56 +1,142 @@
-"""Clients on a socket that send or read too slowly, or not at all, and what is no HTTP: each is told, none hurts."""
+"""Clients on a socket that send or read too slowly, or not at all, or not HTTP: each gets an error, none does harm.
 
+The timers of the connections run by hand: a test waits until the server has started one, and fires it.
+"""
+
+import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import uvicorn
 
 from elman.serving.app import make_app
+from elman.serving.schemas import Limits
 from elman.serving.server import Connection, listen
-from elman.serving.state import Limits, Models, Served
+from elman.serving.state import Models, ServedModel
+from support.waiting import LONG, wait_until
 
 HEAD = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HEALTH = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ENDLESS = json.dumps({"prompt": "tom", "max_tokens": 10**6, "stream": True, "logprobs": 5})
-BUFFER = 16384  # bytes; the system's own would take megabytes before a client is seen not to read
+MAX_HEAD = 4096  # bytes
+BUFFER = 16384  # bytes; with the system's own, the server would have to send megabytes before it has to wait
 
 
-class Hasty(Connection):
-    head_seconds = 0.5
-    read_seconds = 0.2
+class Timer:
+    """A timer that only a test fires."""
+
+    def __init__(self, connection: "ManualConnection", callback: Callable[[], None]) -> None:
+        self.connection, self.callback = connection, callback
+
+    def cancel(self) -> None:
+        with ManualConnection.changed:
+            if self in ManualConnection.timers:
+                ManualConnection.timers.remove(self)
+
+
+class ManualConnection(Connection):
+    """A connection whose timers never fire on their own."""
+
+    changed = threading.Condition()
+    timers: ClassVar[list[Timer]] = []
+    received = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        with self.changed:
+            self.received += len(data)
+            self.changed.notify_all()
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        timer = Timer(self, callback)
+        with self.changed:
+            self.timers.append(timer)
+            self.changed.notify_all()
+        return timer  # type: ignore[return-value]
+
+
+def timers(name: str) -> list[Timer]:
+    """The running timers for reading from ('head') or writing to ('read') clients."""
+    wanted = {"head": "_head_timeout", "read": "abort"}[name]
+    return [timer for timer in ManualConnection.timers if timer.callback.__name__ == wanted]
+
+
+def fire(name: str, *received: int) -> None:
+    """Wait until timers run, of connections that have received so many bytes each, and let them fire.
+
+    A connection that is closed before it has read everything is reset, and its client never sees the answer.
+    """
+
+    def ready() -> bool:
+        return sorted(timer.connection.received for timer in timers(name)) == sorted(received)
+
+    with ManualConnection.changed:
+        assert ManualConnection.changed.wait_for(ready, LONG)
+        fired = timers(name)
+        for timer in fired:
+            ManualConnection.timers.remove(timer)
+    for timer in fired:
+        timer.connection.loop.call_soon_threadsafe(timer.callback)
+
+
+@contextmanager
+def serving(limits: Limits, text_model: Any) -> Iterator[tuple[Any, int]]:
+    """Serve in a thread; yield what the requests share, and the port."""
+    started = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    app = make_app(Models([ServedModel("word", text_model, limits)]), limits)
+    listening = listen("127.0.0.1", 0)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    options: dict[str, Any] = {"ws": "none", "log_level": "critical", "lifespan": "on"}
+    server = Server(
+        uvicorn.Config(app, http=ManualConnection, h11_max_incomplete_event_size=MAX_HEAD, **options)
+    )
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    assert started.wait(LONG)
+    yield app.state.server, listening.getsockname()[1]
+    server.should_exit = True
+    thread.join(LONG)
+    assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
 def service(models: Any) -> Iterator[tuple[Any, int]]:
-    """A server with little patience, in a thread: what its answers share, and its port."""
-    limits = Limits(body_seconds=0.2, max_tokens=10**6, streams=2)
-    app = make_app(Models([Served("word", models["word"], limits)]), limits)
-    listening = listen("127.0.0.1", 0)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    server = uvicorn.Server(uvicorn.Config(app, http=Hasty, ws="none", log_level="critical", lifespan="on"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield app.state.server, listening.getsockname()[1]
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    """A server with two streams that waits for bodies as long as it takes."""
+    with serving(Limits(body_seconds=10 * LONG, max_tokens=10**6, streams=2), models["word"]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def impatient_port(models: Any) -> Iterator[int]:
+    """The port of a server that does not wait for bodies."""
+    with serving(Limits(body_seconds=0.001), models["word"]) as (_, port):
+        yield port
+
+
+@pytest.fixture(autouse=True)
+def _no_timers() -> None:
+    """Begin each test without the timers of connections that a test before it has closed."""
+    wait_until(lambda: not ManualConnection.timers, "the timers of closed connections are cancelled")
 
 
 @contextmanager
-def connected(port: int, *sent: str) -> Iterator[socket.socket]:
+def connected(port: int, sent: str = "") -> Iterator[socket.socket]:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        connection.settimeout(30)
+        connection.settimeout(LONG)
         connection.connect(("127.0.0.1", port))
-        for part in sent:
-            connection.sendall(part.encode("latin-1"))
+        connection.sendall(sent.encode("latin-1"))
         yield connection
 
 
@@ -61,33 +147,47 @@ def answer(connection: socket.socket) -> tuple[int, Any]:
     return int(head.split()[1]), json.loads(body)["error"]
 
 
-def until_free(server: Any) -> None:
-    while server.streams or server.models.all[0].engine.busy or server.models.all[0].engine.waiting:
-        time.sleep(0.01)
+def read_health(connection: socket.socket) -> None:
+    """Read one answer to GET /health, to its end."""
+    received = b""
+    while not received.endswith(b"}"):
+        received += connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 200")
 
 
-def test_the_head_of_a_request_has_to_come(service: Any) -> None:
+def test_the_head_of_a_request_must_arrive(service: Any) -> None:
     with (
         connected(service[1]) as nothing,
         connected(service[1], "G") as little,
-        connected(service[1], "GET /health HTTP/1.1\r\nHost: local") as much,
+        connected(service[1], HEALTH[:30]) as much,
     ):
+        fire("head", 0, 1, 30)
         for connection in (nothing, little, much):
             status, error = answer(connection)
             assert (status, error["code"]) == (408, "slow_head")
 
 
-def test_the_head_of_a_second_request_has_to_come_too(service: Any) -> None:
-    with connected(service[1], "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        time.sleep(0.6)  # a client may wait before it begins with one
+def test_the_head_of_a_second_request_must_arrive_too(service: Any) -> None:
+    with connected(service[1], HEALTH) as connection:
+        read_health(connection)
+        assert not ManualConnection.timers  # a client may wait before it begins with the next request
         connection.sendall(b"GET /hea")
+        fire("head", len(HEALTH) + 8)
         assert answer(connection)[0] == 408
 
 
+def test_a_complete_head_stops_the_timer(service: Any) -> None:
+    with connected(service[1], HEALTH[:20]) as connection:
+        with ManualConnection.changed:
+            assert ManualConnection.changed.wait_for(lambda: timers("head"), LONG)
+        connection.sendall(HEALTH[20:].encode())
+        read_health(connection)
+        assert not ManualConnection.timers
+
+
 @pytest.mark.parametrize("sent", ["", '{"prompt"'])
-def test_a_body_has_to_come(service: Any, sent: str) -> None:
-    with connected(service[1], f"{HEAD}Content-Length: 100\r\n\r\n{sent}") as connection:
+def test_a_body_must_arrive(impatient_port: int, sent: str) -> None:
+    with connected(impatient_port, f"{HEAD}Content-Length: 100\r\n\r\n{sent}") as connection:
         status, error = answer(connection)
     assert (status, error["code"]) == (408, "slow_body")
 
@@ -101,29 +201,29 @@ def test_a_body_has_to_come(service: Any, sent: str) -> None:
         f"{HEAD}Content-Length: -1\r\n\r\n",
         f"{HEAD}Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
         f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-        f"GET /{'a' * 100_000} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        f"GET /{'a' * MAX_HEAD}"[: MAX_HEAD + 1],  # too large with the last byte: everything else was read
     ],
 )
-def test_what_is_no_http_is_refused(service: Any, sent: str) -> None:
+def test_invalid_http_is_refused(service: Any, sent: str) -> None:
     with connected(service[1], sent) as connection:
         status, error = answer(connection)
     assert 400 <= status < 500
     assert error["message"]
 
 
-def test_a_client_that_never_reads_is_gone_after_a_while(service: Any) -> None:
+def test_a_client_that_never_reads_is_disconnected(service: Any) -> None:
     server, port = service
     request = f"{HEAD}Content-Length: {len(ENDLESS)}\r\n\r\n{ENDLESS}"
     with connected(port, request) as one, connected(port, request) as other:
-        while server.streams < 2:
-            time.sleep(0.01)
-        until_free(server)
+        fire("read", len(request), len(request))
+        wait_until(lambda: not server.streams, "the streams are closed")
+        assert server.models.all[0].engine.wait_until_idle(LONG)
         for connection in (one, other):
             with suppress(ConnectionResetError):
                 assert b"[DONE]" not in b"".join(iter(lambda c=connection: c.recv(65536), b""))  # type: ignore[misc]
 
 
-def test_an_upgrade_to_another_protocol_is_none(service: Any) -> None:
+def test_an_upgrade_to_another_protocol_is_ignored(service: Any) -> None:
     upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n"
     with connected(service[1], f"GET /health HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n") as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")

@@ -1,32 +1,38 @@
-"""The engine: the same numbers alone and among others, turns for all, and sequences that are free again."""
+"""The engine: the same numbers alone and among others, turns for all, and slots that are free again.
+
+Most tests step an engine by hand, without its thread, so they do not depend on the time that anything takes.
+"""
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
 import pytest
 
-from elman.serving.engine import READ_AHEAD, SLICE, Engine, exact_width
-from elman.serving.routes_scoring import Scoring
-from elman.serving.sequences import FULL, Channel, Job
+from elman.serving.engine import READ_AHEAD, TURN_STEPS, Engine, exact_width
+from elman.serving.routes_scoring import ScoreTask
+from elman.serving.sequences import CHANNEL_ITEMS, Channel, Job
 from elman.text_model import TextModel
+from elman.workers import limited_threads
 from support.tiny import text_model
+from support.waiting import LONG
+
+MAX_STEPS = 20_000  # more than any test needs
 
 
-class Drawing:
-    """Draws tokens for ever, or so many; keeps the probabilities bit by bit."""
+class DrawTask:
+    """Draws tokens without end, or up to ``count``; keeps the probabilities bit by bit."""
 
     needs_distribution = True
 
-    def __init__(self, seed: int, most: int = 1 << 30) -> None:
-        self.rng, self.most = np.random.default_rng(seed), most
+    def __init__(self, seed: int, count: int = 1 << 30) -> None:
+        self.rng, self.count = np.random.default_rng(seed), count
         self.ids: list[int] = []
         self.seen: list[bytes] = []
 
     def next(self, log_probs: Any) -> int | None:
-        if len(self.ids) == self.most:
+        if len(self.ids) == self.count:
             return None
         self.seen.append(log_probs.tobytes())
         self.ids.append(int(self.rng.choice(len(log_probs), p=np.exp(log_probs) / np.exp(log_probs).sum())))
@@ -34,191 +40,232 @@ class Drawing:
 
 
 def large(cell: str = "gru") -> TextModel:
-    """A float32 model of a size with which BLAS libraries have loops of their own."""
+    """A float32 model of a size for which BLAS libraries have loops of their own."""
     return text_model("word", dtype=np.float32, D=48, H=100, cell=cell)
 
 
-def with_engine(
-    model: TextModel, work: Callable[[Engine], Coroutine[Any, Any, None]], **options: Any
-) -> None:
-    async def run() -> None:
-        engine = Engine(model, **options)
-        engine.start()
-        try:
-            async with asyncio.timeout(60):
-                await work(engine)
-        finally:
-            engine.stop()
+def by_hand(model: TextModel, test: Callable[[Engine], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Run a test with an engine without a thread."""
+    engine = Engine(model, **options)
 
-    asyncio.run(run())
+    async def run() -> None:
+        async with asyncio.timeout(LONG):
+            await test(engine)
+
+    with limited_threads(0):  # as in the engine's thread
+        engine.prepare()
+        asyncio.run(run())
+
+
+def step_until(engine: Engine, condition: Callable[[], Any]) -> int:
+    """Step an engine until a condition holds; return how many steps it took."""
+    for count in range(MAX_STEPS):
+        if condition():
+            return count
+        engine.step()
+    raise AssertionError(f"not within {MAX_STEPS} steps")
 
 
 async def finish(engine: Engine, *jobs: tuple[list[int], Any]) -> None:
-    """Have an engine do (prompt, work) jobs, all at once."""
+    """Submit (prompt, task) jobs, all at once, and step the engine until they are done."""
     channel = Channel()
-    for prompt, work in jobs:
-        engine.submit(Job(prompt, [work], channel))
-    for _ in jobs:
-        done = await channel.get()
-        assert not isinstance(done, Exception), done
+    for prompt, task in jobs:
+        engine.submit(Job(prompt, [task], channel))
+    left = len(jobs)
+    for _ in range(MAX_STEPS):
+        engine.step()
+        await asyncio.sleep(0)  # deliver what was sent
+        while channel.unread:
+            item = await channel.get()
+            assert not isinstance(item, Exception), item
+            left -= 1
+        if not left:
+            return
+    raise AssertionError(f"not within {MAX_STEPS} steps")
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_a_text_has_the_same_bits_alone_and_among_others(cell: str) -> None:
-    def works() -> list[tuple[list[int], Drawing]]:
-        return [([k % 20] * (7 * k), Drawing(k, most=10 + 3 * k)) for k in range(12)]
+    def jobs() -> list[tuple[list[int], DrawTask]]:
+        return [([k % 20] * (7 * k), DrawTask(k, count=10 + 3 * k)) for k in range(12)]
 
-    alone, together = works(), works()
+    alone, together = jobs(), jobs()
 
-    async def work(engine: Engine) -> None:
+    async def test(engine: Engine) -> None:
         for each in alone:
             await finish(engine, each)
         await finish(engine, *together)
 
-    with_engine(large(cell), work, batch_size=16)
+    by_hand(large(cell), test, batch_size=16)
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert one.ids == other.ids
         assert one.seen == other.seen
 
 
-def test_a_sequence_that_makes_room_goes_on_where_it_was() -> None:
-    def works() -> list[tuple[list[int], Drawing]]:
-        return [([1, 2], Drawing(k, most=3 * SLICE)) for k in range(5)]
+def test_a_sequence_that_made_room_continues_where_it_was() -> None:
+    def jobs() -> list[tuple[list[int], DrawTask]]:
+        return [([1, 2], DrawTask(k, count=3 * TURN_STEPS)) for k in range(5)]
 
-    alone, crowded = works(), works()
+    alone, crowded = jobs(), jobs()
 
-    async def work(engine: Engine) -> None:
+    async def test(engine: Engine) -> None:
         for each in alone:
             await finish(engine, each)
         await finish(engine, *crowded)
 
-    with_engine(large(), work, batch_size=2, width=2)
+    by_hand(large(), test, batch_size=2, width=2)
     assert [each.seen for _, each in alone] == [each.seen for _, each in crowded]
 
 
 def test_texts_without_end_do_not_keep_a_short_one_waiting() -> None:
-    async def work(engine: Engine) -> None:
-        endless = Job([], [Drawing(k) for k in range(6)], Channel())
+    async def test(engine: Engine) -> None:
+        tasks = [DrawTask(k) for k in range(6)]
+        endless = Job([], tasks, Channel())
         engine.submit(endless)
-        while not all(work.ids for work in endless.works[:2]):  # type: ignore[attr-defined]
-            await asyncio.sleep(0.001)
-        score = Scoring([1, 2, 3])
-        await finish(engine, ([], score))
-        assert len(score.tokens) == 3
-        assert all(work.ids for work in endless.works)  # type: ignore[attr-defined]
-        assert engine.busy == 2
+        assert engine.waiting == 6
+        engine.step()
+        assert [len(task.ids) for task in tasks] == [1, 1, 0, 0, 0, 0]
+        assert (engine.busy, engine.waiting) == (2, 4)
+        score = ScoreTask([1, 2, 3])
+        engine.submit(Job([], [score], Channel()))
+        steps = step_until(engine, lambda: not score.needs_distribution)
+        assert steps <= 3 * TURN_STEPS + len(score.tokens)
+        assert all(task.ids for task in tasks)
+        engine.step()  # the slot of the score is filled again
+        assert (engine.busy, engine.waiting) == (2, 4)
         endless.cancelled = True
-        while engine.busy or engine.waiting:
-            await asyncio.sleep(0.001)
+        engine.step()
+        assert (engine.busy, engine.waiting) == (0, 0)
 
-    with_engine(text_model(), work, batch_size=2, width=2)
-
-
-def test_a_short_score_waits_for_so_many_steps_at_most() -> None:
-    opened = threading.Event()
-
-    class Gate(Drawing):
-        def next(self, log_probs: Any) -> int | None:
-            opened.wait(30)  # what is submitted until then arrives at once
-            return super().next(log_probs)
-
-    class Short(Scoring):
-        def next(self, log_probs: Any) -> int | None:
-            self.steps, self.read = engine.steps, engine.tokens_read
-            return super().next(log_probs)
-
-    engine = Engine(text_model(), batch_size=2, width=2)
-    tokens, before = [1, 2, 3], 9
-
-    async def work() -> None:
-        engine.start()
-        endless = Job([], [Gate(k) for k in range(before)], Channel())
-        long = Job([1] * 50 * READ_AHEAD, [Drawing(0)], Channel())
-        score = Short(tokens)
-        engine.submit(endless)
-        while not engine.busy:
-            await asyncio.sleep(0.001)
-        engine.submit(long)
-        asyncio.get_running_loop().call_later(0.01, opened.set)
-        await finish(engine, ([], score))
-        rounds = (before // 2 + 1) * SLICE + len(
-            tokens
-        )  # of two sequences each; the score's turn is the last
-        assert score.steps <= 2 * rounds
-        assert score.read <= READ_AHEAD * rounds
-        assert long.unread or all(each.ids for each in endless.works)  # type: ignore[attr-defined]
-        endless.cancelled = long.cancelled = True
-
-    try:
-        asyncio.run(asyncio.wait_for(work(), 60))
-    finally:
-        engine.stop()
+    by_hand(text_model(), test, batch_size=2, width=2)
 
 
-def test_a_client_that_does_not_read_is_waited_for() -> None:
-    class Telling(Drawing):
+def test_a_short_score_waits_for_a_bounded_number_of_steps() -> None:
+    async def test(engine: Engine) -> None:
+        tokens, before = [1, 2, 3], 9
+        tasks = [DrawTask(k) for k in range(before)]
+        long = Job([1] * 50 * READ_AHEAD, [DrawTask(0)], Channel())
+        score = ScoreTask(tokens)
+        for job in (Job([], tasks, Channel()), long, Job([], [score], Channel())):
+            engine.submit(job)
+        step_until(engine, lambda: not score.needs_distribution)
+        # turns of two sequences each; the turn of the score is the last
+        rounds = (before // 2 + 1) * TURN_STEPS + len(tokens)
+        assert engine.steps <= 2 * rounds
+        assert engine.tokens_read <= READ_AHEAD * rounds
+        assert long.unread or all(task.ids for task in tasks)
+
+    by_hand(text_model(), test, batch_size=2, width=2)
+
+
+def test_a_sequence_pauses_until_its_client_reads() -> None:
+    class SendTask(DrawTask):
         def next(self, log_probs: Any) -> int | None:
             channel.put(None)
             return super().next(log_probs)
 
     channel: Any = None
 
-    async def work(engine: Engine) -> None:
+    async def test(engine: Engine) -> None:
         nonlocal channel
         channel = Channel()
-        slow = Telling(1, most=3 * FULL)
-        engine.submit(Job([], [slow], channel))
-        while not channel.full:
-            await asyncio.sleep(0.001)
-        await finish(engine, ([], Drawing(2, most=50)))
-        assert len(slow.ids) <= FULL + 1
-        while engine.busy:
-            await asyncio.sleep(0.001)
-        assert engine.waiting == 1
-        items = [await channel.get() for _ in range(3 * FULL + 2)]
-        assert items[-1] is slow
-        alone = Drawing(1, most=3 * FULL)
+        paused = SendTask(1, count=3 * CHANNEL_ITEMS)
+        engine.submit(Job([], [paused], channel))
+        step_until(engine, lambda: channel.full)
+        await finish(engine, ([], DrawTask(2, count=50)))
+        assert len(paused.ids) == CHANNEL_ITEMS + 1
+        assert (engine.busy, engine.waiting) == (0, 1)
+        items = []
+        for _ in range(3 * CHANNEL_ITEMS + 2):
+            if not channel.unread:
+                engine.step()
+            items.append(await channel.get())
+        assert items[-1] is paused
+        alone = DrawTask(1, count=3 * CHANNEL_ITEMS)
         await finish(engine, ([], alone))
-        assert alone.seen == slow.seen
+        assert alone.seen == paused.seen
 
-    with_engine(text_model(), work)
+    by_hand(text_model(), test)
 
 
-def test_an_error_ends_its_own_text_only() -> None:
-    class Broken(Drawing):
+def test_an_error_ends_only_its_own_text() -> None:
+    class BrokenTask(DrawTask):
         def next(self, log_probs: Any) -> int | None:
             raise ArithmeticError("broken")
 
-    async def work(engine: Engine) -> None:
-        channel, other = Channel(), Drawing(1, most=200)
-        engine.submit(Job([], [Broken(0)], channel))
-        engine.submit(Job([10**6], [Drawing(0)], channel))  # an id that the model does not have
+    async def test(engine: Engine) -> None:
+        channel, other = Channel(), DrawTask(1, count=200)
+        engine.submit(Job([], [BrokenTask(0)], channel))
+        engine.submit(Job([10**6], [DrawTask(0)], channel))  # an id that the model does not have
         await finish(engine, ([], other))
         errors = [await channel.get(), await channel.get()]
         assert {type(error).__name__ for error in errors} == {"ArithmeticError", "VocabularyError"}
         assert len(other.ids) == 200
-        while engine.busy:
-            await asyncio.sleep(0.001)
+        assert (engine.busy, engine.waiting) == (0, 0)
 
-    with_engine(text_model(), work)
+    by_hand(text_model(), test)
 
 
-def test_an_engine_that_stops_tells_those_who_wait() -> None:
+def test_a_failing_step_leaves_finished_tasks_alone() -> None:
+    model = text_model()
+
+    async def test(engine: Engine) -> None:
+        done, running = Channel(), Channel()
+        engine.submit(Job([], [DrawTask(0, count=0)], done))
+        engine.submit(Job([], [DrawTask(1)], running))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(model.model), "feed", lambda *_: {}["broken"])
+            engine.step()
+        assert done.unread == 1
+        assert isinstance(await done.get(), DrawTask)
+        assert isinstance(await running.get(), KeyError)
+        assert (engine.busy, engine.waiting) == (0, 0)
+
+    by_hand(model, test, batch_size=2, width=2)
+
+
+def test_a_slot_is_free_before_its_client_learns_of_the_end() -> None:
+    class Watching(Channel):
+        def put(self, item: Any) -> None:
+            counts.append(engine.busy)
+            super().put(item)
+
+    counts: list[int] = []
+    engine: Any = None
+
+    async def test(made: Engine) -> None:
+        nonlocal engine
+        engine = made
+        engine.submit(Job([], [DrawTask(0, count=3)], Watching()))
+        step_until(engine, lambda: counts)
+        assert counts == [0]
+
+    by_hand(text_model(), test)
+
+
+def test_the_thread_does_jobs_until_it_stops_and_then_all_jobs_fail() -> None:
     async def run() -> None:
-        engine, channel = Engine(text_model()), Channel()
+        engine, done, endless = Engine(text_model()), Channel(), Channel()
+        early, other = DrawTask(0, count=3), DrawTask(1, count=3)
+        engine.submit(Job([], [early], done))  # before the start: it waits
         engine.start()
-        engine.submit(Job([], [Drawing(0)], channel))
-        while not engine.busy:
-            await asyncio.sleep(0.001)
+        assert engine.alive
+        engine.submit(Job([1, 2], [other], done))
+        assert {await done.get(), await done.get()} == {early, other}
+        assert await asyncio.to_thread(engine.wait_until_idle, LONG)
+        assert (engine.busy, engine.waiting) == (0, 0)
+        engine.submit(Job([], [DrawTask(0)], endless))
         engine.stop()
-        assert isinstance(await channel.get(), RuntimeError)
-        engine.submit(Job([], [Drawing(0)], channel))
-        assert isinstance(await channel.get(), RuntimeError)
+        assert not engine.alive
+        assert isinstance(await endless.get(), RuntimeError)
+        assert (engine.busy, engine.waiting) == (0, 0)
+        engine.submit(Job([], [DrawTask(0)], endless))
+        assert isinstance(await endless.get(), RuntimeError)
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), LONG))
 
 
-def test_a_model_whose_sequences_depend_on_their_place_has_one_sequence_a_step() -> None:
+def test_a_model_whose_rows_depend_on_their_place_has_width_one() -> None:
     class Uneven:
         vocab_size = 3
 

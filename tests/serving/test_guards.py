@@ -1,4 +1,4 @@
-"""Who is served, what every answer carries, and what a server tells of itself."""
+"""Keys, hosts and headers; what a server reports about itself."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from elman.formats.metrics_log import Metrics
 from elman.serving.middleware import LOOPBACK
-from elman.serving.routes_about import document
+from elman.serving.routes_about import openapi_document
 from elman.serving.server import is_loopback
 
 
@@ -17,7 +17,7 @@ def guarded(serve: Any, models: Any) -> Any:
     return serve(models, key="a secret", hosts=LOOPBACK)
 
 
-def test_a_key_is_needed_where_there_is_one(guarded: Any) -> None:
+def test_a_key_is_needed_if_the_server_has_one(guarded: Any) -> None:
     for authorization in ("", "a secret", "Bearer", "Bearer a secre", "Bearer a secrets", "Basic a secret"):
         answer = guarded.get("/v1/models", headers={"authorization": authorization})
         assert answer.status_code == 401
@@ -67,7 +67,7 @@ def test_models_are_listed_and_named(client: Any) -> None:
     assert client.get("/v1/models/char").json() == listed["data"][1]
 
 
-def test_the_counts_are_told(client: Any, complete: Any) -> None:
+def test_metrics_count_requests_and_tokens(client: Any, complete: Any) -> None:
     complete("tom", max_tokens=2)
     text = client.get("/metrics").text
     assert 'elman_requests_total{route="/v1/completions",status="200"}' in text
@@ -75,7 +75,7 @@ def test_the_counts_are_told(client: Any, complete: Any) -> None:
     assert 'elman_sequences_busy{model="word"} 0.0' in text
 
 
-def test_the_training_of_a_run_can_be_watched(serve: Any, models: Any, tmp_path: Path) -> None:
+def test_the_training_of_a_run_can_be_followed(serve: Any, models: Any, tmp_path: Path) -> None:
     metrics = Metrics(tmp_path / "metrics.jsonl")
     watching = serve(models, runs={"mine": tmp_path})
     assert watching.get("/runs").json() == {"runs": ["mine"]}
@@ -88,10 +88,12 @@ def test_the_training_of_a_run_can_be_watched(serve: Any, models: Any, tmp_path:
         assert watching.get("/runs/mine/metrics", params={"after": after}).status_code == 400
 
 
-def test_the_openapi_document_names_what_there_is(client: Any) -> None:
+def test_the_openapi_document_lists_all_routes(client: Any) -> None:
     published = client.get("/openapi.json").json()
-    assert published == json.loads(json.dumps(document()))
-    routes = {route.path for route in client.app.routes} - {"/page/{file:path}"}  # which is no interface
+    assert published == json.loads(json.dumps(openapi_document()))
+    routes = {route.path for route in client.app.routes} - {
+        "/page/{file:path}"
+    }  # which is not part of the API
     assert set(published["paths"]) == routes
     fields = published["components"]["schemas"]["CompletionRequest"]["properties"]
     assert fields["temperature"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 2}

@@ -1,4 +1,4 @@
-"""Looking inside over HTTP: the library's numbers, bounded, beside the texts that the engines move on."""
+"""Inspecting models over HTTP: the library's numbers, within limits, while the engines serve texts."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +9,12 @@ import pytest
 
 import elman
 from elman.inspection.text_properties import PROPERTIES
-from elman.serving.schemas import Property, RequestRefused
-from elman.serving.state import Aside, Limits
+from elman.serving.schemas import Limits, Property, RequestRefused
+from elman.serving.state import SideThread
 from support.every_kind import word_model
 from support.looked import network
 from support.tiny import text_model
+from support.waiting import LONG
 
 TEXT = "tom was watching tv\nmary was"
 
@@ -31,18 +32,18 @@ def networks() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def looking(serve: Any, networks: dict[str, Any]) -> Any:
+def inspector(serve: Any, networks: dict[str, Any]) -> Any:
     return serve(networks, Limits(inside_tokens=64, inside_values=600))
 
 
-def asked(client: Any, path: str, **fields: Any) -> Any:
+def post(client: Any, path: str, **fields: Any) -> Any:
     answer = client.post(path, json=fields)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def test_the_models_tell_what_they_are(looking: Any) -> None:
-    models = {each.pop("id"): each for each in looking.get("/inside/models").json()["models"]}
+def test_models_are_described(inspector: Any) -> None:
+    models = {each.pop("id"): each for each in inspector.get("/inside/models").json()["models"]}
     lstm, other = models["lstm"], models["n-gram"]
     V, D, H = lstm.pop("vocabulary"), 4, 12
     weights = V * D + 4 * H * (D + H + 1) + 4 * H * (H + H + 1) + H * V + V
@@ -54,28 +55,28 @@ def test_the_models_tell_what_they_are(looking: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "text"), [("lstm", "tom zeppelin was"), ("gru", "tom was\nin"), ("rnn", "말 a")]
 )
-def test_values_are_those_of_the_library(looking: Any, networks: Any, model: str, text: str) -> None:
+def test_values_are_those_of_the_library(inspector: Any, networks: Any, model: str, text: str) -> None:
     traced = elman.trace(networks[model], text)
     for layer in range(len(traced.layers)):
         for what in traced.choices:
-            found = asked(looking, "/inside", model=model, text=text, layer=layer, what=what)
+            found = post(inspector, "/inside", model=model, text=text, layer=layer, what=what)
             assert (found["cell"], found["layer"], found["what"], found["hidden"]) == (model, layer, what, 12)
             assert (found["choices"], found["layers"]) == (list(traced.choices), len(traced.layers))
             np.testing.assert_allclose(found["values"], traced.values(what, layer), atol=6e-5)
-    scored = asked(looking, "/score", model=model, text=text, eos=False)["results"][0]["tokens"]
+    scored = post(inspector, "/score", model=model, text=text, eos=False)["results"][0]["tokens"]
     assert found["tokens"] == [{name: token[name] for name in ("token", "start", "end")} for token in scored]
 
 
-def test_the_top_layer_and_its_h_unless_told_otherwise(looking: Any) -> None:
-    told = asked(looking, "/inside", text=TEXT, layer=1, what="h")
-    assert asked(looking, "/inside", text=TEXT) == told
+def test_the_top_layer_and_its_h_are_the_defaults(inspector: Any) -> None:
+    explicit = post(inspector, "/inside", text=TEXT, layer=1, what="h")
+    assert post(inspector, "/inside", text=TEXT) == explicit
 
 
-def test_units_are_those_of_the_library(looking: Any, networks: Any) -> None:
+def test_units_are_those_of_the_library(inspector: Any, networks: Any) -> None:
     for of in ("line_position", (4, 16)):
         wanted = elman.correlated_units(networks["lstm"], TEXT, of, "c", 0, top=3)  # type: ignore[arg-type]
         fields = {"property": of} if isinstance(of, str) else {"span": of}
-        found = asked(looking, "/units", text=TEXT, what="c", layer=0, top=3, **fields)
+        found = post(inspector, "/units", text=TEXT, what="c", layer=0, top=3, **fields)
         assert [each["unit"] for each in found["units"]] == [each.unit for each in wanted]
         assert [each["correlation"] for each in found["units"]] == pytest.approx(
             [each.correlation for each in wanted]
@@ -84,9 +85,9 @@ def test_units_are_those_of_the_library(looking: Any, networks: Any) -> None:
     assert set(get_args(Property)) == set(PROPERTIES)
 
 
-def test_norms_are_those_of_the_library(looking: Any, networks: Any) -> None:
+def test_norms_are_those_of_the_library(inspector: Any, networks: Any) -> None:
     wanted = elman.through_time(networks["lstm"], TEXT, 4)
-    found = asked(looking, "/through-time", text=TEXT, index=4)
+    found = post(inspector, "/through-time", text=TEXT, index=4)
     assert found["norms"] == pytest.approx(wanted.norms.tolist())
     assert found["surprisal_bits"] == pytest.approx(wanted.surprisal_bits)
     assert found["token"] == "\n"
@@ -151,8 +152,8 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("path", "fields", "param"), FIELDS)
-def test_a_wrong_field_is_named(looking: Any, path: str, fields: dict[str, Any], param: str) -> None:
-    answer = looking.post(path, json=fields)
+def test_a_wrong_field_is_named(inspector: Any, path: str, fields: dict[str, Any], param: str) -> None:
+    answer = inspector.post(path, json=fields)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert error["param"] == param, error
@@ -162,64 +163,66 @@ def test_a_wrong_field_is_named(looking: Any, path: str, fields: dict[str, Any],
 
 
 @pytest.mark.parametrize("path", ["/inside", "/units", "/through-time"])
-def test_a_body_that_is_no_request_is_refused(looking: Any, path: str) -> None:
+def test_an_invalid_body_is_refused(inspector: Any, path: str) -> None:
     for body in (b"", b"[]", b'{"text": "tom", "index": NaN}', b'{"text": "\\ud800"}', b'{"text": "\xff"}'):
-        answer = looking.post(path, content=body, headers={"content-type": "application/json"})
+        answer = inspector.post(path, content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 400, answer.text
     needed = {"/units": {"property": "space"}, "/through-time": {"index": 0}}.get(path, {})
-    unknown = looking.post(path, json={"text": "tom was", "model": "other", **needed})
+    unknown = inspector.post(path, json={"text": "tom was", "model": "other", **needed})
     assert unknown.status_code == 404
-    assert looking.get(path).status_code == 405
+    assert inspector.get(path).status_code == 405
 
 
-def test_looks_and_texts_at_the_same_time_are_what_they_are_alone(looking: Any) -> None:
-    def look(k: int) -> Any:
+def test_inspections_and_texts_at_the_same_time_do_not_change_each_other(inspector: Any) -> None:
+    def ask(k: int) -> Any:
         if k % 4 == 0:
             body = {"prompt": "tom was", "max_tokens": 30, "seed": k, "model": "lstm"}
-            return asked(looking, "/v1/completions", **body)["choices"]
+            return post(inspector, "/v1/completions", **body)["choices"]
         if k % 4 == 1:
-            return asked(looking, "/inside", text=TEXT, layer=k % 2, what="c")
+            return post(inspector, "/inside", text=TEXT, layer=k % 2, what="c")
         if k % 4 == 2:
-            return asked(looking, "/through-time", text=TEXT, index=k % 7)
-        return asked(looking, "/score", text=TEXT)["results"]
+            return post(inspector, "/through-time", text=TEXT, index=k % 7)
+        return post(inspector, "/score", text=TEXT)["results"]
 
-    alone = [look(k) for k in range(16)]
+    alone = [ask(k) for k in range(16)]
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(look, range(16))) == alone
+        assert list(threads.map(ask, range(16))) == alone
 
 
-def test_no_more_than_so_many_looks_wait() -> None:
-    aside, begun, go_on = Aside(most=3), threading.Event(), threading.Event()
+def test_the_queue_of_the_side_thread_is_limited() -> None:
+    side, begun, released = SideThread(max_pending=3), threading.Event(), threading.Event()
 
-    def work() -> bool:
+    def task() -> bool:
         begun.set()
-        return go_on.wait(10)
+        return released.wait(LONG)
 
-    first = aside.submit(work)
-    assert begun.wait(10)
-    second, third = aside.submit(lambda: 2), aside.submit(lambda: 3)
+    first = side.submit(task)
+    assert begun.wait(LONG)
+    second, third = side.submit(lambda: 2), side.submit(lambda: 3)
     with pytest.raises(RequestRefused, match="try again in a moment") as refused:
-        aside.submit(lambda: 4)
+        side.submit(lambda: 4)
     assert refused.value.status == 429
-    assert second.cancel()  # as where its client has gone
-    fourth = aside.submit(lambda: 4)
-    go_on.set()
-    assert (first.result(10), third.result(10), fourth.result(10)) == (True, 3, 4)
-    aside.stop()
+    assert second.cancel()  # as when its client has left
+    fourth = side.submit(lambda: 4)
+    released.set()
+    assert (first.result(LONG), third.result(LONG), fourth.result(LONG)) == (True, 3, 4)
+    side.stop()
 
 
-def test_a_look_that_takes_too_long_ends(serve: Any, networks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hasty, go_on = serve({"lstm": networks["lstm"]}, Limits(seconds=0.05)), threading.Event()
+def test_an_inspection_that_takes_too_long_ends(
+    serve: Any, networks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient, released = serve({"lstm": networks["lstm"]}, Limits(seconds=0.01)), threading.Event()
     with monkeypatch.context() as patch:
-        patch.setattr("elman.serving.routes_inside.trace", lambda *_: go_on.wait(10))
-        answer = hasty.post("/inside", json={"text": "tom"})
-    go_on.set()
+        patch.setattr("elman.serving.routes_inside.trace", lambda *_: released.wait(LONG))
+        answer = impatient.post("/inside", json={"text": "tom"})
+    released.set()
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "time_limit_exceeded"
 
 
-def test_the_document_tells_of_them(looking: Any) -> None:
-    document = looking.get("/openapi.json").json()
+def test_the_openapi_document_has_the_endpoints(inspector: Any) -> None:
+    document = inspector.get("/openapi.json").json()
     for path in ("/inside", "/units", "/through-time"):
         schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert schema["$ref"].rpartition("/")[2] in document["components"]["schemas"]

@@ -1,11 +1,11 @@
-"""The openai package, as a client; others are in with_clients."""
+"""The openai package as a client. Other clients are in with_clients/."""
 
 import pytest
 
 PROMPT = "tom was watching tv in"
 
 
-def test_the_openai_package_is_served(address: str) -> None:
+def test_the_openai_package_works(address: str) -> None:
     openai = pytest.importorskip("openai")
     with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["story"]
@@ -13,8 +13,8 @@ def test_the_openai_package_is_served(address: str) -> None:
         plain = client.completions.create(**fields)
         assert plain.usage.completion_tokens == 6
         stream = client.completions.create(**fields, stream=True, stream_options={"include_usage": True})
-        *pieces, last = stream
-        assert "".join(piece.choices[0].text for piece in pieces) == plain.choices[0].text
+        *chunks, last = stream
+        assert "".join(chunk.choices[0].text for chunk in chunks) == plain.choices[0].text
         assert last.usage == plain.usage
         echoed = client.completions.create(**fields | {"max_tokens": 1}, logprobs=1, echo=True, temperature=0)
         logprobs = echoed.choices[0].logprobs

@@ -1,4 +1,4 @@
-"""The page at `/`: its files, their headers, its strings, and what its script computes as the server does."""
+"""The page at `/`: its files, their headers, its strings, and that its script computes as the server does."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_every_file_has_its_media_type(client: Any, ending: str, media: str) -> 
         assert answer.content == (FOLDER / name).read_bytes()
 
 
-def test_a_file_that_is_known_is_not_sent_again(client: Any) -> None:
+def test_an_unchanged_file_is_not_sent_again(client: Any) -> None:
     first = client.get("/page/js/main.js")
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/page/js/main.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
@@ -86,13 +86,13 @@ def test_a_file_that_is_known_is_not_sent_again(client: Any) -> None:
         "/page/vendor/uPlot-LICENSE",
     ],
 )
-def test_nothing_else_is_served(client: Any, path: str) -> None:
+def test_no_other_file_is_served(client: Any, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
 
 
-def test_the_page_needs_no_key_and_its_requests_do(serve: Any, models: Any) -> None:
+def test_the_page_needs_no_key_but_its_requests_do(serve: Any, models: Any) -> None:
     guarded = serve(models, key="secret")
     assert guarded.get("/").status_code == 200
     assert guarded.get("/page/js/main.js").status_code == 200
@@ -101,14 +101,14 @@ def test_the_page_needs_no_key_and_its_requests_do(serve: Any, models: Any) -> N
         assert guarded.get(path).status_code == 401, path
 
 
-def test_the_wheel_holds_every_file() -> None:
+def test_the_wheel_has_every_file() -> None:
     about = Path(elman.__file__).parents[2] / "pyproject.toml"
     if not about.is_file():
         pytest.skip("elman is not tested in its repository")
     patterns = tomllib.loads(about.read_text())["tool"]["setuptools"]["package-data"]["elman"]
     package = Path(elman.__file__).parent
-    held = {path for pattern in patterns for path in package.glob(pattern)}
-    assert {FOLDER / name for name in FILES} <= held
+    packaged = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {FOLDER / name for name in FILES} <= packaged
     assert "vendor/uPlot-LICENSE" in FILES
 
 
@@ -129,7 +129,7 @@ def test_both_languages_have_the_same_strings_with_the_same_values() -> None:
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", korean[key])), key
 
 
-def test_every_string_that_is_named_is_there() -> None:
+def test_every_string_that_is_used_exists() -> None:
     named = set()
     for name in OWN:
         text = text_of(name)
@@ -139,18 +139,18 @@ def test_every_string_that_is_named_is_there() -> None:
     assert named <= strings("en").keys()
 
 
-def test_nothing_comes_from_elsewhere() -> None:
+def test_nothing_is_loaded_from_other_servers() -> None:
     addresses = {
         address
         for name in FILES
         if not name.endswith("LICENSE")
         for address in re.findall(r"(?:https?:)?//[\w-]+\.[\w.-]+[^\s\"')]*", text_of(name))
     }
-    # a comment that tells where the library is from, and the name of a kind of document
+    # the origin of the library in a comment, and the name of a document type
     assert addresses <= {"https://github.com/leeoniya/uPlot", "http://www.w3.org/2000/svg"}
 
 
-def test_text_is_never_read_as_html_and_nothing_stands_inline() -> None:
+def test_text_is_never_read_as_html_and_nothing_is_inline() -> None:
     page = text_of("index.html")
     assert not re.search(r"\son\w+=|\sstyle=|<style|<script(?! src=)", page)
     for name in OWN:
@@ -165,31 +165,31 @@ NODE = """
 const vm = require("vm"), fs = require("fs");
 const window = {};
 vm.runInNewContext(fs.readFileSync(process.argv[1], "utf8"), { window });
-const asked = JSON.parse(fs.readFileSync(0, "utf8"));
-console.log(JSON.stringify(asked.map((one) => window.elman.reshape(one.lnProbs, one.settings, one.rest))));
+const cases = JSON.parse(fs.readFileSync(0, "utf8"));
+console.log(JSON.stringify(cases.map((one) => window.elman.reshape(one.lnProbs, one.settings, one.rest))));
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run the page's script")
-def test_the_page_reshapes_as_the_sampler_does() -> None:
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node to run the script of the page")
+def test_the_page_computes_the_distribution_of_the_sampler() -> None:
     rng = np.random.default_rng(0)
     cases, expected, known = [], [], []
     for temperature in (0.0, 0.3, 1.0, 2.0):
         for top_k in (0, 1, 7):
             for top_p in (1.0, 0.9, 0.2):
-                for told in (50, 20):  # all candidates, or only the most probable ones
+                for count in (50, 20):  # all candidates, or only the most probable ones
                     logits = rng.normal(size=50) * 2
                     ln_probs = np.sort(logits - np.log(np.exp(logits).sum()))[::-1]
-                    rest = {"mass": float(np.exp(ln_probs[told:]).sum()), "count": 50 - told}
+                    rest = {"mass": float(np.exp(ln_probs[count:]).sum()), "count": 50 - count}
                     settings = {"temperature": temperature, "topK": top_k, "topP": top_p}
-                    cases.append({"lnProbs": ln_probs[:told].tolist(), "settings": settings, "rest": rest})
-                    expected.append(Sampler(temperature, top_k, top_p).distribution(ln_probs)[:told])
-                    known.append(told == 50)
+                    cases.append({"lnProbs": ln_probs[:count].tolist(), "settings": settings, "rest": rest})
+                    expected.append(Sampler(temperature, top_k, top_p).distribution(ln_probs)[:count])
+                    known.append(count == 50)
     program = ["node", "-e", NODE, str(FOLDER / "js" / "sampling.js")]
     ran = subprocess.run(program, input=json.dumps(cases), capture_output=True, text=True, check=True)
     found = json.loads(ran.stdout)
     exact = [one["exact"] for one in found]
-    assert all(is_exact for is_exact, all_told in zip(exact, known, strict=True) if all_told)
+    assert all(is_exact for is_exact, all_known in zip(exact, known, strict=True) if all_known)
     assert not all(exact)
     for one, right in zip(found, expected, strict=True):
         if one["exact"]:

@@ -1,4 +1,4 @@
-"""What a server refuses: with a 4xx answer whose error object has four keys, and it goes on serving."""
+"""Requests that a server refuses: it sends a 4xx answer whose error object has four keys, and continues to serve."""
 
 import asyncio
 import json
@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from elman.serving.app import make_app
-from elman.serving.routes_about import document
-from elman.serving.state import Limits, Models, Served
+from elman.serving.routes_about import openapi_document
+from elman.serving.schemas import Limits
+from elman.serving.state import Models, ServedModel
+from support.waiting import wait_until
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"suffix": "x"}, "suffix"),
@@ -74,7 +76,7 @@ BODIES = [
     b'\xef\xbb\xbf{"prompt": "a"}',
     '{"prompt": "a"}'.encode("utf-16"),
 ]
-PATHS = document()["paths"]
+PATHS = openapi_document()["paths"]
 POSTS = [path for path, operations in PATHS.items() if "post" in operations]
 GETS = [path for path, operations in PATHS.items() if "get" in operations]
 
@@ -101,7 +103,7 @@ def test_a_wrong_field_is_named(small: Any, fields: dict[str, Any], param: str) 
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("path", POSTS)
-def test_a_body_that_is_no_request_is_refused(small: Any, path: str, body: bytes) -> None:
+def test_an_invalid_body_is_refused(small: Any, path: str, body: bytes) -> None:
     refused(small.post(path, content=body, headers={"content-type": "application/json"}))
 
 
@@ -109,16 +111,16 @@ def test_a_body_that_is_too_large_is_refused(small: Any) -> None:
     body = json.dumps({"prompt": "a" * 10_000_000}).encode()
     headers = {"content-type": "application/json"}
     assert refused(small.post("/tokenize", content=body, headers=headers), 413)["code"] == "body_too_large"
-    chunks = iter([body[:150_000], body[150_000:300_000]])  # of a length that no header tells
+    chunks = iter([body[:150_000], body[150_000:300_000]])  # without a content-length
     refused(small.post("/tokenize", content=chunks, headers=headers), 413)
 
 
 def test_a_body_that_comes_too_slowly_is_refused(models: Any) -> None:
-    app = make_app(Models([Served("word", models["word"], Limits())]), Limits(body_seconds=0.01))
+    app = make_app(Models([ServedModel("word", models["word"], Limits())]), Limits(body_seconds=0.001))
     sent: list[Any] = []
 
     async def receive() -> Any:
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()  # never
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -135,13 +137,13 @@ def test_another_kind_of_body_is_refused(small: Any) -> None:
     refused(small.post("/v1/completions", data={"prompt": "a"}), 415)
 
 
-def test_more_streams_than_allowed_are_to_come_again(small: Any) -> None:
+def test_more_streams_than_allowed_are_refused_for_now(small: Any) -> None:
     answer = small.post("/v1/completions", json={"prompt": "tom", "stream": True})
     assert refused(answer, 429)["type"] == "rate_limit_error"
     assert answer.headers["retry-after"] == "1"
 
 
-def test_more_texts_than_may_wait_are_to_come_again(serve: Any, models: Any) -> None:
+def test_more_texts_than_may_wait_are_refused_for_now(serve: Any, models: Any) -> None:
     busy = serve(models, Limits(waiting=3))
     refused(busy.post("/rescore", json={"candidates": ["tom"] * 4}), 429)
     assert refused(busy.post("/v1/completions", json={"prompt": ["tom"] * 4}))["param"] == "n"
@@ -149,16 +151,15 @@ def test_more_texts_than_may_wait_are_to_come_again(serve: Any, models: Any) -> 
 
 
 def test_a_request_that_takes_too_long_ends(serve: Any, models: Any) -> None:
-    hasty = serve(models, Limits(seconds=0.05, max_tokens=10**9))
+    impatient = serve(models, Limits(seconds=0.01, max_tokens=10**9))
     fields = {"prompt": "tom", "max_tokens": 10**9}
-    assert refused(hasty.post("/v1/completions", json=fields))["code"] == "time_limit_exceeded"
-    streamed = hasty.post("/v1/completions", json={**fields, "stream": True}).text
+    assert refused(impatient.post("/v1/completions", json=fields))["code"] == "time_limit_exceeded"
+    streamed = impatient.post("/v1/completions", json={**fields, "stream": True}).text
     assert '"code":"time_limit_exceeded"' in streamed.split("\n\n")[-2]
-    while hasty.get("/health").json()["sequences_busy"]:
-        pass  # the sequences are free again
+    wait_until(lambda: not impatient.get("/health").json()["sequences_busy"], "the sequences are free again")
 
 
-def test_what_is_not_there_is_told_so(small: Any) -> None:
+def test_unknown_paths_and_methods_are_refused(small: Any) -> None:
     refused(small.get("/nothing"), 404)
     refused(small.get("/v1/completions"), 405)
     refused(small.get("/v1/models/other"), 404)
@@ -168,7 +169,7 @@ def test_what_is_not_there_is_told_so(small: Any) -> None:
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_what_is_posted_to_is_not_got(small: Any, path: str) -> None:
+def test_post_endpoints_allow_no_other_method(small: Any, path: str) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "NONSENSE"):
         answer = small.request(method, path)
         assert answer.status_code == 405
@@ -177,7 +178,7 @@ def test_what_is_posted_to_is_not_got(small: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", GETS)
-def test_what_is_got_is_not_posted_to(small: Any, path: str) -> None:
+def test_get_endpoints_allow_no_other_method(small: Any, path: str) -> None:
     path = path.format(name="word")
     for method in ("POST", "OPTIONS", "PUT", "DELETE"):
         answer = small.request(method, path)
@@ -187,10 +188,10 @@ def test_what_is_got_is_not_posted_to(small: Any, path: str) -> None:
     assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
     assert head.content == b""
     with_body = small.request("GET", path, content=b"{", headers={"content-type": "application/json"})
-    assert with_body.status_code == got.status_code  # what no GET has a use for is not looked at
+    assert with_body.status_code == got.status_code  # the body of a GET is ignored
 
 
-def test_of_a_field_given_twice_the_last_counts_and_both_are_checked(client: Any) -> None:
+def test_of_a_repeated_field_the_last_counts_and_both_are_checked(client: Any) -> None:
     def ask(body: str) -> Any:
         return client.post("/tokenize", content=body, headers={"content-type": "application/json"})
 
@@ -198,12 +199,12 @@ def test_of_a_field_given_twice_the_last_counts_and_both_are_checked(client: Any
     assert refused(ask('{"prompt": 1, "prompt": "tom"}'))["param"] == "prompt"
 
 
-def test_an_error_of_the_server_itself_tells_nothing_of_it(
+def test_an_internal_error_reveals_nothing(
     serve: Any, models: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = serve({"word": models["word"]})
     with monkeypatch.context() as patch:
-        patch.setattr("elman.serving.continuation.Chooser.choose", lambda *_: {}["secret"])
+        patch.setattr("elman.serving.continuation.TokenSampler.draw", lambda *_: {}["secret"])
         answer = broken.post("/v1/completions", json={"prompt": "tom"})
         assert refused(answer, 500)["code"] == "internal_error"
         assert "secret" not in answer.text

@@ -15,8 +15,8 @@ LINES = ["tom was watching tv in his room .", "", "mary said hi"]
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
 @pytest.mark.parametrize(("bos", "eos"), [(True, True), (False, False)])
 def test_scores_are_those_of_the_library(client: Any, models: Any, level: str, bos: bool, eos: bool) -> None:
-    asked = {"text": LINES, "model": level, "bos": bos, "eos": eos}
-    answer = client.post("/score", json=asked).json()
+    body = {"text": LINES, "model": level, "bos": bos, "eos": eos}
+    answer = client.post("/score", json=body).json()
     for line, result in zip(LINES, answer["results"], strict=True):
         wanted = list(token_scores(models[level], line, bos, eos))
         assert [t["rank"] for t in result["tokens"]] == [t.rank for t in wanted]
@@ -29,7 +29,7 @@ def test_scores_are_those_of_the_library(client: Any, models: Any, level: str, b
             assert result["ln_prob"] == pytest.approx(score_line(models[level], line).ln_prob, rel=1e-5)
 
 
-def test_a_token_that_the_vocabulary_lacks_has_no_probability(client: Any) -> None:
+def test_a_token_outside_the_vocabulary_has_probability_zero(client: Any) -> None:
     (result,) = client.post("/score", json={"text": "tom zeppelin was", "top": 3}).json()["results"]
     assert result["ln_prob"] is None
     assert [token["unknown"] for token in result["tokens"]] == [False, True, False, False]
@@ -47,7 +47,7 @@ def test_next_tokens_are_those_of_the_library(client: Any, models: Any) -> None:
     )
 
 
-def test_the_options_of_drawing_reshape_the_next_tokens(client: Any) -> None:
+def test_sampling_options_change_the_next_tokens(client: Any) -> None:
     def candidates(**options: Any) -> list[Any]:
         found: list[Any] = client.post("/next", json={"prompt": "tom", "top": 100, **options}).json()[
             "candidates"
@@ -76,9 +76,9 @@ def test_candidates_are_ranked_by_probability(client: Any, models: Any) -> None:
 
 
 def test_a_context_is_read_and_not_scored(client: Any, models: Any) -> None:
-    asked = {"context": "tom was watching", "candidates": ["tv in", "hi"], "eos": False}
-    for each in client.post("/rescore", json=asked).json()["candidates"]:
-        whole = list(token_scores(models["word"], f"{asked['context']} {each['text']}", eos=False))[3:]
+    body = {"context": "tom was watching", "candidates": ["tv in", "hi"], "eos": False}
+    for each in client.post("/rescore", json=body).json()["candidates"]:
+        whole = list(token_scores(models["word"], f"{body['context']} {each['text']}", eos=False))[3:]
         ln_prob = -sum(token.surprisal_bits for token in whole) * math.log(2)
         assert each["ln_prob"] == pytest.approx(ln_prob, rel=1e-4)
 
@@ -103,5 +103,5 @@ def test_the_end_of_a_line_has_one_id(client: Any, models: Any, level: str) -> N
     assert info["bos_token"] is None
 
 
-def test_an_unknown_word_is_told_of_as_a_token_without_id(client: Any) -> None:
+def test_an_unknown_word_has_the_id_minus_one(client: Any) -> None:
     assert client.post("/tokenize", json={"prompt": "test"}).json()["tokens"] == [-1]

@@ -3,9 +3,7 @@
 import json
 import shutil
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +24,10 @@ from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
 from selenium.webdriver.support.ui import Select  # noqa: E402
 
 from support.processes import serving  # noqa: E402
+from support.waiting import LONG, wait_until  # noqa: E402
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en")
-WAIT = 30.0  # seconds, on a machine that is busy
-FAMILIAR = "favicon"  # no message of the console that tells of it is held against the page
+EXPECTED = "favicon"  # messages of the console about it are no faults of the page
 
 __all__ = ["ActionChains", "By", "Keys", "Page", "Server", "open_browser"]
 
@@ -55,7 +53,7 @@ class Server:
         self.address = ""
 
     def start(self) -> "Server":
-        """Start it, at the port that it had before."""
+        """Start it, on the port that it had before."""
         arguments = [*self._arguments, "--port", str(self._port)]
         key = {"ELMAN_API_KEY": self._key} if self._key else {}
         self._process, self.address = serving(*arguments, environment=key)
@@ -63,18 +61,18 @@ class Server:
         return self
 
     def kill(self) -> None:
-        """End it as a power failure would."""
+        """End it at once, as a power failure would."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Ask it for JSON."""
+        """Send a request; return the JSON of the answer."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         with urllib.request.urlopen(
-            urllib.request.Request(self.address + path, data, headers), timeout=WAIT
+            urllib.request.Request(self.address + path, data, headers), timeout=LONG
         ) as answer:
             return json.load(answer)
 
@@ -85,10 +83,12 @@ class Page:
     def __init__(self, driver: Chrome, address: str) -> None:
         self.driver = driver
         self.address = address
-        self.expected: tuple[str, ...] = (FAMILIAR,)  # in messages of the console that are no fault
+        self.expected: tuple[str, ...] = (
+            EXPECTED,
+        )  # parts of console messages that are no faults of the page
 
     def open(self, path: str = "/", ready: str = "elman.app.store.get('ready')") -> "Page":
-        """Open it anew, as one who has never been here."""
+        """Open it as on a first visit."""
         self.driver.get(self.address + "/page/favicon.svg")
         self.js("try { localStorage.clear(); sessionStorage.clear() } catch {}")
         self.driver.get(self.address + path)
@@ -103,10 +103,10 @@ class Page:
 
     def until(self, expression: str, *arguments: Any) -> Any:
         """Wait until a JavaScript expression holds, and return its value."""
-        return wait_for(lambda: self.js(f"return {expression}", *arguments), expression)
+        return wait_until(lambda: self.js(f"return {expression}", *arguments), expression)
 
     def settled(self) -> None:
-        """Wait until nothing is being written, and the text as it stands has been scored."""
+        """Wait until nothing is being generated and the current text has been scored."""
         self.until("!elman.app.store.get('streaming') && elman.app.store.get('scored') !== null")
         self.until("!document.documentElement.classList.contains('starting')")
 
@@ -115,20 +115,20 @@ class Page:
         return self.js("return elman.app.store.get(arguments[0])", key)
 
     def one(self, selector: str) -> WebElement:
-        """Return the element that is there, or will be."""
+        """Wait for an element and return it."""
         self.until("document.querySelector(arguments[0]) !== null", selector)
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def all(self, selector: str) -> list[WebElement]:
-        """Return the elements that are there."""
+        """Return the elements that are there now."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str) -> str:
-        """Return what is written in an element."""
+        """Return the text of an element."""
         return str(self.js("return document.querySelector(arguments[0]).textContent", selector))
 
     def texts(self, selector: str) -> list[str]:
-        """Return what is written in elements."""
+        """Return the texts of elements."""
         script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
         found: list[str] = self.js(script, selector)
         return found
@@ -166,7 +166,7 @@ class Page:
         Select(element).select_by_value(value)
 
     def show(self, panel: str) -> None:
-        """Scroll to a panel; those that are out of sight ask for nothing."""
+        """Scroll to a panel; invisible panels send no requests."""
         self.js("document.getElementById(`panel-${arguments[0]}`).scrollIntoView()", panel)
 
     def look(self, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
@@ -177,16 +177,7 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def complaints(self) -> list[str]:
-        """Return what the console holds of errors and warnings that were not expected."""
+        """Return the unexpected errors and warnings of the console."""
         entries = [entry for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
         messages = [str(entry["message"]) for entry in entries]
         return [each for each in messages if not any(known in each for known in self.expected)]
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition holds and return its value."""
-    end = time.monotonic() + WAIT
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {WAIT:g} s: {what}"
-        time.sleep(0.03)
-    return value

@@ -1,4 +1,4 @@
-"""`elman replay`: a run as one HTML file."""
+"""`elman replay`: save a run as one HTML file."""
 
 from pathlib import Path
 
@@ -6,34 +6,44 @@ import click
 
 from elman.errors import ConfigError, RunError
 
-MOST_BYTES = 12_000_000  # more than this opens slowly on a telephone
+MAX_BYTES = 12_000_000  # larger pages open slowly on a phone
 
 
 @click.command("replay", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="the page to write  [default: RUN/replay.html]"
+    "-o", "--output", type=click.Path(path_type=Path), help="HTML file to write  [default: RUN/replay.html]"
 )
-@click.option("--text", "texts", multiple=True, help="a text to record; may be given several times")
+@click.option("--text", "texts", multiple=True, help="text to record; can be given several times")
 @click.option(
     "--compare",
     "others",
     multiple=True,
     metavar="RUN2",
     type=click.Path(path_type=Path),
-    help="another run beside it",
+    help="another run to show next to it",
 )
 @click.option(
-    "--tokens", default=80, show_default=True, type=click.IntRange(2, 1000), help="of a text, at most"
+    "--tokens",
+    default=80,
+    show_default=True,
+    type=click.IntRange(2, 1000),
+    help="limit for the tokens of a text",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="of what the model writes")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="seed of the texts that the model writes",
+)
 def command(
     run: Path, output: Path | None, texts: tuple[str, ...], others: tuple[Path, ...], tokens: int, seed: int
 ) -> None:
-    """Keep a RUN as one HTML page that opens without a server, and without a network.
+    """Save a RUN as one HTML page that opens without a server and without a network.
 
-    It holds the curve, the samples, and all that the page of `elman serve` shows about a few texts: those given
-    with --text, or what the model writes.
+    The page has the training curve, the samples, and everything that the page of `elman serve` shows about a few
+    texts: those of --text, or texts that the model writes.
     """
     from elman.files import atomic_write
     from elman.replay.document import make_page
@@ -41,11 +51,13 @@ def command(
 
     path = output or (run / "replay.html" if run.is_dir() else run.with_suffix(".html"))
     if not path.absolute().parent.is_dir():
-        raise RunError(f"there is no folder {path.absolute().parent} to write {path.name} to; make it first")
+        raise RunError(
+            f"cannot write {path.name}: there is no folder {path.absolute().parent}; make it first"
+        )
     page = make_page(record((run, *others), texts, tokens, seed)).encode("utf-8", "replace")
-    if len(page) > MOST_BYTES:
+    if len(page) > MAX_BYTES:
         raise ConfigError(
-            f"the page would have {len(page) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:.0f}; record fewer texts, "
+            f"the page would have {len(page) / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; record fewer texts, "
             "or fewer --tokens of each"
         )
     try:

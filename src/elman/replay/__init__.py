@@ -1,1 +1,1 @@
-"""A recording of a run as one HTML file: the page that `elman serve` shows, with all its answers inside."""
+"""A run as one HTML file: the page of `elman serve`, with all its answers inside."""

@@ -1,4 +1,4 @@
-"""One HTML file of the page and its recording, which opens without a server and asks nothing of the network."""
+"""The HTML file of a recording: page, scripts and data in one file that needs neither server nor network."""
 
 import base64
 import hashlib
@@ -9,8 +9,8 @@ from typing import Any
 
 from elman.web import PREFIX, read_assets
 
-LEFT_OUT = ("/page/js/main.js",)  # what starts the page on a server
-ADDED = ("/page/js/source-replay.js",)  # what starts it on a recording
+SERVER_SCRIPTS = ("/page/js/main.js",)  # starts the page on a server
+REPLAY_SCRIPTS = ("/page/js/source-replay.js",)  # starts it on a recording
 STYLE = re.compile(r'[ \t]*<link rel="stylesheet" href="(/page/[^"]+)">\n')
 SCRIPT = re.compile(r'[ \t]*<script src="(/page/[^"]+)"></script>\n')
 ICON = re.compile(r'href="(/page/[^"]+\.svg)"')
@@ -18,13 +18,13 @@ LANGUAGES = ("en", "ko")
 
 
 def make_page(recording: Mapping[str, Any]) -> str:
-    """Return the page with a recording inside; the same recording makes the same page."""
+    """Return the page with a recording inside. The same recording makes the same page."""
     assets = {PREFIX + path: asset.body.decode("utf-8") for path, asset in read_assets().items()}
     html = assets["/page/index.html"]
     strings = {name: json.loads(assets[f"/page/strings/{name}.json"]) for name in LANGUAGES}
     styles = [assets[path] for path in STYLE.findall(html)]
-    paths = [path for path in SCRIPT.findall(html) if path not in LEFT_OUT]
-    scripts = [assets[path] for path in (*paths, *ADDED)]
+    paths = [path for path in SCRIPT.findall(html) if path not in SERVER_SCRIPTS]
+    scripts = [assets[path] for path in (*paths, *REPLAY_SCRIPTS)]
     html = SCRIPT.sub("", STYLE.sub("", html))
     icon = base64.b64encode(assets["/page/favicon.svg"].encode()).decode("ascii")
     html = ICON.sub(f'href="data:image/svg+xml;base64,{icon}"', html)
@@ -44,7 +44,7 @@ def make_page(recording: Mapping[str, Any]) -> str:
 
 
 def data_element(name: str, data: Any) -> str:
-    """Return data as an element of a page that nothing within the data can end: every < is written as an escape."""
+    """Return data as a JSON element of a page. Every < in the data is escaped, so no text can end the element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -52,9 +52,9 @@ def data_element(name: str, data: Any) -> str:
 
 
 def _inline(code: str) -> str:
-    """Return a script or a style as it stands in a page; one that would end its element is a bug of elman's."""
+    """Return a script or a style for use inside its element. One that would end the element is a bug of elman."""
     if re.search(r"</(script|style)|<!--", code, re.IGNORECASE):
-        raise ValueError("a file of the page holds the end of the element that it is put into")
+        raise ValueError("a script or style of the page contains the end of its own element")
     return code
 
 

@@ -1,9 +1,4 @@
-"""What is recorded: a run's curve, and all that the page asks for about a few texts, of one model or two.
-
-A run's metrics, thinned to what a screen can show.
-
-The texts that are recorded where none are given: sentences that the models know, and what a model writes.
-"""
+"""Record a run: its learning curve, and everything that the page shows about a few texts, for one or more models."""
 
 import math
 from collections.abc import Sequence
@@ -19,44 +14,15 @@ from elman.formats.metrics_log import read_metrics
 from elman.generation import Sampler, generate
 from elman.inspection.network import summary
 from elman.models.recurrent import RecurrentLM
-from elman.replay.readings import Part, parts_of, record_inside, record_scores, whole_ln_prob
+from elman.replay.recorded_text import Part, parts_of, record_inside, record_scores, whole_ln_prob
+from elman.text.offsets import token_offsets
 from elman.text_model import TextModel, load
 
-POINTS = 1000  # lines of a kind
-CURVE_SAMPLES = 60
-SAMPLE_LENGTH = 1500  # characters
-
-
-def thinned(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a run's metrics with a bounded number of lines of each kind, evenly chosen from the first to the last."""
-    places: dict[str, list[int]] = {}
-    for place, line in enumerate(lines):
-        places.setdefault(line["kind"], []).append(place)
-    kept = {place for kind, of_kind in places.items() for place in _spread(of_kind, _most(kind))}
-    return [_short(line) for place, line in enumerate(lines) if place in kept]
-
-
-def _most(kind: str) -> int:
-    return CURVE_SAMPLES if kind == "sample" else POINTS
-
-
-def _spread(places: list[int], most: int) -> list[int]:
-    if len(places) <= most:
-        return places
-    return [places[k * (len(places) - 1) // (most - 1)] for k in range(most)]
-
-
-def _short(line: dict[str, Any]) -> dict[str, Any]:
-    if line["kind"] == "sample" and len(line["text"]) > SAMPLE_LENGTH:
-        return {**line, "text": line["text"][:SAMPLE_LENGTH] + " …"}
-    return {name: None if _is_endless(value) else value for name, value in line.items()}
-
-
-def _is_endless(value: Any) -> bool:
-    """Tell whether JSON, unlike the metrics, has no such number."""
-    return isinstance(value, float) and not math.isfinite(value)
-
-
+FORMAT = 1
+MAX_TRACE_BYTES = 2_000_000  # of all hidden states and gates together
+MAX_POINTS = 1000  # lines of one kind, as many as a screen can show
+MAX_SAMPLES = 60
+MAX_SAMPLE_LENGTH = 1500  # characters
 SENTENCES = (
     "Tom was watching TV in his room . Mary came into the room . Mary said hi to Tom .",
     "tom was watching tv in his room . mary came into the room . mary said hi to tom .",
@@ -71,57 +37,12 @@ PAIRS = (
 )
 TEXT_SAMPLES = 2
 TEMPERATURE = 0.8
-SWAPPED = 12  # tokens of a text, two neighbours of which are exchanged
-
-
-def choose_texts(text_model: TextModel, tokens: int, seed: int) -> list[str]:
-    """Return what the model writes, with a seed, and the first sentence of which it knows every token."""
-    texts = [write(text_model, tokens, seed + k) for k in range(TEXT_SAMPLES)]
-    texts += [sentence for sentence in SENTENCES if knows(text_model, sentence)][:1]
-    return list(dict.fromkeys(text for text in texts if text.strip()))
-
-
-def choose_pair(text_model: TextModel, text: str) -> tuple[str, str]:
-    """Return two sentences to compare: one and the same with two neighbours exchanged, where no example is known."""
-    for pair in PAIRS:
-        if all(knows(text_model, each) for each in pair):
-            return pair
-    pieces = text.splitlines()[0].split(" ")[:SWAPPED]
-    at = max(0, len(pieces) // 2 - 1)
-    other = [*pieces[:at], *reversed(pieces[at : at + 2]), *pieces[at + 2 :]]
-    return " ".join(pieces), " ".join(other)
-
-
-def knows(text_model: TextModel, text: str) -> bool:
-    """Tell whether the vocabulary has every token of a text."""
-    return text in text_model
-
-
-def write(text_model: TextModel, length: int, seed: int) -> str:
-    """Return so many tokens drawn from the beginning of a text on, blanks around them left out."""
-    unknown = text_model.vocabulary.unknown_id
-    sampler = Sampler(TEMPERATURE, exclude=() if unknown is None or unknown < 0 else (unknown,))
-    drawn = generate(
-        text_model.model, text_model.begin_sentence(), sampler, np.random.default_rng(seed), length
-    )
-    return text_model.tokenizer.join(text_model.vocabulary.decode(list(drawn))).strip()
-
-
-def cut(text_model: TextModel, text: str, tokens: int) -> str:
-    """Return the beginning of a text, of so many tokens of this model at most."""
-    from elman.text.offsets import token_offsets
-
-    offsets: Sequence[Sequence[int]] = token_offsets(text_model.tokenizer, text).tolist()
-    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
-
-
-TRACE_BYTES = 2_000_000  # of all hidden states and gates together
-FORMAT = 1
+PAIR_WORDS = 12  # of a text, two neighbours of which are swapped
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A model that is recorded: its name on the page, and the folder it came from."""
+class RecordedModel:
+    """A model to record: its name on the page, and the folder it comes from."""
 
     name: str
     folder: Path
@@ -131,20 +52,20 @@ class Recorded:
 def record(
     runs: Sequence[Path], texts: Sequence[str] = (), tokens: int = 80, seed: int = 0
 ) -> dict[str, Any]:
-    """Return the recording of a run, and of others to compare it with, as plain data.
+    """Return the recording of a run, and of others to compare it with, as JSON data.
 
-    Without ``texts`` the first model writes some, with this seed. A text is cut after ``tokens`` of the first
-    model's tokens. The states that fit into `TRACE_BYTES` are kept, those of the top layers first, then the gates.
+    Without ``texts``, the first model writes some, with this seed. Texts are cut after ``tokens`` tokens of the first
+    model. The states that fit into `MAX_TRACE_BYTES` are recorded, those of the top layers first, then the gates.
 
     Raises:
         ElmanError: a run has no model, its metrics are damaged, or a text has no token.
     """
-    models = [Recorded(name, run, load(run)) for name, run in zip(_names(runs), runs, strict=True)]
+    models = [RecordedModel(name, run, load(run)) for name, run in zip(_names(runs), runs, strict=True)]
     first = models[0].text_model
     wanted = texts or choose_texts(first, tokens, seed)
     chosen = list(dict.fromkeys(cut(first, text, tokens) for text in wanted))
     if not chosen or any(not len(first.encode(text)[1]) for text in chosen):
-        raise ConfigError("a text to record holds no token; give another --text")
+        raise ConfigError("a text to record has no token; give another --text")
     pair = choose_pair(first, chosen[0])
     return {
         "format": FORMAT,
@@ -166,16 +87,16 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _curve(folder: Path) -> list[dict[str, Any]]:
-    """Return a run's thinned metrics; none for a model that no run of elman made."""
+    """Return the thinned metrics of a run; none for a model without a run."""
     if not (folder / "metrics.jsonl").is_file():
         return []
     try:
         return thinned(read_metrics(folder))
     except (KeyError, TypeError) as error:
-        raise RunError(f"{folder}/metrics.jsonl is damaged ({error!r}); elman did not write it so") from error
+        raise RunError(f"{folder}/metrics.jsonl is damaged: {error!r}") from error
 
 
-def _model(recorded: Recorded, texts: Sequence[str], pair: Sequence[str]) -> dict[str, Any]:
+def _model(recorded: RecordedModel, texts: Sequence[str], pair: Sequence[str]) -> dict[str, Any]:
     text_model, names = recorded.text_model, dict[int, str]()
     model = text_model.model
     network = model if isinstance(model, RecurrentLM) else None
@@ -198,7 +119,76 @@ def _model(recorded: Recorded, texts: Sequence[str], pair: Sequence[str]) -> dic
 
 
 def _parts(network: RecurrentLM, text_model: TextModel, texts: Sequence[str]) -> list[Part]:
-    """Return the parts of the network that fit into the page; the top layer's h always."""
+    """Return the parts of the network that fit into the page, at least h of the top layer."""
     tokens = sum(len(text_model.encode(text)[1]) for text in texts)
-    one = tokens * network.hidden_size * 4 // 3  # as base64
-    return parts_of(network)[: max(1, TRACE_BYTES // max(1, one))]
+    one = tokens * network.hidden_size * 4 // 3  # in base64
+    return parts_of(network)[: max(1, MAX_TRACE_BYTES // max(1, one))]
+
+
+def choose_texts(text_model: TextModel, tokens: int, seed: int) -> list[str]:
+    """Return texts that the model writes, and the first of `SENTENCES` whose tokens it all knows."""
+    texts = [write(text_model, tokens, seed + k) for k in range(TEXT_SAMPLES)]
+    texts += [sentence for sentence in SENTENCES if knows(text_model, sentence)][:1]
+    return list(dict.fromkeys(text for text in texts if text.strip()))
+
+
+def choose_pair(text_model: TextModel, text: str) -> tuple[str, str]:
+    """Return two sentences to compare: a known one of `PAIRS`, else a text and itself with two words swapped."""
+    for pair in PAIRS:
+        if all(knows(text_model, each) for each in pair):
+            return pair
+    words = text.splitlines()[0].split(" ")[:PAIR_WORDS]
+    at = max(0, len(words) // 2 - 1)
+    swapped = [*words[:at], *reversed(words[at : at + 2]), *words[at + 2 :]]
+    return " ".join(words), " ".join(swapped)
+
+
+def knows(text_model: TextModel, text: str) -> bool:
+    """Return whether the vocabulary has every token of a text."""
+    return text in text_model
+
+
+def write(text_model: TextModel, length: int, seed: int) -> str:
+    """Return a text of so many tokens that the model writes, without whitespace around it."""
+    unknown = text_model.vocabulary.unknown_id
+    sampler = Sampler(TEMPERATURE, exclude=() if unknown is None or unknown < 0 else (unknown,))
+    drawn = generate(
+        text_model.model, text_model.begin_sentence(), sampler, np.random.default_rng(seed), length
+    )
+    return text_model.tokenizer.join(text_model.vocabulary.decode(list(drawn))).strip()
+
+
+def cut(text_model: TextModel, text: str, tokens: int) -> str:
+    """Return the beginning of a text, up to a number of tokens of this model."""
+    offsets: Sequence[Sequence[int]] = token_offsets(text_model.tokenizer, text).tolist()
+    return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
+
+
+def thinned(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a run's metrics with a bounded number of lines of each kind, evenly chosen from the first to the last."""
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(lines):
+        places.setdefault(line["kind"], []).append(place)
+    kept = {place for kind, of_kind in places.items() for place in _spread(of_kind, _most(kind))}
+    return [_short(line) for place, line in enumerate(lines) if place in kept]
+
+
+def _most(kind: str) -> int:
+    return MAX_SAMPLES if kind == "sample" else MAX_POINTS
+
+
+def _spread(places: list[int], most: int) -> list[int]:
+    if len(places) <= most:
+        return places
+    return [places[k * (len(places) - 1) // (most - 1)] for k in range(most)]
+
+
+def _short(line: dict[str, Any]) -> dict[str, Any]:
+    if line["kind"] == "sample" and len(line["text"]) > MAX_SAMPLE_LENGTH:
+        return {**line, "text": line["text"][:MAX_SAMPLE_LENGTH] + " …"}
+    return {name: None if _is_not_finite(value) else value for name, value in line.items()}
+
+
+def _is_not_finite(value: Any) -> bool:
+    """Return whether a value is an infinity or NaN, which JSON lacks."""
+    return isinstance(value, float) and not math.isfinite(value)

@@ -1,4 +1,4 @@
-"""The application: which path leads to which answer."""
+"""The application: routes, middleware and error answers."""
 
 import contextlib
 import logging
@@ -13,12 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from elman.serving import routes_about, routes_inside, routes_scoring, routes_tokens
-from elman.serving.bodies import json_answer
-from elman.serving.middleware import HEADERS, Counting, Guards
+from elman.serving.middleware import HEADERS, AccessControl, RequestCounter
 from elman.serving.routes_completions import completions
 from elman.serving.routes_page import page_routes
-from elman.serving.schemas import FAILED, RequestRefused
-from elman.serving.state import Limits, Models, Server
+from elman.serving.schemas import SERVER_FAILED, Limits, RequestRefused, json_response
+from elman.serving.state import Models, Server
 from elman.serving.streams import ClientGone
 from elman.web import read_assets
 
@@ -32,10 +31,14 @@ def make_app(
     key: str | None = None,
     hosts: Collection[str] | None = None,
 ) -> Starlette:
-    """Return the application; its lifespan starts and stops the models' engines.
+    """Return the application. Its lifespan starts and stops the engines of the models.
 
-    ``runs`` are the folders of runs whose metrics may be read, by name; ``key`` is what clients must send, ``hosts``
-    what they may call this server (None: anything).
+    Args:
+        models: the models to serve.
+        limits: of requests; the defaults if None.
+        runs: the folders of runs whose metrics may be read, by name.
+        key: the API key that clients must send; none is needed if None.
+        hosts: the host names that requests may use; any if None.
     """
     server = Server(models, limits or Limits(), runs or {})
 
@@ -45,7 +48,7 @@ def make_app(
         try:
             yield
         finally:
-            server.aside.stop()
+            server.side_thread.stop()
             models.stop()
 
     app = Starlette(
@@ -63,7 +66,7 @@ def make_app(
             Route("/inside/models", routes_inside.inside_models),
             Route("/inside", routes_inside.inside, methods=["POST"]),
             Route("/units", routes_inside.units, methods=["POST"]),
-            Route("/through-time", routes_inside.time_back, methods=["POST"]),
+            Route("/through-time", routes_inside.through_time_norms, methods=["POST"]),
             Route("/runs", routes_about.runs),
             Route("/runs/{name}/metrics", routes_about.run_metrics),
             Route("/health", routes_about.health),
@@ -71,14 +74,14 @@ def make_app(
             Route("/openapi.json", routes_about.openapi),
         ],
         middleware=[
-            Middleware(Counting, metrics=server.metrics),
-            Middleware(Guards, key=key, hosts=hosts),
+            Middleware(RequestCounter, metrics=server.metrics),
+            Middleware(AccessControl, key=key, hosts=hosts),
         ],
         exception_handlers={
-            RequestRefused: _refused,
-            HTTPException: _not_found,
-            ClientGone: _gone,
-            Exception: _failed,
+            RequestRefused: _request_refused,
+            HTTPException: _no_such_route,
+            ClientGone: _client_gone,
+            Exception: _server_failed,
         },
         lifespan=lifespan,
     )
@@ -87,26 +90,28 @@ def make_app(
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _request_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
     headers = {"Retry-After": "1"} if error.status == 429 else {}
     if error.status in (408, 413, 415):
-        headers["Connection"] = "close"  # what is left of the body is not read
-    return json_answer(error.answer, error.status, headers)
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return json_response(error.body, error.status, headers)
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
+async def _no_such_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}; GET /openapi.json tells what there is"
+    message = f"{request.method} {request.url.path}: {error.detail}; GET /openapi.json lists the endpoints"
     code = "method_not_allowed" if error.status_code == 405 else "not_found"
     refused = RequestRefused(message, code=code, status=error.status_code)
-    return json_answer(refused.answer, error.status_code, dict(error.headers or {}))
+    return json_response(refused.body, error.status_code, dict(error.headers or {}))
 
 
-async def _gone(request: Request, error: Exception) -> Response:
+async def _client_gone(request: Request, error: Exception) -> Response:
     return Response(status_code=499)  # nobody reads it
 
 
-async def _failed(request: Request, error: Exception) -> Response:
+async def _server_failed(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return json_answer(RequestRefused(FAILED, code="internal_error", status=500).answer, 500, dict(HEADERS))
+    return json_response(
+        RequestRefused(SERVER_FAILED, code="internal_error", status=500).body, 500, dict(HEADERS)
+    )

@@ -1,99 +1,30 @@
-"""A completion as an engine makes it: the tokens of an echoed prompt are scored, then others are drawn.
+"""One completion as the engine makes it: score the tokens of an echoed prompt, then draw new ones.
 
-How the tokens of a completion are chosen: biases and penalties, then temperature, top-k and top-p.
-
-Stop strings: where a text that comes in pieces ends.
-
-What a completion is made of: pieces of text, and tokens with their probabilities.
+The next token is drawn after logit biases and penalties, then temperature, top-k and top-p. Finished text and
+tokens are emitted as chunks. Text that may be the beginning of a stop string is held back until that is decided.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from elman.evaluation.surprisal import most_probable
-from elman.generation import Sampler
 from elman.models.base import LogProbs
-from elman.serving.prompts import Prompt, Writer
+from elman.serving.validation import CompletionOptions, Prompt
+from elman.text.token_writer import TokenWriter
 
-
-@dataclass
-class Chooser:
-    """Draws tokens with its own generator of random numbers.
-
-    ``bias`` is added to the ln P of its ids. Of a token that this completion has c times already (the prompt does
-    not count), ``presence`` + c·``frequency`` is taken away.
-    """
-
-    sampler: Sampler
-    rng: np.random.Generator
-    bias: Mapping[int, float] = field(default_factory=dict)
-    presence: float = 0.0
-    frequency: float = 0.0
-    counts: Counter[int] = field(default_factory=Counter)
-
-    def choose(self, log_probs: LogProbs) -> int:
-        """Return an id, given ln P (V,)."""
-        found = self.sampler.draw(self._adjusted(log_probs), self.rng)
-        self.counts[found] += 1
-        return found
-
-    def _adjusted(self, log_probs: LogProbs) -> LogProbs:
-        penalised = bool((self.presence or self.frequency) and self.counts)
-        if not (self.bias or penalised):
-            return log_probs
-        scores = log_probs.astype(np.float64)
-        if self.bias:
-            scores[list(self.bias)] += list(self.bias.values())
-        if penalised:
-            counts = np.array(list(self.counts.values()))
-            scores[list(self.counts)] -= self.presence + self.frequency * counts
-        return scores
-
-
-class Stops:
-    """Hands on a text up to the first stop string, and holds back what may be the beginning of one."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
-        self._held = ""
-        self.stopped = False
-
-    def push(self, text: str) -> str:
-        """Return what is certain of the text by now; ``stopped`` tells that a stop string came."""
-        whole = self._held + text
-        places = [(place, stop) for stop in self._stops if (place := whole.find(stop)) >= 0]
-        if places:
-            self.stopped, self._held = True, ""
-            return whole[: min(places)[0]]
-        held = max((_overlap(whole, stop) for stop in self._stops), default=0)
-        self._held = whole[len(whole) - held :]
-        return whole[: len(whole) - held]
-
-    def finish(self) -> str:
-        """Return what is held back, since no more text comes."""
-        held, self._held = self._held, ""
-        return held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of a text that a stop string begins with."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
-
-
-IMPOSSIBLE = -9999.0  # for ln 0, which JSON cannot hold
-Finish = Literal["stop", "length"]
+LOG_ZERO = -9999.0  # for ln 0, which JSON lacks
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token: its name, ln P, the most probable ones in its place with theirs, and where it begins in the text.
+    """A token of an answer: its name, ln P, the most probable alternatives, and its first character in the text.
 
-    Where nothing predicts it there is no ln P; where no others are asked for there are none.
+    Without a context ``logprob`` is None; ``top`` is None there and where no alternatives were requested.
     """
 
     name: str
@@ -103,28 +34,13 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What is added to a choice: text, the tokens that begin in it, and at the end why it ends."""
+class Chunk:
+    """The next part of a choice: its text, the tokens that begin in it and, in the last, the finish reason."""
 
     index: int
     text: str
     tokens: Sequence[Token] = ()
-    finish: Finish | None = None
-
-
-def told(log_probs: LogProbs, id_: int, writer: Writer, offset: int, top: int) -> Token:
-    """Return the token that ``writer`` is to write next, among the ``top`` most probable ones and itself."""
-    name, logprob = writer.name(id_), _finite(log_probs[id_])
-    if not top:
-        return Token(name, logprob, None, offset)
-    others: dict[str, float] = {}
-    for other in [*most_probable(log_probs, top).tolist(), id_]:
-        others.setdefault(writer.name(other), _finite(log_probs[other]))
-    return Token(name, logprob, others, offset)
-
-
-def _finite(logprob: Any) -> float:
-    return max(float(logprob), IMPOSSIBLE)
+    finish_reason: FinishReason | None = None
 
 
 def as_logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
@@ -137,97 +53,174 @@ def as_logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
     }
 
 
-class Echo:
-    """The tokens of a prompt, with their probabilities where ``top`` is given; nothing predicts the first."""
-
-    def __init__(self, prompt: Prompt, top: int | None) -> None:
-        self.text = prompt.text
-        self.tokens: list[Token] = []
-        self._top, self._writer = top, Writer(prompt.text_model)
-        self._places = iter(prompt.offsets if top is not None else [])
-        self._unscored = iter(prompt.ids[1:] if top is not None else [])
-        if top is not None and prompt.ids:
-            self.tokens.append(Token(self._writer.push(prompt.ids[0])[0], None, None, next(self._places)))
-        self.next_id = next(self._unscored, None)
-
-    def score(self, log_probs: LogProbs | None) -> int:
-        """Take note of the probability of ``next_id``, and return it."""
-        id_ = self.next_id
-        assert id_ is not None
-        assert log_probs is not None
-        self.tokens.append(told(log_probs, id_, self._writer, next(self._places), self._top or 0))
-        self._writer.push(id_)
-        self.next_id = next(self._unscored, None)
-        return id_
-
-
 class Continuation:
-    """One choice, ``index``; ``emit`` is called with each `Piece` of it.
+    """Makes one choice, number ``index``, as the ``attempt``-th completion of a prompt; emits it in chunks.
 
-    ``top`` is how many of the most probable tokens to tell of, besides the drawn one; None: of none at all. Where
-    it is given with ``echo``, of the prompt only `Prompt.unscored` is read before.
+    A `SequenceTask`. It follows the prompt's ``unscored`` part if the prompt is scored here, else its ``context``.
     """
 
     def __init__(
         self,
         index: int,
         prompt: Prompt,
-        chooser: Chooser,
-        max_tokens: int,
-        emit: Callable[[Piece], None],
-        stops: Sequence[str] = (),
-        top: int | None = None,
-        echo: bool = False,
+        options: CompletionOptions,
+        attempt: int,
+        emit: Callable[[Chunk], None],
     ) -> None:
         self.index, self.drawn, self.logprob = index, 0, 0.0
-        self._chooser, self._most, self._emit, self._top = chooser, max_tokens, emit, top
-        self._echo = Echo(prompt, top) if echo else None
-        self._writer, self._stops = prompt.writer(), Stops(stops)
-        self._made = self._given = len(prompt.text) if echo else 0  # characters of the choice's text
-        self._tokens: list[Token] = []  # told of, but not yet handed on
+        self._sampler = TokenSampler(options, attempt)
+        self._max_tokens, self._emit, self._top = options.max_tokens, emit, options.logprobs
+        self._echo = EchoedPrompt(prompt, options.logprobs) if options.echo else None
+        self._writer, self._stops = prompt.writer(), StopStrings(options.stop)
+        self._written = self._emitted = len(prompt.text) if options.echo else 0  # characters
+        self._tokens: list[Token] = []  # not emitted yet
 
     @property
     def needs_distribution(self) -> bool:
-        """Whether the next token is to be scored or drawn."""
+        """Whether a token is to be scored or drawn next."""
         scoring = self._echo is not None and self._echo.next_id is not None
-        return scoring or self.drawn < self._most
+        return scoring or self.drawn < self._max_tokens
 
     @property
     def mean_logprob(self) -> float:
-        """The mean of ln P of the drawn tokens."""
+        """The mean of ln P over the drawn tokens."""
         return self.logprob / max(1, self.drawn)
 
     def next(self, log_probs: LogProbs | None) -> int | None:
-        """Return the id to be read next; None at the end."""
+        """Return the id to read next; None at the end."""
         if self._echo is not None:
             if self._echo.next_id is not None:
                 return self._echo.score(log_probs)
-            self._emit(Piece(self.index, self._echo.text, self._echo.tokens))
+            self._emit(Chunk(self.index, self._echo.text, self._echo.tokens))
             self._echo = None
         id_ = None
-        if self.drawn < self._most:
+        if self.drawn < self._max_tokens:
             assert log_probs is not None
-            id_ = self._chooser.choose(log_probs)
+            id_ = self._sampler.draw(log_probs)
             self._write(id_, log_probs)
-        if not (self._stops.stopped or self.drawn == self._most):
-            return id_
-        self._finish("stop" if self._stops.stopped else "length")
-        return None
+        if self._stops.found:
+            self._emit(Chunk(self.index, "", [], "stop"))  # tokens from the stop string on are dropped
+            return None
+        if self.drawn == self._max_tokens:
+            rest = self._stops.push(self._writer.finish()) + self._stops.finish()
+            self._emit(Chunk(self.index, rest, self._tokens, "length"))
+            return None
+        return id_
 
     def _write(self, id_: int, log_probs: LogProbs) -> None:
         self.drawn += 1
         self.logprob += float(log_probs[id_])
         if self._top is not None:
-            self._tokens.append(told(log_probs, id_, self._writer, self._made, self._top))
+            self._tokens.append(make_token(log_probs, id_, self._writer, self._written, self._top))
         _, text = self._writer.push(id_)
-        self._made += len(text)
-        if certain := self._stops.push(text):
-            self._given += len(certain)
-            before = [token for token in self._tokens if token.offset < self._given]
-            self._tokens = self._tokens[len(before) :]
-            self._emit(Piece(self.index, certain, before))
+        self._written += len(text)
+        if ready := self._stops.push(text):
+            self._emitted += len(ready)
+            begun = [token for token in self._tokens if token.offset < self._emitted]
+            self._tokens = self._tokens[len(begun) :]
+            self._emit(Chunk(self.index, ready, begun))
 
-    def _finish(self, why: Finish) -> None:
-        """Hand on what is left, tokens that a stop string cut away aside."""
-        rest = "" if why == "stop" else self._stops.push(self._writer.finish()) + self._stops.finish()
-        self._emit(Piece(self.index, rest, [] if why == "stop" else self._tokens, why))
+
+class TokenSampler:
+    """Draws the tokens of one completion, with a random generator of its own.
+
+    ``logit_bias`` is added to ln P. A token that this completion contains c > 0 times (the prompt does not count)
+    loses ``presence_penalty`` + c·``frequency_penalty``. The same seed and attempt draw the same tokens.
+    """
+
+    def __init__(self, options: CompletionOptions, attempt: int) -> None:
+        seed = None if options.seed is None else options.seed % 2**64
+        self._rng = np.random.default_rng([seed, attempt] if seed is not None and attempt else seed)
+        self._options = options
+        self._counts: Counter[int] = Counter()
+
+    def draw(self, log_probs: LogProbs) -> int:
+        """Return an id, given ln P (V,)."""
+        id_ = self._options.sampler.draw(self._adjusted(log_probs), self._rng)
+        self._counts[id_] += 1
+        return id_
+
+    def _adjusted(self, log_probs: LogProbs) -> LogProbs:
+        bias = self._options.logit_bias
+        presence, frequency = self._options.presence_penalty, self._options.frequency_penalty
+        penalised = bool((presence or frequency) and self._counts)
+        if not (bias or penalised):
+            return log_probs
+        scores = log_probs.astype(np.float64)
+        if bias:
+            scores[list(bias)] += list(bias.values())
+        if penalised:
+            counts = np.array(list(self._counts.values()))
+            scores[list(self._counts)] -= presence + frequency * counts
+        return scores
+
+
+class EchoedPrompt:
+    """The text and tokens of a prompt. The tokens are scored only if ``top`` is given; the first has no context."""
+
+    def __init__(self, prompt: Prompt, top: int | None) -> None:
+        self.text = prompt.text
+        self.tokens: list[Token] = []
+        self._top = top or 0
+        self._writer = TokenWriter(prompt.text_model.tokenizer, prompt.text_model.vocabulary)
+        ids, offsets = (prompt.ids, prompt.offsets) if top is not None else ([], [])
+        self._offsets, self._unscored = iter(offsets), iter(ids[1:])
+        if ids:
+            self.tokens.append(Token(self._writer.push(ids[0])[0], None, None, next(self._offsets)))
+        self.next_id = next(self._unscored, None)
+
+    def score(self, log_probs: LogProbs | None) -> int:
+        """Record the probability of ``next_id`` and return that id."""
+        id_ = self.next_id
+        assert id_ is not None
+        assert log_probs is not None
+        self.tokens.append(make_token(log_probs, id_, self._writer, next(self._offsets), self._top))
+        self._writer.push(id_)
+        self.next_id = next(self._unscored, None)
+        return id_
+
+
+def make_token(log_probs: LogProbs, id_: int, writer: TokenWriter, offset: int, top: int) -> Token:
+    """Return the token that ``writer`` is to write next. Its alternatives are the ``top`` best ones and itself."""
+    name, logprob = writer.name(id_), _finite(log_probs[id_])
+    if not top:
+        return Token(name, logprob, None, offset)
+    alternatives: dict[str, float] = {}
+    for other in [*most_probable(log_probs, top).tolist(), id_]:
+        alternatives.setdefault(writer.name(other), _finite(log_probs[other]))
+    return Token(name, logprob, alternatives, offset)
+
+
+def _finite(logprob: Any) -> float:
+    return max(float(logprob), LOG_ZERO)
+
+
+class StopStrings:
+    """Passes a text on up to the first stop string, and holds back what may be the beginning of one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._pending = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """Add to the text; return what is certain to come before any stop string."""
+        text = self._pending + text
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.found, self._pending = True, ""
+            return text[: min(places)]
+        pending = max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._pending = text[len(text) - pending :]
+        return text[: len(text) - pending]
+
+    def finish(self) -> str:
+        """Return what was held back, at the end of the text."""
+        pending, self._pending = self._pending, ""
+        return pending
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return the length of the longest end of a text that is the beginning of a stop string, but not all of it."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,35 +1,34 @@
-"""The engine: one thread that takes the steps of a model, for the sequences of many requests at once.
+"""The engine: one thread that takes the steps of a model for the sequences of many requests at once.
 
-Every text moves on by a token a step, whether it is scored or continued; where there are more texts than sequences,
-each has a slice of steps, and then waits behind the others. One whose client does not read waits for that.
-Prompts of which nothing but the state is wanted are read in pieces between the steps, a few tokens at a time. So
-no text, however long, keeps another waiting for long.
+Every sequence advances by one token a step, whether it is scored or continued. Where there are more sequences than
+slots, each has a turn of `TURN_STEPS` steps and then queues behind the others. A sequence whose client does not read
+pauses. Prompts of which only the final state is needed are read in parts between the steps, a few tokens at a time.
+So no text, however long, makes another one wait for long.
 
-What a text's numbers are does not depend on the others: a prompt is cut into pieces by its own length alone and
-read by itself, and all steps are of the same shape (see `elman.serving.engine`).
-
-How many sequences take a step together, such that no sequence's numbers depend on the others, to the last bit.
-
-A matrix product of 8 rows may round otherwise than one of 1 or of 12, and a row at one place of a block of rows
-otherwise than at another: BLAS libraries choose their loops by the shape. A row does not depend on what stands in
-the other rows. So all steps are of the same number of sequences, and that number is one with which, on this machine
-and with this model, a sequence's place does not matter. One sequence alone always will do.
+The numbers of a text do not depend on the others, to the last bit. A prompt is read alone, in parts that depend on
+its own length only, and all steps have the same shape. That is necessary: BLAS libraries choose their loops by shape,
+so a matrix product of 8 rows may round differently from one of 1 or of 12, and a row at one place of a block
+differently from a row at another. `exact_width` finds a number of rows at which, on this machine and with this model,
+the place does not matter. A single row always qualifies.
 """
 
 import threading
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from elman.models.base import LanguageModel, begin
-from elman.serving.sequences import Bank, Job, RunningSequence
+from elman.serving.sequences import Job, RunningSequence, SequenceBatch
 from elman.text_model import TextModel
 from elman.workers import limited_threads
 
 WIDTHS = (8, 4, 2)
-STEPS = 6
+WIDTH_TEST_STEPS = 6
+PROMPT_PART = 64  # tokens of a prompt read at once
+READ_AHEAD = 128  # tokens of prompts read between two steps
+TURN_STEPS = 64  # steps before a sequence makes room for others
+PAUSE_SECONDS = 0.02  # between checks of paused sequences while nothing else is to do
 
 
 def exact_width(model: LanguageModel, start: Any) -> int:
@@ -38,9 +37,9 @@ def exact_width(model: LanguageModel, start: Any) -> int:
 
 
 def results_are_row_independent(model: LanguageModel, start: Any, width: int) -> bool:
-    """Tell whether so many sequences with the same text have the same probabilities, bit by bit."""
+    """Return whether ``width`` sequences with the same text have the same probabilities, bit by bit."""
     state = start.select([0] * width)
-    for id_ in np.random.default_rng(0).integers(0, model.vocab_size, STEPS):
+    for id_ in np.random.default_rng(0).integers(0, model.vocab_size, WIDTH_TEST_STEPS):
         state = model.feed(np.full((width, 1), id_), state)
         log_probs = model.next_log_probs(state)
         if any(row.tobytes() != log_probs[0].tobytes() for row in log_probs[1:]):
@@ -48,29 +47,26 @@ def results_are_row_independent(model: LanguageModel, start: Any, width: int) ->
     return True
 
 
-PIECE = 64  # tokens of a prompt read at once
-READ_AHEAD = 128  # tokens of prompts read between two steps
-SLICE = 64  # steps before a sequence makes room
-HELD_SECONDS = 0.02  # between looks at clients that have to read first
-
-
 class Engine:
-    """Takes the steps of a model for many jobs at once, in a thread of its own.
+    """Takes the steps of a model for many jobs at once.
 
-    ``width`` is the number of sequences of a step (None: see `exact_width`), ``batch_size`` that of all, taken
-    ``width`` at a time. `submit` may be called from any thread.
+    ``width`` is the number of sequences of one step (None: see `exact_width`), ``batch_size`` the number of all that
+    have a slot. `start` runs the engine in a thread. Without it, call `prepare` once and then `step` as often as
+    needed. `submit`, `busy`, `waiting` and `wait_until_idle` may be called from any thread.
     """
 
     def __init__(self, text_model: TextModel, batch_size: int = 64, width: int | None = None) -> None:
         self.text_model = text_model
-        self._size, self._width = batch_size, width
-        self._changed = threading.Condition()
+        self._batch_size, self._width = batch_size, width
+        self._changed = (
+            threading.Condition()
+        )  # guards the queues and slots, from which others read the counts
         self._arrived: deque[Job] = deque()
         self._reading: deque[Job] = deque()
         self._waiting: deque[RunningSequence] = deque()
-        self._held: list[RunningSequence] = []  # until their clients have read
-        self._banks: list[Bank] = []
-        self._stopping = False
+        self._paused: list[RunningSequence] = []  # until their clients have read
+        self._batches: list[SequenceBatch] = []
+        self._stopping = self._stopped = False
         self._thread = threading.Thread(target=self._run, name="elman-engine", daemon=True)
         self.steps = self.tokens_read = 0
 
@@ -79,20 +75,20 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; jobs that are not done fail."""
+        """Stop the thread. Unfinished jobs fail."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; where the thread has ended, it fails."""
-        if not self.alive:
-            job.failed(RuntimeError("the engine is not running"))
-            return
+        """Add a job. It fails if the engine has stopped."""
         with self._changed:
-            self._arrived.append(job)
-            self._changed.notify()
+            if not self._stopped:
+                self._arrived.append(job)
+                self._changed.notify_all()
+                return
+        job.failed(RuntimeError("the engine is not running"))
 
     @property
     def width(self) -> int | None:
@@ -101,115 +97,142 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread is there."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     @property
     def busy(self) -> int:
-        """The number of sequences at work."""
-        return sum(row is not None for bank in self._banks for row in bank.slots)
+        """The number of sequences with a slot."""
+        with self._changed:
+            return self._count_busy()
 
     @property
     def waiting(self) -> int:
-        """The number of texts that wait for a sequence, or are being read before they have one."""
-        jobs = [*self._arrived, *self._reading]
-        return len(self._waiting) + len(self._held) + sum(len(job.works) for job in jobs)
+        """The number of sequences without a slot: in the queue, paused, or with a prompt still to be read."""
+        with self._changed:
+            return self._count_waiting()
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no sequence is busy or waiting. Return False if that takes longer than ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._count_busy() or self._count_waiting()), timeout)
+
+    def prepare(self) -> None:
+        """Read the start of a text, find the width, and make the slots."""
+        model, start_id = self.text_model.model, self.text_model.start_id
+        if self._width is None:
+            self._width = exact_width(model, begin(model, start_id))
+        self._start_state = begin(model, start_id, self._width).select([0])
+        count = -(-self._batch_size // self._width)
+        self._batches = [SequenceBatch(model, self._start_state, self._width) for _ in range(count)]
+
+    def step(self) -> None:
+        """Read parts of prompts, fill the slots, and take one step of every sequence that has one."""
+        self._take_arrivals()
+        self._read_prompts()
+        self._fill_slots()
+        for batch in self._batches:
+            self.steps += batch.step()
 
     def _run(self) -> None:
         try:
             with limited_threads(0):
-                self._work()
+                self.prepare()
+                while self._wait_for_work():
+                    self.step()
         finally:
-            self._abandon()
+            self._fail_all()
 
-    def _work(self) -> None:
-        """Do what arrives, until the engine is to stop."""
-        model = self.text_model.model
-        self._begun = begin(model, self.text_model.start_id)
-        width = exact_width(model, self._begun) if self._width is None else self._width
-        self._begun = begin(model, self.text_model.start_id, width).select([0])
-        self._width = width
-        self._banks = [Bank(model, self._begun, width) for _ in range(-(-self._size // width))]
-        while self._take_arrivals():
-            self._read_some()
-            self._admit()
-            for bank in self._banks:
-                self.steps += bank.step()
-
-    def _take_arrivals(self) -> bool:
-        """Wait for something to do; return False where the engine is to stop."""
+    def _wait_for_work(self) -> bool:
+        """Return True when there is something to do, False when the engine is to stop."""
         with self._changed:
-            while not (self._stopping or self._arrived or self._reading or self._waiting or self.busy):
-                self._changed.wait(HELD_SECONDS if self._held else None)
-                self._release()
-            while self._arrived:
-                job = self._arrived.popleft()
-                job.state = self.text_model.null_context() if job.from_nothing else self._begun
-                self._reading.append(job)
+            while not (
+                self._stopping or self._arrived or self._reading or self._waiting or self._count_busy()
+            ):
+                self._changed.notify_all()  # to those who wait until idle
+                self._changed.wait(PAUSE_SECONDS if self._paused else None)
+                self._resume_paused()
             return not self._stopping
 
-    def _read_some(self) -> None:
-        """Read pieces of prompts, each prompt in its turn; a job whose prompt is read has sequences that wait."""
+    def _take_arrivals(self) -> None:
+        with self._changed:
+            while self._arrived:
+                job = self._arrived.popleft()
+                job.state = self.text_model.null_context() if job.from_nothing else self._start_state
+                self._reading.append(job)
+
+    def _read_prompts(self) -> None:
+        """Read parts of prompts, one prompt after another; a job whose prompt is read queues its sequences."""
         budget = READ_AHEAD
         while self._reading and budget > 0:
-            job = self._reading.popleft()
-            if job.cancelled:
-                continue
-            piece = job.unread[:PIECE]
-            try:
-                if len(piece):
-                    job.state = self.text_model.model.feed(np.asarray(piece, np.intp)[None], job.state)
-            except Exception as error:  # whatever it is, the other requests are to be served
-                job.failed(error)
-                continue
-            job.unread = job.unread[PIECE:]
-            budget -= max(1, len(piece))
-            self.tokens_read += len(piece)
-            if job.unread:
-                self._reading.append(job)
-            else:
-                self._waiting.extend(RunningSequence(work, job, job.state) for work in job.works)
+            job, part = self._reading[0], self._reading[0].unread[:PROMPT_PART]
+            if not job.cancelled:
+                budget -= max(1, len(part))
+                self._read_part(job, part)
+            with self._changed:
+                self._reading.popleft()
+                if job.unread and not job.cancelled:
+                    self._reading.append(job)
+                elif not job.cancelled:
+                    self._waiting.extend(RunningSequence(task, job, job.state) for task in job.tasks)
 
-    def _admit(self) -> None:
-        """Give the sequences that wait a place, where there is one or where others have had their slice."""
-        self._release()
-        for bank in self._banks:
-            held = [place for place, row in enumerate(bank.slots) if row is not None and row.owner.held]
-            self._held += map(bank.leave, held)
-        while self._waiting and self._waiting[0].owner.cancelled:
-            self._waiting.popleft()
-        if not self._waiting:
+    def _read_part(self, job: Job, part: list[int]) -> None:
+        try:
+            if part:
+                job.state = self.text_model.model.feed(np.asarray(part, np.intp)[None], job.state)
+        except Exception as error:  # any: the other requests must be served
+            job.failed(error)
             return
-        room = sum(len(bank.free) for bank in self._banks)
-        self._make_room(len(self._waiting) - room)
-        for bank in self._banks:
-            newcomers: list[RunningSequence] = []
-            while self._waiting and len(newcomers) < len(bank.free):
-                row = self._waiting.popleft()
-                if not row.owner.cancelled:
-                    newcomers.append(row)
-            if newcomers:
-                bank.join(newcomers)
+        job.unread = job.unread[PROMPT_PART:]
+        self.tokens_read += len(part)
 
-    def _release(self) -> None:
-        """Let sequences wait like others whose clients have read, or are gone."""
-        held, self._held = self._held, []
-        for row in held:
-            (self._held if row.owner.held else self._waiting).append(row)
+    def _fill_slots(self) -> None:
+        """Move paused sequences out, and waiting ones into slots that are free or whose turn is over."""
+        with self._changed:
+            self._resume_paused()
+            for batch in self._batches:
+                for slot, sequence in enumerate(batch.slots):
+                    if sequence is not None and sequence.job.paused:
+                        self._paused.append(batch.remove(slot))
+            self._waiting = deque(each for each in self._waiting if not each.job.cancelled)
+            self._end_turns(len(self._waiting) - sum(len(batch.free) for batch in self._batches))
+            for batch in self._batches:
+                count = min(len(self._waiting), len(batch.free))
+                if count:
+                    batch.add([self._waiting.popleft() for _ in range(count)])
 
-    def _make_room(self, wanted: int) -> None:
-        """Let sequences that have had their slice wait behind the others, as many as are wanted."""
-        for bank in self._banks:
-            for place, row in enumerate(bank.slots):
+    def _resume_paused(self) -> None:
+        """Queue the sequences whose clients have read or left."""
+        paused, self._paused = self._paused, []
+        for sequence in paused:
+            (self._paused if sequence.job.paused else self._waiting).append(sequence)
+
+    def _end_turns(self, wanted: int) -> None:
+        """Move up to ``wanted`` sequences that have had their turn to the end of the queue."""
+        for batch in self._batches:
+            for slot, sequence in enumerate(batch.slots):
                 if wanted <= 0:
                     return
-                if row is not None and row.steps >= SLICE:
-                    self._waiting.append(bank.leave(place))
+                if sequence is not None and sequence.steps >= TURN_STEPS:
+                    self._waiting.append(batch.remove(slot))
                     wanted -= 1
 
-    def _abandon(self) -> None:
-        """Tell those who still wait that nothing will come."""
-        at_work = (row for bank in self._banks for row in bank.slots if row is not None)
-        owners: Sequence[Any] = [*self._arrived, *self._reading]
-        for owner in (*owners, *(row.owner for row in (*self._waiting, *self._held, *at_work))):
-            owner.failed(RuntimeError("the server is stopping"))
+    def _count_busy(self) -> int:
+        return sum(batch.busy for batch in self._batches)
+
+    def _count_waiting(self) -> int:
+        jobs = (*self._arrived, *self._reading)
+        return len(self._waiting) + len(self._paused) + sum(len(job.tasks) for job in jobs)
+
+    def _fail_all(self) -> None:
+        """Report to all unfinished jobs that nothing will come."""
+        with self._changed:
+            self._stopped = True
+            running = [each for batch in self._batches for each in batch.slots if each is not None]
+            sequences = [*self._waiting, *self._paused, *running]
+            jobs = [*self._arrived, *self._reading, *(each.job for each in sequences)]
+            for queue in (self._arrived, self._reading, self._waiting, self._paused, self._batches):
+                queue.clear()
+            self._changed.notify_all()
+        for job in jobs:
+            job.failed(RuntimeError("the server is stopping"))

@@ -1,44 +1,78 @@
-"""POST /v1/completions."""
+"""POST /v1/completions.
+
+The path of a request: `read_body` parses it (`schemas`), `validate_completion` checks it (`validation`), the engine
+runs a `Continuation` for each completion (`engine`, `sequences`, `continuation`), and the answer is sent whole or as
+a stream of events (`streams`).
+"""
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from elman.serving.bodies import body_of, json_answer
-from elman.serving.continuation import Continuation, Piece, as_logprobs
-from elman.serving.schemas import CompletionRequest, too_many
+from elman.serving.continuation import Chunk, Continuation, as_logprobs
+from elman.serving.schemas import CompletionRequest, json_response, read_body, too_many_requests
 from elman.serving.sequences import Channel, Job
-from elman.serving.state import Served, Server, server_of
-from elman.serving.streams import EventStream, check_room, done
-from elman.serving.validation import Plan, plan_of
+from elman.serving.state import ServedModel, Server, server_of
+from elman.serving.streams import EventStream, check_queue, finish_jobs
+from elman.serving.validation import CompletionOptions, validate_completion
 
 
 async def completions(request: Request) -> Response:
-    """Answer a completion request, in one piece or as a stream."""
-    asked = await body_of(request, CompletionRequest)
+    """Answer a completion request, whole or as a stream."""
     server = server_of(request)
-    served = server.models[asked.model]
-    plan = plan_of(asked, served.text_model, server.limits)
-    server.metrics.prompt_tokens.labels(served.name).inc(sum(len(prompt.ids) for prompt in plan.prompts))
-    answer = Answer(served.name, plan)
-    if not asked.stream:
-        return await _whole(request, served, answer)
+    body = await read_body(request, CompletionRequest, server.limits)
+    model = server.models[body.model]
+    options = validate_completion(body, model.text_model, server.limits)
+    server.metrics.prompt_tokens.labels(model.name).inc(sum(len(prompt.ids) for prompt in options.prompts))
+    answer = Answer(model.name, options)
+    if not body.stream:
+        return await _whole(request, model, answer)
     if server.streams >= server.limits.streams:
-        raise too_many(f"{server.limits.streams} streams are open, and no more are served")
-    with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-    return _stream(server, served, answer, with_usage)
+        raise too_many_requests(f"all {server.limits.streams} streams of this server are in use")
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return _stream(server, model, answer, with_usage)
+
+
+async def _whole(request: Request, model: ServedModel, answer: "Answer") -> Response:
+    chunks: dict[int, list[Chunk]] = {}
+    channel = Channel()
+    jobs = answer.make_jobs(channel, lambda chunk: chunks.setdefault(chunk.index, []).append(chunk))
+    try:
+        await finish_jobs(request, model, jobs, channel)
+    finally:
+        server_of(request).metrics.drawn_tokens.labels(model.name).inc(answer.drawn)
+    choices = [answer.choice(index, chunks[k]) for index, k in enumerate(answer.best())]
+    return json_response(answer.body(choices, usage=answer.usage))
+
+
+def _stream(server: Server, model: ServedModel, answer: "Answer", with_usage: bool) -> EventStream:
+    channel = Channel()
+    jobs = answer.make_jobs(channel, channel.put)
+    check_queue(server, model, len(answer.continuations))
+
+    def make_event(item: Any) -> dict[str, Any] | None:
+        if not isinstance(item, Chunk):
+            return None
+        usage = {"usage": None} if with_usage else {}
+        return answer.body([answer.choice(item.index, [item])], **usage)
+
+    def last_event() -> dict[str, Any] | None:
+        server.metrics.drawn_tokens.labels(model.name).inc(answer.drawn)
+        return answer.body([], usage=answer.usage) if with_usage else None
+
+    return EventStream(server, model, jobs, channel, make_event, last_event)
 
 
 class Answer:
-    """What the answer to a completion request is made of."""
+    """The answer to a completion request, and the jobs that make its choices."""
 
-    def __init__(self, model: str, plan: Plan) -> None:
-        self.plan = plan
-        self.works: list[Continuation] = []
+    def __init__(self, model: str, options: CompletionOptions) -> None:
+        self.options = options
+        self.continuations: list[Continuation] = []
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -46,88 +80,47 @@ class Answer:
             "model": model,
         }
 
-    def jobs(self, channel: Channel, emit: Any) -> list[Job]:
-        """Return a job for every prompt, and one work in it for every try."""
-        plan, jobs = self.plan, []
-        for prompt in plan.prompts:
-            works = [
-                Continuation(
-                    len(self.works) + k,
-                    prompt,
-                    plan.chooser(k),
-                    plan.max_tokens,
-                    emit,
-                    plan.stops,
-                    plan.top,
-                    plan.echo,
-                )
-                for k in range(plan.tries)
-            ]
-            self.works += works
-            jobs.append(Job(prompt.unscored if plan.scores_prompts else prompt.to_read, works, channel))
+    def make_jobs(self, channel: Channel, emit: Callable[[Chunk], None]) -> list[Job]:
+        """Return a job for each prompt, with ``best_of`` continuations that emit their chunks."""
+        options, jobs = self.options, []
+        for prompt in options.prompts:
+            first = len(self.continuations)
+            tasks = [Continuation(first + k, prompt, options, k, emit) for k in range(options.best_of)]
+            self.continuations += tasks
+            jobs.append(Job(prompt.unscored if options.scores_prompts else prompt.context, tasks, channel))
         return jobs
 
-    def choice(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
-        """Return a choice, or a part of one, made of pieces."""
-        tokens = [token for piece in pieces for token in piece.tokens]
+    def choice(self, index: int, chunks: Sequence[Chunk]) -> dict[str, Any]:
+        """Return a choice, or a part of one, made of chunks."""
+        tokens = [token for chunk in chunks for token in chunk.tokens]
         return {
             "index": index,
-            "text": "".join(piece.text for piece in pieces),
-            "logprobs": None if self.plan.top is None else as_logprobs(tokens),
-            "finish_reason": pieces[-1].finish,
+            "text": "".join(chunk.text for chunk in chunks),
+            "logprobs": None if self.options.logprobs is None else as_logprobs(tokens),
+            "finish_reason": chunks[-1].finish_reason,
         }
 
     def best(self) -> list[int]:
-        """Return the numbers of the works that are the answer, those of each prompt together, the best first."""
-        plan, found = self.plan, []
-        for first in range(0, len(self.works), plan.tries):
-            of_prompt = list(range(first, first + plan.tries))
-            if plan.tries > plan.choices:
-                of_prompt.sort(key=lambda k: -self.works[k].mean_logprob)
-            found += of_prompt[: plan.choices]
+        """Return the indices of the ``n`` continuations of each prompt that have the highest mean ln P."""
+        options, found = self.options, []
+        for first in range(0, len(self.continuations), options.best_of):
+            of_prompt = list(range(first, first + options.best_of))
+            if options.best_of > options.n:
+                of_prompt.sort(key=lambda k: -self.continuations[k].mean_logprob)
+            found += of_prompt[: options.n]
         return found
 
     @property
     def drawn(self) -> int:
-        """The number of tokens drawn, for all tries."""
-        return sum(work.drawn for work in self.works)
+        """The number of tokens drawn for all continuations."""
+        return sum(each.drawn for each in self.continuations)
 
     @property
     def usage(self) -> dict[str, int]:
         """The numbers of tokens."""
-        read, drawn = sum(len(prompt.ids) for prompt in self.plan.prompts), self.drawn
+        read, drawn = sum(len(prompt.ids) for prompt in self.options.prompts), self.drawn
         return {"prompt_tokens": read, "completion_tokens": drawn, "total_tokens": read + drawn}
 
     def body(self, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        """Return an answer, or an event of a stream."""
+        """Return the body of an answer, or an event of a stream."""
         return {**self._head, "choices": choices, **more}
-
-
-async def _whole(request: Request, served: Served, answer: Answer) -> Response:
-    pieces: dict[int, list[Piece]] = {}
-    channel = Channel()
-    jobs = answer.jobs(channel, lambda piece: pieces.setdefault(piece.index, []).append(piece))
-    try:
-        await done(request, served, jobs, channel)
-    finally:
-        server_of(request).metrics.drawn_tokens.labels(served.name).inc(answer.drawn)
-    choices = [answer.choice(k, pieces[number]) for k, number in enumerate(answer.best())]
-    return json_answer(answer.body(choices, usage=answer.usage))
-
-
-def _stream(server: Server, served: Served, answer: Answer, with_usage: bool) -> EventStream:
-    channel = Channel()
-    jobs = answer.jobs(channel, channel.put)
-    check_room(server, served, len(answer.works))
-
-    def event(item: Any) -> dict[str, Any] | None:
-        if not isinstance(item, Piece):
-            return None
-        more = {"usage": None} if with_usage else {}
-        return answer.body([answer.choice(item.index, [item])], **more)
-
-    def last() -> dict[str, Any] | None:
-        server.metrics.drawn_tokens.labels(served.name).inc(answer.drawn)
-        return answer.body([], usage=answer.usage) if with_usage else None
-
-    return EventStream(server, served, jobs, channel, event, last)

@@ -1,4 +1,7 @@
-"""GET / and /page/…: the web page. Its files are read once: no path of a request ever reaches the file system."""
+"""GET / and /page/…: the web page.
+
+Its files are read once, at the start: the path of a request never reaches the file system.
+"""
 
 from collections.abc import Mapping
 
@@ -22,10 +25,10 @@ def page_routes(assets: Mapping[str, Asset]) -> list[Route]:
     return [Route("/", page), Route(PREFIX + "{file:path}", page)]
 
 
-def _response(asset: Asset, known: str) -> Response:
-    """Return the response to a client that holds the versions ``known``, an If-None-Match header."""
-    headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}  # the client keeps a copy and asks each time
-    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
+def _response(asset: Asset, if_none_match: str) -> Response:
+    """Return a file, or status 304 to a client that has the current version."""
+    headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}  # clients keep a copy and revalidate it
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     if asset.etag in tags:
         return Response(status_code=304, headers=headers)
     return Response(asset.body, headers=headers, media_type=asset.media)

@@ -1,7 +1,4 @@
-"""Texts that are scored, token by token, and what may come next.
-
-POST /score, /next and /rescore: surprisals, what comes next, and which candidate is the most natural.
-"""
+"""POST /score, /next and /rescore: surprisals, the next token's distribution, candidates ranked by probability."""
 
 import math
 from collections.abc import Sequence
@@ -16,21 +13,105 @@ from starlette.responses import Response
 from elman.evaluation.surprisal import entropy_bits, most_probable
 from elman.generation import Sampler
 from elman.models.base import LogProbs
-from elman.serving.bodies import body_of, json_answer
-from elman.serving.prompts import Prompt, Writer, prompt_of
-from elman.serving.schemas import NextRequest, RequestRefused, RescoreRequest, ScoreRequest
+from elman.serving.schemas import (
+    NextRequest,
+    RequestRefused,
+    RescoreRequest,
+    ScoreRequest,
+    json_response,
+    read_body,
+)
 from elman.serving.sequences import Channel, Job
-from elman.serving.state import Served, Server, server_of
-from elman.serving.streams import done
+from elman.serving.state import ServedModel, Server, server_of
+from elman.serving.streams import finish_jobs
+from elman.serving.validation import Prompt, make_prompt
 from elman.text.offsets import token_offsets
+from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A token of a text: ln P, its rank (1: the most probable), the entropy before it, and the most probable ones.
+async def score(request: Request) -> Response:
+    """Return the surprisal of every token of one or more texts."""
+    server = server_of(request)
+    body = await read_body(request, ScoreRequest, server.limits)
+    model = server.models[body.model]
+    texts = [body.text] if isinstance(body.text, str) else body.text
+    _check_count(texts, "text", server)
+    encoded = [_encode(model, text, body.eos, "text", server) for text in texts]
+    tasks = [ScoreTask(ids, body.top) for ids in encoded]
+    channel = Channel()
+    jobs = [Job([], [task], channel, from_nothing=not body.bos) for task in tasks]
+    _count_tokens(server, model, encoded)
+    await finish_jobs(request, model, jobs, channel)
+    results = [
+        _scores_json(model.text_model, text, task.tokens, body.eos)
+        for text, task in zip(texts, tasks, strict=True)
+    ]
+    return json_response({"model": model.name, "unit": model.text_model.unit, "results": results})
 
-    A token that the vocabulary lacks has probability 0 and no rank (0).
+
+async def next_tokens(request: Request) -> Response:
+    """Return the most probable next tokens."""
+    server = server_of(request)
+    body = await read_body(request, NextRequest, server.limits)
+    model = server.models[body.model]
+    text_model = model.text_model
+    prompt = make_prompt(text_model, body.prompt, "prompt", server.limits)
+    task, channel = NextTask(), Channel()
+    _count_tokens(server, model, [prompt.ids])
+    await finish_jobs(request, model, [Job(prompt.context, [task], channel)], channel)
+    assert task.log_probs is not None
+    sampler = Sampler(body.temperature, body.top_k, body.top_p)
+    head = {"model": model.name, "unit": text_model.unit, "prompt_tokens": len(prompt.ids)}
+    return json_response(head | _next_json(prompt, task.log_probs, sampler, body.top))
+
+
+async def rescore(request: Request) -> Response:
+    """Return candidates in the order of their probabilities, the most probable first."""
+    server = server_of(request)
+    body = await read_body(request, RescoreRequest, server.limits)
+    model = server.models[body.model]
+    _check_count(body.candidates, "candidates", server)
+    encoded = [_encode(model, text, body.eos, "candidates", server) for text in body.candidates]
+    context = make_prompt(model.text_model, body.context, "context", server.limits)
+    tasks = [RescoreTask(ids) for ids in encoded]
+    channel = Channel()
+    _count_tokens(server, model, [context.ids, *encoded])
+    await finish_jobs(request, model, [Job(context.context, tasks, channel)], channel)
+    candidates = [
+        _rescored_json(index, text, ids, task.ln_prob, model.text_model)
+        for index, (text, ids, task) in enumerate(zip(body.candidates, encoded, tasks, strict=True))
+    ]
+    candidates.sort(key=lambda each: -each["ln_prob"])
+    return json_response({"model": model.name, "unit": model.text_model.unit, "candidates": candidates})
+
+
+def _check_count(texts: list[str], param: str, server: Server) -> None:
+    if len(texts) > server.limits.prompts:
+        message = f"{param} has {len(texts):,} texts, the limit of this server is {server.limits.prompts:,}"
+        raise RequestRefused(message, param, "limit_exceeded")
+
+
+def _encode(model: ServedModel, text: str, eos: bool, param: str, server: Server) -> list[int]:
+    """Return the ids of a text; -1 for a token that the vocabulary lacks."""
+    text_model, limit = model.text_model, server.limits.prompt_tokens
+    _, ids = text_model.encode_line(text) if eos else text_model.encode(text)
+    if len(ids) > limit:
+        message = f"{param} has {len(ids):,} tokens, the limit of this server is {limit:,}; shorten it"
+        raise RequestRefused(message, param, "context_length_exceeded")
+    found: list[int] = ids.tolist()
+    return found
+
+
+def _count_tokens(server: Server, model: ServedModel, texts: list[list[int]]) -> None:
+    server.metrics.prompt_tokens.labels(model.name).inc(sum(map(len, texts)))
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token of a text: ln P, its rank (1: the most probable), the entropy before it, and the best alternatives.
+
+    A token that the vocabulary lacks (id -1) has probability 0 and rank 0.
     """
 
     id: int
@@ -40,11 +121,11 @@ class Scored:
     top: list[tuple[int, float]]
 
 
-class Scoring:
-    """Scores ids; -1 stands for a token that the vocabulary lacks, which is not read."""
+class ScoreTask:
+    """Scores ids token by token. An id of -1, a token that the vocabulary lacks, is scored but not read."""
 
     def __init__(self, ids: Sequence[int], top: int = 0) -> None:
-        self.tokens: list[Scored] = []
+        self.tokens: list[ScoredToken] = []
         self._ids, self._top = ids, top
 
     @property
@@ -53,25 +134,25 @@ class Scoring:
         return len(self.tokens) < len(self._ids)
 
     def next(self, log_probs: LogProbs | None) -> int | None:
-        """Return the id to be read next; None at the end."""
+        """Return the id to read next; None at the end."""
         while log_probs is not None and len(self.tokens) < len(self._ids):
             id_ = self._ids[len(self.tokens)]
-            self.tokens.append(self._scored(id_, log_probs))
+            self.tokens.append(self._score(id_, log_probs))
             if id_ >= 0:
                 return id_ if len(self.tokens) < len(self._ids) else None
         return None
 
-    def _scored(self, id_: int, log_probs: LogProbs) -> Scored:
+    def _score(self, id_: int, log_probs: LogProbs) -> ScoredToken:
         ln_prob = float(log_probs[id_]) if id_ >= 0 else -math.inf
         rank = 1 + int((log_probs > log_probs[id_]).sum()) if id_ >= 0 else 0
         best = most_probable(log_probs, self._top).tolist()
-        return Scored(
+        return ScoredToken(
             id_, ln_prob, rank, entropy_bits(log_probs), [(other, float(log_probs[other])) for other in best]
         )
 
 
-class Rescoring:
-    """Adds up ln P of ids; -1 stands for a token that the vocabulary lacks: the text then has probability 0."""
+class RescoreTask:
+    """Sums ln P of ids. With an id of -1, a token that the vocabulary lacks, the text has probability 0."""
 
     def __init__(self, ids: Sequence[int]) -> None:
         self.ln_prob = -math.inf if -1 in ids else 0.0
@@ -84,7 +165,7 @@ class Rescoring:
         return self._done < len(self._ids)
 
     def next(self, log_probs: LogProbs | None) -> int | None:
-        """Return the id to be read next; None at the end."""
+        """Return the id to read next; None at the end."""
         if log_probs is None or not self.needs_distribution:
             return None
         id_ = self._ids[self._done]
@@ -93,108 +174,28 @@ class Rescoring:
         return id_ if self.needs_distribution else None
 
 
-class Looking:
-    """Takes note of what may come next."""
+class NextTask:
+    """Keeps the distribution of the next token."""
 
     def __init__(self) -> None:
         self.log_probs: NDArray[np.float64] | None = None
 
     @property
     def needs_distribution(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def next(self, log_probs: LogProbs | None) -> None:
-        """Keep the distribution; nothing is read after it."""
+        """Keep the distribution; read nothing more."""
         if log_probs is not None:
             self.log_probs = np.array(log_probs, np.float64)
 
 
-async def score(request: Request) -> Response:
-    """Answer with the surprisal of every token of texts."""
-    asked = await body_of(request, ScoreRequest)
-    server = server_of(request)
-    served = server.models[asked.model]
-    texts = [asked.text] if isinstance(asked.text, str) else asked.text
-    _check_number(texts, "text", server)
-    coded = [_encoded(served, text, asked.eos, "text", server) for text in texts]
-    works = [Scoring(ids, asked.top) for ids in coded]
-    channel = Channel()
-    jobs = [Job([], [work], channel, from_nothing=not asked.bos) for work in works]
-    _count(server, served, coded)
-    await done(request, served, jobs, channel)
-    results = [
-        _as_scores(served.text_model, text, work.tokens, asked.eos)
-        for text, work in zip(texts, works, strict=True)
-    ]
-    return json_answer({"model": served.name, "unit": served.text_model.unit, "results": results})
-
-
-async def next_tokens(request: Request) -> Response:
-    """Answer with the most probable next tokens."""
-    asked = await body_of(request, NextRequest)
-    server = server_of(request)
-    served = server.models[asked.model]
-    text_model = served.text_model
-    prompt = prompt_of(text_model, asked.prompt, "prompt", server.limits.prompt_tokens)
-    work, channel = Looking(), Channel()
-    _count(server, served, [prompt.ids])
-    await done(request, served, [Job(prompt.to_read, [work], channel)], channel)
-    assert work.log_probs is not None
-    sampler = Sampler(asked.temperature, asked.top_k, asked.top_p)
-    answer = {"model": served.name, "unit": text_model.unit, "prompt_tokens": len(prompt.ids)}
-    return json_answer(answer | _as_candidates(text_model, prompt, work.log_probs, sampler, asked.top))
-
-
-async def rescore(request: Request) -> Response:
-    """Answer with the candidates in the order of their probabilities, the most natural first."""
-    asked = await body_of(request, RescoreRequest)
-    server = server_of(request)
-    served = server.models[asked.model]
-    _check_number(asked.candidates, "candidates", server)
-    coded = [_encoded(served, text, asked.eos, "candidates", server) for text in asked.candidates]
-    context = prompt_of(served.text_model, asked.context, "context", server.limits.prompt_tokens)
-    works = [Rescoring(ids) for ids in coded]
-    channel = Channel()
-    _count(server, served, [context.ids, *coded])
-    await done(request, served, [Job(context.to_read, works, channel)], channel)
-    found = [
-        _as_candidate(index, text, ids, work.ln_prob, served.text_model)
-        for index, (text, ids, work) in enumerate(zip(asked.candidates, coded, works, strict=True))
-    ]
-    found.sort(key=lambda each: -each["ln_prob"])
-    return json_answer({"model": served.name, "unit": served.text_model.unit, "candidates": found})
-
-
-def _check_number(texts: list[str], param: str, server: Server) -> None:
-    if len(texts) > server.limits.prompts:
-        raise RequestRefused(
-            f"{param} holds {len(texts):,} texts, this server takes {server.limits.prompts:,} at a time",
-            param,
-            "limit_exceeded",
-        )
-
-
-def _encoded(served: Served, text: str, eos: bool, param: str, server: Server) -> list[int]:
-    """Return the ids of a text, -1 where the vocabulary lacks a token."""
-    text_model, most = served.text_model, server.limits.prompt_tokens
-    _, ids = text_model.encode_line(text) if eos else text_model.encode(text)
-    if len(ids) > most:
-        message = f"{param} has {len(ids):,} tokens, this server scores {most:,} at most; send less at a time"
-        raise RequestRefused(message, param, "context_length_exceeded")
-    found: list[int] = ids.tolist()
-    return found
-
-
-def _count(server: Server, served: Served, texts: list[list[int]]) -> None:
-    server.metrics.prompt_tokens.labels(served.name).inc(sum(map(len, texts)))
-
-
-def _as_scores(text_model: TextModel, text: str, tokens: list[Scored], eos: bool) -> dict[str, Any]:
-    """Return a text's tokens as JSON takes them; a token stands in the text at ``start`` to ``end``."""
+def _scores_json(text_model: TextModel, text: str, tokens: list[ScoredToken], eos: bool) -> dict[str, Any]:
+    """Return the scores of a text; each token is ``text[start:end]``."""
     given = text + "\n" if eos else text
     places = np.minimum(token_offsets(text_model.tokenizer, given)[: len(tokens)], len(text)).tolist()
-    writer = Writer(text_model)
+    writer = TokenWriter(text_model.tokenizer, text_model.vocabulary)
     found = []
     for token, (start, end) in zip(tokens, places, strict=True):
         unknown = token.id == text_model.vocabulary.unknown_id
@@ -208,16 +209,26 @@ def _as_scores(text_model: TextModel, text: str, tokens: list[Scored], eos: bool
                 "rank": token.rank,
                 "unknown": unknown,
                 "entropy_bits": token.entropy_bits,
-                "top": [_candidate(writer, id_, ln_prob) for id_, ln_prob in token.top],
+                "top": [
+                    {"token": writer.name(id_), "id": id_, "probability": math.exp(ln_prob)}
+                    for id_, ln_prob in token.top
+                ],
             }
         )
         if token.id >= 0:
             writer.push(token.id)
     ln_prob = sum(token.ln_prob for token in tokens)
-    return {"text": text, **_sums(ln_prob, len(tokens)), "tokens": found}
+    return {"text": text, **_text_score(ln_prob, len(tokens)), "tokens": found}
 
 
-def _sums(ln_prob: float, tokens: int) -> dict[str, Any]:
+def _rescored_json(
+    index: int, text: str, ids: list[int], ln_prob: float, text_model: TextModel
+) -> dict[str, Any]:
+    unknown = ids.count(text_model.vocabulary.unknown_id)
+    return {"index": index, "text": text, **_text_score(ln_prob, len(ids)), "unknown": unknown}
+
+
+def _text_score(ln_prob: float, tokens: int) -> dict[str, Any]:
     mean = -ln_prob / tokens if tokens else math.nan
     return {
         "ln_prob": ln_prob,
@@ -227,14 +238,8 @@ def _sums(ln_prob: float, tokens: int) -> dict[str, Any]:
     }
 
 
-def _candidate(writer: Writer, id_: int, ln_prob: float) -> dict[str, Any]:
-    return {"token": writer.name(id_), "id": id_, "probability": math.exp(ln_prob)}
-
-
-def _as_candidates(
-    text_model: TextModel, prompt: Prompt, log_probs: Any, sampler: Sampler, top: int
-) -> dict[str, Any]:
-    """Return the most probable tokens: ``probability`` as the sampler has it, ``ln_prob`` as the model has it."""
+def _next_json(prompt: Prompt, log_probs: Any, sampler: Sampler, top: int) -> dict[str, Any]:
+    """Return the most probable tokens: ``probability`` is the sampler's, ``ln_prob`` the model's."""
     probs = sampler.distribution(log_probs)
     writer = prompt.writer()
     with np.errstate(divide="ignore"):
@@ -253,10 +258,3 @@ def _as_candidates(
             if probs[id_] > 0
         ],
     }
-
-
-def _as_candidate(
-    index: int, text: str, ids: list[int], ln_prob: float, text_model: TextModel
-) -> dict[str, Any]:
-    unknown = ids.count(text_model.vocabulary.unknown_id)
-    return {"index": index, "text": text, **_sums(ln_prob, len(ids)), "unknown": unknown}

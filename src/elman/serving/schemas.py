@@ -1,24 +1,45 @@
-"""Request and error bodies: what they may hold, and how they are parsed.
+"""Request bodies: their schemas, limits and parsing; response bodies and the error object of the OpenAI API.
 
-What is wrong with a request, as an answer: the error object of the OpenAI API, with its four keys.
-
-Requests: what their bodies may hold, from which they are parsed and the OpenAPI document is made.
-
-Requests that look inside a recurrent network; see `elman.serving.schemas`.
+The OpenAPI document of `elman.serving.routes_about` is made from the same schemas that requests are parsed with.
 """
 
+import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from elman.errors import ElmanError
 
-KINDS = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+SERVER_FAILED = "the server failed on this request; its log has the reason"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a server. A request beyond one of them is refused with a 4xx answer that names the limit."""
+
+    body_bytes: int = 1 << 20
+    body_seconds: float = 10.0  # to receive a body
+    prompt_tokens: int = 16_384
+    prompts: int = 256  # per request
+    choices: int = 16  # n and best_of
+    max_tokens: int = 16_384  # generated per choice
+    inside_tokens: int = 1024  # of a text whose states are inspected
+    inside_values: int = 400_000  # tokens times units
+    inside_waiting: int = 32  # inspection requests, running or queued
+    streams: int = 64  # at the same time
+    batch_size: int = 64  # sequences that take steps at the same time; others wait for their turn
+    waiting: int = 1024  # sequences queued for a model
+    seconds: float = 300.0  # per request
+    connections: int = 512
 
 
 class RequestRefused(ElmanError):
-    """A request that is not served: ``status`` is the HTTP status, ``param`` the field that is to blame."""
+    """A request that is answered with an error: ``status`` is the HTTP status, ``param`` the field at fault."""
 
     def __init__(
         self, message: str, param: str | None = None, code: str | None = None, status: int = 400
@@ -27,38 +48,100 @@ class RequestRefused(ElmanError):
         self.status, self.param, self.code = status, param, code
 
     @property
-    def answer(self) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
         """The body of the answer."""
-        kind = KINDS.get(self.status, "invalid_request_error")
+        kind = ERROR_TYPES.get(self.status, "invalid_request_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
 
-def too_many(what: str) -> RequestRefused:
-    """Return the refusal of a request that would be served at another time."""
-    return RequestRefused(f"{what}; try again in a moment", code="too_many_requests", status=429)
+def too_many_requests(problem: str) -> RequestRefused:
+    """Return the error for a request that would succeed later."""
+    return RequestRefused(f"{problem}; try again in a moment", code="too_many_requests", status=429)
 
 
-def out_of_time(seconds: float) -> RequestRefused:
-    """Return the refusal of a request that took too long."""
-    message = f"the request took longer than {seconds:g} s; ask for fewer tokens or shorter texts"
+def time_limit_exceeded(seconds: float) -> RequestRefused:
+    """Return the error for a request that took too long."""
+    message = f"the request took longer than {seconds:g} s; request fewer tokens or send shorter texts"
     return RequestRefused(message, code="time_limit_exceeded")
 
 
-FAILED = "the server failed at this request; its log tells why"
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer. Numbers that JSON lacks, such as infinity, become null."""
+    return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 
 
-Text = str
-Ids = list[int]
-Name = Annotated[
-    str, Meta(description="The model, as GET /v1/models names it; the first where it is left out.")
-]
+R = TypeVar("R", bound=Struct)
+
+
+async def read_body(request: Request, schema: type[R], limits: Limits) -> R:
+    """Read and parse the body of a request. Raises RequestRefused if it is too large, too slow or invalid."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise RequestRefused(
+            f"the body must have the content type application/json, got {media or 'none'}",
+            code="unsupported_media_type",
+            status=415,
+        )
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return parse_body(await _read_bytes(request, limits.body_bytes), schema)
+    except TimeoutError as error:
+        message = f"the body did not arrive within {limits.body_seconds:g} s"
+        raise RequestRefused(message, code="slow_body", status=408) from error
+    except ClientDisconnect as error:
+        raise RequestRefused("the client closed the connection", code="client_gone", status=400) from error
+
+
+async def _read_bytes(request: Request, max_bytes: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    size = int(declared[:20]) if declared.isdecimal() else 0
+    body = bytearray()
+    if size <= max_bytes:
+        async for chunk in request.stream():
+            body += chunk
+            if (size := len(body)) > max_bytes:
+                break
+    if size > max_bytes:
+        message = f"the body is larger than {max_bytes:,} bytes; split it into several requests"
+        raise RequestRefused(message, code="body_too_large", status=413)
+    return bytes(body)
+
+
+def parse_body(body: bytes, schema: type[R]) -> R:
+    """Parse a JSON body. Raises RequestRefused if it is not valid JSON or does not fit the schema."""
+    try:
+        return msgspec.json.decode(body, type=schema)
+    except msgspec.ValidationError as error:
+        raise _schema_error(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestRefused(f"the body is not valid JSON in UTF-8: {error}", code="invalid_json") from error
+
+
+def _schema_error(message: str) -> RequestRefused:
+    """Return the error for a message of msgspec, with the field that it names."""
+    problem, _, place = message.partition(" - at `$")
+    field = place.rstrip("`").lstrip(".").partition(".")[0].partition("[")[0]
+    if "unknown field `" in problem:
+        unknown = problem.partition("`")[2].rstrip("`")
+        path = f"{field}.{unknown}" if field else unknown
+        return RequestRefused(f"unknown field {path!r}; leave it out", path, "unknown_parameter")
+    if "missing required field `" in problem:
+        missing = problem.partition("`")[2].rstrip("`")
+        return RequestRefused(f"the field {missing!r} is missing", missing, "missing_parameter")
+    problem = problem[:1].lower() + problem[1:]
+    return RequestRefused(f"{field or 'the body'}: {problem}", field or None, "invalid_value")
+
+
+Name = Annotated[str, Meta(description="The model's id in GET /v1/models. Default: the first model.")]
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
-    """What a stream holds besides the text."""
+    """What a stream contains besides the text."""
 
     include_usage: bool | None = None
-    include_obfuscation: Annotated[bool, Meta(description="Nothing is ever padded here.")] | None = None
+    include_obfuscation: Annotated[bool, Meta(description="No effect: events are never padded.")] | None = (
+        None
+    )
 
 
 class CompletionRequest(Struct, forbid_unknown_fields=True):
@@ -80,7 +163,7 @@ class CompletionRequest(Struct, forbid_unknown_fields=True):
     stream_options: StreamOptions | None = None
     suffix: Annotated[str, Meta(description="Refused: these models write from left to right.")] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_k: Annotated[int, Meta(ge=0, description="0: all tokens. No field of OpenAI's.")] | None = None
+    top_k: Annotated[int, Meta(ge=0, description="0: all tokens. Not a field of OpenAI's.")] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     user: str | None = None
 
@@ -90,7 +173,7 @@ class TokenizeRequest(Struct, forbid_unknown_fields=True):
 
     prompt: str
     model: Name | None = None
-    add_special_tokens: Annotated[bool, Meta(description="There are none to add.")] | None = None
+    add_special_tokens: Annotated[bool, Meta(description="No effect: there are none.")] | None = None
     return_token_strs: bool | None = None
 
 
@@ -108,7 +191,7 @@ class ScoreRequest(Struct, forbid_unknown_fields=True):
     model: Name | None = None
     bos: Annotated[bool, Meta(description="Predict the first token from the beginning of a line.")] = True
     eos: Annotated[bool, Meta(description="Score the end of the line too.")] = True
-    top: Annotated[int, Meta(ge=0, le=50, description="Tell of the most probable tokens in each place.")] = 0
+    top: Annotated[int, Meta(ge=0, le=50, description="How many of the most probable tokens to list.")] = 0
 
 
 class NextRequest(Struct, forbid_unknown_fields=True):
@@ -119,49 +202,20 @@ class NextRequest(Struct, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0, le=100)] = 1.0
     top_k: Annotated[int, Meta(ge=0)] = 0
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    top: Annotated[int, Meta(ge=1, le=1000, description="How many candidates to tell of.")] = 10
+    top: Annotated[int, Meta(ge=1, le=1000, description="How many candidates to return.")] = 10
 
 
 class RescoreRequest(Struct, forbid_unknown_fields=True):
     """The body of POST /rescore."""
 
     candidates: Annotated[list[str], Meta(min_length=1)]
-    context: Annotated[str, Meta(description="What stands before each candidate; it is not scored.")] = ""
+    context: Annotated[str, Meta(description="The text before each candidate. It is not scored.")] = ""
     model: Name | None = None
     eos: Annotated[bool, Meta(description="Score the end of the line too.")] = True
 
 
-R = TypeVar("R", bound=Struct)
-
-
-def parsed(body: bytes, kind: type[R]) -> R:
-    """Return a request's body. Raises RequestRefused for what is no JSON, and for what no such request may hold."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise _refused(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestRefused(f"the body is no JSON in UTF-8: {error}", code="invalid_json") from error
-
-
-def _refused(message: str) -> RequestRefused:
-    """Return the refusal for what msgspec says, with the field that it names."""
-    what, _, place = message.partition(" - at `$")
-    field = place.rstrip("`").lstrip(".").partition(".")[0].partition("[")[0]
-    if "unknown field `" in what:
-        unknown = what.partition("`")[2].rstrip("`")
-        path = f"{field}.{unknown}" if field else unknown
-        return RequestRefused(f"this server knows no field {path!r}; leave it out", path, "unknown_parameter")
-    if "missing required field `" in what:
-        missing = what.partition("`")[2].rstrip("`")
-        return RequestRefused(f"the field {missing!r} is missing", missing, "missing_parameter")
-    return RequestRefused(
-        f"{field or 'the body'}: {what[:1].lower()}{what[1:]}", field or None, "invalid_value"
-    )
-
-
-Looked = Annotated[str, Meta(min_length=1, description="The text that is read.")]
-Layer = Annotated[int, Meta(ge=0, description="Counted from 0 at the bottom; the top one where left out.")]
+InspectedText = Annotated[str, Meta(min_length=1, description="The text to read.")]
+Layer = Annotated[int, Meta(ge=0, description="Counted from 0 at the bottom. Default: the top layer.")]
 What = Literal["h", "c", "i", "f", "g", "o", "r", "z", "n"]
 Property = Literal[
     "inside_quotes",
@@ -180,9 +234,9 @@ Property = Literal[
 
 
 class InsideRequest(Struct, forbid_unknown_fields=True):
-    """The body of POST /inside: which states or gates to tell of, after each token."""
+    """The body of POST /inside: which state or gate to return after each token."""
 
-    text: Looked
+    text: InspectedText
     model: Name | None = None
     layer: Layer | None = None
     what: Annotated[What, Meta(description="RNN: h; LSTM: h, c, i, f, g, o; GRU: h, r, z, n.")] = "h"
@@ -191,11 +245,11 @@ class InsideRequest(Struct, forbid_unknown_fields=True):
 class UnitsRequest(Struct, forbid_unknown_fields=True):
     """The body of POST /units: ``property`` or ``span``, not both."""
 
-    text: Looked
+    text: InspectedText
     model: Name | None = None
     layer: Layer | None = None
     what: Annotated[What, Meta(description="As in POST /inside.")] = "h"
-    top: Annotated[int, Meta(ge=1, le=10_000, description="How many units to tell of.")] = 10
+    top: Annotated[int, Meta(ge=1, le=10_000, description="How many units to return.")] = 10
     property: Property | None = None
     span: (
         Annotated[tuple[int, int], Meta(description="The first character, and the one after the last.")]
@@ -206,6 +260,6 @@ class UnitsRequest(Struct, forbid_unknown_fields=True):
 class ThroughTimeRequest(Struct, forbid_unknown_fields=True):
     """The body of POST /through-time."""
 
-    text: Looked
-    index: Annotated[int, Meta(ge=0, description="The token that is predicted, counted from 0.")]
+    text: InspectedText
+    index: Annotated[int, Meta(ge=0, description="The predicted token, counted from 0.")]
     model: Name | None = None

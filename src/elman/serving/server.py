@@ -1,9 +1,4 @@
-"""Listen on a socket; close connections that are too slow.
-
-Connections: what a client sends and reads too slowly, or what is no HTTP at all, ends one.
-
-A server on a socket.
-"""
+"""Serve an application on a socket; close connections that are too slow or not valid HTTP."""
 
 import asyncio
 import contextlib
@@ -20,69 +15,73 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from elman.errors import ConfigError
-from elman.serving.schemas import RequestRefused
-from elman.serving.state import Limits
+from elman.serving.schemas import Limits, RequestRefused
 
 
 class Connection(H11Protocol):
-    """A connection whose client has to go on.
+    """A connection that is closed if its client is too slow.
 
-    The head of a request has to be there ``head_seconds`` after its first byte, or after the connection was made.
-    What was sent has to be read: a client that lets more than the transport's buffer (64 KiB) wait for ``read_seconds``
-    is taken for gone, which frees its sequences.
+    The head of a request must arrive within ``head_seconds`` of its first byte or, for the first request, of the
+    connection. The client must read: if more than the transport's buffer (64 KiB) waits for ``read_seconds``, the
+    connection is aborted, which frees the client's sequences.
     """
 
     head_seconds = 10.0
     read_seconds = 60.0
-    _heading: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Start a timer. Tests override this to run timers by hand."""
+        return self.loop.call_later(seconds, callback)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request."""
+        """Wait for the head of the first request."""
         super().connection_made(transport)
-        self._heading = self.loop.call_later(self.head_seconds, self._late)
+        self._head_timer = self.call_later(self.head_seconds, self._head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        _cancel(self._heading)
-        _cancel(self._stalled)
+        """Stop all timers."""
+        _cancel(self._head_timer)
+        _cancel(self._read_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of a request."""
+        """Receive a part of a request."""
         super().data_received(data)
         if not self._idle:
-            _cancel(self._heading)
-            self._heading = None
-        elif self._heading is None:
-            self._heading = self.loop.call_later(self.head_seconds, self._late)
+            _cancel(self._head_timer)
+            self._head_timer = None
+        elif self._head_timer is None:
+            self._head_timer = self.call_later(self.head_seconds, self._head_timeout)
 
     def pause_writing(self) -> None:
         """Wait until the client has read."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.read_seconds, self.transport.abort)
+        self._read_timer = self.call_later(self.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on: the client has read."""
-        _cancel(self._stalled)
+        """Continue after the client has read."""
+        _cancel(self._read_timer)
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Refuse what is not valid HTTP."""
         self._refuse(RequestRefused(msg, code="invalid_http"))
 
     @property
     def _idle(self) -> bool:
+        """Whether no request is being served."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _late(self) -> None:
+    def _head_timeout(self) -> None:
         if self._idle and not self.transport.is_closing():
-            message = f"the head of the request took longer than {self.head_seconds:g} s"
+            message = f"the head of the request did not arrive within {self.head_seconds:g} s"
             self._refuse(RequestRefused(message, code="slow_head", status=408))
 
     def _refuse(self, refused: RequestRefused) -> None:
-        """Answer outside of any application, and close the connection."""
-        body = msgspec.json.encode(refused.answer)
+        """Answer without the application, and close the connection."""
+        body = msgspec.json.encode(refused.body)
         headers = [
             ("content-type", "application/json"),
             ("content-length", str(len(body))),
@@ -104,7 +103,7 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a host's address."""
+    """Return whether only this machine can reach the address of a host."""
     if host == "localhost":
         return True
     try:
@@ -114,7 +113,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 is any that is free. Raises ConfigError where there is none to be had."""
+    """Return a socket bound to an address; port 0 is any free one. Raises ConfigError if it cannot be bound."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -132,9 +131,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what has been asked, streams to their end, and stop.
+    """Serve until SIGTERM or SIGINT, then finish the open requests and streams, and stop.
 
-    ``ready`` is called when requests are answered. A second signal stops at once.
+    ``ready`` is called when the server answers requests. A second signal stops it at once.
     """
 
     class _Server(uvicorn.Server):
@@ -146,7 +145,7 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Calla
         app,
         http=Connection,
         ws="none",
-        log_level="error",  # what clients do wrong is told to them alone
+        log_level="error",  # the errors of clients are reported to them, not logged
         access_log=False,
         server_header=False,
         lifespan="on",
@@ -154,14 +153,14 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Calla
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(limits.seconds) + 5,
     )
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every client that goes away
-    with _quietly():
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every client that disconnects
+    with _ignore_signals():
         _Server(config).run(sockets=[listening])
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Let the signals that end a server end nothing else: it raises them once more when it has stopped."""
+def _ignore_signals() -> Iterator[None]:
+    """Ignore the signals that end a server: uvicorn raises them again after it has stopped."""
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:

@@ -1,9 +1,4 @@
-"""Server-sent events, and waiting for an engine while the client is there.
-
-Waiting for an engine, as long as somebody waits for the answer.
-
-Server-sent events: an answer that is sent while it is made.
-"""
+"""Run jobs on an engine while the client is connected, and send their results as server-sent events."""
 
 import asyncio
 import logging
@@ -18,78 +13,77 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from elman.errors import ElmanError
-from elman.serving.schemas import FAILED, RequestRefused, out_of_time, too_many
+from elman.serving.schemas import SERVER_FAILED, RequestRefused, time_limit_exceeded, too_many_requests
 from elman.serving.sequences import Channel, Job
-from elman.serving.state import Served, Server, server_of
+from elman.serving.state import ServedModel, Server, server_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client closed the connection before the answer was complete."""
 
 
-def check_room(server: Server, served: Served, works: int) -> None:
-    """Raise RequestRefused where too many texts wait for a model already for so many more."""
-    if served.engine.waiting + works > server.limits.waiting:
-        raise too_many("too many texts wait for this model")
+async def finish_jobs(request: Request, model: ServedModel, jobs: Sequence[Job], channel: Channel) -> None:
+    """Run jobs until all their tasks are done. Raises RequestRefused if they take too long or fail."""
+    server, tasks = server_of(request), sum(len(job.tasks) for job in jobs)
+
+    async def receive_results() -> None:
+        for _ in range(tasks):
+            raise_error(await channel.get())
+
+    check_queue(server, model, tasks)
+    with submitted(model, jobs):
+        try:
+            async with asyncio.timeout(server.limits.seconds):
+                await while_connected(request.receive, receive_results())
+        except TimeoutError as error:
+            raise time_limit_exceeded(server.limits.seconds) from error
+
+
+def check_queue(server: Server, model: ServedModel, tasks: int) -> None:
+    """Raise RequestRefused if the queue of a model has no room for more tasks."""
+    if model.engine.waiting + tasks > server.limits.waiting:
+        raise too_many_requests("too many texts are waiting for this model")
 
 
 @contextmanager
-def submitted(served: Served, jobs: Sequence[Job]) -> Iterator[None]:
-    """Hand jobs to a model's engine; at the end of the block, what is not done of them is cancelled."""
+def submitted(model: ServedModel, jobs: Sequence[Job]) -> Iterator[None]:
+    """Submit jobs to the engine of a model. At the end of the block, cancel what is not done."""
     try:
         for job in jobs:
-            served.engine.submit(job)
+            model.engine.submit(job)
         yield
     finally:
         for job in jobs:
             job.cancelled = True
 
 
-def checked(item: Any) -> Any:
-    """Return what came through a channel; an error is raised as the refusal that it is to the client."""
+def raise_error(item: Any) -> None:
+    """Raise what came through a channel if it is an error, as RequestRefused."""
     if isinstance(item, ElmanError):
         raise RequestRefused(str(item)) from item
     if isinstance(item, Exception):
         log.error("an engine failed", exc_info=item)
-        raise RequestRefused(FAILED, code="internal_error", status=500) from item
-    return item
+        raise RequestRefused(SERVER_FAILED, code="internal_error", status=500) from item
 
 
-async def done(request: Request, served: Served, jobs: Sequence[Job], channel: Channel) -> None:
-    """Return when all works of jobs are done. Raises RequestRefused where they take too long, or fail."""
-    server, works = server_of(request), sum(len(job.works) for job in jobs)
-
-    async def wait() -> None:
-        for _ in range(works):
-            checked(await channel.get())
-
-    check_room(server, served, works)
-    with submitted(served, jobs):
-        try:
-            async with asyncio.timeout(server.limits.seconds):
-                await unless_gone(request.receive, wait())
-        except TimeoutError as error:
-            raise out_of_time(server.limits.seconds) from error
-
-
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what ``work`` returns. Raises ClientGone as soon as the client is gone; the work is then cancelled."""
-    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
+async def while_connected(receive: Receive, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine. If the client disconnects before, cancel it and raise ClientGone."""
+    running, watching = asyncio.ensure_future(coroutine), asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
             raise ClientGone
-        return working.result()
+        return running.result()
     finally:
-        for task in (working, watching):
+        for task in (running, watching):
             task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        await asyncio.gather(running, watching, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -98,10 +92,10 @@ Event = dict[str, Any] | None
 
 
 class EventStream(Response):
-    """Sends what comes through a channel as events, until all works of the jobs are done, and then ``[DONE]``.
+    """Runs jobs and sends what comes through their channel as events; ``[DONE]`` after the last.
 
-    ``event`` makes an event of what a work has sent, or None of one that is done; ``last`` makes the last one. An
-    error, once the stream has begun, is an event with the error object, and the stream's end.
+    ``make_event`` returns the event for an item, or None for a finished task; ``last_event`` returns the one before
+    ``[DONE]``, or None. An error while streaming is sent as an event with the error object, which ends the stream.
     """
 
     media_type = "text/event-stream"
@@ -109,34 +103,34 @@ class EventStream(Response):
     def __init__(
         self,
         server: Server,
-        served: Served,
+        model: ServedModel,
         jobs: Sequence[Job],
         channel: Channel,
-        event: Callable[[Any], Event],
-        last: Callable[[], Event],
+        make_event: Callable[[Any], Event],
+        last_event: Callable[[], Event],
     ) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._server, self._served, self._jobs, self._channel = server, served, jobs, channel
-        self._event, self._last = event, last
-        self._begun, self._open = time.perf_counter(), True
+        self._server, self._model, self._jobs, self._channel = server, model, jobs, channel
+        self._make_event, self._last_event = make_event, last_event
+        self._start, self._open = time.perf_counter(), True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream; where the client goes away, the engine's sequences are free at once."""
+        """Send the stream. If the client disconnects, its sequences are freed at once."""
         self._count(1)
         try:
-            await unless_gone(receive, self._send(send))
+            await while_connected(receive, self._send(send))
         except ClientGone:
             return
         finally:
-            self._end()
+            self._close()
 
     def _count(self, change: int) -> None:
         self._server.streams += change
         self._server.metrics.streams.set(self._server.streams)
 
-    def _end(self) -> None:
-        """Count the stream no more."""
+    def _close(self) -> None:
+        """Do not count the stream any more."""
         if self._open:
             self._open = False
             self._count(-1)
@@ -146,33 +140,35 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         closing = b"[DONE]"
         try:
-            with submitted(self._served, self._jobs):
+            with submitted(self._model, self._jobs):
                 async with asyncio.timeout(seconds):
                     await self._send_events(send)
         except TimeoutError:
-            closing = msgspec.json.encode(out_of_time(seconds).answer)
+            closing = msgspec.json.encode(time_limit_exceeded(seconds).body)
         except RequestRefused as refused:
-            closing = msgspec.json.encode(refused.answer)
-        self._end()  # before the client knows of it, and asks for the next one
-        await _push(send, closing)
+            closing = msgspec.json.encode(refused.body)
+        self._close()  # before the client sees the end, and may open the next stream
+        await _send_event(send, closing)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_events(self, send: Send) -> None:
-        left = sum(len(job.works) for job in self._jobs)
+        unfinished = sum(len(job.tasks) for job in self._jobs)
         first = True
-        while left:
-            event = self._event(checked(await self._channel.get()))
+        while unfinished:
+            item = await self._channel.get()
+            raise_error(item)
+            event = self._make_event(item)
             if event is None:
-                left -= 1
+                unfinished -= 1
                 continue
             if first:
                 first = False
-                self._server.metrics.first_token.observe(time.perf_counter() - self._begun)
-            await _push(send, msgspec.json.encode(event))
-        last = self._last()
+                self._server.metrics.first_token.observe(time.perf_counter() - self._start)
+            await _send_event(send, msgspec.json.encode(event))
+        last = self._last_event()
         if last is not None:
-            await _push(send, msgspec.json.encode(last))
+            await _send_event(send, msgspec.json.encode(last))
 
 
-async def _push(send: Send, data: bytes) -> None:
+async def _send_event(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})

@@ -1,4 +1,4 @@
-"""The web page: its files, which the server and replays share."""
+"""The files of the web page, which the server and replays share."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MEDIA = {
     "json": "application/json",
     "svg": "image/svg+xml",
 }
-PREFIX = "/page/"  # where a server has them, all but index.html
+PREFIX = "/page/"  # the path of all files on a server, except index.html
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Asset:
 
 
 def read_assets() -> dict[str, Asset]:
-    """Return the files of the page by their paths in it, such as ``js/main.js``; none that has no media type."""
+    """Return the files of the page that have a media type, by path, such as ``js/main.js``."""
     return dict(sorted(_assets_in(files("elman.web") / "assets", "")))
 
 

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness, as a client: what it measures over HTTP is what `elman pairs` and `elman score` print."""
+"""lm-evaluation-harness as a client: it measures over HTTP what `elman pairs` and `elman score` print."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from elman.formats.model_file import save_model
 from support.tiny import STORY, text_model
 
 lm_eval = pytest.importorskip("lm_eval", reason='needs lm-evaluation-harness: pip install "lm-eval[api]"')
-pytestmark = pytest.mark.filterwarnings("ignore")  # its own, and those of the libraries below it
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the harness and the libraries it uses
 
-GOOD = [*STORY.splitlines(), "tom said hi to mary .", "ann was in"]  # of unlike lengths
+GOOD = [*STORY.splitlines(), "tom said hi to mary .", "ann was in"]  # of different lengths
 BAD = [" ".join(line.split()[::-1]) for line in GOOD[:-1]] + ["in ann was was"]
 LEVELS = ("word", "char")
 KEY = "a-secret"
@@ -64,13 +64,13 @@ def _offline(folder: Path) -> Iterator[None]:
         for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
             patch.setenv(name, "1")
         patch.setenv("HF_HOME", str(folder / "hf"))
-        patch.setenv("OPENAI_API_KEY", KEY)  # for completions; it asks for tokens with its auth_token
+        patch.setenv("OPENAI_API_KEY", KEY)  # for completions; for tokens it uses auth_token
         yield
 
 
 @pytest.fixture(scope="module", params=LEVELS)
 def measured(request: pytest.FixtureRequest, start: Callable[..., Any], folder: Path) -> Measured:
-    """What the harness finds: the level, the results, and the answers to each task, in the order of the lines."""
+    """The results of the harness: the level, the results, and the answers to each task in the order of the lines."""
     level = request.param
     process, address = start("--api-key", KEY, model=folder / f"{level}.safetensors")
     files = {"dataset_kwargs": {"data_files": {"test": str(folder / "pairs.jsonl")}}}
@@ -88,7 +88,7 @@ def measured(request: pytest.FixtureRequest, start: Callable[..., Any], folder: 
         bootstrap_iters=0,
     )
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     samples = {
         name: [sample["filtered_resps"] for sample in sorted(each, key=lambda s: s["doc_id"])]
         for name, each in found["samples"].items()
@@ -111,8 +111,8 @@ def test_pairs_have_the_accuracy_and_the_probabilities_of_the_command(
     measured: Measured, elman: Callable[..., str], folder: Path
 ) -> None:
     level, results, samples = measured
-    asked = ("--case", "asis", "--punctuation", "asis", "--json", "--per-pair", f"{level}.tsv")
-    found = json.loads(elman("pairs", f"{level}.safetensors", "pairs.jsonl", *asked))
+    options = ("--case", "asis", "--punctuation", "asis", "--json", "--per-pair", f"{level}.tsv")
+    found = json.loads(elman("pairs", f"{level}.safetensors", "pairs.jsonl", *options))
     assert found["all"]["ties"] == 0
     assert results["pairs"]["acc,none"] == pytest.approx(found["all"]["accuracy"])
     head, *rows = (row.split("\t") for row in (folder / f"{level}.tsv").read_text().splitlines())
@@ -136,8 +136,8 @@ def test_a_continuation_has_the_probability_of_its_own_tokens(
     measured: Measured, elman: Callable[..., str]
 ) -> None:
     level, _, samples = measured
-    asked = ("--per-token", "--unit", "nats", "--json")
-    tokens = map(json.loads, elman("score", f"{level}.safetensors", "good.txt", *asked).splitlines())
+    options = ("--per-token", "--unit", "nats", "--json")
+    tokens = map(json.loads, elman("score", f"{level}.safetensors", "good.txt", *options).splitlines())
     ends = {token["line"]: token for token in tokens}  # the last token of each line
     for ((ln_prob, greedy),), end in zip(samples["ends"], ends.values(), strict=True):
         assert ln_prob == pytest.approx(-end["surprisal_nats"], rel=1e-5)

@@ -2,9 +2,9 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const AGAIN = 2000; // ms between two looks for a server that went away
-  const SETTLED = 900; // ms after which the panels are shown: they have their places by then
-  const BEAT = 5000; // ms between two looks at whether it is still there
+  const RETRY = 2000; // ms between two attempts to reach a server that does not answer
+  const SETTLED = 900; // ms after which the panels are shown, when their layout is stable
+  const HEARTBEAT = 5000; // ms between two checks that the server still answers
   const DEFAULTS = {
     text: "",
     scored: null,
@@ -33,7 +33,7 @@
     refresh,
   });
 
-  /** Lets mount(root, app) fill the section `panel-NAME`, once the page has started. */
+  /** Has mount(root, app) fill the section `panel-NAME` when the page has started. */
   function addPanel(name, mount) {
     if (started) fill(name, mount);
     else mounts.push([name, mount]);
@@ -44,12 +44,12 @@
     try {
       mount(root, app);
     } catch (error) {
-      report(error); // the other panels go on
+      report(error); // the other panels still work
     }
     app.words.fill(root);
   }
 
-  /** Starts the page on a source of answers. options: recorded (a replay), strings ({en, ko}). */
+  /** Starts the page with a source of answers. options: recorded (true in a replay), strings ({en, ko}). */
   elman.start = async (source, options = {}) => {
     app.source = source;
     app.recorded = Boolean(options.recorded);
@@ -64,7 +64,7 @@
     elman.keepScored?.(app);
     await refresh();
     store.set("ready", true);
-    if (source.health) setInterval(beat, BEAT);
+    if (source.health) setInterval(heartbeat, HEARTBEAT);
   };
 
   function mountShell() {
@@ -133,7 +133,7 @@
 
   const UNITS = { word: 1, char: 1, character: 1, byte: 1, subword: 1 };
 
-  /** Asks for the models again, and shows everything anew. */
+  /** Loads the models again and refreshes all panels. */
   async function refresh() {
     try {
       const models = await app.source.models();
@@ -146,20 +146,20 @@
     }
   }
 
-  /** Says something in the status line. */
+  /** Writes a message to the status line, for screen readers. */
   function say(key, values) {
     $("status").textContent = key ? app.t(key, values) : "";
   }
 
-  let from = null; // what the error that is shown came from
+  let errorOrigin = null; // of the error that is shown
 
-  /** Shows an error; where the server is away, says so and asks for it until it is back. */
+  /** Shows an error. If the server does not answer, shows that and retries until it does. */
   function report(error, origin = null) {
     if (!error || error.name === "AbortError") return;
     if (error.kind === "network") return connect(false);
     if (error.kind === "key") return askForKey();
     if (error.kind !== "refused") console.error(error);
-    from = origin;
+    errorOrigin = origin;
     show(error.kind === "refused" ? "error.refused" : "error.page", error.message);
   }
 
@@ -168,8 +168,8 @@
     $("alert-text").textContent = key ? app.t(key, { message }) : "";
   }
 
-  /** Hides an error that came from here, once it is over. */
-  app.clearError = (origin) => from === origin && show(null);
+  /** Hides the error of this origin. */
+  app.clearError = (origin) => errorOrigin === origin && show(null);
 
   function askForKey() {
     const tried = elman.kept("sessionStorage", "elman.key");
@@ -179,29 +179,29 @@
     $("key").focus();
   }
 
-  let looking = null;
+  let retryTimer = null;
 
   function connect(connected) {
     const before = store.get("connected");
     store.set("connected", connected);
     $("away").hidden = connected;
     if (connected && !before) say("status.back");
-    if (!connected && looking === null) looking = setTimeout(look, AGAIN);
+    if (!connected && retryTimer === null) retryTimer = setTimeout(retry, RETRY);
   }
 
-  /** Notices that the server went away while nothing is asked of it. */
-  async function beat() {
+  /** Detects a lost server while there are no other requests. */
+  async function heartbeat() {
     if (document.hidden || !store.get("connected")) return;
     await app.source.health().catch((error) => error.kind === "network" && report(error));
   }
 
-  async function look() {
-    looking = null;
+  async function retry() {
+    retryTimer = null;
     try {
       await app.source.health();
     } catch (error) {
       if (error.kind === "network") {
-        looking = setTimeout(look, AGAIN);
+        retryTimer = setTimeout(retry, RETRY);
         return;
       }
     }

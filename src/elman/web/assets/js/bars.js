@@ -2,20 +2,20 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const DECADES = 8; // at most, from the largest value down to the foot of the bars
+  const MAX_DECADES = 8; // from the largest value down to the foot of the bars
 
-  /** The powers of ten from the foot to the head of bars of all these values: [foot, head]. */
+  /** The range of a logarithmic axis for these values, as powers of ten: [foot, head]. */
   elman.decades = (...all) => {
     const logs = all.flat().filter((value) => value > 0).map(Math.log10);
     if (!logs.length) return [-1, 0];
     const [low, high] = elman.extent(logs);
     const head = Math.ceil(high + 1e-9);
-    return [Math.max(head - DECADES, Math.min(Math.floor(low), head - 1)), head];
+    return [Math.max(head - MAX_DECADES, Math.min(Math.floor(low), head - 1)), head];
   };
 
   /**
-   * Bars over the tokens of a text, on a logarithmic scale; one can be focused (arrow keys, Home, End).
-   * draw({values, names, foot, head, label(index)}); onlook(index) on focus and hover, onpick(index) on a click, Enter.
+   * Bars over the tokens of a text, on a logarithmic scale. One has the focus (arrow keys, Home, End).
+   * draw({values, names, foot, head, label(index)}); onlook(index): on focus and hover; onpick(index): on click and Enter.
    */
   elman.Bars = class {
     constructor(node, { id, onlook, onpick }) {

@@ -2,13 +2,13 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const LEAST = 0.1;
-  const MOST = 20;
+  const MIN_BITS = 0.1;
+  const MAX_BITS = 20;
   const INKS = [
     [0, 0, 0],
     [255, 255, 255],
   ];
-  // from the page's ground, through amber, away from it: the lightness alone tells the order
+  // from the background of the page, through amber; the lightness alone gives the order
   const SURPRISAL = {
     light: ["#fdfbf6", "#fdecc3", "#fbcb77", "#ec9a3c", "#c4621c", "#8a3a10", "#57200a"],
     dark: ["#1a1b20", "#3a2718", "#6b3a15", "#a65a16", "#d98b2b", "#f3bf63", "#fff0c4"],
@@ -43,22 +43,22 @@
     return (high + 0.05) / (low + 0.05);
   }
 
-  /** A background, the ink that is read best on it, and as a string the background alone. */
+  /** A background and the ink with the higher contrast; as a string, only the background. */
   function colourOf(background) {
     const ink = contrast(background, INKS[0]) >= contrast(background, INKS[1]) ? INKS[0] : INKS[1];
     const css = (colour) => `rgb(${colour.join(" ")})`;
     return { background: css(background), ink: css(ink), toString: () => css(background) };
   }
 
-  const place = (bits) => Math.log(Math.max(bits, LEAST) / LEAST) / Math.log(MOST / LEAST);
+  const place = (bits) => Math.log(Math.max(bits, MIN_BITS) / MIN_BITS) / Math.log(MAX_BITS / MIN_BITS);
 
-  /** The colour of a surprisal in bits, on a logarithmic scale from 0.1 to 20; null (impossible) is the last one. */
-  const surprisal = (bits) => colourOf(along(SURPRISAL[scheme()], place(bits ?? MOST)));
+  /** The colour of a surprisal in bits, on a logarithmic scale from 0.1 to 20; null (impossible) is the last colour. */
+  const surprisal = (bits) => colourOf(along(SURPRISAL[scheme()], place(bits ?? MAX_BITS)));
 
   /** The colour of a value from -limit to limit. */
   const diverging = (value, limit) => colourOf(along(DIVERGING[scheme()], (value / (limit || 1) + 1) / 2));
 
-  /** Fills a node with a scale: "surprisal" (bits), or {limit, unit} of a diverging one. */
+  /** Fills a node with a colour scale: "surprisal" (bits), or {limit, unit} of a diverging scale. */
   function legend(node, scale = "surprisal") {
     const steps = 25;
     const isSurprisal = scale === "surprisal";
@@ -69,7 +69,7 @@
     const strip = elman.make("span", { class: "legend-strip", "aria-hidden": "true" });
     for (let k = 0; k < steps; k += 1) {
       const part = k / (steps - 1);
-      const bits = LEAST * (MOST / LEAST) ** part;
+      const bits = MIN_BITS * (MAX_BITS / MIN_BITS) ** part;
       const colour = isSurprisal ? surprisal(bits) : diverging((part * 2 - 1) * limit, limit);
       const cell = elman.make("span");
       cell.style.setProperty("background-color", String(colour));

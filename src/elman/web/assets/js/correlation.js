@@ -3,7 +3,7 @@
 (() => {
   const elman = (window.elman = window.elman || {});
 
-  /** Pearson's correlation with `given` (T) of each unit of `values` (T, H): (H), 0 for a unit that never changes. */
+  /** Pearson's correlation of each unit of `values` (T, H) with `given` (T): (H); 0 for a constant unit. */
   elman.correlations = (values, given) => {
     const [steps, units] = [given.length, values[0].length];
     const mean = given.reduce((a, b) => a + b, 0) / steps;
@@ -22,7 +22,7 @@
     });
   };
 
-  /** The units by falling |r|: [{unit, correlation}]. */
+  /** The units in descending order of |r|: [{unit, correlation}]. */
   elman.ranked = (found, top) =>
     found.map((correlation, unit) => ({ unit, correlation }))
       .sort((a, b) => Math.abs(b.correlation) - Math.abs(a.correlation)).slice(0, top);

@@ -5,7 +5,7 @@
   const FONT = "12px system-ui, sans-serif";
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  /** Marks of an axis from min to max: 1, 2, 5 in every power of ten, or even steps where that would be too few. */
+  /** Ticks of an axis from min to max: 1, 2, 5 times powers of ten, or even steps if those are too few. */
   function marks(min, max, log) {
     if (!log || max < 6 * min) return even(min, max);
     const found = [];
@@ -24,26 +24,26 @@
     return found;
   }
 
-  /** The least and the largest of numbers. */
+  /** The minimum and the maximum of numbers. */
   elman.extent = (values) =>
-    values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
+    values.reduce(([min, max], value) => [Math.min(min, value), Math.max(max, value)], [Infinity, -Infinity]);
 
-  /** The range of an axis around what is drawn, with a little air. */
+  /** The range of an axis around everything that is drawn, with some margin. */
   function around(lines, levels, log) {
     const values = [...lines.flatMap(({ ys }) => ys), ...levels.map(({ value }) => value)];
     const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
     if (!usable.length) return log ? [1, 10] : [0, 1];
     const [min, max] = elman.extent(usable);
-    const share = Math.max(1.03, (max / min) ** 0.06);
-    if (log) return [min / share ** 2, max * share]; // below, room for a name
-    const air = (max - min) * 0.06 || Math.abs(max) * 0.1 || 1;
-    return [min >= 0 && min < air * 2 ? 0 : min - air, max + air];
+    const factor = Math.max(1.03, (max / min) ** 0.06);
+    if (log) return [min / factor ** 2, max * factor]; // more below, for a label
+    const margin = (max - min) * 0.06 || Math.abs(max) * 0.1 || 1;
+    return [min >= 0 && min < margin * 2 ? 0 : min - margin, max + margin];
   }
 
   /**
-   * A curve in a node, by uPlot.
-   * draw({xs, lines: [{ys, colour, width, points, dash}], levels: [{name, value}], log}); look(index) shows the
-   * cursor there (null: nowhere); onlook(index or null) is told of the pointer's.
+   * A curve, drawn by uPlot.
+   * draw({xs, lines: [{ys, colour, width, points, dash}], levels: [{name, value}], log}); look(index) moves the
+   * cursor (null: hides it); onlook(index or null) is called when the pointer moves.
    */
   elman.Curve = class {
     constructor(node, { height, onlook }) {

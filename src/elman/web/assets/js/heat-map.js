@@ -2,15 +2,15 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const LEAST = 16; // px that a cell is wide, and at most
-  const MOST = 34;
+  const MIN_WIDTH = 16; // px, of a cell
+  const MAX_WIDTH = 34;
   const HEIGHT = 12;
-  const LEFT = 44; // px for the units' numbers
-  const TOP = 76; // px for the tokens, where one is longer than a character
-  const LOW = 26; // px where none is
+  const LEFT = 44; // px for the numbers of the units
+  const TOP = 76; // px for the tokens if one is longer than a character
+  const LOW = 26; // px if none is
 
   /**
-   * A heat map of units (rows) × tokens (columns) on a canvas as large as its window, however large the map is.
+   * A heat map of units (rows) × tokens (columns). The canvas is as large as the visible part, not as the map.
    * draw({values, order, names, limit}), mark({row, column, picked}); onmove(row, column), onpick(row, column).
    */
   elman.HeatMap = class {
@@ -34,13 +34,13 @@
       this.paint();
     }
 
-    /** The width of a cell: as there is room. */
+    /** The width of a cell, which depends on the space. */
     #width() {
       const room = Math.floor((this.node.clientWidth - LEFT - 2) / this.data.values.length);
-      return Math.min(MOST, Math.max(LEAST, room));
+      return Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, room));
     }
 
-    /** Marks a cell and the unit that was picked; with `shown` the map is scrolled to the cell. */
+    /** Marks a cell and the selected unit; with `shown`, scrolls to the cell. */
     mark({ row = this.row, column = this.column, picked = this.picked, shown = false }) {
       Object.assign(this, { row, column, picked });
       if (shown) this.#scrollTo(row, column ?? 0);
@@ -57,12 +57,12 @@
       node.scrollTop = into(row * HEIGHT, HEIGHT, node.scrollTop, node.clientHeight, this.top);
     }
 
-    #at(event, told) {
+    #at(event, callback) {
       if (!this.data) return;
       const column = Math.floor((event.offsetX - LEFT + this.node.scrollLeft) / this.wide);
       const row = Math.floor((event.offsetY - this.top + this.node.scrollTop) / HEIGHT);
       const inside = event.offsetX >= LEFT && event.offsetY >= this.top;
-      if (inside && column < this.data.values.length && row < this.data.order.length) told(row, column);
+      if (inside && column < this.data.values.length && row < this.data.order.length) callback(row, column);
     }
 
     #key(event) {

@@ -3,35 +3,35 @@
 (() => {
   const elman = (window.elman = window.elman || {});
 
-  /** Calls told(true) when a section comes into view on a page that is looked at, told(false) when it leaves. */
-  elman.onVisible = (section, told) => {
+  /** Calls listener(true) when a section becomes visible, in a visible tab, and listener(false) when it is no longer. */
+  elman.onVisible = (section, listener) => {
     let near = false;
     let before = null;
-    const tell = () => {
+    const update = () => {
       const now = near && document.visibilityState === "visible";
-      if (now !== before) told((before = now));
+      if (now !== before) listener((before = now));
     };
     const observer = new IntersectionObserver((entries) => {
       near = entries[entries.length - 1].isIntersecting;
-      tell();
+      update();
     }, { rootMargin: "200px" });
     observer.observe(section);
-    document.addEventListener("visibilitychange", tell);
+    document.addEventListener("visibilitychange", update);
   };
 
   /**
-   * Returns a function that lets ask(signal) be asked anew as soon as the section is in view; show(answer, error)
-   * is told, of the last question only. An error is reported, too.
+   * Returns a function that calls ask(signal) again as soon as the section is visible, and then show(answer, error).
+   * Only the latest request is shown. Errors are also reported.
    */
   elman.loader = (section, app, ask, show) => {
     let visible = false;
     let stale = false;
-    let asking = null;
+    let request = null;
 
     async function load() {
       if (!visible || !stale) return;
       stale = false;
-      const { signal } = (asking = new AbortController());
+      const { signal } = (request = new AbortController());
       section.setAttribute("aria-busy", "true");
       try {
         const answer = await ask(signal);
@@ -51,18 +51,18 @@
     });
     return () => {
       stale = true;
-      asking?.abort();
+      request?.abort();
       load();
     };
   };
 
-  /** What a token is called where there is little room: its text, with marks for blanks. */
+  /** A short name of a token: its text, with visible whitespace. */
   elman.nameOf = (token, slice) => {
     const text = (slice && token.end > token.start ? slice(token.start, token.end) : token.token) || "";
     return text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");
   };
 
-  /** A number with so many significant digits, as the language writes it. */
+  /** A number with so many significant digits, formatted for the language. */
   elman.significant = (value, digits = 3) => {
     const style = new Intl.NumberFormat(elman.app.store.get("language"), { maximumSignificantDigits: digits });
     const written = (number) => style.format(number);

@@ -4,13 +4,13 @@
   const elman = (window.elman = window.elman || {});
   const finite = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
-  /** The lines of a run's metrics, put together as points: one for every iteration that a line tells of. */
+  /** The lines of a run's metrics as points, one for each iteration that has a line. */
   elman.Metrics = class {
     constructor() {
       this.start = null;
       this.points = []; // {iteration, perplexity, valid, norm, lr, seconds, epoch}
       this.samples = []; // {iteration, text}
-      this.counted = null; // of an n-gram model
+      this.counted = null; // the line of an n-gram model
       this.lines = 0;
     }
 
@@ -41,7 +41,7 @@
       else this.points.push({ iteration, perplexity: null, valid: null, norm: null, ...known });
     }
 
-    /** What is known at a point: of what it does not tell, the last that was told before. */
+    /** The values at a point; missing ones are those of the last point that has them. */
     known(index) {
       const found = { ...this.points[index] };
       for (const name of ["perplexity", "valid", "norm", "lr"]) {
@@ -50,13 +50,13 @@
       return found;
     }
 
-    /** The sample that is nearest to an iteration; null where there is none. */
+    /** The sample nearest to an iteration; null if there is none. */
     sampleAt(iteration) {
       const distance = (sample) => Math.abs(sample.iteration - iteration);
       return this.samples.reduce((a, b) => (a && distance(a) < distance(b) ? a : b), null);
     }
 
-    /** The perplexities to hold a run against: [name, perplexity]. */
+    /** The perplexities to compare the run with: [name, perplexity]. */
     get references() {
       const found = Object.entries((this.start && this.start.references) || {});
       const counted = finite(this.counted?.valid_perplexity);

@@ -4,11 +4,11 @@
   const elman = (window.elman = window.elman || {});
 
   /**
-   * The probabilities that are drawn from, as elman.generation.Sampler has them: temperature, then top-k, then top-p.
+   * The distribution to draw from, as in elman.generation.Sampler: temperature, then top-k, then top-p.
    *
-   * lnProbs: ln P of the most probable tokens, the highest first; rest: {mass, count} of the tokens beyond them, which
-   * are taken as equally probable. Exact where no token is beyond, where the temperature is 1, or where top-k leaves
-   * none of them.
+   * lnProbs: ln P of the most probable tokens, the highest first. rest: {mass, count} of all other tokens, which are
+   * assumed to be equally probable. The result is exact if there are no others, if top-k excludes them, or if the
+   * temperature is 1 and top-p excludes them.
    */
   elman.reshape = (lnProbs, { temperature, topK, topP }, rest = { mass: 0, count: 0 }) => {
     if (!lnProbs.length) return { probabilities: [], exact: true };
@@ -33,7 +33,7 @@
     return count * Math.exp((Math.log(mass / count) - best) / temperature);
   }
 
-  /** How many tokens are kept: the one that reaches topP is the last. */
+  /** The number of tokens that top-p keeps: the token that reaches topP is the last. */
   function nucleus(weights, topP, total) {
     let sum = 0;
     for (let k = 0; k < weights.length; k += 1) {

@@ -5,16 +5,16 @@
   const PAUSE = 180; // ms without a keystroke before the text is scored
   const TOP = 6;
 
-  /** Keeps `scored` the answer of the source for `text`; a text that is changed while it is asked for is asked anew. */
+  /** Keeps `scored` up to date with `text`. If the text changes during a request, the request is repeated. */
   elman.keepScored = (app) => {
     const { store } = app;
     let timer = null;
-    let asked = null;
+    let request = null;
 
     async function score() {
       const text = store.get("text");
-      asked = new AbortController();
-      const { signal } = asked;
+      request = new AbortController();
+      const { signal } = request;
       try {
         const scored = await app.source.score(text, TOP, signal);
         if (signal.aborted) return;
@@ -29,7 +29,7 @@
 
     function changed() {
       clearTimeout(timer);
-      asked?.abort();
+      request?.abort();
       store.set("scored", null);
       if (!store.get("model") || store.get("streaming")) return;
       timer = setTimeout(score, PAUSE);

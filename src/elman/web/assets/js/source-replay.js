@@ -8,7 +8,7 @@
 
   const missing = (key = "replay.missing") => new elman.Failure("refused", elman.app.t(key), 400, "not_recorded");
 
-  /** The numbers (T, H) that were kept as signed bytes. */
+  /** The numbers (T, H) that are stored as signed bytes. */
   function unpacked({ limit, bytes }, hidden) {
     const raw = Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0));
     const levels = new Int8Array(raw.buffer);
@@ -31,7 +31,7 @@
     });
   }
 
-  /** Where answers come from: what was recorded in this page. `model()` names the model that is asked. */
+  /** Answers from the recording in this page. `model()` returns the name of the current model. */
   elman.ReplaySource = class {
     constructor(model) {
       this.model = model;
@@ -66,7 +66,7 @@
       return { text, tokens, ...sums, unit: about.unit, model: about.id };
     }
 
-    /** The candidates after a text that is the beginning of a recorded one. */
+    /** The candidates after a text, which must be the beginning of a recorded text. */
     async next(text, { temperature = 1, top_k: topK = 0, top_p: topP = 1, top = 10 } = {}) {
       const { about, texts, compared, names } = this.#of();
       const place = [...texts, ...compared].map((each) => placeIn(each, text)).find(Boolean);
@@ -113,12 +113,12 @@
       return found;
     }
 
-    async units(asked) {
-      const { values, layer, what, model, cell } = await this.inside(asked);
-      const found = this.#inside(asked.text, asked.model);
-      const { property = null, span = null, top = 10 } = asked;
-      const shares = ([, , start, end]) => Number(start < span[1] && end > span[0]);
-      const given = span ? found.tokens.map(shares) : found.properties[property];
+    async units(fields) {
+      const { values, layer, what, model, cell } = await this.inside(fields);
+      const found = this.#inside(fields.text, fields.model);
+      const { property = null, span = null, top = 10 } = fields;
+      const overlaps = ([, , start, end]) => Number(start < span[1] && end > span[0]);
+      const given = span ? found.tokens.map(overlaps) : found.properties[property];
       if (given.every((value) => value === given[0])) throw missing("replay.constant");
       return { model, cell, layer, what, property, span, units: elman.ranked(elman.correlations(values, given), top) };
     }
@@ -153,7 +153,7 @@
     }
   };
 
-  /** What was expected after a text, where it is the beginning of a recorded one. */
+  /** The candidates after a text, or null if it is not the beginning of a recorded text. */
   function placeIn(found, text) {
     if (found.text === text) return found.places[found.places.length - 1];
     if (!found.text.startsWith(text)) return null;
@@ -162,7 +162,7 @@
     return k < 0 ? null : found.places[k];
   }
 
-  /** Lets a recorded text be chosen, where on a server one is written. */
+  /** Adds a list of the recorded texts, in the place where text is typed on a server. */
   function offerTexts() {
     const { store } = elman.app;
     const options = recording.texts.map((text, k) => elman.make("option", { value: k }, shortened(text)));

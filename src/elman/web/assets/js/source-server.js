@@ -4,7 +4,7 @@
   const elman = (window.elman = window.elman || {});
   const KEY = "elman.key";
 
-  /** What went wrong with a request: kind is "network", "key" (it is missing or wrong) or "refused". */
+  /** The failure of a request. kind: "network", "key" (missing or wrong) or "refused". */
   elman.Failure = class extends Error {
     constructor(kind, message, status = 0, code = null) {
       super(message);
@@ -14,9 +14,9 @@
   };
 
   const isAbort = (error) => error?.name === "AbortError";
-  const whole = (text) => (text.toWellFormed ? text.toWellFormed() : text); // no half of a surrogate pair
+  const wellFormed = (text) => (text.toWellFormed ? text.toWellFormed() : text); // no half surrogate pairs
 
-  async function ask(path, { body, signal } = {}) {
+  async function request(path, { body, signal } = {}) {
     const headers = {};
     const key = elman.kept("sessionStorage", KEY);
     if (key) headers.Authorization = `Bearer ${key}`;
@@ -41,7 +41,7 @@
   }
 
   async function json(path, options) {
-    const answer = await ask(path, options);
+    const answer = await request(path, options);
     try {
       return await answer.json();
     } catch (error) {
@@ -53,17 +53,17 @@
   /** Yields the data of server-sent events. */
   async function* events(answer) {
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let held = "";
+    let rest = "";
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      const parts = (held + value).split("\n\n");
-      held = parts.pop();
+      const parts = (rest + value).split("\n\n");
+      rest = parts.pop();
       for (const part of parts) if (part.startsWith("data: ")) yield part.slice(6);
     }
   }
 
-  /** Where answers come from: the server that this page came from. `model()` names the model that is asked. */
+  /** Answers from the server of this page. `model()` returns the name of the current model. */
   elman.ServerSource = class {
     constructor(model) {
       this.model = model;
@@ -95,23 +95,23 @@
     }
 
     async score(text, top = 0, signal = undefined) {
-      const body = { model: this.model(), text: whole(text), top, eos: false };
+      const body = { model: this.model(), text: wellFormed(text), top, eos: false };
       const answer = await json("/score", { body, signal });
       return { ...answer.results[0], unit: answer.unit, model: answer.model };
     }
 
     next(text, options = {}, signal = undefined) {
-      return json("/next", { body: { model: this.model(), prompt: whole(text), ...options }, signal });
+      return json("/next", { body: { model: this.model(), prompt: wellFormed(text), ...options }, signal });
     }
 
     rescore(candidates, signal) {
-      return json("/rescore", { body: { model: this.model(), candidates: candidates.map(whole) }, signal });
+      return json("/rescore", { body: { model: this.model(), candidates: candidates.map(wellFormed) }, signal });
     }
 
-    /** Calls ontoken(text, {tokens: [{token, surprisal_bits, top, start}]}) for each piece; returns why it ended. */
+    /** Calls ontoken(text, {tokens: [{token, surprisal_bits, top, start}]}) for each chunk; returns the finish reason. */
     async generate(text, options, ontoken, signal) {
-      const body = { model: this.model(), prompt: whole(text), ...options, stream: true, logprobs: 5 };
-      const answer = await ask("/v1/completions", { body, signal });
+      const body = { model: this.model(), prompt: wellFormed(text), ...options, stream: true, logprobs: 5 };
+      const answer = await request("/v1/completions", { body, signal });
       let finish = null;
       try {
         for await (const data of events(answer)) {
@@ -120,27 +120,27 @@
           if (event.error) throw new elman.Failure("refused", event.error.message, 400, event.error.code);
           const choice = event.choices[0];
           if (!choice) continue;
-          ontoken(choice.text, { tokens: drawn(choice.logprobs) });
+          ontoken(choice.text, { tokens: tokensOf(choice.logprobs) });
           finish = choice.finish_reason || finish;
         }
       } catch (error) {
         if (isAbort(error) || error instanceof elman.Failure) throw error;
         throw new elman.Failure("network", String(error.message));
       }
-      throw new elman.Failure("network", "the stream broke off");
+      throw new elman.Failure("network", "the stream ended early");
     }
 
-    inside(asked, signal) {
-      return json("/inside", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+    inside(fields, signal) {
+      return json("/inside", { body: { model: this.model(), ...fields, text: wellFormed(fields.text) }, signal });
     }
 
-    units(asked, signal) {
-      return json("/units", { body: { model: this.model(), ...asked, text: whole(asked.text) }, signal });
+    units(fields, signal) {
+      return json("/units", { body: { model: this.model(), ...fields, text: wellFormed(fields.text) }, signal });
     }
 
-    throughTime(asked, signal) {
+    throughTime(fields, signal) {
       return json("/through-time", {
-        body: { model: this.model(), ...asked, text: whole(asked.text) },
+        body: { model: this.model(), ...fields, text: wellFormed(fields.text) },
         signal,
       });
     }
@@ -149,7 +149,7 @@
       return (await json("/runs", { signal })).runs;
     }
 
-    /** {run, lines, next}: the lines of a run's metrics from the one numbered `after` on. */
+    /** {run, lines, next}: the lines of a run's metrics from number `after` on. */
     metrics(run, after = 0, signal = undefined) {
       return json(`/runs/${encodeURIComponent(run)}/metrics?after=${after}`, { signal });
     }
@@ -158,13 +158,13 @@
       return json("/health", { signal });
     }
 
-    /** Keeps the server's key until the tab is closed. */
+    /** Stores the API key until the tab is closed. */
     useKey(key) {
       elman.keep("sessionStorage", KEY, key);
     }
   };
 
-  function drawn(logprobs) {
+  function tokensOf(logprobs) {
     if (!logprobs) return [];
     return logprobs.tokens.map((token, k) => ({
       token,

@@ -3,7 +3,7 @@
 (() => {
   const elman = (window.elman = window.elman || {});
 
-  /** Lets tokens of a text be selected, by Shift and the arrow keys or by dragging: the store's `span`, [from, to). */
+  /** Makes the tokens of a text selectable with Shift and the arrow keys or by dragging: `span` in the store, [from, to). */
   elman.selectSpans = (container, store) => {
     let anchor = null;
     const indexOf = (event) => {

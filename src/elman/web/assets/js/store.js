@@ -3,7 +3,7 @@
 (() => {
   const elman = (window.elman = window.elman || {});
 
-  /** The state that the panels share: `get`, `set`, and `on(key, fn)`, which calls fn(value) now and at each change. */
+  /** The state that the panels share: `get`, `set`, and `on(key, listener)`, called now and at each change. */
   elman.Store = class {
     #values = new Map();
     #listeners = new Map();
@@ -18,12 +18,12 @@
       this.touch(key);
     }
 
-    /** Calls the listeners of a key, though its value is what it was. */
+    /** Calls the listeners of a key though its value has not changed. */
     touch(key) {
       for (const listener of [...(this.#listeners.get(key) || [])]) listener(this.#values.get(key));
     }
 
-    /** Returns a function that ends the listening. */
+    /** Adds a listener; returns a function that removes it. */
     on(key, listener) {
       if (!this.#listeners.has(key)) this.#listeners.set(key, new Set());
       this.#listeners.get(key).add(listener);

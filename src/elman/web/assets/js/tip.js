@@ -2,22 +2,22 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const EDGE = 8; // px to the window's edges
-  let about = null; // the token that the box tells of
+  const EDGE = 8; // px to the edges of the window
+  let current = null; // the token that the tooltip describes
 
-  /** A box that tells of a token, beside it; one for the whole page. */
+  /** Shows the tooltip of a token; there is one tooltip for the whole page. */
   function show(span, ...content) {
     const tip = box();
     tip.replaceChildren(...content);
     tip.hidden = false;
     span.setAttribute("aria-describedby", tip.id);
-    about = span;
+    current = span;
     place();
   }
 
   function place() {
     const tip = box();
-    const at = about.getClientRects()[0] || about.getBoundingClientRect();
+    const at = current.getClientRects()[0] || current.getBoundingClientRect();
     const { width, height } = tip.getBoundingClientRect();
     const left = Math.min(Math.max(EDGE, at.left + at.width / 2 - width / 2), innerWidth - width - EDGE);
     const below = at.bottom + EDGE;
@@ -27,11 +27,11 @@
     tip.style.setProperty("top", `${top}px`);
   }
 
-  /** Hides the box, where it tells of this token; with no token, in any case. */
-  function hide(span = about) {
-    if (span !== about) return;
+  /** Hides the tooltip if it describes this token; without a token, in any case. */
+  function hide(span = current) {
+    if (span !== current) return;
     box().hidden = true;
-    about = null;
+    current = null;
     span?.removeAttribute("aria-describedby");
   }
 
@@ -40,17 +40,17 @@
     if (found) return found;
     const tip = elman.make("div", { id: "tip", role: "tooltip", hidden: true });
     document.body.append(tip);
-    addEventListener("scroll", () => about && place(), { capture: true, passive: true });
+    addEventListener("scroll", () => current && place(), { capture: true, passive: true });
     return tip;
   }
 
   elman.tip = { show, hide };
 
-  /** What stands in the text for a token that the vocabulary lacks; else the token's name. */
+  /** The text of a token that the vocabulary lacks; for others, the name of the token. */
   elman.written = (token, text) =>
     token.unknown && token.end > token.start ? elman.slices(text)(token.start, token.end) : token.token;
 
-  /** A token's name as people read it: blanks and ends of lines are drawn. */
+  /** A token's name for display: whitespace and line ends become visible. */
   elman.readable = (name) => {
     if (name === "\n") return "⏎";
     if (/^\s+$/.test(name)) return name.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");

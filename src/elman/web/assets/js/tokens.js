@@ -4,17 +4,17 @@
   const elman = (window.elman = window.elman || {});
   const views = new WeakMap();
 
-  /** The pieces of a text by code points, as the server counts them. */
+  /** Returns a function that slices a text by code points, as the server counts. */
   elman.slices = (text) => {
     const points = Array.from(text);
     return (start, end) => points.slice(start, end).join("");
   };
 
-  /** What is shown of a token: the text it stands for, or its name where it has none of its own. */
+  /** The visible text of a token: its part of the text, or its name if it has no part of its own. */
   function shown(token, before, slice) {
     const text = slice ? slice(token.start, token.end) : token.token;
-    const shares = slice && before && token.start === before.start && token.end > token.start;
-    if (shares) return "·";
+    const sameSpan = slice && before && token.start === before.start && token.end > token.start;
+    if (sameSpan) return "·";
     if (text === "") return token.token === "\n" ? "⏎" : token.token;
     return text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥\t");
   }
@@ -144,7 +144,7 @@
       return null;
     }
 
-    /** The token in the line above or below that is nearest in the horizontal. */
+    /** The horizontally nearest token in the line above or below. */
     #inLine(from, step) {
       const { offsetTop: top, offsetLeft: left } = this.items[from].span;
       let best = from;
@@ -176,12 +176,17 @@
   }
 
   /**
-   * Shows tokens as coloured text, one of which can be focused (arrow keys, Home, End; Escape picks null).
+   * Shows tokens as coloured text. One token has the focus (arrow keys, Home, End; Escape picks null).
    *
-   * options: text (what start and end count in, by code points; else a token's name is shown), value(token, index),
-   * colour(value) -> a css colour or {background, ink}, label(token, index), marked(token, index), cursor,
-   * appended (tokens that were drawn before look as they did), from (where the first token's gap begins, 0), onpick(index or null), onenter(index, span) and onleave(index, span) of the pointer and the focus.
-   * Returns the view, whose setCursor(index) moves the cursor without drawing anew.
+   * options:
+   *   text: the text that start and end refer to, by code points; without it, the names of the tokens are shown
+   *   value(token, index), colour(value): a CSS colour or {background, ink}
+   *   label(token, index), marked(token, index), cursor
+   *   appended: tokens that were drawn before have not changed
+   *   from: where the gap before the first token begins; default 0
+   *   onpick(index or null); onenter(index, span), onleave(index, span): of pointer and focus
+   *
+   * Returns the view, whose setCursor(index) moves the cursor without drawing everything again.
    */
   function draw(container, tokens, options = {}) {
     if (!views.has(container)) views.set(container, new View(container));

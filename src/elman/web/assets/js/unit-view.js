@@ -4,7 +4,7 @@
   const elman = (window.elman = window.elman || {});
   const NAMESPACE = "http://www.w3.org/2000/svg";
 
-  /** Draws a line of values from -limit to limit, with a mark at the cursor (null: none), in a node. */
+  /** Draws values from -limit to limit as a line, with a mark at the cursor (null: none). */
   function line(node, values, limit, cursor) {
     const draw = (tag, attributes) => {
       const element = document.createElementNS(NAMESPACE, tag);
@@ -21,14 +21,14 @@
     node.replaceChildren(svg);
   }
 
-  /** The text coloured by one unit, and the unit's values as a line; nodes: {title, text, curve}. */
+  /** The text coloured by one unit, and the values of the unit as a line. nodes: {title, text, curve}. */
   elman.UnitView = class {
     constructor(nodes, app) {
       Object.assign(this, { nodes, app, drawn: null });
       elman.selectSpans(nodes.text, app.store);
     }
 
-    /** drawn: {values (T, H), tokens, text, names, limit, unit: one of them or null}. */
+    /** drawn: {values (T, H), tokens, text, names, limit, unit (null: none)}. */
     draw(drawn) {
       this.drawn = drawn;
       const { app, nodes } = this;

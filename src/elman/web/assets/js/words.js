@@ -10,7 +10,7 @@
     ["data-t-placeholder", "placeholder"],
   ];
 
-  /** The strings of the page in the language that the store names, and numbers as that language writes them. */
+  /** The strings of the page in the current language, and numbers in the format of that language. */
   elman.Words = class {
     #formats = new Map();
 
@@ -26,7 +26,7 @@
       return found.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
     }
 
-    /** A number with so many digits after the point. */
+    /** A number with so many decimals. */
     number(value, digits = 0) {
       if (value === null || value === undefined || value === Infinity) return "∞";
       const style = { minimumFractionDigits: digits, maximumFractionDigits: digits };
@@ -50,7 +50,7 @@
       return this.#formats.get(key);
     }
 
-    /** Writes the strings into the elements that name them. */
+    /** Fills elements with the strings that their attributes name. */
     fill(root) {
       const all = (attribute) =>
         [root, ...root.querySelectorAll(`[${attribute}]`)].filter((e) => e.hasAttribute?.(attribute));
@@ -61,7 +61,7 @@
     }
   };
 
-  /** The language that was chosen last, else the browser's. */
+  /** The language of the last visit, or that of the browser. */
   elman.firstLanguage = () => {
     const kept = elman.kept("localStorage", KEY);
     if (LANGUAGES.includes(kept)) return kept;
@@ -69,10 +69,10 @@
     return wanted.find((name) => LANGUAGES.includes(name)) || "en";
   };
 
-  /** Keeps the language for the next visit. */
+  /** Stores the language for the next visit. */
   elman.keepLanguage = (language) => elman.keep("localStorage", KEY, language);
 
-  /** What a browser's storage holds, or null where it has none. */
+  /** A value from the browser's storage; null if there is none or no storage. */
   elman.kept = (storage, key) => {
     try {
       return window[storage].getItem(key);
@@ -81,7 +81,7 @@
     }
   };
 
-  /** Puts a value in a browser's storage, where it lets us. */
+  /** Stores a value in the browser's storage, if the browser allows it. */
   elman.keep = (storage, key, value) => {
     try {
       window[storage].setItem(key, value);

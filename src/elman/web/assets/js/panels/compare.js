@@ -4,7 +4,7 @@
   const { elman } = window;
   const { make } = elman;
   const PAUSE = 250;
-  const MOST = 200; // tokens of a sentence that are shown side by side
+  const MAX_TOKENS = 200; // of a sentence, shown side by side
   const EXAMPLES = [
     ["you say goodbye", "you say good die"],
     ["the keys to the cabinet are on the table", "the keys to the cabinet is on the table"],
@@ -14,16 +14,16 @@
   elman.app.addPanel("compare", (root, app) => {
     const { store } = app;
     const parts = build(root, app);
-    let asked = null;
+    let request = null;
     let timer = null;
     let found = null;
 
     async function compare() {
-      asked?.abort();
+      request?.abort();
       const texts = parts.inputs.map((input) => input.value.trim());
       if (!store.get("model") || texts.some((text) => !text)) return clear();
-      asked = new AbortController();
-      const { signal } = asked;
+      request = new AbortController();
+      const { signal } = request;
       try {
         const [one, other] = [
           await app.source.score(texts[0], 0, signal),
@@ -48,18 +48,18 @@
 
     function draw() {
       if (!found) return;
-      const tokens = found.sides.map((side, k) => withEnd(side.tokens.slice(0, MOST), found.whole[k]));
+      const tokens = found.sides.map((side, k) => withEnd(side.tokens.slice(0, MAX_TOKENS), found.whole[k]));
       const rows = elman.align(tokens[0].map(nameOf), tokens[1].map(nameOf));
       parts.verdict.replaceChildren(...verdict());
       parts.pairs.replaceChildren(...rows.map(([i, j]) => pair(tokens[0][i], tokens[1][j])));
       parts.parting.textContent = parting(rows, tokens);
     }
 
-    /** The tokens, and the end of the line as one more, where the whole sentence's probability has it. */
+    /** The tokens and, if the probability of the sentence includes it, the end of the line. */
     function withEnd(tokens, whole) {
       const sum = tokens.reduce((all, token) => all + (token.surprisal_bits ?? Infinity), 0);
       const rest = whole - sum;
-      const ended = tokens.length < MOST && Number.isFinite(rest) && rest > 0.0005;
+      const ended = tokens.length < MAX_TOKENS && Number.isFinite(rest) && rest > 0.0005;
       return ended ? [...tokens, { token: "\n", surprisal_bits: rest, last: true }] : tokens;
     }
 
@@ -71,8 +71,8 @@
       const key = Number.isFinite(difference) ? "compare.verdict" : "compare.verdict.impossible";
       const values = { bits: app.words.number(difference, 1), times: times(app, difference) };
       const unknown = found.sides.some(({ tokens }) => tokens.some((token) => token.unknown));
-      const caution = unknown ? [" ", make("span", { class: "quiet" }, app.t("compare.unknown"))] : [];
-      return [make("b", {}, `“${found.texts[better]}”`), " ", app.t(key, values), ...caution];
+      const warning = unknown ? [" ", make("span", { class: "quiet" }, app.t("compare.unknown"))] : [];
+      return [make("b", {}, `“${found.texts[better]}”`), " ", app.t(key, values), ...warning];
     }
 
     function parting(rows, tokens) {
@@ -126,11 +126,11 @@
       );
     }
 
-    const soon = () => {
+    const schedule = () => {
       clearTimeout(timer);
       timer = setTimeout(compare, PAUSE);
     };
-    parts.inputs.forEach((input) => input.addEventListener("input", soon));
+    parts.inputs.forEach((input) => input.addEventListener("input", schedule));
     parts.swap.addEventListener("click", () => {
       const [one, other] = parts.inputs.map((input) => input.value);
       parts.inputs[0].value = other;
@@ -143,8 +143,8 @@
       parts.inputs.forEach((input, k) => (input.value = chosen[k]));
       compare();
     });
-    store.on("model", soon);
-    store.on("connected", (connected) => connected && soon());
+    store.on("model", schedule);
+    store.on("connected", (connected) => connected && schedule());
     store.on("scheme", draw);
     store.on("language", () => {
       app.words.fill(root);
@@ -163,7 +163,7 @@
   });
 
   function signed(app, value) {
-    if (!(Math.abs(value) > 0.05)) return "="; // of two impossible tokens, whose difference is no number, too
+    if (!(Math.abs(value) > 0.05)) return "="; // also for two impossible tokens, whose difference is NaN
     return (value > 0 ? "+" : "") + app.words.number(value, 1);
   }
 
@@ -174,8 +174,8 @@
   }
 
   /**
-   * Pairs of places of two lists, in order, that have the most equal elements beside each other; null stands for none.
-   * Between equal ones the others stand side by side.
+   * Aligns two lists so that as many equal elements as possible are paired; other elements are paired in order.
+   * Returns pairs of indices; null where a list has no element.
    */
   elman.align = (one, other) => {
     const best = Array.from({ length: one.length + 1 }, () => new Uint16Array(other.length + 1));

@@ -4,7 +4,7 @@
   const { elman } = window;
   const PROPERTIES = ["inside_quotes", "inside_brackets", "line_position", "word_position", "after_name", "capital",
     "digit", "space", "punctuation", "word_start", "word_length", "text_position"];
-  const SHOWN = 10; // units of the list
+  const MAX_LISTED = 10; // units
   const ALL = 10000;
 
   function build(root) {
@@ -54,7 +54,7 @@
       this.app = app;
       this.root = root;
       this.data = null;
-      this.unit = null; // the one that was picked
+      this.unit = null; // the selected one
       this.row = 0;
       this.found = [];
       build(root);
@@ -80,7 +80,7 @@
       for (const id of ["layer", "what"]) this.$(id).addEventListener("change", () => this.load());
       this.$("order").addEventListener("change", () => {
         this.draw();
-        this.map.mark({ shown: true }); // the unit that is looked at has moved
+        this.map.mark({ shown: true }); // the row of the current unit has changed
       });
       this.$("property").addEventListener("change", () => this.find());
       this.$("found").addEventListener("click", (event) => {
@@ -90,7 +90,7 @@
       store.on("model", () => {
         this.$("layer").replaceChildren();
         this.$("what").replaceChildren();
-        this.unit = this.looked = null;
+        this.unit = this.current = null;
       });
       store.on("scored", () => this.load());
       store.on("cursor", (cursor) => {
@@ -176,7 +176,7 @@
       const names = this.data.tokens.map((token) => elman.nameOf(token, slice));
       this.names = names;
       const order = this.order();
-      this.row = Math.max(0, order.indexOf(this.looked ?? order[0])); // the unit that was looked at stays so
+      this.row = Math.max(0, order.indexOf(this.current ?? order[0])); // the current unit stays the same
       this.map.draw({ values: this.data.values, order, names, limit: this.limit });
       this.map.mark({ row: this.row, column: this.app.store.get("cursor"), picked: this.unit });
       elman.colour.legend(this.$("legend"), { limit: this.limit });
@@ -198,7 +198,7 @@
     read(row, column) {
       if (!this.data) return;
       const unit = this.map.data.order[row];
-      this.looked = unit;
+      this.current = unit;
       const shown = column !== null && column < this.data.values.length && unit !== undefined;
       this.$("readout").textContent = shown ? this.app.t("inside.readout", {
         unit, token: this.names[column],
@@ -208,7 +208,7 @@
 
     pick(unit) {
       this.unit = unit;
-      this.looked = unit;
+      this.current = unit;
       this.draw();
       const { row } = this;
       this.map.mark({ row, picked: unit, shown: true });
@@ -242,7 +242,7 @@
     list() {
       const { app } = this;
       this.$("said").textContent = this.hint ? app.t(...this.hint) : "";
-      const top = this.found.filter(({ correlation }) => correlation !== 0).slice(0, SHOWN);
+      const top = this.found.filter(({ correlation }) => correlation !== 0).slice(0, MAX_LISTED);
       this.$("found").replaceChildren(...top.map(({ unit, correlation }) => {
         const sign = correlation < 0 ? "unit-bar below" : "unit-bar";
         const bar = elman.make("span", { class: sign, "aria-hidden": "true" });

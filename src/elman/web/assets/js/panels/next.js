@@ -3,16 +3,16 @@
 (() => {
   const { elman } = window;
   const { make } = elman;
-  const ASKED = 1000; // candidates, as many as the server tells of
+  const CANDIDATES = 1000; // as many as the server returns
   const BARS = 12;
-  const PAUSE = 250; // ms after which the server is asked for what the browser can only estimate
+  const PAUSE = 250; // ms after which the server replaces the estimate of the browser
 
   elman.app.addPanel("next", (root, app) => {
     const { store } = app;
     const parts = build(root, app);
-    let found = null; // the answer at temperature 1, and what it is about
-    let asked = null;
-    let checked = null;
+    let found = null; // the answer at temperature 1, and the place in the text
+    let request = null;
+    let exactRequest = null;
     let timer = null;
 
     const settings = () => ({
@@ -21,7 +21,7 @@
       topP: store.get("topP"),
     });
 
-    /** The text before the place that is looked at: before the token at the cursor, else the whole. */
+    /** The text before the token at the cursor; without a cursor, the whole text. */
     function place() {
       const text = store.get("text");
       const scored = store.get("scored");
@@ -32,34 +32,34 @@
     }
 
     async function ask() {
-      asked?.abort();
+      request?.abort();
       const scored = store.get("scored");
       if (store.get("streaming") || !store.get("model") || !scored) return;
       const at = place();
       const read = at.token ? scored.tokens.slice(0, store.get("cursor")) : scored.tokens;
-      if (read.some(({ id }) => id < 0)) return nothing("next.unknown");
-      asked = new AbortController();
-      const { signal } = asked;
+      if (read.some(({ id }) => id < 0)) return showMessage("next.unknown");
+      request = new AbortController();
+      const { signal } = request;
       try {
-        const answer = await app.source.next(at.text, { top: ASKED }, signal);
+        const answer = await app.source.next(at.text, { top: CANDIDATES }, signal);
         if (signal.aborted) return;
         found = { ...answer, at };
         draw();
       } catch (error) {
         if (signal.aborted) return;
-        if (error.code === "unknown_token") return nothing("next.unknown");
+        if (error.code === "unknown_token") return showMessage("next.unknown");
         app.report(error);
       }
     }
 
-    function nothing(key) {
+    function showMessage(key) {
       found = null;
       parts.note.textContent = app.t(key);
       parts.rows.forEach((row) => row.show(null));
     }
 
     let waiting = null;
-    function soon() {
+    function schedule() {
       clearTimeout(waiting);
       waiting = setTimeout(ask, 30);
     }
@@ -72,14 +72,14 @@
       const { probabilities, exact } = elman.reshape(lnProbs, settings(), rest);
       show(probabilities);
       clearTimeout(timer);
-      checked?.abort();
+      exactRequest?.abort();
       if (!exact) timer = setTimeout(check, PAUSE);
     }
 
-    /** Asks the server for what the browser estimated: what lies beyond the candidates that it knows. */
+    /** Gets exact probabilities from the server; the browser estimates those beyond the candidates that it knows. */
     async function check() {
-      checked = new AbortController();
-      const { signal } = checked;
+      exactRequest = new AbortController();
+      const { signal } = exactRequest;
       const { temperature, topK, topP } = settings();
       const of = found;
       try {
@@ -133,8 +133,8 @@
       store.set("topK", 0);
       store.set("topP", 1);
     });
-    store.on("scored", soon);
-    store.on("cursor", soon);
+    store.on("scored", schedule);
+    store.on("cursor", schedule);
     store.on("language", () => {
       app.words.fill(root);
       for (const [key, slider] of Object.entries(parts.sliders)) slider.show(store.get(key));
@@ -186,7 +186,7 @@
     return { root: make("div", { class: "slider" }, label, output, input, help), input, show };
   }
 
-  /** A candidate: its name, a bar, and its probability. */
+  /** A row for a candidate: its name, a bar, and its probability. */
   function bar(app, k) {
     const name = make("span", { class: "bar-name" });
     const fill = make("span", { class: "bar-fill" });
@@ -205,7 +205,7 @@
       button.disabled = !row.candidate || app.recorded;
       name.textContent = candidate ? elman.readable(candidate.token) : "\u00a0";
       value.textContent = candidate ? app.words.percent(probability) : "";
-      fill.style.setProperty("--share", String(candidate ? probability / most : 0));
+      fill.style.setProperty("--ratio", String(candidate ? probability / most : 0));
       button.classList.toggle("cut", Boolean(candidate) && probability === 0);
       button.classList.toggle("actual", Boolean(candidate && actual && candidate.id === actual.id));
       const values = candidate && {

@@ -2,7 +2,7 @@
 
 (() => {
   const { elman } = window;
-  const LITTLE = 0.01; // of the largest norm: what "has fallen" means
+  const VANISHED = 0.01; // of the largest norm: a smaller gradient has vanished
   const SIDES = ["one", "other"];
 
   function build(root) {
@@ -31,8 +31,8 @@
         onlook: (index) => this.read(k, index),
         onpick: (index) => this.back(k, index),
       }));
-      this.$("bars-one").querySelector(".time-scroll").addEventListener("scroll", () => this.together(0, 1));
-      this.$("bars-other").querySelector(".time-scroll").addEventListener("scroll", () => this.together(1, 0));
+      this.$("bars-one").querySelector(".time-scroll").addEventListener("scroll", () => this.syncScroll(0, 1));
+      this.$("bars-other").querySelector(".time-scroll").addEventListener("scroll", () => this.syncScroll(1, 0));
       this.load = elman.loader(root, app, (signal) => this.ask(signal), (found, error) => this.show(found, error));
       this.$("other").addEventListener("change", () => {
         this.other = this.$("other").value || null;
@@ -63,7 +63,7 @@
       });
     }
 
-    /** The models that may stand beside the current one: those with hidden units that read the same tokens. */
+    /** The models to compare with: those with hidden units that read the same kind of tokens. */
     choices() {
       const { store } = this.app;
       const models = store.get("models") || [];
@@ -96,18 +96,18 @@
       const about = (store.get("models") || []).find(({ id }) => id === store.get("model"));
       if (about && "cell" in about && !about.cell) return { none: "inside.none" };
       if (!scored) return store.get("text") ? null : { none: "inside.empty" };
-      if (scored.model !== store.get("model")) return null; // its tokens are those of the model before
+      if (scored.model !== store.get("model")) return null; // the tokens are those of the previous model
       if (!scored.tokens.length) return { none: "inside.empty" };
       const index = store.get("cursor") ?? scored.tokens.length - 1;
       if (scored.tokens.slice(0, index + 1).some(({ id }) => id < 0)) return { none: "next.unknown" };
-      const asked = { text: scored.text, index };
+      const fields = { text: scored.text, index };
       const unless = (error) => {
         if (error.kind !== "refused") throw error;
-        return null; // this model does not read the text; the other one is shown alone
+        return null; // this model cannot read the text; only the other one is shown
       };
       const [one, other] = await Promise.all([
-        source.throughTime(asked, signal),
-        this.other && source.throughTime({ ...asked, model: this.other }, signal).catch(unless),
+        source.throughTime(fields, signal),
+        this.other && source.throughTime({ ...fields, model: this.other }, signal).catch(unless),
       ]);
       return { text: scored.text, sides: other && other.token === one.token ? [one, other] : [one] };
     }
@@ -146,7 +146,7 @@
         if (!side) return;
         this.$(`title-${name}`).textContent = this.titleOf(side);
         this.$(`list-${name}`).setAttribute("aria-label", app.t("time.bars", { model: side.model }));
-        const label = (index) => this.told(k, index);
+        const label = (index) => this.describe(k, index);
         this.bars[k].draw({ values: side.norms, names: this.names[k], foot, head, label });
         this.$(`reading-${name}`).textContent = this.reading(side.norms);
       });
@@ -159,7 +159,7 @@
       return this.app.t("time.of", values);
     }
 
-    told(k, index) {
+    describe(k, index) {
       const { norms } = this.found.sides[k];
       return this.app.t("time.told", {
         token: this.names[k][index],
@@ -169,31 +169,31 @@
       });
     }
 
-    /** In a sentence: after how many steps less than a hundredth is left of the largest norm. */
+    /** A sentence: after how many steps less than a hundredth of the largest norm is left. */
     reading(norms) {
       const { t, words } = this.app;
       const most = Math.max(...norms);
       if (!(most > 0)) return t("time.nothing");
       let left = 0;
-      while (left < norms.length && norms[left] < LITTLE * most) left += 1;
+      while (left < norms.length && norms[left] < VANISHED * most) left += 1;
       const steps = norms.length - left;
-      const little = `${words.number(100 * LITTLE)}%`;
-      if (left > 0) return t("time.fallen", { steps: words.number(steps), part: little });
+      const part = `${words.number(100 * VANISHED)}%`;
+      if (left > 0) return t("time.fallen", { steps: words.number(steps), part });
       return t("time.still", { steps: words.number(norms.length), part: words.percent(norms[0] / most) });
     }
 
     read(k, index) {
-      this.$("readout").textContent = `${this.found.sides[k].model}: ${this.told(k, index)}`;
+      this.$("readout").textContent = `${this.found.sides[k].model}: ${this.describe(k, index)}`;
     }
 
-    /** Goes back to the token of a bar, whose own past is shown then. */
+    /** Moves the cursor to the token of a bar, so that its own past is shown. */
     back(k, index) {
       const { inputs } = this.found.sides[k];
       const cursor = index - (inputs.length - this.found.sides[k].index);
       if (cursor >= 0) this.app.store.set("cursor", cursor);
     }
 
-    together(from, to) {
+    syncScroll(from, to) {
       const [one, other] = [this.bars[from].scroller, this.bars[to].scroller];
       const right = (scroller) => scroller.scrollWidth - scroller.clientWidth - scroller.scrollLeft;
       if (Math.abs(right(one) - right(other)) <= 1) return;

@@ -2,7 +2,7 @@
 
 (() => {
   const { elman } = window;
-  const EVERY = 1000; // ms between two looks at a run's metrics
+  const INTERVAL = 1000; // ms between two requests for a run's metrics
   const QUANTITIES = { perplexity: (value) => value, nats: Math.log, bits: Math.log2 };
   const ROWS = ["iteration", "epoch", "perplexity", "valid", "norm", "lr", "seconds"];
 
@@ -41,8 +41,8 @@
       this.app = app;
       this.root = root;
       this.metrics = new elman.Metrics();
-      this.counted = new Map(); // of other runs, those that are n-gram models
-      this.looked = null; // the index of the point that is looked at; null: the last
+      this.counted = new Map(); // the other runs that are n-gram models
+      this.current = null; // the index of the point at the cursor; null: the last point
       this.run = null;
       build(root);
       this.$ = (id) => root.querySelector(`#train-${id}`);
@@ -73,7 +73,7 @@
       this.$("run").value = this.run;
     }
 
-    /** The run to begin with: one that is watched but not served, since it is being trained; else the first. */
+    /** The first run to show: one that is watched but not served, since it is being trained; else the first. */
     first(runs) {
       const served = new Set((this.app.store.get("models") || []).map(({ id }) => id));
       return runs.find((name) => !served.has(name)) ?? runs[0] ?? null;
@@ -81,7 +81,7 @@
 
     choose(run) {
       this.run = run;
-      this.looked = null;
+      this.current = null;
       this.metrics = new elman.Metrics();
       this.draw();
       this.poll();
@@ -90,8 +90,8 @@
     async poll() {
       clearTimeout(this.timer);
       const { store } = this.app;
-      if (!this.visible || !store.get("connected") || !store.get("models").length || this.asking) return;
-      this.asking = true;
+      if (!this.visible || !store.get("connected") || !store.get("models").length || this.requesting) return;
+      this.requesting = true;
       const run = this.run;
       try {
         await (run ? this.ask(run) : this.names());
@@ -99,23 +99,23 @@
         if (error.kind === "refused") this.say("train.unreadable", { message: error.message });
         else this.app.report(error);
       }
-      this.asking = false;
-      const again = run === this.run ? EVERY : 0;
+      this.requesting = false;
+      const again = run === this.run ? INTERVAL : 0;
       if (!this.app.recorded || again === 0) this.timer = setTimeout(() => this.poll(), again);
     }
 
     async ask(run) {
       const answer = await this.app.source.metrics(run, this.metrics.lines);
       if (run !== this.run) return;
-      if (!this.drawn) await this.neighbours(run);
-      if (answer.next < this.metrics.lines) this.metrics = new elman.Metrics(); // the run was begun again
+      if (!this.drawn) await this.findCounted(run);
+      if (answer.next < this.metrics.lines) this.metrics = new elman.Metrics(); // the run was started again
       else if (answer.lines.length) this.metrics.add(answer.lines);
       else if (this.drawn) return;
       this.draw();
     }
 
-    /** Looks, once, which other runs are of counted n-grams: a run of the same text is held against them. */
-    async neighbours(run) {
+    /** Finds, once, the other runs that are n-gram models: the curve is compared with those of the same text. */
+    async findCounted(run) {
       for (const { value: name } of this.$("run").options) {
         if (name === run || this.counted.has(name)) continue;
         const { lines } = await this.app.source.metrics(name, 0);
@@ -124,7 +124,7 @@
       }
     }
 
-    /** [name, perplexity] of what the run is held against. */
+    /** The perplexities to compare the run with: [name, perplexity]. */
     references() {
       const { references, start } = this.metrics;
       const known = new Set([this.run, ...references.map(([name]) => name)]);
@@ -150,7 +150,7 @@
       if (!start) return;
       this.$("plot").hidden = points.length === 0;
       if (points.length) this.curves(points);
-      this.numbers(this.looked);
+      this.numbers(this.current);
       app.words.fill(this.$("quantity"));
     }
 
@@ -191,8 +191,8 @@
     }
 
     look(index) {
-      if (index === this.looked) return;
-      this.looked = index;
+      if (index === this.current) return;
+      this.current = index;
       this.loss.look(index);
       this.gradient.look(index);
       this.numbers(index);
@@ -209,14 +209,14 @@
         this.$(name).parentNode.hidden = text === null;
       }
       this.$("where").textContent = app.t(index === null ? "train.now" : "train.then");
-      this.heldAgainst();
+      this.showReferences();
       this.sample(point.iteration);
       const plot = this.$("plot");
       plot.setAttribute("aria-valuemin", 0);
       plot.setAttribute("aria-valuemax", Math.max(0, last));
       plot.setAttribute("aria-valuenow", Math.max(0, at));
-      const told = texts.filter(([, text]) => text !== null);
-      const spoken = told.map(([name, text]) => `${app.t(`train.row.${name}`)} ${text}`);
+      const given = texts.filter(([, text]) => text !== null);
+      const spoken = given.map(([name, text]) => `${app.t(`train.row.${name}`)} ${text}`);
       plot.setAttribute("aria-valuetext", spoken.join(", "));
     }
 
@@ -226,14 +226,14 @@
       return name === "seconds" ? `${this.app.words.number(value, 1)} s` : elman.significant(value, 4);
     }
 
-    heldAgainst() {
+    showReferences() {
       const rows = this.references().map(([name, value]) => elman.make("tr", {},
         elman.make("th", { scope: "row" }, this.named(name)), elman.make("td", {}, elman.significant(value, 4))));
       this.$("references").replaceChildren(...rows);
     }
 
     sample(iteration) {
-      const sample = this.looked === null
+      const sample = this.current === null
         ? this.metrics.samples[this.metrics.samples.length - 1] : this.metrics.sampleAt(iteration);
       this.root.querySelector("figure").hidden = !sample;
       if (!sample || (sample === this.sampled && this.language === this.app.store.get("language"))) return;
@@ -246,7 +246,7 @@
 
     key(event) {
       const last = this.metrics.points.length - 1;
-      const from = this.looked ?? last;
+      const from = this.current ?? last;
       const far = Math.max(1, Math.round(last / 10));
       const steps = { ArrowLeft: from - 1, ArrowDown: from - 1, ArrowRight: from + 1, ArrowUp: from + 1,
         PageDown: from - far, PageUp: from + far, Home: 0, End: last };

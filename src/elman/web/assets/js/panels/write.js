@@ -3,7 +3,7 @@
 (() => {
   const { elman } = window;
   const { make } = elman;
-  const MOST_SHOWN = 3000; // tokens; a longer text shows its last ones
+  const MAX_SHOWN = 3000; // tokens; of a longer text, the last ones
   const SAMPLE = { word: 24, char: 140, character: 140, byte: 140, subword: 40 };
   const IDS = { text: "write-text", view: "write-tokens" };
 
@@ -11,10 +11,10 @@
     const { store } = app;
     const parts = build(root, app);
     const past = []; // texts, for undo
-    let live = null; // what is being generated: {from, end, text, tokens}, from and end in code points
+    let live = null; // the text being generated: {from, end, text, tokens}, with from and end in code points
     let stopping = null;
-    let running = null; // its promise
-    let untouched = true; // the text is the page's own sample
+    let running = null; // the promise of the generation
+    let untouched = true; // nobody has edited the sample of the page
 
     const unit = () => store.get("models").find(({ id }) => id === store.get("model"))?.unit || "token";
 
@@ -50,12 +50,12 @@
     }
     app.keepPast = keepPast;
 
-    function generate(asked = {}) {
-      if (!stopping && store.get("model")) running = goOn(asked);
+    function generate(request = {}) {
+      if (!stopping && store.get("model")) running = run(request);
     }
 
-    async function goOn(asked) {
-      if (!asked.sample) {
+    async function run(request) {
+      if (!request.sample) {
         untouched = false;
         keepPast();
       }
@@ -63,9 +63,9 @@
       const from = Array.from(prompt).length;
       live = { from, end: from, text: prompt, tokens: [...(store.get("scored")?.tokens || [])] };
       stopping = new AbortController();
-      busy(true);
+      setBusy(true);
       try {
-        await app.source.generate(prompt, { ...settings(), ...asked.options }, streamed, stopping.signal);
+        await app.source.generate(prompt, { ...settings(), ...request.options }, streamed, stopping.signal);
         app.clearError("generate");
       } catch (error) {
         app.report(error, "generate");
@@ -73,7 +73,7 @@
         const { text } = live;
         live = null;
         stopping = null;
-        busy(false, text);
+        setBusy(false, text);
       }
     }
 
@@ -113,17 +113,17 @@
       });
     }
 
-    function busy(is, text) {
-      const [from, to] = is ? [parts.generate, parts.stop] : [parts.stop, parts.generate];
+    function setBusy(busy, text) {
+      const [from, to] = busy ? [parts.generate, parts.stop] : [parts.stop, parts.generate];
       const wasFocused = document.activeElement === from;
-      store.set("streaming", is);
-      parts.text.readOnly = is || app.recorded;
-      parts.generate.disabled = is;
-      parts.clear.disabled = is;
-      parts.stop.disabled = !is;
-      root.classList.toggle("streaming", is);
-      if (wasFocused) to.focus(); // a button that is disabled would lose it
-      if (is) return app.say("write.writing");
+      store.set("streaming", busy);
+      parts.text.readOnly = busy || app.recorded;
+      parts.generate.disabled = busy;
+      parts.clear.disabled = busy;
+      parts.stop.disabled = !busy;
+      root.classList.toggle("streaming", busy);
+      if (wasFocused) to.focus(); // a disabled button loses the focus
+      if (busy) return app.say("write.writing");
       app.say("write.done");
       if (text !== store.get("text")) store.set("text", text);
       else store.touch("text");
@@ -141,9 +141,9 @@
     }
 
     function draw(all, text, appended = false) {
-      const hidden = Math.max(0, all.length - MOST_SHOWN);
+      const hidden = Math.max(0, all.length - MAX_SHOWN);
       parts.more.hidden = hidden === 0;
-      parts.more.textContent = hidden ? app.t("write.more", { n: app.words.number(MOST_SHOWN) }) : "";
+      parts.more.textContent = hidden ? app.t("write.more", { n: app.words.number(MAX_SHOWN) }) : "";
       const tokens = hidden ? all.slice(hidden) : all;
       const cursor = store.get("cursor");
       parts.view.classList.toggle("empty", tokens.length === 0);
@@ -197,7 +197,7 @@
       parts.summary.replaceChildren(...summaryOf(app, scored));
     }
 
-    /** The page's first text, and that of another model as long as nobody has written: a sample of the model. */
+    /** Writes a sample of the model, as long as nobody has edited the text. */
     async function sample(model) {
       if (!model || app.recorded || !untouched) return;
       stop();
@@ -284,7 +284,7 @@
     return app.t(token.unknown ? "write.token.unknown" : "write.token", values);
   }
 
-  /** What the box beside a token tells. */
+  /** The content of the tooltip of a token. */
   function detail(app, token, text) {
     const { words } = app;
     const probability = token.surprisal_bits === null ? 0 : 2 ** -token.surprisal_bits;

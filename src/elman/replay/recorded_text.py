@@ -1,9 +1,4 @@
-"""What a model reads in a recorded text: token scores, states and gradients, compactly.
-
-A text as a model reads it, token by token, with what it expected: the scores of the page, compactly.
-
-What goes on inside a recurrent model while it reads a text, as the page takes it, one byte a number.
-"""
+"""The record of one text: token scores, candidates, states and gradients, in the compact form that the page reads."""
 
 import base64
 import math
@@ -21,27 +16,28 @@ from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
 from elman.models.base import LogProbs
 from elman.models.recurrent import RecurrentLM
-from elman.serving.prompts import Writer
 from elman.text.offsets import token_offsets
+from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
-TOP = 40  # candidates that are kept at every place
+MAX_CANDIDATES = 40  # per place
 
 
 def rounded(value: float, digits: int = 4) -> float | None:
-    """Return a number with so many significant digits; None for what JSON cannot hold."""
+    """Return a number with so many significant digits; None for infinity and NaN, which JSON lacks."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def record_scores(text_model: TextModel, text: str, names: dict[int, str]) -> dict[str, Any]:
     """Return the tokens of a text with their surprisals and, at every place, the most probable candidates.
 
-    ``places`` has one more than there are tokens: what may come after the text. The candidates are [id, ln P, id,
-    ln P, ...]; ``names`` is told their names.
+    ``places`` has one more entry than ``tokens``, for the end of the text. The candidates of a place are a list
+    [id, ln P, id, ln P, ...]; their names are added to ``names``.
     """
     _, ids = text_model.encode(text)
     offsets = np.minimum(token_offsets(text_model.tokenizer, text)[: len(ids)], len(text)).tolist()
-    writer, state = Writer(text_model), text_model.begin_sentence()
+    writer = TokenWriter(text_model.tokenizer, text_model.vocabulary)
+    state = text_model.begin_sentence()
     model, unknown_id = text_model.model, text_model.vocabulary.unknown_id
     tokens: list[list[Any]] = []
     places = []
@@ -59,8 +55,8 @@ def record_scores(text_model: TextModel, text: str, names: dict[int, str]) -> di
     return {"text": text, "tokens": tokens, "places": places}
 
 
-def _place(log_probs: LogProbs, writer: Writer, names: dict[int, str]) -> dict[str, Any]:
-    best = [id_ for id_ in most_probable(log_probs, TOP).tolist() if np.isfinite(log_probs[id_])]
+def _place(log_probs: LogProbs, writer: TokenWriter, names: dict[int, str]) -> dict[str, Any]:
+    best = [id_ for id_ in most_probable(log_probs, MAX_CANDIDATES).tolist() if np.isfinite(log_probs[id_])]
     for id_ in best:
         names.setdefault(id_, writer.name(id_))
     top = [value for id_ in best for value in (id_, rounded(float(log_probs[id_]), 5))]
@@ -72,17 +68,17 @@ def _place(log_probs: LogProbs, writer: Writer, names: dict[int, str]) -> dict[s
 
 
 def whole_ln_prob(text_model: TextModel, text: str) -> float | None:
-    """Return ln P of a text and its end, by which candidates are compared; None for 0."""
+    """Return ln P of a text and its end, by which candidates are compared; None for probability 0."""
     return rounded(text_model.score(text) * math.log(10), 7)
 
 
-LEVELS = 127  # of a number's absolute value
+LEVELS = 127  # of the absolute value, so that a number fits into a signed byte
 
-Part = tuple[int, str]  # a layer, counted from the bottom, and a state or a gate of it
+Part = tuple[int, str]  # a layer, counted from the bottom, and the name of a state or gate
 
 
 def parts_of(model: RecurrentLM) -> list[Part]:
-    """Return what there is to keep, the most telling first: the states from the top layer down, then the gates."""
+    """Return all parts, the most informative first: the states from the top layer down, then the gates."""
     layers = range(len(model.rnn_layers) - 1, -1, -1)
     states, gates = (
         [name for name in INSIDE[model.cell] if (name in "hc") == of_state] for of_state in (True, False)
@@ -91,7 +87,7 @@ def parts_of(model: RecurrentLM) -> list[Part]:
 
 
 def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> dict[str, Any]:
-    """Return these parts after every token, the text's properties there, and the gradients of every token."""
+    """Return the values of parts after every token, the properties of the text, and the gradients of every token."""
     traced = trace(text_model, text)
     coded = traced.coded
     return {
@@ -103,14 +99,14 @@ def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> di
 
 
 def _packed(values: NDArray[np.floating]) -> dict[str, Any]:
-    """Return (T, H) numbers as signed bytes, in base64, and the absolute value that 127 stands for."""
+    """Return (T, H) numbers as signed bytes, in base64, and the absolute value of level 127."""
     limit = float(np.abs(values).max()) or 1.0
     levels = np.rint(values.astype(np.float64) / limit * LEVELS).astype(np.int8)
     return {"limit": rounded(limit, 6), "bytes": base64.b64encode(levels.tobytes()).decode("ascii")}
 
 
 def _gradient(text_model: TextModel, traced: Trace, index: int) -> list[float | None] | None:
-    """Return the norms at the tokens before one; None for a token that the vocabulary lacks."""
+    """Return the gradient norms at the tokens before one; None for a token that the vocabulary lacks."""
     try:
         found = through_time(text_model, traced.coded.text, index)
     except ElmanError:
