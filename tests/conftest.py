@@ -1,4 +1,4 @@
-"""Shared by all tests: the reference data, a separate cache folder, and hypothesis without time limits."""
+"""What many tests need: the reference data, and a cache of their own."""
 
 import os
 from collections.abc import Callable, Iterator
