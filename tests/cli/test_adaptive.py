@@ -54,7 +54,7 @@ def test_the_number_of_parameters_is_that_of_the_clusters(command: Any, story: P
         (["--cutoffs", "4,9"], "`cutoffs` applies only to softmax='adaptive', but softmax is 'full'"),
         (
             [*ADAPTIVE[:2], "--cutoffs", "9,4"],
-            "rise from 1 or more to below the vocabulary's 24 tokens; got 9, 4",
+            "increasing numbers ≥ 1 and below the vocabulary's 24 tokens; got 9, 4",
         ),
         ([*ADAPTIVE[:2], "--cutoffs", "24"], "got 24"),
         (

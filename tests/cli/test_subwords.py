@@ -138,7 +138,7 @@ def test_what_does_not_go_together_is_one_line(refused: Refused, trained: Any, t
     )
     assert "`max_vocab` does not apply to level='subword'" in refused(*subword, "--max-vocab", 300)
     assert "`max_tokens` counts subwords" in refused(*subword, "--max-tokens", 9)
-    assert "must be a whole number at least 257" in refused(*subword, "--vocab-size", 256)
+    assert "must be an integer ≥ 257" in refused(*subword, "--vocab-size", 256)
     assert "the tokenizer none.json cannot be read" in refused(*subword, "--tokenizer", "none.json")
     given = ("--tokenizer", "t.json", "--subwords", "unigram")
     assert "`subwords` cannot be combined with a given `tokenizer`" in refused(*subword, *given)

@@ -1,4 +1,4 @@
-"""A run from beginning to end: what it leaves in its folder."""
+"""A run from beginning to end, and the files in its folder."""
 
 import json
 from pathlib import Path
