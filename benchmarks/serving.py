@@ -201,7 +201,7 @@ async def measure(service: Service, given: argparse.Namespace) -> None:
     print(markdown(["load", "streams", "tokens", *times, "tokens/s", "server's CPU, ms a token"], rows))
     refused = sum(each.refused for each in load.records.values())
     print(
-        f"{load.seconds:.1f} s of load; each of {len(load.records):,} streams were complete, {refused} refused at first "
+        f"{load.seconds:.1f} s of load; each of {len(load.records):,} streams were complete, {refused} refused first "
         f"(429). {len(same)} of them once more, alone: the same texts.\n"
     )
     print(memory(load.memory))
