@@ -138,6 +138,21 @@ def test_windows_replaces_a_file_that_is_memory_mapped(
     assert names(tmp_path) == ["ids"]
 
 
+def test_lines_of_text_end_alike_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    fdopen = os.fdopen
+
+    def recording(handle: int, mode: str, **arguments: Any) -> Any:
+        given.append(arguments.get("newline", "that of the system"))
+        return fdopen(handle, mode, **arguments)
+
+    monkeypatch.setattr(files.os, "fdopen", recording)
+    for mode, arguments in (("w", {}), ("w", {"newline": ""}), ("wb", {})):
+        with atomic_write(tmp_path / "file", mode, **arguments):
+            pass
+    assert given == ["\n", "", "that of the system"]
+
+
 @pytest.mark.parametrize("renames", [0, 1, 5])
 def test_windows_waits_for_a_file_that_is_open_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int

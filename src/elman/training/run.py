@@ -110,7 +110,7 @@ class TrainingRun:
             valid: the validation text, see `load_corpora`.
             allow_overlap: see `check_valid`.
             overwrite: replace a run that the folder already holds.
-            on_encoding: called with the characters read so far and their total.
+            on_encoding: called with the bytes read so far and their total.
             held: names of options to keep; all others are then chosen for the time budget, from the measured speed
                 of this machine (measuring counts towards the budget). ``choice`` reports what was chosen.
 
