@@ -1,4 +1,4 @@
-"""What many tests need: the reference data, and a cache of their own."""
+"""Shared by all tests: the reference data, a separate cache folder, and hypothesis without time limits."""
 
 import os
 from collections.abc import Callable, Iterator
