@@ -1,4 +1,4 @@
-"""A model in the place of KenLM's: the states that decoders write, copy and compare."""
+"""The replacement for KenLM's module: the states that decoders write, copy and compare."""
 
 import copy
 from pathlib import Path

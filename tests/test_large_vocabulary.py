@@ -1,4 +1,4 @@
-"""The benchmark of large vocabularies, at a small one."""
+"""The benchmark of large vocabularies, on a small one."""
 
 import sys
 from pathlib import Path

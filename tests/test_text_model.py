@@ -1,4 +1,4 @@
-"""A model with its text: what becomes of words on their way to ids."""
+"""`TextModel`: from text to ids, scores and predictions."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Every model that answers the LanguageModel calls keeps the same promises."""
+"""Every LanguageModel keeps the promises of the protocol."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The recurrent state as a value."""
+"""The state of a recurrent model is an immutable value."""
 
 import numpy as np
 import pytest

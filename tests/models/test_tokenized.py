@@ -1,4 +1,4 @@
-"""How far back models look."""
+"""On how much of the past the probabilities of each kind of model depend."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Layers worked on in spans of steps by several threads: the numbers of one layer after another."""
+"""Running layers span by span on several threads gives the same numbers as running them one after another."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

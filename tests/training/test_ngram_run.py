@@ -1,4 +1,4 @@
-"""Runs of n-gram models: what lies in their folders, and what they are measured to be."""
+"""Runs of n-gram models: the files in their folders, and their metrics."""
 
 import json
 import math

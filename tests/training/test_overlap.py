@@ -1,4 +1,4 @@
-"""Validation texts that stand in the training text are found out."""
+"""Validation texts that repeat the training text are detected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The options that regularise: how they reach the model, what is refused, and that a run goes on with them."""
+"""The options for regularisation: how they reach the model, errors, and resuming with them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Going on with a run: the same numbers, or a plain refusal."""
+"""Resuming a run: the same numbers, or a clear error."""
 
 from pathlib import Path
 from typing import Any
