@@ -62,8 +62,8 @@ def with_caches(model: DynamicModel, reading: Reading, ids: NDArray[Any]) -> Ite
         cache = NeuralCache(model, size, theta, 0.1)
         cached, known = (found[0] for found in cache._cached(ids[None], reading.hidden[None], len(ids)))
         for weight in WEIGHTS:
-            share = np.where(known, weight, 0)
-            mixed = np.log((1 - share) * np.exp(reading.log_probs) + share * cached)
+            lam = np.where(known, weight, 0)
+            mixed = np.log((1 - lam) * np.exp(reading.log_probs) + lam * cached)
             options = f"--neural-cache {size} --theta {theta:g} --cache-weight {weight:g}"
             yield perplexity_of(-float(mixed.mean())), options
 

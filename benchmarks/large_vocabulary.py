@@ -1,9 +1,9 @@
-"""What an adaptive softmax is worth at V = 200,000 and beyond: ``python benchmarks/large_vocabulary.py``.
+"""The gain of an adaptive softmax at V = 200,000 and more: ``python benchmarks/large_vocabulary.py``.
 
 One training step (forward, backward, clipping by norm, SGD) of a one-layer LSTM, D = H = 256, on ids drawn by Zipf's
-law, P(word of rank r) ∝ 1/r, with the softmax over all words and with the adaptive one. Each is a process of its
-own; they are told in turn to run for a moment, and what is quoted are medians over the rounds and their ratio.
-Memory is each process's peak. At V = 1,000,000 the adaptive softmax runs alone.
+law, P(word of rank r) ∝ 1/r, with the softmax over all words and with the adaptive one. Each has its own process; they
+run in turn, and the figures are medians over the rounds and their ratio. Memory is each process's peak. At
+V = 1,000,000 the adaptive softmax runs alone.
 """
 
 import argparse
@@ -80,8 +80,8 @@ def build(softmax: str, V: int, N: int, T: int) -> Step:
     return Step(RecurrentLM(V, D, H, "lstm", rng=rng, **adaptive), SGD(LR), ids, N, T)
 
 
-def work(softmax: str, V: int, N: int, T: int) -> None:
-    """Build, then run so many steps for every line read, and answer with what was measured."""
+def run_worker(softmax: str, V: int, N: int, T: int) -> None:
+    """Build the model, then run the number of steps on each line of input, and answer with the measurements."""
     libraries = peak_mb()
     step = build(softmax, V, N, T)
     weights = sum(p.nbytes for p in step.model.params)
@@ -102,19 +102,19 @@ def work(softmax: str, V: int, N: int, T: int) -> None:
 
 
 class Member:
-    """One softmax at work in a process of its own."""
+    """The process of one softmax, and its measurements."""
 
     def __init__(self, softmax: str, V: int, N: int, T: int) -> None:
         self.name = softmax
-        command = [sys.executable, __file__, "--work", softmax, *map(str, (V, N, T))]
+        command = [sys.executable, __file__, "--worker", softmax, *map(str, (V, N, T))]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.said = self._answer()
-        self.rounds: list[float] = []  # seconds a step
+        self.answer = self._answer()
+        self.rounds: list[float] = []  # seconds per step
         self.parts: dict[str, list[float]] = {part: [] for part in PARTS}
         self.steps = 1  # of a round
 
     def warm_up(self, round_seconds: float, seconds: float = WARM_UP) -> None:
-        """Run until the memory that steps write to has all been written to once; choose the steps of a round."""
+        """Run until all memory that steps write to has been written once; choose the number of steps of a round."""
         took, began = [self.run(1)], time.perf_counter()
         while len(took) < 3 or time.perf_counter() - began < seconds:
             took.append(self.run(1))
@@ -123,18 +123,18 @@ class Member:
     def _answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
-            raise SystemExit(f"the {self.name} softmax died; its own words are above")
+            raise SystemExit(f"the {self.name} softmax died; its error message is above")
         return dict(json.loads(line))
 
     def run(self, steps: int) -> float:
-        """Have it do so many steps; return the seconds of the median one."""
+        """Run a number of steps; return the median of their seconds."""
         print(steps, file=self.process.stdin, flush=True)
-        self.said = self._answer()
-        return statistics.median(map(sum, zip(*self.said["seconds"].values(), strict=True)))
+        self.answer = self._answer()
+        return statistics.median(map(sum, zip(*self.answer["seconds"].values(), strict=True)))
 
     def note_round(self) -> None:
         self.rounds.append(self.run(self.steps))
-        for part, seconds in self.said["seconds"].items():
+        for part, seconds in self.answer["seconds"].items():
             self.parts[part] += seconds
 
     @property
@@ -173,11 +173,11 @@ def rows_of(V: int, N: int, T: int, members: list[Member]) -> list[list[str]]:
             f"{member.seconds * 1e3:,.0f}",
             "–" if full is None else f"{full.seconds / member.seconds:.1f}×",
             *(f"{statistics.median(member.parts[part]) * 1e3:,.1f}" for part in PARTS),
-            f"{member.said['peak_mb']:,.0f}",
-            "–" if full is None else f"{full.said['peak_mb'] / member.said['peak_mb']:.1f}×",
-            f"{member.said['libraries_mb']:,.0f}",
-            f"{member.said['weights_mb']:,.0f}",
-            f"{member.said['embedding_mb'] / member.said['weights_mb']:.0%}",
+            f"{member.answer['peak_mb']:,.0f}",
+            "–" if full is None else f"{full.answer['peak_mb'] / member.answer['peak_mb']:.1f}×",
+            f"{member.answer['libraries_mb']:,.0f}",
+            f"{member.answer['weights_mb']:,.0f}",
+            f"{member.answer['embedding_mb'] / member.answer['weights_mb']:.0%}",
         ]
         for member in members
     ]
@@ -189,11 +189,11 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="of one softmax's turn in a round (default 1)"
     )
-    parser.add_argument("--work", nargs=4, metavar=("SOFTMAX", "V", "N", "T"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=4, metavar=("SOFTMAX", "V", "N", "T"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.work:
-        softmax, *sizes = given.work
-        work(softmax, *map(int, sizes))
+    if given.worker:
+        softmax, *sizes = given.worker
+        run_worker(softmax, *map(int, sizes))
         return
     print(f"# An adaptive softmax: {given.rounds} rounds of {given.seconds:g} s or one step\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in describe().items()]), flush=True)

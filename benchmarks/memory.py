@@ -1,10 +1,9 @@
 """Whether memory depends on the size of the corpus: ``python benchmarks/memory.py [MEGABYTES ...]``.
 
-`elman train` learns a small word model from texts of 100 MB and of 1000 MB (unless told otherwise) for as many
-blocks each. A text is made-up words, by Zipf's law, a few megabytes of them repeated, so that all texts have one
-vocabulary. Every training is a fresh process, started once with nothing known of the text and once more when its ids
-are in the cache. Last, an epoch of blocks is read without learning from them: there every page of the ids is
-touched.
+`elman train` learns a small word model from texts of 100 MB and of 1000 MB (by default) for the same number
+of blocks. A text is random words, by Zipf's law, a few megabytes of them repeated, so that all texts have the same
+vocabulary. Every training is a new process, run once without and once with the text's ids in the cache. Last, an
+epoch of blocks is read without training: that touches every page of the ids.
 """
 
 import argparse
@@ -26,17 +25,17 @@ READ = """
 import sys
 from pathlib import Path
 import numpy as np
-from elman.training.batches import Sequences
+from elman.training.batches import Minibatches
 (path,) = Path(sys.argv[1]).glob("*.ids")
 ids = np.memmap(path, np.uint16, mode="r")
-sequences = Sequences(ids[:-1], ids[1:], 20, 35)
-for _ in range(sequences.blocks_per_epoch):
-    sequences.next()
+minibatches = Minibatches(ids[:-1], ids[1:], 20, 35)
+for _ in range(minibatches.blocks_per_epoch):
+    minibatches.next()
 """
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Write made-up words of about so many megabytes."""
+    """Write about ``megabytes`` of random words."""
     rng = np.random.default_rng(0)
     words = np.array([f"w{k}" for k in range(WORDS)])
     drawn = np.concatenate((words, rng.choice(words, REPEATED, p=zipf(WORDS))))
@@ -55,7 +54,7 @@ def row(about: str, size: int, found: Watched) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("megabytes", nargs="*", type=int, default=[100, 1000])
-    parser.add_argument("--blocks", type=int, default=300, help="to learn from (default 300)")
+    parser.add_argument("--blocks", type=int, default=300, help="to train on (default 300)")
     given = parser.parse_args()
     rows = []
     for megabytes in given.megabytes:

@@ -40,7 +40,7 @@ def hold_out(path: Path) -> None:
 
 
 def without_margins(path: Path) -> None:
-    """Write the three texts of PTB without the blanks at both ends of their lines, as ptb-chars-SPLIT.txt."""
+    """Write the three texts of PTB without the spaces at both ends of their lines, as ptb-chars-SPLIT.txt."""
     for split in ("train", "valid", "test"):
         lines = path.with_name(f"ptb.{split}.txt").read_text(encoding="utf-8").splitlines()
         text = "".join(line.strip() + "\n" for line in lines)
@@ -117,7 +117,7 @@ def run(command: str) -> str:
 
 
 def train(command: str) -> None:
-    """Train, or go on where an earlier call of this program was interrupted."""
+    """Train, or resume what an earlier, interrupted call of this program started."""
     folder = shlex.split(command)[-1]
     begun = Path(folder, "last.safetensors").exists() or Path(folder, "model.safetensors").exists()
     if not begun:

@@ -2,7 +2,7 @@
 
 Every figure is made by the commands that are printed above it, run in FOLDER. Texts and lists come from
 $ELMAN_DATA: each folder of librispeech-nbest that has `nbest.tsv` and `ref.txt` is measured. A model that is there
-already is not trained anew. Needs `pip install 'elman[fast,rescore,speech,lexicon]'`. Training takes
+already is not trained again. Needs `pip install 'elman[fast,rescore,speech,lexicon]'`. Training takes
 40 minutes, each way to measure with an LSTM some minutes for every list.
 """
 

@@ -58,10 +58,10 @@ def corpus(name: str, file: str) -> Path | None:
     return path
 
 
-def hold_out(path: Path, share: float = 0.1) -> tuple[str, str]:
+def hold_out(path: Path, fraction: float = 0.1) -> tuple[str, str]:
     """Write the first 90 % and the last 10 % of a text's characters to two files."""
     text = path.read_text(encoding="utf-8")
-    cut = int(len(text) * (1 - share))
+    cut = int(len(text) * (1 - fraction))
     Path("train.txt").write_text(text[:cut], encoding="utf-8")
     Path("held-out.txt").write_text(text[cut:], encoding="utf-8")
     return "train.txt", "held-out.txt"
@@ -116,7 +116,7 @@ def min_char_rnn() -> None:
 
 
 def rooms() -> None:
-    """The cells on the world rooms: test perplexity beside the exact optimum, and answers in lines of their own."""
+    """The cells on the world rooms: test perplexity next to the exact optimum, and separate lines of answers."""
     options = ["--wordvec", "32", "--hidden", "64", "--time-size", "50"]
     options += ["--schedule", "cosine", "--embedding-scale", "0.5", "--epochs", "16"]
     print(

@@ -1,8 +1,8 @@
-"""How fast lines are scored, beside KenLM: `python benchmarks/scoring.py [TEXT]` (default: the test part of PTB).
+"""How fast lines are scored, compared with KenLM: `python benchmarks/scoring.py [TEXT]` (default: PTB's test part).
 
 A Kneser-Ney 5-gram of PTB is written as an ARPA file, and read by KenLM's module (`pip install ufal-kenlm`) and by
 elman. Both score the lines of TEXT one by one and, elman only, many at a time; rounds alternate, medians are shown. The
-files are read before the clock starts. For recurrent models beside PyTorch see work H of `python benchmarks/speed.py`.
+files are read before the clock starts. For recurrent models and PyTorch see workload H of `python benchmarks/speed.py`.
 """
 
 import statistics

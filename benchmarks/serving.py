@@ -1,14 +1,14 @@
-"""How `elman serve` bears many clients at once: ``python benchmarks/serving.py [RUN]``.
+"""How `elman serve` handles many clients at once: ``python benchmarks/serving.py [RUN]``.
 
-A server of RUN (without it: of a small LSTM that learns the words of `rooms` first) is asked for streams over HTTP:
-one at a time; then by as many clients at once as --streams says, each of which asks for another stream as soon as its
-last has ended, for --seconds or --requests requests; then some of the very same requests once more, one after another.
-Prompts are random ids, lengths are random, all drawn from the request's number: a request has the same text every
-time, or the benchmark fails. It fails too where a stream does not end as it should, with all the tokens asked for, and
-where a stream or a sequence of the server is not free at the end.
+Streams are requested over HTTP from a server of RUN (by default a small LSTM that is first trained on the words of
+`rooms`): one at a time; then by --streams clients at once, each of which requests another stream as soon as its last
+has ended, for --seconds or --requests requests; then some of the same requests again, one after another. Prompts are
+random ids and lengths are random, drawn from the request's number: a request must have the same text every time, or
+the benchmark fails. It also fails if a stream does not end properly, with all requested tokens, or if a stream or a
+sequence of the server is not free at the end.
 
-The memory is the server's (VmRSS); it is flat if its mean in the last sixth of the load is that in the second sixth.
-The clients run on the same machine and take their share of its time.
+The memory is the server's (VmRSS); it is flat if its mean in the last sixth of the load equals that in the second
+sixth. The clients run on the same machine and take part of its time.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from tables import markdown
 from watched import elman
 
 TRAINING = ["train", "rooms", "--cell", "lstm", "--wordvec", "100", "--hidden", "200", "--min-count", "2"]
-SINGLE = 8  # streams that come alone, before the load
-FLAT = 0.05  # share by which the memory may grow
+SINGLE = 8  # streams that run alone, before the load
+FLAT = 0.05  # fraction by which the memory may grow
 
 
 @dataclass
-class Told:
-    """One stream as its client saw it: times are seconds from the request."""
+class StreamRecord:
+    """One stream as seen by its client; times are seconds since the request."""
 
     text: str = ""
     arrivals: list[float] = field(default_factory=list)
@@ -68,27 +68,27 @@ class Service:
         writer.close()
         return json.loads(body)
 
-    async def stream(self, number: int, most: int) -> Told:
+    async def stream(self, number: int, most: int) -> StreamRecord:
         """Ask for the stream with this number, again and again where the server has no room."""
         rng = np.random.default_rng(number)
         tokens = int(rng.integers(most // 4, most + 1))
         prompt = rng.integers(0, self.words, rng.integers(1, 65)).tolist()
-        asked = {"prompt": prompt, "max_tokens": tokens, "seed": number, "stream": True}
-        body = json.dumps({**asked, "stream_options": {"include_usage": True}})
-        told = Told()
+        request = {"prompt": prompt, "max_tokens": tokens, "seed": number, "stream": True}
+        body = json.dumps({**request, "stream_options": {"include_usage": True}})
+        record = StreamRecord()
         while True:
-            status = await self._read_stream(body, told)
+            status = await self._read_stream(body, record)
             if status != 429:
                 break
-            told.refused += 1
+            record.refused += 1
             await asyncio.sleep(0.05)
-        if not (status == 200 and told.ended and told.finish == "length" and told.tokens == tokens):
+        if not (status == 200 and record.ended and record.finish == "length" and record.tokens == tokens):
             raise SystemExit(
-                f"request {number}: lost ({status}, {told.finish}, {told.tokens} of {tokens} tokens)"
+                f"request {number}: lost ({status}, {record.finish}, {record.tokens} of {tokens} tokens)"
             )
-        return told
+        return record
 
-    async def _read_stream(self, body: str, told: Told) -> int:
+    async def _read_stream(self, body: str, record: StreamRecord) -> int:
         begun = time.perf_counter()
         reader, writer = await self._send("POST /v1/completions", body)
         status = int((await reader.readline()).split()[1])
@@ -97,15 +97,15 @@ class Service:
                 continue
             now = time.perf_counter() - begun
             if line.startswith(b"data: [DONE]"):
-                told.ended = True
+                record.ended = True
                 continue
             event = json.loads(line[6:])
             for choice in event.get("choices", ()):
-                told.text += choice["text"]
-                told.finish = choice["finish_reason"]
+                record.text += choice["text"]
+                record.finish = choice["finish_reason"]
                 if choice["text"]:
-                    told.arrivals.append(now)
-            told.tokens = (event.get("usage") or {}).get("completion_tokens", told.tokens)
+                    record.arrivals.append(now)
+            record.tokens = (event.get("usage") or {}).get("completion_tokens", record.tokens)
         writer.close()
         return status
 
@@ -120,24 +120,24 @@ class Service:
 
 @dataclass
 class Load:
-    """What was told of streams, by their numbers, in so many seconds; the server's CPU time and memory (MB).
+    """The records of a load's streams, by number, in ``seconds``; the server's CPU time and memory (MB).
 
     CPU time does not depend on what else is done on the machine, the other times do.
     """
 
-    told: dict[int, Told]
+    records: dict[int, StreamRecord]
     seconds: float
     cpu_seconds: float = 0.0
     memory: list[float] = field(default_factory=list)
 
     def row(self, about: str) -> list[str]:
-        firsts = [each.arrivals[0] for each in self.told.values() if each.arrivals]
-        gaps = [gap for each in self.told.values() for gap in each.gaps]
-        tokens = sum(each.tokens for each in self.told.values())
+        firsts = [each.arrivals[0] for each in self.records.values() if each.arrivals]
+        gaps = [gap for each in self.records.values() for gap in each.gaps]
+        tokens = sum(each.tokens for each in self.records.values())
         parts = (np.percentile(times, share) * 1e3 for times in (firsts, gaps) for share in (50, 99))
         shown = [f"{part:.2f}" for part in parts]
         rates = (f"{tokens / self.seconds:,.0f}", f"{1e3 * self.cpu_seconds / tokens:.3f}")
-        return [about, f"{len(self.told):,}", f"{tokens:,}", *shown, *rates]
+        return [about, f"{len(self.records):,}", f"{tokens:,}", *shown, *rates]
 
 
 async def together(service: Service, given: argparse.Namespace) -> Load:
@@ -147,7 +147,7 @@ async def together(service: Service, given: argparse.Namespace) -> Load:
 
     async def client() -> None:
         while time.perf_counter() - begun < given.seconds and (number := next(numbers, None)) is not None:
-            load.told[number] = await service.stream(number, given.tokens)
+            load.records[number] = await service.stream(number, given.tokens)
 
     async def watch() -> None:
         while True:
@@ -163,8 +163,8 @@ async def together(service: Service, given: argparse.Namespace) -> Load:
 
 async def one_by_one(service: Service, numbers: Sequence[int], most: int) -> Load:
     begun, worked = time.perf_counter(), cpu_seconds(service.process)
-    told = {number: await service.stream(number, most) for number in numbers}
-    return Load(told, time.perf_counter() - begun, cpu_seconds(service.process) - worked)
+    records = {number: await service.stream(number, most) for number in numbers}
+    return Load(records, time.perf_counter() - begun, cpu_seconds(service.process) - worked)
 
 
 def resident(process: int) -> float:
@@ -185,9 +185,9 @@ async def measure(service: Service, given: argparse.Namespace) -> None:
     await one_by_one(service, single, given.tokens)  # whatever is done once has been done
     at_rest = await one_by_one(service, single, given.tokens)
     load = await together(service, given)
-    again = await one_by_one(service, sorted(load.told)[: given.again], given.tokens)
-    same = {number: each for number, each in load.told.items() if number in again.told}
-    if differing := [number for number, each in same.items() if each.text != again.told[number].text]:
+    again = await one_by_one(service, sorted(load.records)[: given.again], given.tokens)
+    same = {number: each for number, each in load.records.items() if number in again.records}
+    if differing := [number for number, each in same.items() if each.text != again.records[number].text]:
         raise SystemExit(f"requests {differing} have another text alone than among others")
     health = await service.get("/health")
     if any(health[name] for name in ("streams", "sequences_busy", "sequences_waiting")):
@@ -199,9 +199,9 @@ async def measure(service: Service, given: argparse.Namespace) -> None:
     ]
     times = ["first token, ms: p50", "p99", "a token, ms: p50", "p99"]
     print(markdown(["load", "streams", "tokens", *times, "tokens/s", "server's CPU, ms a token"], rows))
-    refused = sum(each.refused for each in load.told.values())
+    refused = sum(each.refused for each in load.records.values())
     print(
-        f"{load.seconds:.1f} s of load; each of {len(load.told):,} streams came whole, {refused} were refused at first "
+        f"{load.seconds:.1f} s of load; each of {len(load.records):,} streams were complete, {refused} refused first "
         f"(429). {len(same)} of them once more, alone: the same texts.\n"
     )
     print(memory(load.memory))

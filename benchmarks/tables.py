@@ -15,7 +15,7 @@ NAMES = {
     "torch": "(b) PyTorch",
     "torch-bf16": "(b) PyTorch bf16",
     "jax": "(c) JAX",
-    FLOOR: "share of the floor",
+    FLOOR: "fraction of the floor",
     CLOCK: "time a word",
 }
 
@@ -52,7 +52,7 @@ def workload_table(workload: Workload, members: list[Member]) -> str:
             f"{member.peak_mb:.0f} ({member.libraries_mb:.0f})",
             f"{member.spread:.2f}",
         ])  # fmt: skip
-    head = ["peer", "tokens/s", "µs per token", f"time ({one.name}: 1)", "share of the floor"]
+    head = ["peer", "tokens/s", "µs per token", f"time ({one.name}: 1)", "fraction of the floor"]
     return markdown([*head, "peak memory, MB (libraries alone)", "slowest/fastest round"], rows)
 
 

@@ -104,7 +104,7 @@ def test_verdicts_follow_from_the_measurements() -> None:
     assert "| A | (a) textbook | 3.50× | 3.00× | 4.00× | must |" in rows
     assert "| A | (b) PyTorch | 2.00× | 3.50× | 5.00× | no |" in rows
     assert "| A | (c) JAX | – | 2.00× | 3.00× | not measured |" in rows
-    assert "| A | share of the floor | 70% | – | 60% | aim |" in rows
+    assert "| A | fraction of the floor | 70% | – | 60% | aim |" in rows
 
 
 def test_a_time_is_reached_from_above_and_a_disturbed_run_says_so() -> None:

@@ -1,4 +1,4 @@
-"""The examples in docstrings give what stands under them."""
+"""The examples in docstrings print what the docstrings say."""
 
 import doctest
 from types import ModuleType

@@ -13,6 +13,7 @@ import pytest
 from elman import files
 from elman.errors import TextError
 from elman.files import atomic_write, cache_folder, release_pages, remove_leftovers, writing
+from support.windows import Windows
 
 
 def names(folder: Path) -> list[str]:
@@ -76,45 +77,6 @@ def test_a_disk_that_refuses_leaves_the_old_file(
     assert names(tmp_path) == ["model"]
 
 
-class Windows:
-    """Renames as Windows has them: a mapped file can be renamed, not replaced; an open one neither."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.mapped: set[Path] = set()
-        self.open_for: dict[Path, int] = {}  # renames until it is closed
-        self.slept: list[float] = []
-        self._rename, self._unlink, self._open = Path.replace, Path.unlink, os.open
-        monkeypatch.setattr(files, "_ON_WINDOWS", True)
-        monkeypatch.setattr(files.time, "sleep", self.slept.append)
-        monkeypatch.setattr(os, "open", self.open)
-        monkeypatch.setattr(Path, "replace", lambda old, new: self.rename(old, Path(new)))
-        monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: self.unlink(path, missing_ok))
-
-    def _refuse(self, path: Path, *arguments: object) -> None:
-        raise PermissionError(errno.EACCES, "Access is denied", str(path))
-
-    def open(self, path: Any, *arguments: Any, **more: Any) -> int:
-        if Path(path).is_dir():
-            self._refuse(path)
-        return self._open(path, *arguments, **more)
-
-    def rename(self, old: Path, new: Path) -> Path:
-        for path in (old, new):
-            if self.open_for.get(path, 0) > 0:
-                self.open_for[path] -= 1
-                self._refuse(path)
-        if new in self.mapped:
-            self._refuse(new)
-        if old in self.mapped:
-            self.mapped = self.mapped - {old} | {new}
-        return self._rename(old, new)
-
-    def unlink(self, path: Path, missing_ok: bool) -> None:
-        if path in self.mapped:
-            self._refuse(path)
-        self._unlink(path, missing_ok=missing_ok)
-
-
 def rewrite(path: Path) -> None:
     with atomic_write(path) as file:
         file.write(b"new")
@@ -136,6 +98,21 @@ def test_windows_replaces_a_file_that_is_memory_mapped(
     windows.mapped.clear()
     remove_leftovers(path)
     assert names(tmp_path) == ["ids"]
+
+
+def test_lines_of_text_end_alike_on_every_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    fdopen = os.fdopen
+
+    def recording(handle: int, mode: str, **arguments: Any) -> Any:
+        given.append(arguments.get("newline", "that of the system"))
+        return fdopen(handle, mode, **arguments)
+
+    monkeypatch.setattr(files.os, "fdopen", recording)
+    for mode, arguments in (("w", {}), ("w", {"newline": ""}), ("wb", {})):
+        with atomic_write(tmp_path / "file", mode, **arguments):
+            pass
+    assert given == ["\n", "", "that of the system"]
 
 
 @pytest.mark.parametrize("renames", [0, 1, 5])

@@ -209,20 +209,20 @@ def test_a_longer_text_begins_with_the_shorter() -> None:
     assert some_text(1, length=0) == []
 
 
-def test_without_a_length_it_goes_on_for_ever() -> None:
+def test_without_a_length_generation_is_endless() -> None:
     model = small_lm()
     endless = generate(model, model.start(), Sampler(), np.random.default_rng(0))
     assert list(itertools.islice(endless, 100)) == some_text(0, length=100)
 
 
-def test_goes_on_from_a_past_and_leaves_it_alone() -> None:
+def test_generation_continues_a_past_and_leaves_it_unchanged() -> None:
     model = NgramModel.train(np.array([0, 1, 2] * 20), 3, 2)
     state = model.feed(np.array([[0]]), model.start())
     texts = [list(generate(model, state, Sampler(0), np.random.default_rng(0), 5)) for _ in range(2)]
     assert texts == [[1, 2, 0, 1, 2]] * 2
 
 
-def test_a_model_that_knows_a_text_by_heart_writes_it() -> None:
+def test_a_model_that_memorised_a_text_generates_it() -> None:
     text = ids_of_length(9)
     ids = np.tile(text, 12)
     model = small_lm(cell="lstm", H=16, D=8)

@@ -1,4 +1,4 @@
-"""A model in the place of KenLM's: the states that decoders write, copy and compare."""
+"""The replacement for KenLM's module: the states that decoders write, copy and compare."""
 
 import copy
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_states_are_values(made: Any) -> None:
     assert state != "tom was"
 
 
-def test_an_empty_state_is_one_of_nothing_behind() -> None:
+def test_an_empty_state_is_the_null_context() -> None:
     model = Model(sentence_model())
     assert model.BaseScore(State(), "tom", State()) == model.score("tom", bos=False, eos=False)
 
@@ -123,7 +123,7 @@ def test_an_unknown_word_without_an_unknown_token_is_all_but_impossible() -> Non
     assert next(model.full_scores("yodelling"))[1:] == (0, True)
 
 
-def test_of_nothing_there_is_no_perplexity() -> None:
+def test_an_empty_sentence_has_no_perplexity() -> None:
     assert np.isnan(Model(text_model("char", "abc")).perplexity(""))
 
 
@@ -133,7 +133,7 @@ def test_an_end_within_a_sentence_is_an_end() -> None:
     assert model.score(" tom  was\n") == model.score("tom was")
 
 
-def test_characters_after_a_word_stand_behind_a_blank() -> None:
+def test_a_space_precedes_the_characters_of_the_next_word() -> None:
     model = Model(text_model("char"))
     state = state_after(model, "tom")
     assert model.BaseScore(state, "was", State()) == pytest.approx(

@@ -1,4 +1,4 @@
-"""The benchmark of large vocabularies, at a small one."""
+"""The benchmark of large vocabularies, on a small one."""
 
 import sys
 from pathlib import Path
@@ -38,4 +38,4 @@ def test_both_are_measured_side_by_side() -> None:
     assert full[4] == "1.0×"
     assert adaptive[4] == f"{members[0].seconds / members[1].seconds:.1f}×"
     assert all(len(member.rounds) == 2 for member in members)
-    assert members[0].said["losses"] != members[1].said["losses"]
+    assert members[0].answer["losses"] != members[1].answer["losses"]

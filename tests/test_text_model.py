@@ -1,4 +1,4 @@
-"""A model with its text: what becomes of words on their way to ids."""
+"""`TextModel`: from text to ids, scores and predictions."""
 
 import copy
 import math
@@ -158,7 +158,7 @@ def test_a_state_is_a_value(made: Any) -> None:
 
 
 @every_model
-def test_boundaries_are_scored_only_where_asked(made: Any) -> None:
+def test_boundaries_are_scored_only_on_request(made: Any) -> None:
     given = made()
     with_end = given.score(SENTENCE)
     without = given.score(SENTENCE, eos=False)
@@ -247,19 +247,19 @@ def test_the_next_distribution_is_the_best_of_all(made: Any) -> None:
     assert given.base_score(state, token)[0] == pytest.approx(math.log10(probability))
 
 
-def test_at_least_one_next_token_is_asked_for() -> None:
+def test_top_must_be_at_least_one() -> None:
     with pytest.raises(ConfigError, match="top must be ≥ 1, or None for all tokens; got 0"):
         recurrent().next_distribution("tom", top=0)
 
 
-def test_without_an_end_of_line_there_is_no_end_to_score() -> None:
+def test_without_an_end_of_line_token_no_end_is_scored() -> None:
     given = text_model("char", "abc")
     assert given.score("ab", eos=True) == given.score("ab", eos=False)
     assert given.null_context() == given.begin_sentence()
     assert len(given.surprisal("ab")) == 2
 
 
-def test_of_an_n_gram_model_of_streams_nothing_behind_is_the_start() -> None:
+def test_the_null_context_of_a_stream_model_is_its_start() -> None:
     vocabulary = Vocabulary(["a", "b", "<eos>"], eos="<eos>")
     model = NgramModel.train(np.array([0, 1, 2] * 9), 3, 2)
     given = TextModel(model, make_tokenizer("word"), vocabulary)

@@ -168,7 +168,7 @@ class Textbook:
         self.N, self.T, self.lr, self.time = workload.N, workload.T, workload.lr, 0
 
     def next_block(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return inputs and targets (N, T); the time index goes on once a step."""
+        """Return inputs and targets (N, T); the time index advances once per step."""
         xs, ts = np.empty((self.N, self.T), np.int32), np.empty((self.N, self.T), np.int32)
         size = len(self.xs)
         offsets = [row * (size // self.N) for row in range(self.N)]

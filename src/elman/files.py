@@ -22,15 +22,17 @@ _RETRY_SECONDS = (0.01, 0.1, 0.5)
 
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterator[IO[Any]]:
-    """Yield a file that takes the name ``path`` when the block ends without an error, and is removed otherwise.
+    r"""Yield a file that takes the name ``path`` when the block ends without an error, and is removed otherwise.
 
     A reader, or a process killed at any moment, sees the old file or the new one, never a part. A symbolic link
     stays, and its target is replaced. A path that exists but is not a regular file, such as a pipe or
-    ``/dev/stdout``, is written directly.
+    ``/dev/stdout``, is written directly. Lines of text end in ``\n`` on every system, unless ``newline`` is given.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; ``path`` is unchanged.
     """
+    if "b" not in mode:
+        open_arguments.setdefault("newline", "\n")  # other programs read these files, too
     if path.exists() and not path.is_file():
         with path.open(mode, **open_arguments) as stream:
             yield stream

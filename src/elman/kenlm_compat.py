@@ -1,8 +1,8 @@
 """A replacement for KenLM's Python module, so that decoders written for it can use any model of elman.
 
 ``from elman import kenlm_compat as kenlm`` provides the names that decoders use of KenLM's module, with its signatures
-and its decimal logarithms. For a decoder that imports ``kenlm`` itself, set ``sys.modules["kenlm"] =
-elman.kenlm_compat`` before importing the decoder.
+and its decimal logarithms. For a decoder that imports ``kenlm`` itself, first set
+``sys.modules["kenlm"] = elman.kenlm_compat``.
 """
 
 import math

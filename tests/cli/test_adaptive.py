@@ -54,7 +54,7 @@ def test_parameter_count_includes_the_clusters(command: Any, story: Path) -> Non
         (["--cutoffs", "4,9"], "`cutoffs` applies only to softmax='adaptive', but softmax is 'full'"),
         (
             [*ADAPTIVE[:2], "--cutoffs", "9,4"],
-            "rise from 1 or more to below the vocabulary's 24 tokens; got 9, 4",
+            "increasing numbers ≥ 1 and below the vocabulary's 24 tokens; got 9, 4",
         ),
         ([*ADAPTIVE[:2], "--cutoffs", "24"], "got 24"),
         (

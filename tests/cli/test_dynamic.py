@@ -104,7 +104,7 @@ def test_window_model_adapts_but_has_no_hidden_states(command: Any, refused: Ref
     shared = ("--min-count", 2, *SMALL, "--model", "nplm", "--window", 2)
     assert command("train", runs, *shared, "-o", "nplm").code == 0
     assert perplexity(command, "nplm", "valid.txt", *PLAIN) != perplexity(command, "nplm", "valid.txt")
-    assert "take --cache" in refused("eval", "nplm", "valid.txt", *PLAIN, *CACHE)
+    assert "use CachedModel" in refused("eval", "nplm", "valid.txt", *PLAIN, *CACHE)
     outcome = command("mix", "nplm", "rnn", "--tune", "valid.txt", *PLAIN, *CACHE, "-o", "mix")
     (nplm, rnn) = (line.split("\t")[1] for line in outcome.out.splitlines()[1:3])
     assert perplexity(command, "nplm", "valid.txt", *PLAIN) == float(nplm)

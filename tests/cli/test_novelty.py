@@ -151,7 +151,7 @@ def test_changed_or_missing_training_text_is_refused(command: Any, refused: Refu
     Path("text.txt").write_text(STORY + "mary left .\n", encoding="utf-8")
     for run in ("run", "lone.safetensors"):
         message = refused("generate", run, "--novelty")
-        assert message.startswith(f"the text that {run} learnt from, ")
+        assert message.startswith(f"the training text of {run}, ")
         assert "text.txt, has changed since (its SHA-256 begins with " in message
         assert message.endswith(advice)
     Path("text.txt").unlink()

@@ -137,7 +137,7 @@ def test_conflicting_options_are_refused(refused: Refused, trained: Any, text: P
     )
     assert "`max_vocab` does not apply to level='subword'" in refused(*subword, "--max-vocab", 300)
     assert "`max_tokens` counts subwords" in refused(*subword, "--max-tokens", 9)
-    assert "must be a whole number at least 257" in refused(*subword, "--vocab-size", 256)
+    assert "must be an integer ≥ 257" in refused(*subword, "--vocab-size", 256)
     assert "the tokenizer none.json cannot be read" in refused(*subword, "--tokenizer", "none.json")
     given = ("--tokenizer", "t.json", "--subwords", "unigram")
     assert "`subwords` cannot be combined with a given `tokenizer`" in refused(*subword, *given)

@@ -156,7 +156,9 @@ def test_matrices_have_the_scale_of_their_inputs_and_biases_are_zero() -> None:
 
 
 @pytest.mark.parametrize("rng", [True, False])
-def test_weights_drawn_in_pieces_are_those_drawn_at_once(monkeypatch: pytest.MonkeyPatch, rng: bool) -> None:
+def test_weights_drawn_in_chunks_equal_those_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch, rng: bool
+) -> None:
     drawn = []
     for size in (1, 7, 1 << 20):
         monkeypatch.setattr(weights_file, "DRAWN_AT_ONCE", size)

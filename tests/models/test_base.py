@@ -1,4 +1,4 @@
-"""Every model that answers the LanguageModel calls keeps the same promises."""
+"""Every LanguageModel keeps the promises of the protocol."""
 
 import copy
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def test_target_log_probs_are_those_of_the_next_token_step_by_step(given: Given)
 
 
 @pytest.mark.parametrize("cuts", [(1,), (4,), (3, 4, 9), (0, 5, 5, T)])
-def test_scoring_in_pieces_is_scoring_whole(given: Given, cuts: tuple[int, ...]) -> None:
+def test_scoring_in_parts_equals_scoring_the_whole(given: Given, cuts: tuple[int, ...]) -> None:
     model, ids = given
     whole, end = model.target_log_probs(ids, model.start(N))
     state, parts = model.start(N), []

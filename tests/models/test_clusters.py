@@ -19,7 +19,7 @@ def test_the_most_frequent_id_has_rank_0_and_ties_go_by_id() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])
-def test_frequencies_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch, dtype: type) -> None:
+def test_frequencies_are_counted_in_chunks(monkeypatch: pytest.MonkeyPatch, dtype: type) -> None:
     ids = np.random.default_rng(0).integers(0, 50, 1000).astype(dtype)
     ids.flags.writeable = False
     whole = frequency_ranks(ids, 60)
@@ -88,6 +88,6 @@ def test_a_vocabulary_of_one_token_has_no_tail() -> None:
 
 
 @pytest.mark.parametrize("ranks", [[0, 1], [0, 1, 1], [1, 2, 3], [0, 1, -2], [[0, 1, 2]], [0.5, 1, 2]])
-def test_ranks_that_are_no_order_are_refused(ranks: list[float]) -> None:
+def test_ranks_that_are_not_an_order_are_refused(ranks: list[float]) -> None:
     with pytest.raises(ConfigError, match="the numbers from 0 to 2, each once"):
         checked_ranks(np.array(ranks), 3)

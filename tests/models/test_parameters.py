@@ -93,7 +93,7 @@ def test_a_weight_scale_is_that_of_every_matrix(cell: str) -> None:
             assert weight.std() == pytest.approx(0.01, rel=0.03), name
 
 
-def test_an_output_bias_as_long_as_gates_is_no_forget_gate() -> None:
+def test_an_output_bias_as_long_as_gates_is_not_a_forget_gate() -> None:
     weights = draw_weights(plan_weights(4 * H, D, H, "lstm"), rng=np.random.default_rng(0))
     assert not weights["output.b"].any()
 

@@ -266,7 +266,7 @@ def test_dropout_comes_from_the_generator() -> None:
 
 
 @pytest.mark.parametrize(("D", "count"), [(4, 3), (0, 2)])
-def test_dropout_stands_after_the_vectors_between_layers_and_before_the_output(D: int, count: int) -> None:
+def test_dropout_is_after_the_vectors_between_layers_and_before_the_output(D: int, count: int) -> None:
     model = small_lm(D=D, layers=2, dropout=0.5)
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds.count("TimeDropout") == count

@@ -1,4 +1,4 @@
-"""The recurrent state as a value."""
+"""The state of a recurrent model is an immutable value."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_h_and_c_are_not_confused() -> None:
     assert state != RecurrentState([*state.h, *state.c])
 
 
-def test_is_no_equal_of_other_things() -> None:
+def test_a_state_does_not_equal_other_objects() -> None:
     assert draw() != 1
     assert (draw() == draw().h) is False
 

@@ -1,4 +1,4 @@
-"""Regularised models against the equations, their gradients against differences, and each option by itself."""
+"""Regularised models against the equations, their gradients against differences, and each option alone."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def slow_objective(model: RecurrentLM, xs: Any, ts: Any, states: list[Any]) -> t
 
 
 @every_cell
-def test_the_loss_is_that_of_the_equations_and_the_penalties_stand_beside_it(cell: str) -> None:
+def test_the_loss_follows_the_equations_without_the_penalties(cell: str) -> None:
     model = lm(cell=cell)
     states = [[np.zeros((N, H)) for _ in rnn.states] for rnn in model.rnn_layers]
     for xs, ts in pairs():
@@ -201,7 +201,7 @@ def test_the_arrays_stay_the_same_and_only_the_rows_that_were_read_have_a_gradie
         assert_array_equal(p, q)
 
 
-def test_with_nothing_asked_for_the_draws_are_those_of_dropout_alone() -> None:
+def test_by_default_only_dropout_draws_random_numbers() -> None:
     model, same = small_lm(dropout=0.3, layers=2), lm(Regularisation())
     explicit = lm(Regularisation("step", 0.3, 0.3))
     for xs, ts in pairs():
@@ -219,7 +219,9 @@ def test_with_nothing_asked_for_the_draws_are_those_of_dropout_alone() -> None:
     ],
     ids=str,
 )
-def test_each_place_has_its_share(options: dict[str, float], dropout: float, expected: list[float]) -> None:
+def test_each_place_has_its_dropout_rate(
+    options: dict[str, float], dropout: float, expected: list[float]
+) -> None:
     model = lm(Regularisation(**options), dropout)  # type: ignore[arg-type]
     assert [layer.ratio for layer in model.layers if isinstance(layer, TimeDropout)] == expected
 

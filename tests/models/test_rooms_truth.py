@@ -79,7 +79,7 @@ def test_sequences_are_independent_and_can_be_selected_and_joined() -> None:
     np.testing.assert_array_equal(rows, np.concatenate([truth.next_log_probs(s) for s in (one, two)]))
 
 
-def test_reading_in_pieces_is_reading_whole() -> None:
+def test_reading_in_parts_equals_reading_the_whole() -> None:
     truth, ids, _ = truth_and_ids("en", 100)
     whole, end = truth.target_log_probs(ids, truth.start())
     left, middle = truth.target_log_probs(ids[:, :37], truth.start())

@@ -1,4 +1,4 @@
-"""How far back models look."""
+"""On how much of the past the probabilities of each kind of model depend."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_an_n_gram_is_as_long_as_training_showed() -> None:
         lambda model: CachedModel(model, 5, 0.0),
     ],
 )
-def test_behind_the_null_context_there_is_no_sentence(wrap: Any) -> None:
+def test_the_null_context_has_no_sentence(wrap: Any) -> None:
     model = wrap(TRIGRAM)
     state = null_context(model)
     assert state.batch_size == 1

@@ -1,4 +1,4 @@
-"""Layers worked on in spans of steps by several threads: the numbers of one layer after another."""
+"""Running layers span by span on several threads gives the same numbers as running them one after another."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -231,7 +231,7 @@ def test_scores_wait_for_no_more_steps_than_those_of_their_rows(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_each_task_stands_after_those_that_it_waits_for(monkeypatch: pytest.MonkeyPatch, layers: int) -> None:
+def test_each_task_comes_after_those_that_it_waits_for(monkeypatch: pytest.MonkeyPatch, layers: int) -> None:
     """That is what `run` asks of a list; and in it the layers take turns."""
     orders: list[bool] = []
     real = wavefront.run
@@ -372,7 +372,9 @@ def test_no_two_threads_write_to_the_same_scores(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("rows", [1, 5, 1000])
-def test_no_more_scores_are_held_than_with_one_thread(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+def test_no_more_scores_are_allocated_than_with_one_thread(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
     monkeypatch.setattr(output, "CHUNK_SCORES", rows * V)
     sizes: list[int] = []
     real = output.exp_scores

@@ -110,7 +110,7 @@ def test_what_is_further_back_than_the_window_is_forgotten(kind: str) -> None:
     assert model.feed(long, model.start()) == model.feed(other, model.start()) == Past(((1, 2, 3),))
 
 
-def test_single_sequences_may_begin_afresh(kind: str) -> None:
+def test_single_sequences_can_be_reset(kind: str) -> None:
     model = window_lm(kind)
     before, xs, ts = blocks_of(V, N, T, 3)
     assert model.carried_state() is None

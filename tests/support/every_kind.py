@@ -1,4 +1,4 @@
-"""A text model of every kind, of one vocabulary of words."""
+"""A text model of every kind, with the same vocabulary of words."""
 
 import numpy as np
 

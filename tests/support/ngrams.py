@@ -1,4 +1,4 @@
-"""N-gram models of words, so small that a test with them takes no time."""
+"""Tiny n-gram models of words."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Runs that are over in a moment, and what tests look at in their folders."""
+"""Short runs, and what tests check in their folders."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def in_parts(run: TrainingRun, stops: set[int]) -> TrainingRun:
-    """Train to the end, but stop after these iterations and go on from the folder alone."""
+    """Train to the end, but stop after these iterations and resume from the folder alone."""
 
     def watch(event: Any) -> None:
         if isinstance(event, BlockDone) and event.iteration in stops:
@@ -56,13 +56,13 @@ def assert_same_end(run: TrainingRun, other: TrainingRun) -> None:
 
 
 def small_config(**options: Any) -> Config:
-    """Options of a training that is over in a moment."""
+    """Options of a very short training."""
     small = {"wordvec": 5, "hidden": 6, "batch_size": 2, "time_size": 4, "epochs": 3, "report_every": 5}
     return Config.of({**small, "checkpoint_every": 1e9, "weight_scale": 0.3, **options}, "this test")
 
 
 def new_run(folder: Path, text: str = STORY, valid: str | None = None, **options: Any) -> TrainingRun:
-    """A run in a folder, on a text in a file beside it."""
+    """A run in a folder, on a text in a file next to it."""
     corpus = folder.parent / "corpus.txt"
     if not corpus.exists():
         corpus.write_text(text, encoding="utf-8")

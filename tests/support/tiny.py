@@ -1,4 +1,4 @@
-"""Models and texts so small that a test with them takes no time."""
+"""Models and texts so small that tests with them are fast."""
 
 from typing import Any
 

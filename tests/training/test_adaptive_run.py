@@ -1,4 +1,4 @@
-"""Runs with an adaptive softmax: clusters by the training text's counts, and going on bit for bit."""
+"""Runs with an adaptive softmax: clusters by the training text's counts, and resuming bit for bit."""
 
 from collections import Counter
 from pathlib import Path
@@ -46,9 +46,7 @@ def test_cutoffs_are_chosen_from_the_size_of_the_vocabulary(tmp_path: Path) -> N
     ],
     ids=lambda options: options["optimizer"],
 )
-def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
     more = {"softmax": "adaptive", "cutoffs": "4,9", "valid": str(tmp_path / "valid.txt"), **options}
     whole = new_run(tmp_path / "whole", **more)
@@ -74,7 +72,7 @@ def test_it_learns_and_its_checkpoint_is_a_model_file(tmp_path: Path) -> None:
         ({"cutoffs": "4,9"}, "leave it out, or set softmax to 'adaptive'"),
         ({"softmax": "adaptive", "cutoffs": "4,30"}, "below the vocabulary's 24 tokens; got 4, 30"),
         ({"softmax": "adaptive", "cutoffs": "9,4"}, "got 9, 4"),
-        ({"softmax": "adaptive", "tie_weights": True, "wordvec": 6}, "choose one of the two"),
+        ({"softmax": "adaptive", "tie_weights": True, "wordvec": 6}, "use only one of the two"),
     ],
     ids=str,
 )

@@ -163,7 +163,7 @@ def valid(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("options", KINDS, ids=["tail", "triggered", "decayed"])
-def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
+def test_a_resumed_run_equals_one_that_never_stopped(
     tmp_path: Path, valid: str, options: dict[str, Any]
 ) -> None:
     whole = new_run(tmp_path / "whole", valid=valid, **options)

@@ -1,4 +1,4 @@
-"""The rule that chooses a model for a time budget, with speeds that are made up."""
+"""The rule that chooses a model for a time budget, with simulated speeds."""
 
 from functools import cache
 
@@ -132,7 +132,7 @@ def test_words_are_tied_characters_are_not_and_large_vocabularies_get_clusters()
     ids=str,
 )
 @pytest.mark.parametrize("vocab_size", [65, 10_000, 50_000])
-def test_what_is_held_stays(held: dict[str, object], vocab_size: int) -> None:
+def test_given_options_stay(held: dict[str, object], vocab_size: int) -> None:
     config = chosen(task(1_000_000, vocab_size, **held), 300)
     assert {name: getattr(config, name) for name in held} == held
     plan_weights(  # which refuses sizes that do not go together
@@ -147,7 +147,7 @@ def test_what_is_held_stays(held: dict[str, object], vocab_size: int) -> None:
     assert config.wrap == "circle" or config.batch_size == 1
 
 
-def test_epochs_and_iterations_that_are_held_bound_the_time_that_can_be_used() -> None:
+def test_given_epochs_and_iterations_limit_the_time_that_can_be_used() -> None:
     free = best(CHARACTERS, candidates(CHARACTERS), machine(CHARACTERS), 600)
     for held in ({"epochs": 2}, {"iterations": 3000}):
         of = task(level="char", **held)

@@ -1,4 +1,4 @@
-"""What is chosen for a time budget, on machines that are made up, and once on this one."""
+"""The choice for a time budget, on simulated machines, and once on this one."""
 
 import itertools
 from pathlib import Path
@@ -20,7 +20,7 @@ from support.tiny import STORY
 
 
 class Machine:
-    """Takes a time in proportion to the multiplications; its clock stands still but while it measures."""
+    """A machine whose time is proportional to the multiplications; its clock moves only while it measures."""
 
     def __init__(self, seconds_per_multiplication: float = 1e-10) -> None:
         self.speed, self.now = seconds_per_multiplication, 0.0

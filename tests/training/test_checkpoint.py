@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on as if nothing had happened."""
+"""Checkpoints: everything that training needs to continue as if nothing had happened."""
 
 import math
 from pathlib import Path
@@ -37,7 +37,7 @@ def go_on(text: TextModel, trainer: RnnlmTrainer, blocks: int) -> None:
 
 
 def again(path: Path, optimizer: str = "adam", schedule: str = "plateau") -> RnnlmTrainer:
-    """A trainer made with the same options, put where the checkpoint stands."""
+    """A new trainer with the same options, restored from the checkpoint."""
     checkpoint = load_checkpoint(path)
     model = build_model(checkpoint.arrays, checkpoint.about, path)
     trainer = RnnlmTrainer(model, OPTIMIZERS[optimizer](lr=0.02))
@@ -68,7 +68,7 @@ def test_everything_comes_back(tmp_path: Path, optimizer: str, schedule: str, bl
         assert_array_equal(other.model.weights[name], weight)
 
 
-def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+def test_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     text, trainer = begun()
     save_checkpoint(tmp_path / "last", text, trainer)
     other = again(tmp_path / "last")
@@ -103,7 +103,7 @@ def test_a_checkpoint_is_a_model_file_too(tmp_path: Path) -> None:
     )
 
 
-def test_more_data_is_kept_beside_the_progress(tmp_path: Path) -> None:
+def test_more_data_is_saved_with_the_progress(tmp_path: Path) -> None:
     text, trainer = begun()
     save_checkpoint(tmp_path / "last", text, trainer, metrics_bytes=123)
     assert load_checkpoint(tmp_path / "last").training["metrics_bytes"] == 123
@@ -118,7 +118,7 @@ def test_no_gain_yet_is_plain_json(tmp_path: Path) -> None:
     assert training["schedule"]["best"] is None
 
 
-def test_a_model_without_its_training_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_model_without_its_training_state_is_not_a_checkpoint(tmp_path: Path) -> None:
     save_model(tmp_path / "m", text_model())
     with pytest.raises(ModelFileError, match="is a model, but not a checkpoint"):
         load_checkpoint(tmp_path / "m")
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_one_weight_that_is_no_number_is_seen(bad: float) -> None:
+def test_one_weight_that_is_not_finite_is_noticed(bad: float) -> None:
     model: Any = text_model().model
     assert weights_are_finite(model)
     model.params[-1][0] = bad

@@ -21,7 +21,7 @@ def test_what_is_not_given_has_its_default() -> None:
     assert Config.of({"epochs": 3}, "here").lr == Config().lr
 
 
-def test_a_whole_number_will_do_for_a_number() -> None:
+def test_an_integer_is_a_valid_number() -> None:
     assert Config.of({"lr": 1, "dropout": 0}, "here").lr == 1.0
 
 
@@ -63,11 +63,11 @@ def test_what_is_out_of_range_is_named(values: dict[str, Any], message: str) -> 
         Config.of(values, "here")
 
 
-def test_every_optimizer_can_be_asked_for() -> None:
+def test_every_optimizer_is_a_valid_option() -> None:
     for name in OPTIMIZERS:
         assert Config.of({"optimizer": name}, "here").optimizer == name
 
 
-def test_toml_that_is_none_is_named() -> None:
+def test_invalid_toml_is_named() -> None:
     with pytest.raises(ConfigError, match=r"my.toml is not valid TOML: .*line 2"):
         read_toml("seed = 1\nlevel = = 2\n", "my.toml")

@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return str(train), str(valid)
 
 
-def test_a_file_is_learnt_from_and_nothing_is_held_out(files: tuple[str, str], tmp_path: Path) -> None:
+def test_a_file_is_trained_on_without_held_out_text(files: tuple[str, str], tmp_path: Path) -> None:
     found = load_corpora(files[0], None, Config(), tmp_path / "run")
     assert found.valid is None
     assert found.references == {}
@@ -40,9 +40,7 @@ def test_the_validation_text_is_read_in_the_vocabulary_of_the_training_text(
     assert found.valid.unknown > 0  # "goodbye", among others
 
 
-def test_an_ngram_model_of_the_training_text_is_what_a_run_is_held_against(
-    files: tuple[str, str], tmp_path: Path
-) -> None:
+def test_an_ngram_model_of_the_training_text_is_the_reference(files: tuple[str, str], tmp_path: Path) -> None:
     found = load_corpora(*files, Config(), tmp_path / "run")
     assert found.valid is not None
     eos = found.train.vocabulary.eos_id
@@ -54,7 +52,7 @@ def test_an_ngram_model_of_the_training_text_is_what_a_run_is_held_against(
     assert load_corpora(*files, Config(model="ngram"), tmp_path / "run").references == {}
 
 
-def test_ids_are_kept_beside_the_run(files: tuple[str, str], tmp_path: Path) -> None:
+def test_ids_are_cached_next_to_the_run(files: tuple[str, str], tmp_path: Path) -> None:
     first = load_corpora(*files, Config(), tmp_path / "runs" / "a")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs" / ".elman-cache").iterdir()}
     assert kept
@@ -95,7 +93,7 @@ def test_validation_can_be_switched_off(tmp_path: Path) -> None:
     assert load_corpora("rooms", "none", Config(), tmp_path / "run").valid is None
 
 
-def test_of_a_text_of_which_only_a_part_is_learnt_nothing_is_held_out(tmp_path: Path) -> None:
+def test_nothing_is_held_out_of_a_text_limited_by_max_tokens(tmp_path: Path) -> None:
     assert load_corpora("rooms", None, Config(max_tokens=1000), tmp_path / "run").valid is None
 
 
@@ -122,7 +120,7 @@ def held_out_of(folder: Path, text: str = LINES, config: Config | None = None) -
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_what_is_held_out_is_what_two_files_would_be(tmp_path: Path, level: str) -> None:
+def test_held_out_text_equals_a_separate_file(tmp_path: Path, level: str) -> None:
     config = Config(level=level)
     found = held_out_of(tmp_path, config=config)
     for name, part in (("front.txt", LINES.splitlines(True)[:38]), ("end.txt", LINES.splitlines(True)[38:])):
@@ -138,7 +136,7 @@ def test_what_is_held_out_is_what_two_files_would_be(tmp_path: Path, level: str)
         assert (ours.tokens, ours.unknown, ours.lines) == (theirs.tokens, theirs.unknown, theirs.lines)
 
 
-def test_of_the_first_tokens_the_last_are_held_out(tmp_path: Path) -> None:
+def test_the_last_of_the_first_tokens_are_held_out(tmp_path: Path) -> None:
     found = held_out_of(tmp_path, config=Config(max_tokens=140))
     assert found.valid is not None
     assert (found.train.tokens, found.valid.tokens) == (133, 7)
@@ -190,7 +188,7 @@ def test_a_validation_text_of_learnt_lines_is_refused_or_warned_of(tmp_path: Pat
 
 
 @pytest.mark.parametrize("valid", ["\n\n\n", " \n"])
-def test_a_blank_validation_text_is_refused(tmp_path: Path, valid: str) -> None:
+def test_a_validation_text_of_empty_lines_is_refused(tmp_path: Path, valid: str) -> None:
     with pytest.raises(TextError, match=r"valid.txt has only empty lines; choose another validation text"):
         checked(LINES, valid, folder=tmp_path)
 
@@ -206,7 +204,7 @@ def test_the_generated_worlds_repeat_themselves_by_nature(tmp_path: Path, valid:
     assert check_valid(corpora, valid, Config()) is corpora
 
 
-def test_what_is_held_out_of_a_text_that_repeats_itself_is_refused(tmp_path: Path) -> None:
+def test_held_out_text_that_repeats_the_training_text_is_refused(tmp_path: Path) -> None:
     corpora = load_corpora("hello", "auto", Config(), tmp_path / "run")
     with pytest.raises(TextError, match="the validation text held out of hello repeats the training text"):
         check_valid(corpora, "auto", Config())

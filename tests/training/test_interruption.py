@@ -29,6 +29,7 @@ OPTIONS: dict[str, Any] = {
     "checkpoint_every": 1e-6,  # after every block
 }
 Given = tuple[str, TrainingRun]
+pytestmark = pytest.mark.timeout(600)  # a test starts up to six processes
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The rules of the 100-line character model, in their slow obvious form, beside the recipe's trainer."""
+"""The recipe's trainer agrees with a slow, obvious form of the 100-line character model."""
 
 import numpy as np
 import pytest

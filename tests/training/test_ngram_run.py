@@ -1,4 +1,4 @@
-"""Runs of n-gram models: what lies in their folders, and what they are measured to be."""
+"""Runs of n-gram models: the files in their folders, and their metrics."""
 
 import json
 import math
@@ -87,7 +87,7 @@ def test_a_text_without_ends_of_lines_is_one_stream(tmp_path: Path) -> None:
     assert model.eos is None
 
 
-def test_an_infinite_perplexity_is_no_number_in_the_metrics(texts: tuple[str, str], tmp_path: Path) -> None:
+def test_an_infinite_perplexity_is_null_in_the_metrics(texts: tuple[str, str], tmp_path: Path) -> None:
     Path(texts[1]).write_text("a zeppelin\n", encoding="utf-8")
     run = train_ngram(tmp_path / "run", texts[0], options(), valid=texts[1])
     assert run.valid_perplexity == math.inf
@@ -95,7 +95,7 @@ def test_an_infinite_perplexity_is_no_number_in_the_metrics(texts: tuple[str, st
     json.loads((run.folder / "metrics.jsonl").read_text("utf-8").splitlines()[1], parse_constant=pytest.fail)
 
 
-def test_a_run_is_replaced_only_if_asked_and_only_if_all_goes_well(
+def test_a_run_is_replaced_only_with_overwrite_and_only_without_errors(
     texts: tuple[str, str], tmp_path: Path
 ) -> None:
     recurrent = new_run(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Validation texts that stand in the training text are found out."""
+"""Validation texts that repeat the training text are detected."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_as_many_lines_are_found_as_there_are(tmp_path: Path, level: str, known:
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 50, 1000])
-def test_reading_in_pieces_changes_nothing(
+def test_reading_in_chunks_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(module, "CHUNK", size)
@@ -69,7 +69,7 @@ def test_short_repeated_and_nearly_equal_lines_do_not_count(tmp_path: Path) -> N
     assert not Overlap(0, 0).in_most_lines
 
 
-def test_words_that_are_not_known_are_no_likeness(tmp_path: Path) -> None:
+def test_unknown_words_do_not_count_as_equal(tmp_path: Path) -> None:
     """All lines are the same once their words are <unk>."""
     path = tmp_path / "train.txt"
     path.write_text(TRAIN, encoding="utf-8")
@@ -85,6 +85,6 @@ def test_a_text_without_ends_of_lines_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "blank"), [("\n\n", True), ("\na\n", False), (" \n", True)])
-def test_blank_texts(text: str, blank: bool) -> None:
+def test_texts_of_empty_lines(text: str, blank: bool) -> None:
     vocabulary = Vocabulary(["a", "<eos>"], eos="<eos>")
     assert is_blank(encode_text(text, make_tokenizer("word"), vocabulary)) == blank

@@ -1,4 +1,4 @@
-"""Recipes: ours, the user's, and the order in which options win."""
+"""Recipes: built-in ones, the user's own, and which options take precedence."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The options that regularise: how they reach the model, what is refused, and that a run goes on with them."""
+"""The options for regularisation: how they reach the model, errors, and resuming with them."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def test_every_option_reaches_the_model(tmp_path: Path) -> None:
     assert [rnn.dropout.ratio for rnn in model.rnn_layers] == [0.4, 0.4]
 
 
-def test_a_share_of_its_own_may_be_none_at_all() -> None:
+def test_a_dropout_rate_of_one_place_can_be_zero() -> None:
     found = regularisation_of(small_config(dropout=0.5, input_dropout=0.0))
     assert (found.input_dropout, found.output_dropout) == (0.0, None)
 
@@ -89,7 +89,7 @@ def test_what_is_out_of_range_is_named(name: str, value: Any, message: str) -> N
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(tmp_path: Path, cell: str) -> None:
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, cell: str) -> None:
     (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
     options = {**EVERYTHING, "cell": cell, "valid": str(tmp_path / "valid.txt")}
     whole = new_run(tmp_path / "whole", **options)

@@ -1,4 +1,4 @@
-"""Going on with a run: the same numbers, or a plain refusal."""
+"""Resuming a run: the same numbers, or a clear error."""
 
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,7 @@ WINDOWS: list[dict[str, Any]] = [
     [*COMBINATIONS, *WINDOWS],
     ids=lambda o: f"{o.get('optimizer', 'adam')}-{o.get('cell') or o['model']}-{o.get('level', 'word')}",
 )
-def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
     valid = str(tmp_path / "valid.txt")
     whole = new_run(tmp_path / "whole", valid=valid, **options)
@@ -110,7 +108,7 @@ def test_a_resumed_run_still_knows_its_best_model(tmp_path: Path) -> None:
     assert again.text_model.info == run.text_model.info
 
 
-def test_more_epochs_can_be_asked_for(tmp_path: Path) -> None:
+def test_a_resumed_run_can_have_more_epochs(tmp_path: Path) -> None:
     longer, run = new_run(tmp_path / "longer", epochs=5), new_run(tmp_path / "run")
     longer.train()
     run.train()
@@ -175,7 +173,7 @@ def test_a_change_out_of_range_is_refused(tmp_path: Path) -> None:
         TrainingRun.resume(run.folder, {"epochs": 0})
 
 
-def test_a_run_goes_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_can_be_resumed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "corpus.txt").write_text(STORY, encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -1,9 +1,10 @@
-"""A run from beginning to end: what it leaves in its folder."""
+"""A run from beginning to end, and the files in its folder."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from numpy.testing import assert_array_equal
 
 from elman.formats.metrics_log import read_metrics
@@ -12,6 +13,7 @@ from elman.training.progress import BlockDone, EpochDone
 from elman.training.run import TrainingRun
 from support.runs import FILES, names, new_run
 from support.tiny import STORY
+from support.windows import Windows
 
 
 def test_a_run_leaves_its_options_its_models_and_its_metrics(tmp_path: Path) -> None:
@@ -110,3 +112,20 @@ def test_a_text_begins_as_the_model_was_trained_to_begin(tmp_path: Path) -> None
         assert load(circle.folder / name).start_id == end_of_line
         assert load(restart.folder / name).start_id is None
     assert TrainingRun.resume(restart.folder).text_model.start_id is None
+
+
+def test_a_run_on_windows_whose_corpus_changes_while_its_ids_are_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = Windows(monkeypatch)
+    run = new_run(tmp_path / "run", iterations=7)
+    (ids,) = (tmp_path / ".elman-cache").glob("*.ids")
+    windows.mapped = {ids}
+    run.train()
+    resumed = TrainingRun.resume(run.folder, {"iterations": 0})
+    resumed.train()
+    (tmp_path / "corpus.txt").write_text(STORY * 2, encoding="utf-8")
+    other = new_run(tmp_path / "other")
+    assert other.corpora.train.tokens == 2 * run.corpora.train.tokens
+    assert_array_equal(other.corpora.train.ids[: len(run.corpora.train.ids)], run.corpora.train.ids)
+    assert load(resumed.folder).info["best"]["epoch"] >= 1

@@ -105,7 +105,7 @@ def test_after_a_divergence_the_last_good_checkpoint_stays(
 # Replacing
 
 
-def test_a_run_is_not_replaced_unasked(tmp_path: Path) -> None:
+def test_a_run_is_not_replaced_without_overwrite(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     run.train()
     before = contents(run.folder)
@@ -128,7 +128,7 @@ def overwrite(folder: Path, corpus: str, **options: Any) -> TrainingRun:
     return TrainingRun.create(folder, corpus, small_config(**options), overwrite=True)
 
 
-def test_a_run_is_replaced_when_asked_and_what_is_not_its_own_stays(tmp_path: Path) -> None:
+def test_overwrite_replaces_a_run_and_keeps_other_files(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     run.train()
     (run.folder / "notes.txt").write_text("mine")
@@ -153,7 +153,7 @@ def test_a_run_is_replaced_when_asked_and_what_is_not_its_own_stays(tmp_path: Pa
     ids=["missing", "empty", "too short", "no model", "no sequences", "too many sequences"],
 )
 @pytest.mark.parametrize("replacing", [True, False])
-def test_what_fails_to_begin_leaves_everything_as_it_was(
+def test_a_run_that_fails_to_start_changes_nothing(
     tmp_path: Path, corpus: str, options: dict[str, Any], error: type[Exception], replacing: bool
 ) -> None:
     (tmp_path / "empty.txt").touch()
@@ -181,9 +181,7 @@ def full(*arguments: object, **more: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_disk_too_full_to_begin_leaves_no_half_of_a_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_no_half_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elman.formats.model_file.atomic_write", full)
     with pytest.raises(ModelFileError, match="No space left on device"):
         new_run(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Runs with a sampled softmax: the model is a full one, and going on is bit for bit."""
+"""Runs with a sampled softmax: the model is a full one, and resuming is bit for bit."""
 
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,7 @@ from support.tiny import SENTENCE
     ],
     ids=lambda options: options["optimizer"],
 )
-def test_going_on_gives_the_numbers_of_a_run_that_never_stopped(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "valid.txt").write_text(SENTENCE + "tom was in the garden .\n", encoding="utf-8")
     more = {"softmax": "sampled", "candidates": 9, "valid": str(tmp_path / "valid.txt"), **options}
     whole = new_run(tmp_path / "whole", **more)

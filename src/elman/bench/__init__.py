@@ -1,1 +1,1 @@
-"""How fast elman is on this machine: standard works, timed beside the floor and, if wanted, PyTorch."""
+"""The speed of elman on this machine: standard workloads, compared with a floor and, optionally, PyTorch."""

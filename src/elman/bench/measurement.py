@@ -51,7 +51,7 @@ class Member:
 
     def run(self, steps: int) -> dict[str, Any]:
         """Run a number of steps; return seconds, tokens, losses."""
-        with contextlib.suppress(BrokenPipeError):  # it has died; `answer` raises
+        with contextlib.suppress(OSError):  # a broken pipe: it has died, and `answer` raises
             print(steps, file=self.process.stdin, flush=True)
         found = self.answer()
         self.peak_mb = found["peak_mb"]

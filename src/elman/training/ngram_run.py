@@ -15,7 +15,7 @@ from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, check_valid, lasting, load_corpora
 from elman.training.origin import origin_of
-from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, beginning
+from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, new_run_folder
 
 SMOOTHINGS: dict[str, Smoothing] = {"kneser-ney": kneser_ney, "witten-bell": witten_bell}
 
@@ -56,7 +56,7 @@ def train_ngram(
         "valid": lasting(valid) if valid else "",
         "options": config.to_dict(),
     }
-    with beginning(folder, stored, overwrite):
+    with new_run_folder(folder, stored, overwrite):
         corpora = load_corpora(corpus, valid, config, folder, on_encoding)
         corpora = check_valid(corpora, valid, config, allow_overlap)
         began = time.monotonic()

@@ -43,15 +43,15 @@ from elman.training.progress import (
 from elman.training.run_folder import (
     CONFIG_NAME,
     METRICS_NAME,
-    beginning,
-    changed,
     check_same,
     load_checkpoint,
+    new_run_folder,
     read_stored,
+    remove_unfinished_files,
     restore,
     save_checkpoint,
-    tidy,
     weights_are_finite,
+    with_changes,
     write_stored,
 )
 from elman.training.schedules import SCHEDULES
@@ -110,7 +110,7 @@ class TrainingRun:
             valid: the validation text, see `load_corpora`.
             allow_overlap: see `check_valid`.
             overwrite: replace a run that the folder already holds.
-            on_encoding: called with the characters read so far and their total.
+            on_encoding: called with the bytes read so far and their total.
             held: names of options to keep; all others are then chosen for the time budget, from the measured speed
                 of this machine (measuring counts towards the budget). ``choice`` reports what was chosen.
 
@@ -122,7 +122,7 @@ class TrainingRun:
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
         sources = {"corpus": lasting(corpus), "valid": lasting(valid) if valid else ""}
         backend = Backend(config.backend, config.precision, config.device)
-        with beginning(folder, {**sources, "options": config.to_dict()}, overwrite) as written:
+        with new_run_folder(folder, {**sources, "options": config.to_dict()}, overwrite) as written:
             corpora = load_corpora(corpus, valid, config, folder, on_encoding)
             corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
@@ -175,7 +175,7 @@ class TrainingRun:
             raise RunError(f"{folder} holds an n-gram model, which is complete; start a new run")
         if stored is None or not (folder / LAST_NAME).is_file():
             raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
-        config = changed(stored["options"], changes or {}, path)
+        config = with_changes(stored["options"], changes or {}, path)
         last = folder / LAST_NAME
         backend = Backend(config.backend, config.precision, config.device)
         regularisation = regularisation_of(config)
@@ -203,7 +203,7 @@ class TrainingRun:
         with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
             for event in epochs_of(folder):
                 run.overfitting.epoch(event)
-        tidy(folder)
+        remove_unfinished_files(folder)
         if changes:
             write_stored(path, {**stored, "options": config.to_dict()})
         return run

@@ -61,7 +61,7 @@ def write_stored(path: Path, stored: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
+def new_run_folder(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
     """Write the options of a new run; an older run in the folder is removed when the block ends without an error.
 
     Yields the temporary path of the options until then: the block may write them again.
@@ -85,10 +85,10 @@ def beginning(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator
     for name in existing:
         (folder / name).unlink()
     new.replace(folder / CONFIG_NAME)
-    tidy(folder)
+    remove_unfinished_files(folder)
 
 
-def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
+def with_changes(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
     """Return the options of a run with ``changes``, of those that may change; ``path`` is that of its config.toml.
 
     Raises:
@@ -103,7 +103,7 @@ def changed(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Con
     return Config.of(options | changes, str(path))
 
 
-def tidy(folder: Path) -> None:
+def remove_unfinished_files(folder: Path) -> None:
     """Remove the unfinished files of processes that were killed."""
     for name in FILES:
         remove_leftovers(folder / name)

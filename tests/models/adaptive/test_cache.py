@@ -1,4 +1,4 @@
-"""The continuous cache: the model's probabilities, mixed with shares of the last words."""
+"""The continuous cache: the model's probabilities, mixed with relative frequencies of the last words."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: after every block a step down its gradient, on weights that are the state's own."""
+"""Dynamic evaluation: a gradient step after every block, on weights that belong to the state."""
 
 from pathlib import Path
 from typing import Any

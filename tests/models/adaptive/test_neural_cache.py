@@ -1,4 +1,4 @@
-"""The neural cache: shares of the last words, weighted by how like the present their pasts were."""
+"""The neural cache: the last words, weighted by the similarity of their pasts to the present."""
 
 import math
 from typing import Any

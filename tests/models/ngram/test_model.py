@@ -65,7 +65,7 @@ def test_targets_are_what_next_gives_token_by_token(text: list[int], data: st.Da
     assert hash(state) == hash(end)
 
 
-def test_reading_in_pieces_is_reading_whole() -> None:
+def test_reading_in_parts_equals_reading_the_whole() -> None:
     rng = np.random.default_rng(0)
     model = NgramModel.train(rng.integers(0, 30, 2000), 30, 4)
     ids = rng.integers(0, 30, (3, 100))
