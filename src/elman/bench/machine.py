@@ -1,11 +1,10 @@
-"""What the machine is, as far as it bears on speed.
+"""The machine as far as it matters for speed: CPU, BLAS, threads, load, and the memory of this process.
 
-The memory of this process.
+Linux, macOS and Windows differ in what can be found out; what is unknown is reported so.
 """
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ CORETYPE = "OPENBLAS_CORETYPE"
 
 
 def _cpuinfo(key: str) -> str:
-    """Return the first value of a key of /proc/cpuinfo, or nothing."""
+    """Return the first value of a key in /proc/cpuinfo; an empty string where there is none."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     return next(
@@ -26,14 +25,14 @@ def _cpuinfo(key: str) -> str:
     )
 
 
-def _flags(wanted: tuple[str, ...]) -> list[str]:
-    here = _cpuinfo("flags").split()
-    return [flag for flag in wanted if flag in here]
+def _cpu_flags(wanted: tuple[str, ...]) -> list[str]:
+    present = _cpuinfo("flags").split()
+    return [flag for flag in wanted if flag in present]
 
 
 def bf16_flags() -> list[str]:
-    """Return the CPU's flags that speak of bf16: amx_bf16 is a matrix unit, avx512_bf16 a vector instruction."""
-    return _flags(BF16_FLAGS)
+    """Return the CPU's bf16 flags: amx_bf16 is a matrix unit, avx512_bf16 a vector instruction."""
+    return _cpu_flags(BF16_FLAGS)
 
 
 def usable_cores() -> int:
@@ -42,18 +41,18 @@ def usable_cores() -> int:
 
 
 def allowed_threads() -> int:
-    """Return how many threads the environment allows a library; all usable cores where it does not say."""
-    said = [os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
-    return next((int(n) for n in said if n.isdecimal() and int(n) > 0), usable_cores())
+    """Return how many threads the environment allows a library; the number of usable cores by default."""
+    limits = [os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
+    return next((int(n) for n in limits if n.isdecimal() and int(n) > 0), usable_cores())
 
 
 def with_threads(number: int) -> dict[str, str]:
-    """Return the environment of a process whose libraries are to use so many threads."""
+    """Return the environment for a process whose libraries use this number of threads."""
     return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(number))}
 
 
 def busy_seconds() -> float | None:
-    """Return the CPU time that all processes together have used since the machine began; None where unknown."""
+    """Return the CPU seconds of all processes together since the machine started; None where unknown."""
     path = Path("/proc/stat")
     if not path.is_file():
         return None
@@ -62,22 +61,22 @@ def busy_seconds() -> float | None:
 
 
 def describe() -> dict[str, Any]:
-    """Return the machine's description, as plain data."""
+    """Return a description of the machine as plain data."""
     blas_settings = {
         k: v for k, v in sorted(os.environ.items()) if k.startswith(("OPENBLAS_", "MKL_", "OMP_"))
     }
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": usable_cores(),
-        "vector units": ", ".join(_flags(VECTOR_UNITS)) or "unknown",
+        "vector units": ", ".join(_cpu_flags(VECTOR_UNITS)) or "unknown",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "load when begun": f"{os.getloadavg()[0]:.2f}",
+        "load when begun": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "BLAS settings in the environment": ", ".join(f"{k}={v}" for k, v in blas_settings.items()) or "none",
     }
 
 
 def numpy_blas() -> dict[str, str]:
-    """Return the name, version and kernels of the BLAS that NumPy, which must have been imported, uses."""
+    """Return the name, version and kernels of NumPy's BLAS; NumPy must have been imported."""
     from threadpoolctl import threadpool_info
 
     for pool in threadpool_info():
@@ -87,7 +86,7 @@ def numpy_blas() -> dict[str, str]:
 
 
 def own_kernels() -> str | None:
-    """Return the kernels that OpenBLAS would choose by itself; None where $OPENBLAS_CORETYPE is not set."""
+    """Return the kernels that OpenBLAS would choose without $OPENBLAS_CORETYPE; None where that is not set."""
     if CORETYPE not in os.environ:
         return None
     environment = {name: value for name, value in os.environ.items() if name != CORETYPE}
@@ -99,10 +98,44 @@ def own_kernels() -> str | None:
 
 
 def peak_mb() -> float:
-    """Return this process's peak resident memory in MB; its parent's, which Linux counts into maxrss, left out."""
+    """Return the peak resident memory of this process in MB."""
     status = Path("/proc/self/status")
-    if status.is_file():
+    if status.is_file():  # ru_maxrss would include the parent's memory on Linux
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
+    if sys.platform == "win32":
+        return _peak_mb_of_windows()
+    import resource
+
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+if sys.platform == "win32":
+    import ctypes
+    from ctypes import wintypes
+
+    class _MemoryCounters(ctypes.Structure):
+        """PROCESS_MEMORY_COUNTERS of psapi.h."""
+
+        _fields_ = (
+            ("cb", wintypes.DWORD),
+            ("PageFaultCount", wintypes.DWORD),
+            ("PeakWorkingSetSize", ctypes.c_size_t),
+            ("WorkingSetSize", ctypes.c_size_t),
+            ("QuotaPeakPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaPeakNonPagedPoolUsage", ctypes.c_size_t),
+            ("QuotaNonPagedPoolUsage", ctypes.c_size_t),
+            ("PagefileUsage", ctypes.c_size_t),
+            ("PeakPagefileUsage", ctypes.c_size_t),
+        )
+
+    def _peak_mb_of_windows() -> float:
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentProcess.restype = wintypes.HANDLE
+        kernel.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.c_void_p, wintypes.DWORD)
+        counters = _MemoryCounters()
+        counters.cb = ctypes.sizeof(counters)
+        kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+        return counters.PeakWorkingSetSize / (1 << 20)
