@@ -36,18 +36,20 @@ ORDER = [  # lowest first; the packages and modules of one line may import each 
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names.split()}
 MAY_IMPORT_THE_ROOT = {"formats", "bench", "cli", "replay", "serving"}  # for elman.__version__
+START = "a command loads what it needs when it runs: `elman --help` starts at once, and extras stay optional"
 LATE = {  # modules that import from elman inside a function, and why
-    "elman.cli.demo": "matplotlib is needed only when there is a picture to draw",
-    "elman.cli.import_model": "PyTorch's files are read only when there is one",
-    "elman.cli.plot": "matplotlib is optional",
-    "elman.cli.replay": "`elman replay --help` loads no model code",
-    "elman.cli.serve": "the server's libraries are optional",
-    "elman.layers.base": "numba is loaded when there is a loop to compile",
-    "elman.training.optimizers": "numba is loaded when there is a loop to compile",
-    "elman.bench.worker": "the number of BLAS threads is set before NumPy is loaded",
+    "elman.bench.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
+    "elman.cli.demo": START,
+    "elman.cli.import_model": START,
+    "elman.cli.outputs": START,
+    "elman.cli.plot": START,
+    "elman.cli.replay": START,
+    "elman.cli.serve": START,
+    "elman.layers.base": "",
     "elman.replay.recording": "",
     "elman.text.registry": "",
     "elman.text.tokenizers": "",
+    "elman.training.optimizers": "",
 }
 
 
