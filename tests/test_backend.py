@@ -78,13 +78,13 @@ def test_a_model_is_loaded_on_the_backend_that_is_asked_for(tmp_path: Path) -> N
 def test_the_host_is_away_only_within_the_block() -> None:
     value = np.array(2.5)
     assert type(arrays.as_number(value)) is float
-    with arrays.unattended():
-        assert not arrays.attended()
+    with arrays.no_host_sync():
+        assert not arrays.host_sync_allowed()
         assert arrays.as_number(value) is value
-    assert arrays.attended()
-    with pytest.raises(ZeroDivisionError), arrays.unattended():
+    assert arrays.host_sync_allowed()
+    with pytest.raises(ZeroDivisionError), arrays.no_host_sync():
         1 / 0  # noqa: B018
-    assert arrays.attended()
+    assert arrays.host_sync_allowed()
 
 
 def test_an_embedding_that_may_not_look_at_its_ids_writes_the_whole_gradient() -> None:
@@ -95,7 +95,7 @@ def test_an_embedding_that_may_not_look_at_its_ids_writes_the_whole_gradient() -
         other.forward(ids)
         other.backward(dout)
         if alone:
-            with arrays.unattended():
+            with arrays.no_host_sync():
                 layer.forward(ids)
                 layer.backward(dout)
         else:
@@ -110,7 +110,7 @@ def test_a_mask_drawn_beforehand_is_the_one_that_would_have_been_drawn() -> None
     xs = np.ones((2, 3, 4))
     for _ in range(2):
         layer.draw((2, 3, 4), like=xs)
-        with arrays.unattended():
+        with arrays.no_host_sync():
             dropped = layer.forward(xs)
         assert_array_equal(dropped, other.forward(xs))
 

@@ -21,8 +21,8 @@ from elman.workers import (
     MIN_PARALLEL_MULTIPLICATIONS,
     Task,
     limited_threads,
-    run,
     run_parallel,
+    run_tasks,
     split_evenly,
     use_workers,
     worker_count,
@@ -92,7 +92,7 @@ def test_every_task_is_done_once_and_after_those_that_it_names(graph: list[list[
         tasks: list[Task] = []
         for k, before in enumerate(graph):
             tasks.append(Task(lambda k=k: work(k), [tasks[j] for j in before]))
-        run(tasks)
+        run_tasks(tasks)
 
     in_time(worked, number)
     expected: list[int] = []
@@ -118,7 +118,7 @@ def test_of_the_tasks_that_are_ready_the_first_comes_first() -> None:
     tasks = [held, begun, Task(lambda: done.append("late"), [held])]
     tasks += [Task(lambda name=name: done.append(name), [begun]) for name in "abc"]
     tasks.append(Task(may_go_on.set, tasks[3:]))
-    in_time(lambda: run(tasks), 2)
+    in_time(lambda: run_tasks(tasks), 2)
     assert done == ["a", "b", "c", "late"]
 
 
@@ -137,7 +137,7 @@ def test_a_task_waits_for_all_that_it_names() -> None:
         before = [Task(slow), Task(lambda: done.append("quick"))]
         last = Task(lambda: done.append("last"), before[::-1] if turned else before)
         tasks = [*before, last, Task(release.set)]
-        in_time(partial(run, tasks), 2)
+        in_time(partial(run_tasks, tasks), 2)
         assert done == ["quick", "slow", "last"]
 
 
@@ -158,7 +158,7 @@ def test_whoever_waits_is_told_when_a_task_is_done(number: int) -> None:
                 time.sleep(0.03)
 
         first = [Task(work) for _ in range(number)]
-        run([*first, Task(lambda: done.append("last"), first)])
+        run_tasks([*first, Task(lambda: done.append("last"), first)])
 
     in_time(worked, number)
     assert done == ["last"]
@@ -205,13 +205,13 @@ def test_a_task_that_is_alone_is_done_here_with_all_hands() -> None:
     """Its own pieces may so be shared out."""
     seen: list[Any] = []
     with use_workers(3):
-        run([Task(lambda: seen.append((threading.get_ident(), worker_count())))])
+        run_tasks([Task(lambda: seen.append((threading.get_ident(), worker_count())))])
     assert seen == [(threading.get_ident(), 3)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_no_tasks_are_no_work(number: int) -> None:
-    in_time(lambda: run([]), number)
+    in_time(lambda: run_tasks([]), number)
     in_time(run_parallel, number)
 
 
@@ -224,7 +224,7 @@ def test_many_tasks_and_few_pauses(number: int) -> None:
         tasks: list[Task] = []
         for k in range(40):
             tasks.append(Task(lambda k=k: done.append(k), tasks[-2:-1] if k % 2 else []))
-        run(tasks)
+        run_tasks(tasks)
         return done
 
     for _ in range(30):
@@ -295,7 +295,7 @@ def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
 
         first, second = Task(work), Task(work)
         never = [Task(lambda: done.append("too late"), after) for after in ([], [first], [second])]
-        run([first, second, *never])
+        run_tasks([first, second, *never])
 
     with pytest.raises(error, match="the task's own words"):
         in_time(worked, 2)
@@ -310,7 +310,7 @@ def test_those_who_wait_for_a_task_that_fails_are_woken(number: int) -> None:
 
     failing = Task(fail)
     with pytest.raises(ValueError, match="failed"):
-        in_time(lambda: run([failing, *(Task(lambda: None, [failing]) for _ in range(9))]), number)
+        in_time(lambda: run_tasks([failing, *(Task(lambda: None, [failing]) for _ in range(9))]), number)
 
 
 def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> None:

@@ -87,7 +87,7 @@ class _TaskList:
             return None
 
 
-def run(tasks: Sequence[Task]) -> None:
+def run_tasks(tasks: Sequence[Task]) -> None:
     """Do every task, each after those that it names, which must stand before it in the list.
 
     An exception ends the work: no further task begins, and it is raised once those under way have ended.
@@ -116,7 +116,7 @@ def run(tasks: Sequence[Task]) -> None:
 
 def run_parallel(*pieces: Callable[[], None]) -> None:
     """Do pieces that do not depend on each other."""
-    run([Task(piece) for piece in pieces])
+    run_tasks([Task(piece) for piece in pieces])
 
 
 def split_evenly(size: int, least: int) -> list[slice]:

@@ -114,7 +114,7 @@ def test_a_carried_state_of_other_sequences_is_an_error_that_names_both(kind: Ki
     rng = np.random.default_rng(0)
     layer = kind.Time(*kind.weights(rng, D, H), stateful=True)
     layer.forward(rng.standard_normal((2, 3, D)))
-    with pytest.raises(ShapeError, match=rf"\(2, {H}\).*\(5, {H}\).*reset_state"):
+    with pytest.raises(ShapeError, match=rf"\(5, {H}\).*got \(2, {H}\).*reset_state"):
         layer.forward(rng.standard_normal((5, 3, D)))
     layer.reset_state()
     assert layer.forward(rng.standard_normal((5, 3, D))).shape == (5, 3, H)

@@ -154,7 +154,7 @@ def test_a_mask_for_a_block_in_spans_of_steps() -> None:
 
 
 def test_a_mask_is_for_a_step_or_for_a_block() -> None:
-    with pytest.raises(ConfigError, match="'step' or for a 'block', got 'epoch'"):
+    with pytest.raises(ConfigError, match="must be 'step' or 'block', got 'epoch'"):
         TimeDropout(0.5, mask="epoch")  # type: ignore[arg-type]
     layer = by_block()
     layer.forward(np.ones((2, 3, 4)))

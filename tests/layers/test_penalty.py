@@ -94,7 +94,7 @@ def test_the_dtype_is_kept(Kind: type[TimePenalty]) -> None:
 @every_kind
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
 def test_a_weight_that_makes_no_sense_is_an_error(Kind: type[TimePenalty], weight: float) -> None:
-    with pytest.raises(ConfigError, match=f"at least 0, got {weight}"):
+    with pytest.raises(ConfigError, match=f"must be finite and ≥ 0, got {weight}"):
         Kind(weight)
 
 

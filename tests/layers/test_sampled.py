@@ -62,7 +62,7 @@ def test_loss_is_the_equation() -> None:
     loss = layer.forward(xs, ts)
     W, b = layer.params
     C, counted = layer.candidates, ts[ts >= 0]
-    p = 1 - (1 - layer.drawn) * (1 - layer.share) ** len(counted)
+    p = 1 - (1 - layer.drawn) * (1 - layer.frequency) ** len(counted)
     total = 0.0
     for n in range(N):
         for t in range(T):

@@ -15,7 +15,7 @@ from elman.layers import TimeAdaptiveSoftmaxWithLoss, TimeAffineSoftmaxWithLoss,
 from elman.layers.adaptive import AdaptiveWeights
 from elman.layers.output import VocabularyPart
 from elman.workers import Task, use_workers
-from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.loops import CAN_COMPILE, switch_jit
 
 N, T, H, V = 2, 5, 3, 7
 numbers_of_parts = pytest.mark.parametrize("number", [1, 2, 3, V, V + 3])
@@ -28,9 +28,9 @@ def _parts_of_one_word_are_large_enough(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(params=[False, True], ids=["NumPy's passes", "compiled loops"])
 def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param and not LOOPS_ARE_COMPILED:
+    if request.param and not CAN_COMPILE:
         pytest.skip("numba is not in use")
-    switch_loops(monkeypatch, request.param)
+    switch_jit(monkeypatch, request.param)
     with np.errstate(all="ignore"):  # as the trainer does
         yield
 
@@ -186,7 +186,7 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
             left.remove(task)
 
     monkeypatch.setattr(output, "CHUNK_SCORES", 2 * V)
-    monkeypatch.setattr(output, "run", in_any_order)
+    monkeypatch.setattr(output, "run_tasks", in_any_order)
     assert_same(outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 3), expected)
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman.training import optimizers
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Optimizer
 from elman.workers import use_workers
-from support.loops import UPDATES, needs_compiled_loops, switch_loops
+from support.loops import UPDATES, needs_numba, switch_jit
 
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 Clipping = dict[str, float]
@@ -26,13 +26,9 @@ every_clipping = pytest.mark.parametrize("clipping", CLIPPINGS.values(), ids=CLI
 @pytest.fixture(params=["passes", *UPDATES])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How float32 parameters are updated: by passes, by a compiled loop, or by the same loop in plain Python."""
-    switch_loops(monkeypatch, request.param != "passes")
+    switch_jit(monkeypatch, request.param != "passes")
     if request.param != "passes":
-
-        def loop(self: Optimizer) -> Any:
-            return getattr(UPDATES[request.param], type(self).__name__.lower())
-
-        monkeypatch.setattr(Optimizer, "_loop", property(loop))
+        monkeypatch.setattr(optimizers, "update_kernels", UPDATES[request.param])
     return str(request.param)
 
 
@@ -162,7 +158,7 @@ def test_gradients_whose_squares_are_infinite(way: str, name: str) -> None:
 def test_passes_go_piece_by_piece(
     monkeypatch: pytest.MonkeyPatch, name: str, clipping: Clipping, dtype: Any
 ) -> None:
-    switch_loops(monkeypatch, False)
+    switch_jit(monkeypatch, False)
     for size in (1, 6, 7, 8, 14, 15):
         param, grads = draw(0, size).astype(dtype), [draw(k, size).astype(dtype) for k in range(1, 4)]
         monkeypatch.setattr(optimizers, "PIECE", 1000)
@@ -211,10 +207,10 @@ def test_several_parameters_of_different_sizes(monkeypatch: pytest.MonkeyPatch, 
 @pytest.fixture
 def loops_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
-    real = Optimizer._in_one_pass
+    real = Optimizer._change_compiled
     monkeypatch.setattr(
         Optimizer,
-        "_in_one_pass",
+        "_change_compiled",
         lambda self, flat, *numbers: taken.append(len(flat[0])) or real(self, flat, *numbers),
     )
     return taken
@@ -226,7 +222,7 @@ def test_float64_goes_by_passes(loops_taken: list[int], name: str) -> None:
     assert loops_taken == []
 
 
-@needs_compiled_loops
+@needs_numba
 @every_optimizer
 def test_float32_goes_by_a_loop_where_it_is_compiled_and_contiguous(
     monkeypatch: pytest.MonkeyPatch, loops_taken: list[int], name: str
@@ -234,7 +230,7 @@ def test_float32_goes_by_a_loop_where_it_is_compiled_and_contiguous(
     updated(name, np.zeros((2, 5), "f"), [np.ones((2, 5), "f")])
     assert loops_taken == [10]
     updated(name, np.zeros((5, 2), "f").T, [np.ones((2, 5), "f")])
-    switch_loops(monkeypatch, False)
+    switch_jit(monkeypatch, False)
     updated(name, np.zeros((2, 5), "f"), [np.ones((2, 5), "f")])
     assert loops_taken == [10]
 

@@ -12,17 +12,17 @@ from elman.training.config import Config
 from elman.training.optimizers import OPTIMIZERS, SGD
 from elman.training.run import TrainingRun
 from elman.workers import use_workers
-from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.loops import CAN_COMPILE, switch_jit
 from support.runs import new_run
 
-WAYS = ["passes", "compiled"] if LOOPS_ARE_COMPILED else ["passes"]
+WAYS = ["passes", "compiled"] if CAN_COMPILE else ["passes"]
 LR, DECAY, STEPS = 0.1, 0.3, 4
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    switch_loops(monkeypatch, request.param == "compiled")
+    switch_jit(monkeypatch, request.param == "compiled")
     return str(request.param)
 
 

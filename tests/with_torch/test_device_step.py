@@ -15,7 +15,14 @@ from elman.training import trainer as trainer_module
 from elman.training.averaging import Tail
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam
 from elman.training.progress import BlockDone
-from elman.training.step import WARM_UP, DeviceStep, GraphStep, can_step_alone, graph_step
+from elman.training.step import (
+    WARM_UP,
+    DeviceStep,
+    GraphStep,
+    TrainingStep,
+    can_use_device_step,
+    training_step,
+)
 from elman.training.trainer import RnnlmTrainer
 
 torch = pytest.importorskip("torch")
@@ -68,7 +75,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Let the trainer take `DeviceStep`, as it does on a GPU."""
 
     def set_up(Step: Any = DeviceStep) -> None:
-        monkeypatch.setattr(trainer_module, "graph_step", Step)
+        monkeypatch.setattr(trainer_module, "training_step", Step)
 
     return set_up
 
@@ -82,7 +89,7 @@ def test_the_numbers_are_those_of_the_ordinary_step(cell: str, name: str, tie: b
         models = [lm(cell, tie) for _ in range(2)]
         expected = fit(models[0], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trainer_module, "graph_step", DeviceStep)
+            patch.setattr(trainer_module, "training_step", DeviceStep)
             found = fit(models[1], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         assert_allclose(found, expected, rtol=2e-6)
         assert_same(*models)
@@ -219,10 +226,10 @@ def test_where_it_cannot_be_recorded_it_goes_on_as_it_is(alone: Any) -> None:
 def test_which_models_have_such_a_step() -> None:
     adaptive = RecurrentLM(V, 6, 8, adaptive=(5, 10), rng=np.random.default_rng(0), backend=Backend("torch"))
     for model in (adaptive, SimpleRnnlm(V, 6, 8), RecurrentLM(V, 6, 8), object()):
-        assert not can_step_alone(model)
-        assert graph_step(model, SGD(0.1)) is None
-    assert can_step_alone(lm())
-    assert graph_step(lm(), SGD(0.1)) is None  # on a CPU there is nothing to record
+        assert not can_use_device_step(model)
+        assert type(training_step(model, SGD(0.1))) is TrainingStep
+    assert can_use_device_step(lm())
+    assert type(training_step(lm(), SGD(0.1))) is TrainingStep  # on a CPU there is nothing to record
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
@@ -252,11 +259,11 @@ def test_a_recorded_step_gives_the_numbers_of_the_ordinary_one(
 ) -> None:
     models = [lm(cell, device="cuda", precision=precision) for _ in range(2)]
     found = fit(models[0], Adam(0.01, weight_decay=1.0))
-    step = graph_step(models[0], Adam(0.01))
-    assert step is not None
+    step = training_step(models[0], Adam(0.01))
+    assert isinstance(step, GraphStep)
     for _ in range(WARM_UP + 2):
         step(IDS[: N * T].reshape(N, T), IDS[: N * T].reshape(N, T))
     assert step.failure == ""
-    monkeypatch.setattr(trainer_module, "graph_step", lambda *options: None)
+    monkeypatch.setattr(trainer_module, "training_step", TrainingStep)
     expected = fit(models[1], Adam(0.01, weight_decay=1.0))
     assert_allclose(found, expected, rtol=1e-2 if precision == "bf16" else 1e-4)
