@@ -35,9 +35,9 @@ def test_numpy_leaves_weights_where_they_are() -> None:
     [
         (
             {"precision": "bf16"},
-            "precision bf16 needs torch tensors; add --backend torch, or take --precision float32",
+            "precision bf16 needs torch tensors; add --backend torch, or use --precision float32",
         ),
-        ({"device": "cuda"}, "device 'cuda' needs torch tensors; add --backend torch, or take --device cpu"),
+        ({"device": "cuda"}, "device 'cuda' needs torch tensors; add --backend torch, or use --device cpu"),
     ],
 )
 def test_what_numpy_cannot_do_is_refused(options: Any, message: str) -> None:

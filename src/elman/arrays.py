@@ -194,7 +194,9 @@ class Buffers:
         torch = None if isinstance(array, np.ndarray) else bf16_torch()
         if torch is None or array.dtype != torch.float32:
             return array
-        if array.stride(0) == 1 != array.stride(1):  # a cast that transposes takes eight times as long
+        if (
+            array.stride(0) == 1 != array.stride(1)
+        ):  # casting and transposing at once takes eight times as long
             return self.operand(name, array.T).T
         like = torch.empty(0, dtype=torch.bfloat16, device=array.device)  # of no size: only its kind counts
         return self.get(name, tuple(array.shape), like).copy_(array)

@@ -181,7 +181,7 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
         while left:
             ready = [task for task in left if task.ready]
             task = ready[-1] if seed == 0 else ready[rng.integers(len(ready))]
-            task.work()
+            task.run()
             task.done = True
             left.remove(task)
 

@@ -172,7 +172,7 @@ def in_any_order(seed: int) -> Run:
             ready = [task for task in left if task.ready]
             task = ready[{0: 0, 1: -1}.get(seed, int(rng.integers(len(ready))))]
             with use_workers(1):
-                task.work()
+                task.run()
             task.done = True
             left.remove(task)
 

@@ -74,7 +74,7 @@ def test_a_cosine_out_of_range_is_refused(options: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("divisor", [1.0, 0.5])
 def test_a_plateau_must_divide(divisor: float) -> None:
-    with pytest.raises(ConfigError, match="must exceed 1"):
+    with pytest.raises(ConfigError, match="must be > 1"):
         Plateau(divisor)
 
 

@@ -180,7 +180,7 @@ def test_a_rate_that_the_user_changes_between_two_fits_counts() -> None:
         ({"max_grad": 0}, "max_grad must be above 0, or None; got 0"),
         ({"max_value": -1.0}, "max_value must be above 0, or None; got -1.0"),
         ({"eval_interval": 0}, "eval_interval must be above 0, or None; got 0"),
-        ({"batch_size": 0}, "at least 1"),
+        ({"batch_size": 0}, "≥ 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
