@@ -152,7 +152,7 @@ def test_layout_of_weights_and_blocks_does_not_matter(used: Used, kind: Kind, N:
 
 @every_kind
 @pytest.mark.parametrize("N", [2, 3])
-def test_no_number_in_one_sequence_leaves_the_others_as_they_are(used: Used, kind: Kind, N: int) -> None:
+def test_a_nan_in_one_sequence_does_not_affect_the_others(used: Used, kind: Kind, N: int) -> None:
     layer = kind.Time(*kind.weights(np.random.default_rng(0), D, H, np.float32))
     xs = draw(0, N, T, D)
     expected = layer.forward(xs).copy()

@@ -1,4 +1,4 @@
-"""Sequences: the order in which a text is read."""
+"""Minibatches: the order in which a text is read."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_reads_as_the_textbook_loop_does(n: int, N: int, T: int, blocks: int) ->
     assert minibatches.blocks_per_epoch == n // (N * T)
 
 
-def test_the_position_goes_on_from_epoch_to_epoch() -> None:
+def test_the_position_continues_from_epoch_to_epoch() -> None:
     minibatches = counting(11, 1, 2)
     first_epoch = [minibatches.next()[0].tolist() for _ in range(minibatches.blocks_per_epoch)]
     assert first_epoch[0] == [[0, 1]]

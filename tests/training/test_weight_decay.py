@@ -1,4 +1,4 @@
-"""Weight decay: what every optimizer takes from the matrices besides its step."""
+"""Weight decay: the fraction that every optimizer takes from the matrices besides its step."""
 
 from typing import Any
 
@@ -106,7 +106,7 @@ def test_of_sgd_it_is_l2_regularisation() -> None:
     assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_what_would_turn_the_signs_is_refused() -> None:
+def test_a_decay_that_would_change_signs_is_an_error() -> None:
     for decay in (-0.1, 10.0):
         with pytest.raises(ConfigError, match=r"must be in \[0, 1\), got 0.1 · "):
             SGD(0.1, weight_decay=decay)

@@ -1,7 +1,9 @@
 """The affine layer, which gives the scores of every word at every step, and tanh as a layer.
 
-y = x·W + b          dx = dy·Wᵀ        dW = Σ xᵀ·dy        db = Σ dy
-y = tanh(x)          dx = dy∘(1 - y²)
+    y = x·W + b          dx = dy·Wᵀ        dW = Σ xᵀ·dy        db = Σ dy
+    y = tanh(x)          dx = dy∘(1 - y²)
+
+Sums are over all sequences and steps of a block.
 """
 
 from elman.arrays import Array, Buffers, batch_major, namespace, time_major, zeros

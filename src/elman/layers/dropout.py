@@ -1,6 +1,8 @@
 """Dropout of activations and of weights: while training, set a random part to zero and scale up the rest.
 
-y = x∘m         dx = dy∘m         each entry of m is 0 with probability p, and 1/(1 - p) otherwise
+    y = x∘m         dx = dy∘m
+
+Each entry of the mask m is 0 with probability p, and 1/(1 - p) otherwise.
 """
 
 from collections.abc import Callable

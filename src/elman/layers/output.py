@@ -43,10 +43,8 @@ class VocabularyPart:
 
     def __init__(self, W: Array, b: Array, dW: Array, db: Array, words: slice, rows: int, step: int) -> None:
         self.words = words
-        self._weights, self._grads = (
-            (W, b),
-            (dW, db),
-        )  # of all words: deepcopy would turn a view into an array of its own
+        # of all words, because deepcopy would turn a view into an array of its own
+        self._weights, self._grads = (W, b), (dW, db)
         self._all = words == slice(0, W.shape[1])
         self._buffers = Buffers()
         H, V = W.shape[0], words.stop - words.start

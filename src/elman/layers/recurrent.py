@@ -93,7 +93,7 @@ class TimeRecurrence(ABC):
     gates: ClassVar[int]  # the products are gates·H wide
     states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and for the LSTM also c
 
-    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool) -> None:
+    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
         name, H = type(self).__name__, Wh.shape[0]
         G = self.gates * H
         check_weights(name, Wh=(Wh, (H, G)), b=(b, (G,)))

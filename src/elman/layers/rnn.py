@@ -56,9 +56,6 @@ class TimeRNN(TimeRecurrence):
     gates = 1
     states = ("h",)
 
-    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
-        super().__init__(Wx, Wh, b, stateful)
-
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: z_t = x_t·Wx + b of all of them in one product, then h_t step by step."""
         self.projection.forward_steps(first, last)

@@ -1,6 +1,8 @@
 """Softmax with the cross-entropy loss, averaged over the counted positions of a block.
 
-P(v) = exp(s_v) / Σ_w exp(s_w)         loss = -ln P(target)         d loss / ds = P - one-hot(target)
+    P(v) = exp(s_v) / Σ_w exp(s_w)         loss = -ln P(target)         d loss / ds = P - one-hot(target)
+
+Here s (V,) are the scores of the words at one position.
 """
 
 from typing import Any

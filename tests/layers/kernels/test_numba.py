@@ -1,4 +1,4 @@
-"""The loops for float32, compiled and as plain Python, against float64 and the slow obvious form."""
+"""The functions of kernels/numba.py, compiled and as plain Python, against float64 and the oracle."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ EXTREMES = np.array([0.0, -0.0, 1e-45, -1e-30, 1.0, -1.0, 87.0, -87.5, 1e4, -1e4
 
 @pytest.fixture(params=KERNELS)
 def kernels(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The loops; plain Python warns where NumPy's numbers overflow, compiled code does not."""
+    """The kernels; plain Python warns when NumPy's numbers overflow, compiled code does not."""
     with np.errstate(all="ignore"):
         yield KERNELS[request.param]
 
@@ -27,7 +27,7 @@ def draw(seed: int, *shape: int, scale: float = 1.0) -> Any:
 
 
 def empty(*shape: int) -> Any:
-    """Contents that are seen where they are not written over."""
+    """An array whose contents show where they are not overwritten."""
     return np.full(shape, 777, dtype="f")
 
 
@@ -157,7 +157,7 @@ def test_maximum_of_a_row_with_nan_is_nan(kernels: Any, rest: list[float]) -> No
 
 
 @pytest.mark.parametrize("D", [1, 3, 17, 100])
-def test_add_rows_unsorted_adds_up_what_repeats_and_leaves_nothing_seen(kernels: Any, D: int) -> None:
+def test_add_rows_unsorted_sums_repeated_ids_and_clears_seen(kernels: Any, D: int) -> None:
     V, seen, distinct = 9, np.zeros(9, np.bool_), np.full(9, -7, np.intp)
     for seed, ids in enumerate(([4], [2, 2, 2], [0, 8, 3, 8, 0, 0], [*range(9), *range(9)], [])):
         rows, dW = draw(seed, len(ids), D), draw(seed + 10, V, D)
@@ -329,7 +329,7 @@ def test_gru_step_backward(kernels: Any, N: int, H: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_gates_that_are_driven_to_their_ends_stay_there(kernels: Any, sign: int) -> None:
+def test_saturated_gates_stay_saturated(kernels: Any, sign: int) -> None:
     for size in (1e4, 3e38, np.inf):
         H = 17
         z, nothing = np.full((2, 4 * H), sign * size, "f"), np.zeros((2, 4 * H), "f")
@@ -345,7 +345,7 @@ def test_gates_that_are_driven_to_their_ends_stay_there(kernels: Any, sign: int)
         close(h, np.full((2, H), 0.5 if sign > 0 else -1.0))
 
 
-def test_nan_is_passed_on_and_reaches_its_own_unit_only(kernels: Any) -> None:
+def test_nan_affects_its_own_unit_only(kernels: Any) -> None:
     H, bad = 17, 5
     z, zero = draw(0, 1, 4 * H), np.zeros((1, 4 * H), "f")
     z[0, H + bad] = np.nan  # the forget gate of one unit
@@ -383,7 +383,7 @@ def test_exp_scores(kernels: Any, V: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize("V", [3, 17])
-def test_scores_that_are_infinite_or_no_numbers(kernels: Any, V: int) -> None:
+def test_infinite_and_nan_scores(kernels: Any, V: int) -> None:
     scores = np.zeros((5, V), "f")
     scores[0, 1], scores[1, 1], scores[2, 1] = -np.inf, np.inf, np.nan
     scores[3] = -np.inf
