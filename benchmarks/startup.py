@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from elman.bench.machine import describe
-from elman.numba_jit import available
+from elman.numba_jit import is_available
 from tables import markdown
 from watched import elman, watch
 
@@ -44,7 +44,7 @@ def starts() -> dict[str, tuple[Callable[[], float], float | None]]:
         "`elman --help`": (lambda: watch(elman("--help")).seconds, HELP),
         f"{train}, loops not compiled": (lambda: first_step({"ELMAN_COMPILED": "0"}), STEP),
     }
-    if available():
+    if is_available():
         found["the same, loops compiled before"] = (lambda: first_step({}), STEP)
         found["the same, loops compiled again"] = (first_step_cold, STEP)
     return found
@@ -70,7 +70,7 @@ def main() -> None:
         rows.append(
             [name, f"{median:.3f}", f"{min(times[name]):.3f}", f"{max(times[name]):.3f}", shown, verdict]
         )
-    print(f"# Start: medians of {given.rounds}, {'with' if available() else 'without'} numba\n")
+    print(f"# Start: medians of {given.rounds}, {'with' if is_available() else 'without'} numba\n")
     print(markdown(["machine", ""], [[key, str(value)] for key, value in describe().items()]))
     print(markdown(["start", "median, s", "fastest", "slowest", "allowed", "kept"], rows))
 

@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# a busy machine is no failure
-settings.register_profile("elman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("elman")
-
 # A busy machine is not a failure: no time limits, and the same examples in every run.
 settings.register_profile(
     "elman", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -1,6 +1,6 @@
-"""The slow obvious form of every layer, in float64: one sequence and one step at a time, as the equations read.
+"""The slow, obvious form of every layer in float64: one sequence and one step at a time, as in the equations.
 
-Nothing here is shared with src/elman: a mistake would have to be made twice to go unseen.
+It shares no code with src/elman, so that a mistake would have to be made twice to go unnoticed.
 """
 
 from typing import Any
@@ -51,7 +51,7 @@ def lstm(
 def gru(
     xs: Floats, Wx: Floats, Wh: Floats, b: Floats, b_h: Floats | None = None, h0: Floats | None = None
 ) -> Floats:
-    """xs (N, T, D) -> hs (N, T, H); gates in the order r, z, n; b_h (H,) stands inside the reset."""
+    """xs (N, T, D) -> hs (N, T, H); gates in the order r, z, n; b_h (H,) is inside the reset."""
     N, T, _ = xs.shape
     hs = np.zeros((N, T, len(Wh)))
     for n in range(N):

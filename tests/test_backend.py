@@ -1,4 +1,4 @@
-"""Backends: what needs no torch, and what is said where it is missing."""
+"""Backends without torch, and the errors if it is missing."""
 
 import os
 import re
@@ -35,18 +35,18 @@ def test_numpy_leaves_weights_where_they_are() -> None:
     [
         (
             {"precision": "bf16"},
-            "precision bf16 needs torch tensors; add --backend torch, or take --precision float32",
+            "precision bf16 needs torch tensors; add --backend torch, or use --precision float32",
         ),
-        ({"device": "cuda"}, "device 'cuda' needs torch tensors; add --backend torch, or take --device cpu"),
+        ({"device": "cuda"}, "device 'cuda' needs torch tensors; add --backend torch, or use --device cpu"),
     ],
 )
-def test_what_numpy_cannot_do_is_refused(options: Any, message: str) -> None:
+def test_options_that_numpy_does_not_support_are_errors(options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         Backend(**options)
 
 
 @pytest.mark.parametrize("policy", [None, "active"])
-def test_the_threads_of_torch_are_told_not_to_spin_unless_told_otherwise(
+def test_torch_threads_do_not_spin_unless_the_environment_says_so(
     monkeypatch: pytest.MonkeyPatch, policy: str | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -65,7 +65,7 @@ def test_a_missing_torch_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
         Backend("torch")
 
 
-def test_a_model_is_loaded_on_the_backend_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_model_is_loaded_on_the_given_backend(tmp_path: Path) -> None:
     made = text_model()
     save_model(tmp_path / "model", made)
     for loaded in (load(tmp_path / "model"), load(tmp_path / "model", Backend())):
@@ -75,19 +75,19 @@ def test_a_model_is_loaded_on_the_backend_that_is_asked_for(tmp_path: Path) -> N
             assert_array_equal(weight, made.model.weights[name])  # type: ignore[attr-defined]
 
 
-def test_the_host_is_away_only_within_the_block() -> None:
+def test_host_sync_is_forbidden_within_the_block_only() -> None:
     value = np.array(2.5)
     assert type(arrays.as_number(value)) is float
-    with arrays.unattended():
-        assert not arrays.attended()
+    with arrays.no_host_sync():
+        assert not arrays.host_sync_allowed()
         assert arrays.as_number(value) is value
-    assert arrays.attended()
-    with pytest.raises(ZeroDivisionError), arrays.unattended():
+    assert arrays.host_sync_allowed()
+    with pytest.raises(ZeroDivisionError), arrays.no_host_sync():
         1 / 0  # noqa: B018
-    assert arrays.attended()
+    assert arrays.host_sync_allowed()
 
 
-def test_an_embedding_that_may_not_look_at_its_ids_writes_the_whole_gradient() -> None:
+def test_without_host_sync_an_embedding_writes_the_whole_gradient() -> None:
     W, rng = np.zeros((6, 2)), np.random.default_rng(0)
     layer, other = TimeEmbedding(W), TimeEmbedding(W)
     for alone in (False, True, True, False, False):
@@ -95,7 +95,7 @@ def test_an_embedding_that_may_not_look_at_its_ids_writes_the_whole_gradient() -
         other.forward(ids)
         other.backward(dout)
         if alone:
-            with arrays.unattended():
+            with arrays.no_host_sync():
                 layer.forward(ids)
                 layer.backward(dout)
         else:
@@ -105,12 +105,12 @@ def test_an_embedding_that_may_not_look_at_its_ids_writes_the_whole_gradient() -
         assert_allclose(layer.grads[0], other.grads[0])
 
 
-def test_a_mask_drawn_beforehand_is_the_one_that_would_have_been_drawn() -> None:
+def test_a_mask_drawn_beforehand_is_the_same() -> None:
     layer, other = (TimeDropout(0.5, np.random.default_rng(0)) for _ in range(2))
     xs = np.ones((2, 3, 4))
     for _ in range(2):
         layer.draw((2, 3, 4), like=xs)
-        with arrays.unattended():
+        with arrays.no_host_sync():
             dropped = layer.forward(xs)
         assert_array_equal(dropped, other.forward(xs))
 

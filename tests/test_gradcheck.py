@@ -1,4 +1,4 @@
-"""The check itself must be able to fail."""
+"""The gradient check passes right layers and fails wrong ones."""
 
 from typing import Any
 
@@ -138,7 +138,7 @@ def test_flags_a_loss_whose_gradient_is_not_the_mean() -> None:
     assert failed(check_gradients(Summed(), scores, ts)) == ["input"]
 
 
-def test_works_on_a_learners_own_recurrent_layer() -> None:
+def test_checks_a_user_defined_recurrent_layer() -> None:
     rng = np.random.default_rng(0)
     before, xs = rng.standard_normal((2, 2, 4))
     report = check_gradients(Accumulator(), xs, before=before)
@@ -201,7 +201,7 @@ def test_checks_the_recurrent_layers_of_a_model_together() -> None:
     assert report.passed, report
 
 
-def test_checks_no_more_entries_than_asked() -> None:
+def test_checks_no_more_than_max_entries() -> None:
     rng = np.random.default_rng(0)
     layer = TimeAffine(rng.standard_normal((3, 4)), rng.standard_normal(4))
     report = check_gradients(layer, rng.standard_normal((2, 2, 3)), max_entries=5, rng=rng)

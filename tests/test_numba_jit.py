@@ -1,8 +1,9 @@
-"""When loops are compiled: with numba, unless they are not wanted, and for float32 arrays of NumPy's."""
+"""What is compiled: with numba, unless switched off, functions for float32 NumPy arrays, at their first call."""
 
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -10,21 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman import numba_jit as compiled
-from elman.layers.base import fused_loops
-from support.loops import needs_compiled_loops, switch_loops
+from elman import numba_jit
+from support.loops import needs_numba, switch_jit
 
 
 @pytest.fixture
-def _asked_anew() -> Iterator[None]:
-    """What is available is found out once; here, before and after the test."""
-    compiled.available.cache_clear()
+def _checked_again() -> Iterator[None]:
+    """Whether numba is available is checked once; here, before and after the test too."""
+    numba_jit.is_available.cache_clear()
     yield
-    compiled.available.cache_clear()
+    numba_jit.is_available.cache_clear()
 
 
 def python(code: str, **environment: str) -> list[str]:
-    """Return the words that a process of its own prints."""
+    """Return the words that a new Python process prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **environment},
@@ -35,74 +35,141 @@ def python(code: str, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.usefixtures("_asked_anew")
-def test_elman_compiled_0_switches_the_loops_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_checked_again")
+def test_elman_compiled_0_switches_compilation_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_COMPILED", "0")
-    assert not compiled.available()
-    assert compiled.compiled(len) is len
-    assert not compiled.serves(np.zeros(1, "f"))
-    assert fused_loops(np.zeros(1, "f")) is None
+    assert not numba_jit.is_available()
+    assert numba_jit.jit(len) is len
+    assert not numba_jit.can_jit(np.zeros(1, "f"))
 
 
-@pytest.mark.usefixtures("_asked_anew")
-@pytest.mark.parametrize("wanted", [None, "1"])
+@pytest.mark.usefixtures("_checked_again")
+@pytest.mark.parametrize("variable", [None, "1"])
 @pytest.mark.parametrize("installed", [True, False])
-def test_otherwise_they_are_there_where_numba_is(
-    monkeypatch: pytest.MonkeyPatch, wanted: str | None, installed: bool
+def test_otherwise_functions_are_compiled_if_numba_is_installed(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, installed: bool
 ) -> None:
-    if wanted is None:
+    if variable is None:
         monkeypatch.delenv("ELMAN_COMPILED", raising=False)
     else:
-        monkeypatch.setenv("ELMAN_COMPILED", wanted)
-    asked: list[str] = []
+        monkeypatch.setenv("ELMAN_COMPILED", variable)
+    looked_for: list[str] = []
     found = object() if installed else None
-    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: asked.append(name) or found)
-    assert compiled.available() == installed
-    assert asked == ["numba"]
+    monkeypatch.setattr(numba_jit.importlib.util, "find_spec", lambda name: looked_for.append(name) or found)
+    assert numba_jit.is_available() == installed
+    assert looked_for == ["numba"]
 
 
-def test_they_serve_float32_arrays_of_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
-    switch_loops(monkeypatch, True)
-    assert compiled.serves(np.zeros(3, np.float32))
+def test_float32_numpy_arrays_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, True)
+    assert numba_jit.can_jit(np.zeros(3, np.float32))
     for other in (np.zeros(3), np.zeros(3, np.float16), np.zeros(3, np.int32), np.float32(1), [1.0]):
-        assert not compiled.serves(other)
-        assert fused_loops(other) is None
-    switch_loops(monkeypatch, False)
-    assert not compiled.serves(np.zeros(3, np.float32))
+        assert not numba_jit.can_jit(other)
+    switch_jit(monkeypatch, False)
+    assert not numba_jit.can_jit(np.zeros(3, np.float32))
 
 
-class ReadOnly(ModuleType):
-    """numba where no folder can be written: it refuses to compile what it is to keep."""
+class FakeNumba(ModuleType):
+    """Stands for numba; ``cannot_cache``: there is no folder that can be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, cannot_cache: bool = False) -> None:
         super().__init__("numba")
-        self.asked: list[dict[str, Any]] = []
+        self.cannot_cache = cannot_cache
+        self.options: list[dict[str, Any]] = []
 
     def njit(self, **options: Any) -> Any:
-        self.asked.append(options)
-        if options.get("cache"):
+        self.options.append(options)
+        if options.get("cache") and self.cannot_cache:
             raise RuntimeError("cannot cache function: no locator available for file")
-        return lambda function: (function, "compiled")
+        return Compiled
 
 
-def test_without_a_folder_for_the_machine_code_it_is_compiled_every_time(
+class Compiled:
+    """A function "compiled" by the fake numba."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+SOURCE = """
+from elman.numba_jit import jit
+
+@jit
+def double(x):
+    return 2 * x
+
+@jit
+def quadruple(x):
+    return double(double(x))
+
+other_name = double
+"""
+
+
+def module_of(source: str) -> dict[str, Any]:
+    """Return the names that a module with this source has."""
+    names: dict[str, Any] = {"__name__": "made_up"}
+    exec(source, names)
+    return names
+
+
+def test_the_first_call_compiles_all_functions_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = FakeNumba()
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    switch_jit(monkeypatch, True)
+    names = module_of(SOURCE)
+    first = names["quadruple"]
+    assert numba.options == []
+    assert first(3) == 12
+    assert len(numba.options) == 2
+    assert isinstance(names["quadruple"], Compiled)
+    assert isinstance(names["double"], Compiled)
+    assert names["other_name"] is names["double"]
+    assert first(3) == names["quadruple"](3) == 12
+    assert len(numba.options) == 2
+
+
+def test_several_threads_may_make_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = FakeNumba()
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    switch_jit(monkeypatch, True)
+    first, results = module_of(SOURCE)["quadruple"], []
+    start = threading.Barrier(4)
+
+    def call() -> None:
+        start.wait()
+        results.append(first(1))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [4] * 4
+    assert len(numba.options) == 2
+
+
+def test_without_a_folder_for_the_cache_functions_are_compiled_in_every_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    numba = ReadOnly()
+    numba = FakeNumba(cannot_cache=True)
     monkeypatch.setitem(sys.modules, "numba", numba)
-    switch_loops(monkeypatch, True)
-    assert compiled.compiled(len) == (len, "compiled")
-    kept, not_kept = numba.asked
-    assert kept == {"cache": True, **not_kept}
-    assert not_kept["nogil"] is True
+    switch_jit(monkeypatch, True)
+    assert module_of(SOURCE)["double"](1) == 2
+    cached, not_cached = numba.options[:2]
+    assert cached == {"cache": True, **not_cached}
+    assert not_cached["nogil"] is True
 
 
-@needs_compiled_loops
+@needs_numba
 def test_numba_is_not_imported_before_it_is_needed() -> None:
-    tell = "print('numba' in sys.modules)\n"
+    show = "print('numba' in sys.modules)\n"
     make = "model = RecurrentLM(9, 4, 5, dtype=numpy.{})\n"
     train = "x = numpy.ones((1, 2), int)\nmodel.forward(x, x)\nmodel.backward()\n"
-    begin = "import numpy, sys\nfrom elman.models.recurrent import RecurrentLM\n"
-    double, single = make.format("float64") + train + tell, make.format("float32") + train + tell
-    assert python(begin + tell + double + single) == ["False", "False", "True"]
+    begin = "import numpy, sys\nimport elman.training.optimizers\nfrom elman.models.recurrent import RecurrentLM\n"
+    double, single = make.format("float64") + train + show, make.format("float32") + train + show
+    assert python(begin + show + double + single) == ["False", "False", "True"]
     assert python(begin + single, ELMAN_COMPILED="0") == ["False"]

@@ -15,25 +15,24 @@ from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from elman import workers
-from elman import workers as threads
 from elman.workers import (
     MAX_WORKERS,
     MIN_PARALLEL_MULTIPLICATIONS,
     Task,
     limited_threads,
-    run,
     run_parallel,
+    run_tasks,
     split_evenly,
     use_workers,
     worker_count,
 )
 
-PATIENCE = 30.0  # seconds, after which a test takes it that nothing more will happen
+PATIENCE = 30.0  # seconds after which a test assumes that nothing more will happen
 several = pytest.mark.parametrize("number", [2, 3, 5])
 
 
 def in_time(work: Callable[[], Any], number: int) -> Any:
-    """Return what ``work`` returns, or raise what it raises, with so many workers; an end that hangs is an error."""
+    """Return what ``work`` returns, or raise what it raises, with so many workers; hanging is an error."""
     outcome: Future[Any] = Future()
 
     def worked() -> None:
@@ -48,21 +47,21 @@ def in_time(work: Callable[[], Any], number: int) -> Any:
 
 
 def meeting(parties: int) -> Callable[[], None]:
-    """Return a piece of work that ends once so many threads are at it."""
+    """Return a function that returns once so many threads have called it."""
     barrier = threading.Barrier(parties)
     return lambda: barrier.wait(PATIENCE) and None
 
 
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once a workers has been stopped."""
+    """Set once a list of tasks has been stopped."""
     event, stop = threading.Event(), workers._TaskList.stop
 
-    def and_tell(self: Any) -> None:
+    def and_record(self: Any) -> None:
         stop(self)
         event.set()
 
-    monkeypatch.setattr(workers._TaskList, "stop", and_tell)
+    monkeypatch.setattr(workers._TaskList, "stop", and_record)
     return event
 
 
@@ -71,14 +70,14 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[list[int]]:
-    """For each task, the numbers of those before it in the list that it waits for."""
+    """For each task, the numbers of the tasks it waits for, which come before it in the list."""
     size = draw(st.integers(0, 14))
     return [sorted(draw(st.sets(st.integers(0, k - 1), max_size=3))) if k else [] for k in range(size)]
 
 
 @settings(derandomize=True, deadline=None, max_examples=150, database=None)
 @given(graph=graphs(), number=st.integers(1, 5))
-def test_every_task_is_done_once_and_after_those_that_it_names(graph: list[list[int]], number: int) -> None:
+def test_every_task_runs_once_and_after_those_it_waits_for(graph: list[list[int]], number: int) -> None:
     values: list[int | None] = [None] * len(graph)
     done: list[int] = []
 
@@ -92,7 +91,7 @@ def test_every_task_is_done_once_and_after_those_that_it_names(graph: list[list[
         tasks: list[Task] = []
         for k, before in enumerate(graph):
             tasks.append(Task(lambda k=k: work(k), [tasks[j] for j in before]))
-        run(tasks)
+        run_tasks(tasks)
 
     in_time(worked, number)
     expected: list[int] = []
@@ -104,26 +103,26 @@ def test_every_task_is_done_once_and_after_those_that_it_names(graph: list[list[
         assert done == sorted(done)
 
 
-def test_of_the_tasks_that_are_ready_the_first_comes_first() -> None:
-    """The other thread is held up until all is done, so that this one goes through the list alone."""
+def test_the_first_ready_task_runs_first() -> None:
+    """The other thread is blocked until all is done, so that this one goes through the list alone."""
     done: list[str] = []
-    others_turn, may_go_on = threading.Event(), threading.Event()
+    others_turn, may_continue = threading.Event(), threading.Event()
 
     def wait() -> None:
         others_turn.set()
-        assert may_go_on.wait(PATIENCE)
+        assert may_continue.wait(PATIENCE)
 
-    held = Task(wait)
+    blocked = Task(wait)
     begun = Task(lambda: others_turn.wait(PATIENCE) and None)
-    tasks = [held, begun, Task(lambda: done.append("late"), [held])]
+    tasks = [blocked, begun, Task(lambda: done.append("late"), [blocked])]
     tasks += [Task(lambda name=name: done.append(name), [begun]) for name in "abc"]
-    tasks.append(Task(may_go_on.set, tasks[3:]))
-    in_time(lambda: run(tasks), 2)
+    tasks.append(Task(may_continue.set, tasks[3:]))
+    in_time(lambda: run_tasks(tasks), 2)
     assert done == ["a", "b", "c", "late"]
 
 
-def test_a_task_waits_for_all_that_it_names() -> None:
-    """Even where some of them are done, and there is nothing else to do but what stands behind it."""
+def test_a_task_waits_for_all_its_dependencies() -> None:
+    """Even if some of them are done, and there is nothing else to do but what comes after it."""
     done: list[str] = []
     release = threading.Event()
 
@@ -137,13 +136,13 @@ def test_a_task_waits_for_all_that_it_names() -> None:
         before = [Task(slow), Task(lambda: done.append("quick"))]
         last = Task(lambda: done.append("last"), before[::-1] if turned else before)
         tasks = [*before, last, Task(release.set)]
-        in_time(partial(run, tasks), 2)
+        in_time(partial(run_tasks, tasks), 2)
         assert done == ["quick", "slow", "last"]
 
 
 @several
-def test_whoever_waits_is_told_when_a_task_is_done(number: int) -> None:
-    """All wait for one thread, the asking thread longer than the others; then one task is left for all of them."""
+def test_waiting_threads_are_notified_when_a_task_is_done(number: int) -> None:
+    """All wait for one thread, the calling thread longer than the others; then one task is left for all of them."""
     meet, done = meeting(number), []
 
     def worked() -> None:
@@ -158,14 +157,14 @@ def test_whoever_waits_is_told_when_a_task_is_done(number: int) -> None:
                 time.sleep(0.03)
 
         first = [Task(work) for _ in range(number)]
-        run([*first, Task(lambda: done.append("last"), first)])
+        run_tasks([*first, Task(lambda: done.append("last"), first)])
 
     in_time(worked, number)
     assert done == ["last"]
 
 
 @several
-def test_as_many_threads_are_at_work_as_there_are_hands(number: int) -> None:
+def test_as_many_threads_run_as_there_are_workers(number: int) -> None:
     threads: set[int] = set()
     meet = meeting(number)
 
@@ -178,7 +177,7 @@ def test_as_many_threads_are_at_work_as_there_are_hands(number: int) -> None:
 
 
 @several
-def test_no_more_threads_are_at_work_than_there_are_hands(number: int) -> None:
+def test_no_more_threads_run_than_there_are_workers(number: int) -> None:
     at_work: list[int] = []
     most, lock = 0, threading.Lock()
 
@@ -195,36 +194,36 @@ def test_no_more_threads_are_at_work_than_there_are_hands(number: int) -> None:
     assert most <= number
 
 
-def test_one_hand_works_in_the_thread_that_asks() -> None:
+def test_one_worker_runs_in_the_calling_thread() -> None:
     threads: list[int] = []
     run_parallel(*[lambda: threads.append(threading.get_ident())] * 3)
     assert threads == [threading.get_ident()] * 3
 
 
-def test_a_task_that_is_alone_is_done_here_with_all_hands() -> None:
-    """Its own pieces may so be shared out."""
+def test_a_single_task_runs_in_the_calling_thread_with_all_workers() -> None:
+    """So its own tasks may run in parallel."""
     seen: list[Any] = []
     with use_workers(3):
-        run([Task(lambda: seen.append((threading.get_ident(), worker_count())))])
+        run_tasks([Task(lambda: seen.append((threading.get_ident(), worker_count())))])
     assert seen == [(threading.get_ident(), 3)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_no_tasks_are_no_work(number: int) -> None:
-    in_time(lambda: run([]), number)
+def test_an_empty_list_of_tasks(number: int) -> None:
+    in_time(lambda: run_tasks([]), number)
     in_time(run_parallel, number)
 
 
 @several
 def test_many_tasks_and_few_pauses(number: int) -> None:
-    """A chain beside independent tasks, over and over: whoever waits is woken."""
+    """A chain next to independent tasks, many times: waiting threads are always woken."""
 
     def worked() -> list[int]:
         done: list[int] = []
         tasks: list[Task] = []
         for k in range(40):
             tasks.append(Task(lambda k=k: done.append(k), tasks[-2:-1] if k % 2 else []))
-        run(tasks)
+        run_tasks(tasks)
         return done
 
     for _ in range(30):
@@ -237,8 +236,8 @@ def test_many_tasks_and_few_pauses(number: int) -> None:
 
 
 @several
-def test_a_task_has_one_hand_and_its_own_tasks_are_done_in_turn(number: int) -> None:
-    """There are more outer tasks than threads: none may hold a thread while it waits for another."""
+def test_a_task_has_one_worker_and_runs_its_own_tasks_in_turn(number: int) -> None:
+    """There are more outer tasks than threads: none may block a thread while it waits for another."""
     seen: list[int] = []
     inner: dict[int, list[int]] = {k: [] for k in range(40)}
 
@@ -276,10 +275,10 @@ def test_tasks_of_several_threads_do_not_mix() -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("mine", [True, False])
-def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
+def test_an_exception_stops_the_tasks_and_is_raised_when_all_have_ended(
     stopped: threading.Event, mine: bool, error: type[BaseException]
 ) -> None:
-    """It comes in the asking thread or in another; the task under way ends, and no further one begins."""
+    """It is raised in the calling thread or in another; the running task ends, and no further one begins."""
     meet, done = meeting(2), []
 
     def worked() -> None:
@@ -288,32 +287,32 @@ def test_an_exception_ends_the_work_and_is_raised_once_all_have_ended(
         def work() -> None:
             meet()
             if (threading.get_ident() == me) == mine:
-                raise error("the task's own words")
+                raise error("raised by the task")
             assert stopped.wait(PATIENCE)
             time.sleep(0.02)
-            done.append("under way")
+            done.append("running")
 
         first, second = Task(work), Task(work)
         never = [Task(lambda: done.append("too late"), after) for after in ([], [first], [second])]
-        run([first, second, *never])
+        run_tasks([first, second, *never])
 
-    with pytest.raises(error, match="the task's own words"):
+    with pytest.raises(error, match="raised by the task"):
         in_time(worked, 2)
-    assert done == ["under way"]
+    assert done == ["running"]
 
 
 @several
-def test_those_who_wait_for_a_task_that_fails_are_woken(number: int) -> None:
+def test_threads_that_wait_for_a_failing_task_are_woken(number: int) -> None:
     def fail() -> None:
         time.sleep(0.01)
         raise ValueError("failed")
 
     failing = Task(fail)
     with pytest.raises(ValueError, match="failed"):
-        in_time(lambda: run([failing, *(Task(lambda: None, [failing]) for _ in range(9))]), number)
+        in_time(lambda: run_tasks([failing, *(Task(lambda: None, [failing]) for _ in range(9))]), number)
 
 
-def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> None:
+def test_of_two_exceptions_one_is_raised_and_later_tasks_still_run() -> None:
     meet = meeting(2)
 
     def fail() -> None:
@@ -328,7 +327,7 @@ def test_of_two_exceptions_one_is_raised_and_the_next_work_is_not_troubled() -> 
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_after_an_exception_there_are_as_many_hands_as_before(number: int) -> None:
+def test_after_an_exception_there_are_as_many_workers_as_before(number: int) -> None:
     def worked() -> int:
         with pytest.raises(ValueError, match="failed"):
             run_parallel(*[lambda: (_ for _ in ()).throw(ValueError("failed"))] * 3)
@@ -337,7 +336,7 @@ def test_after_an_exception_there_are_as_many_hands_as_before(number: int) -> No
     assert in_time(worked, number) == number
 
 
-def test_an_interruption_of_the_asking_thread_waits_for_the_others(stopped: threading.Event) -> None:
+def test_an_interruption_of_the_calling_thread_waits_for_the_others(stopped: threading.Event) -> None:
     meet, ended = meeting(2), threading.Event()
 
     def worked() -> bool:
@@ -358,7 +357,7 @@ def test_an_interruption_of_the_asking_thread_waits_for_the_others(stopped: thre
     assert in_time(worked, 2)
 
 
-# What the threads know
+# The context of the threads
 
 
 COLOUR: ContextVar[str] = ContextVar("COLOUR", default="none")
@@ -369,7 +368,7 @@ def test_context_variables_and_floating_point_settings_reach_every_thread() -> N
 
     def work() -> None:
         meet()
-        np.array([1e38], dtype="f") * np.float32(1e38)  # a warning, and so an error, were it not for errstate
+        np.array([1e38], dtype="f") * np.float32(1e38)  # without errstate a warning, and so an error
         seen.append((COLOUR.get(), np.geterr()["over"]))
         COLOUR.set("changed")
 
@@ -383,10 +382,10 @@ def test_context_variables_and_floating_point_settings_reach_every_thread() -> N
     assert seen == [("green", "ignore")] * 3
 
 
-# Hands and shares
+# Numbers of workers and parts
 
 
-def test_many_hands_holds_within_its_block_only() -> None:
+def test_use_workers_applies_within_its_block_only() -> None:
     assert worker_count() == 1
     with use_workers(4):
         assert worker_count() == 4
@@ -399,7 +398,7 @@ def test_many_hands_holds_within_its_block_only() -> None:
     assert worker_count() == 1
 
 
-def test_another_thread_has_one_hand() -> None:
+def test_another_thread_has_one_worker() -> None:
     seen: list[int] = []
     with use_workers(4):
         thread = threading.Thread(target=lambda: seen.append(worker_count()))
@@ -410,7 +409,7 @@ def test_another_thread_has_one_hand() -> None:
 
 @settings(derandomize=True, deadline=None, database=None)
 @given(size=st.integers(0, 200), least=st.integers(1, 60), number=st.integers(1, 9))
-def test_shares_cover_everything_once_and_are_equal_and_large_enough(
+def test_parts_cover_everything_once_and_are_equal_and_large_enough(
     size: int, least: int, number: int
 ) -> None:
     with use_workers(number):
@@ -432,7 +431,7 @@ def blas_threads() -> list[int]:
     [0, MIN_PARALLEL_MULTIPLICATIONS - 1, MIN_PARALLEL_MULTIPLICATIONS, 10 * MIN_PARALLEL_MULTIPLICATIONS],
 )
 @pytest.mark.parametrize("allowed", [1, 2])
-def test_as_many_hands_as_the_blas_was_allowed_threads_where_it_is_worth_it(size: int, allowed: int) -> None:
+def test_as_many_workers_as_blas_threads_were_allowed_if_the_model_is_large(size: int, allowed: int) -> None:
     with threadpool_limits(allowed, user_api="blas"):
         before = blas_threads()
         with limited_threads(size):
@@ -442,8 +441,8 @@ def test_as_many_hands_as_the_blas_was_allowed_threads_where_it_is_worth_it(size
     assert worker_count() == 1
 
 
-def test_there_are_never_more_hands_than_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "MAX_WORKERS", 1)
+def test_there_are_never_more_than_max_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MAX_WORKERS", 1)
     assert MAX_WORKERS > 1
     with threadpool_limits(2, user_api="blas"), limited_threads(MIN_PARALLEL_MULTIPLICATIONS):
         assert worker_count() == 1

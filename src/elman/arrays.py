@@ -1,14 +1,13 @@
-"""The only file that knows which array library is in use: NumPy, or torch tensors.
+"""Array operations for which NumPy and torch differ, and the work buffers of the layers.
 
-A layer asks ``namespace(W)`` for the library of its weights and from then on writes
-``xp.matmul(a, b, out=c)``: the functions it may use are those that NumPy and torch share
-(`matmul`, `tanh`, `exp`, `log`, `add`, `subtract`, `multiply`, `divide`, `amax`, ``.sum(axis=...)``,
-in-place operators, slices). What the two do not share is here.
-(`elman.matmul_precision` holds the bf16 products that torch tensors may have.)
+A layer takes the library of its weights, ``xp = namespace(W)``, and then writes ``xp.matmul(a, b, out=c)``. It uses
+functions that NumPy and torch share (`matmul`, `tanh`, `exp`, `log`, `add`, `subtract`, `multiply`, `divide`, `amax`,
+``.sum(axis=...)``, in-place operators, slices). For all else there is a function here, so that no other file has to
+know which library is in use. `elman.matmul_precision` adds bf16 products for torch tensors.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -21,38 +20,38 @@ Array = Any  # numpy.ndarray or torch.Tensor: the layers treat them alike
 
 
 def is_torch(array: Array) -> bool:
-    """Tell whether ``array`` is a torch tensor, without importing torch."""
-    if isinstance(array, np.ndarray):  # the usual case, and asked many times a block
+    """Return whether ``array`` is a torch tensor, without importing torch."""
+    if isinstance(array, np.ndarray):  # the usual case, and checked many times a block
         return False
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
-_unattended: ContextVar[bool] = ContextVar("unattended", default=False)
+_no_host_sync: ContextVar[bool] = ContextVar("no_host_sync", default=False)
 
 
 @contextmanager
-def unattended() -> Iterator[None]:
-    """Within the block the device works by itself, as it does while a CUDA graph is captured or replayed.
+def no_host_sync() -> Iterator[None]:
+    """Within the block the host reads no array, as is needed while a CUDA graph is captured.
 
-    The host reads nothing back, no shape depends on what the arrays hold, and the host's share of the work
-    (ids checked, dropout masks drawn) has been done before.
+    No shape depends on the contents of an array. The host's part (checking ids, drawing dropout masks) has been done
+    before.
     """
-    token = _unattended.set(True)
+    token = _no_host_sync.set(True)
     try:
         yield
     finally:
-        _unattended.reset(token)
+        _no_host_sync.reset(token)
 
 
-def attended() -> bool:
-    """Tell whether the host may look at what the arrays hold, which it may not within `unattended`."""
-    return not _unattended.get()
+def host_sync_allowed() -> bool:
+    """Return whether the host may read the contents of arrays: always, except within `no_host_sync`."""
+    return not _no_host_sync.get()
 
 
 def as_number(value: Array) -> Any:
-    """Return a single number as a float; where the host may not look, as the array that holds it."""
-    return float(value) if attended() else value
+    """Return a single number as a float; within `no_host_sync`, as the array that holds it."""
+    return float(value) if host_sync_allowed() else value
 
 
 def namespace(array: Array) -> Any:
@@ -78,7 +77,7 @@ def asarray(values: Any, like: Array) -> Array:
     """Return floating ``values`` as an array of the library, dtype and device of ``like``."""
     if is_torch(like):
         if isinstance(values, np.ndarray) and not values.flags.writeable:
-            values = values.copy()  # torch warns of arrays that cannot be written
+            values = values.copy()  # torch warns about read-only arrays
         return sys.modules["torch"].as_tensor(values, dtype=like.dtype, device=like.device)
     return np.asarray(values, dtype=like.dtype)
 
@@ -92,13 +91,13 @@ def in_double(values: Any, like: Array) -> Array:
 
 
 def as_ids(ids: Any, like: Array) -> Array:
-    """Return integer ``ids`` in the form in which ``like`` can be indexed by them."""
+    """Return integer ``ids`` as an array that can index ``like``."""
     if is_torch(like):
         torch = sys.modules["torch"]
         if isinstance(ids, range):
             return torch.arange(ids.start, ids.stop, ids.step, device=like.device)
         if isinstance(ids, np.ndarray):
-            ids = ids.astype(np.int64)  # a copy: torch takes no unsigned ids and warns of read-only ones
+            ids = ids.astype(np.int64)  # a copy: torch takes no unsigned ids and warns about read-only ones
         return torch.as_tensor(ids, dtype=torch.int64, device=like.device)
     if isinstance(ids, range):
         return np.arange(ids.start, ids.stop, ids.step, dtype=np.intp)
@@ -106,7 +105,7 @@ def as_ids(ids: Any, like: Array) -> Array:
 
 
 def same_kind(a: Array, b: Array) -> bool:
-    """Tell whether two arrays are of one dtype and, for torch tensors, on one device."""
+    """Return whether two arrays have the same dtype and, for torch tensors, the same device."""
     return bool(a.dtype == b.dtype) and (not is_torch(a) or a.device == b.device)
 
 
@@ -116,7 +115,7 @@ def to_numpy(array: Array) -> Array:
 
 
 def time_major(xs: Array) -> Array:
-    """Return xs (N, T, ...) as a contiguous (T, N, ...); what a layer returned costs no copy."""
+    """Return xs (N, T, ...) as a contiguous (T, N, ...). This is no copy for an array that a layer returned."""
     swapped = xs.swapaxes(0, 1)
     return swapped.contiguous() if is_torch(xs) else np.ascontiguousarray(swapped)
 
@@ -132,7 +131,7 @@ def as_rows(xs: Array) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """Return ``array`` in row-major order; a copy only where it is not so already."""
+    """Return ``array`` in row-major order; a copy only if it is not so already."""
     return array.contiguous() if is_torch(array) else np.ascontiguousarray(array)
 
 
@@ -147,7 +146,7 @@ def take_rows(W: Array, ids: Array, out: Array) -> None:
 def sum_rows_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
     """Return the distinct ids and, for each, the sum of its rows: (U,), (U, D).
 
-    ids (K,) name the rows (K, D). Sorting and `reduceat` are many times faster than ``np.add.at``.
+    rows[k], of rows (K, D), belongs to ids[k]. Sorting and `reduceat` are many times faster than ``np.add.at``.
     """
     if is_torch(rows):
         torch = sys.modules["torch"]
@@ -160,7 +159,7 @@ def sum_rows_by_id(ids: Array, rows: Array) -> tuple[Array, Array]:
 
 
 def add_rows_by_id(W: Array, ids: Array, rows: Array) -> None:
-    """Add each of the rows (K, D) to the row of W that ids (K,) names, without a look at the ids."""
+    """W[ids[k]] += rows[k] for rows (K, D); the host does not read the ids."""
     if is_torch(W):
         W.index_add_(0, ids, rows)
     else:
@@ -168,27 +167,36 @@ def add_rows_by_id(W: Array, ids: Array, rows: Array) -> None:
 
 
 class Buffers:
-    """Named work arrays that live as long as their layer and are made anew only when a shape changes."""
+    """Named work arrays of a layer, which are kept from block to block and replaced only when a shape changes."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, Array] = {}
 
     def get(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
-        """Return the array ``name``: contents undefined, dtype and device those of ``like``."""
-        held = self._arrays.get(name)
-        if held is None or tuple(held.shape) != shape or not same_kind(held, like):
-            held = self._arrays[name] = empty(shape, like)
-        return held
+        """Return the array ``name`` with undefined contents, and the dtype and device of ``like``."""
+        kept = self._arrays.get(name)
+        if kept is None or tuple(kept.shape) != shape or not same_kind(kept, like):
+            kept = self._arrays[name] = empty(shape, like)
+        return kept
+
+    def once(self, name: str, make: Callable[[], Array]) -> Array:
+        """Return the array ``name``, which ``make`` makes the first time: for contents that stay."""
+        kept = self._arrays.get(name)
+        if kept is None:
+            kept = self._arrays[name] = make()
+        return kept
 
     def operand(self, name: str, array: Array) -> Array:
-        """Return ``array`` in the form in which products take it now: itself, or a bf16 copy kept as ``name``.
+        """Return a matrix (rows, columns) as products take it now: itself, or a bf16 copy that is kept as ``name``.
 
-        A matrix (rows, columns) of several products is so cast only once.
+        So a matrix that several products read is cast only once.
         """
         torch = None if isinstance(array, np.ndarray) else bf16_torch()
         if torch is None or array.dtype != torch.float32:
             return array
-        if array.stride(0) == 1 != array.stride(1):  # a cast that transposes takes eight times as long
+        if (
+            array.stride(0) == 1 != array.stride(1)
+        ):  # casting and transposing at once takes eight times as long
             return self.operand(name, array.T).T
-        like = torch.empty(0, dtype=torch.bfloat16, device=array.device)
+        like = torch.empty(0, dtype=torch.bfloat16, device=array.device)  # of no size: only its kind counts
         return self.get(name, tuple(array.shape), like).copy_(array)

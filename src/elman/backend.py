@@ -1,4 +1,4 @@
-"""Where a model's arrays live (NumPy, or torch tensors on a device), and how precisely they are multiplied."""
+"""The backend of a model: its array library (NumPy or torch), its device, and the precision of its products."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ from elman.matmul_precision import Precision, product_precision
 class Backend:
     """An array library, a device, and the precision of matrix products while training.
 
-    ``Backend()`` is NumPy; ``Backend("torch")`` holds the weights in torch tensors, and with ``device="cuda"`` on
-    a GPU. ``precision="bf16"`` rounds both sides of every matrix product to bf16 while training; sums, states,
-    gradients and parameters stay float32, and so does everything that reads a text without training on it.
+    ``Backend()`` is NumPy. ``Backend("torch")`` keeps the weights in torch tensors; with ``device="cuda"`` on a GPU.
+    ``precision="bf16"`` rounds both sides of every matrix product to bf16 while training. Sums, states, gradients and
+    parameters stay float32, and so do all computations that read a text without training on it.
 
     Raises:
-        ConfigError: NumPy is asked for bf16 or for another device, or torch does not have the device.
+        ConfigError: bf16 or another device is requested for NumPy, or torch does not have the device.
         MissingExtra: torch is not installed.
     """
 
@@ -36,25 +36,25 @@ class Backend:
             _check_device(_torch(), self.device)
         elif self.precision != "float32":
             raise ConfigError(
-                f"precision {self.precision} needs torch tensors; add --backend torch, or take --precision float32"
+                f"precision {self.precision} needs torch tensors; add --backend torch, or use --precision float32"
             )
         elif self.device != "cpu":
             raise ConfigError(
-                f"device {self.device!r} needs torch tensors; add --backend torch, or take --device cpu"
+                f"device {self.device!r} needs torch tensors; add --backend torch, or use --device cpu"
             )
 
     @classmethod
     def of(cls, weights: Mapping[str, Array]) -> "Backend":
-        """Return the float32 backend whose arrays these weights are."""
+        """Return the float32 backend of these weights: their array library and device."""
         weight = next(iter(weights.values()))
         return cls("torch", device=str(weight.device)) if is_torch(weight) else cls()
 
     def place(self, array: Array) -> Array:
-        """Return ``array`` in this library and on this device, with the memory that it has where that is possible."""
+        """Return ``array`` in this library and on this device, without a copy if possible."""
         if self.library == "numpy":
             return to_numpy(array)
         if isinstance(array, np.ndarray) and not array.flags.writeable:
-            array = array.copy()  # torch warns of arrays that cannot be written
+            array = array.copy()  # torch warns about read-only arrays
         return _torch().as_tensor(array, device=self.device).detach()
 
     def training(self) -> contextlib.AbstractContextManager[None]:
@@ -62,7 +62,7 @@ class Backend:
         return self._products(self.precision)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
-        """Multiply in float32 within the block, so that what is measured is the model and not the rounding."""
+        """Multiply in float32 within the block, so that results show the model and not the rounding."""
         return self._products("float32")
 
     def _products(self, precision: Precision) -> contextlib.AbstractContextManager[None]:
@@ -70,13 +70,14 @@ class Backend:
 
 
 NUMPY = Backend()
-SPINS = "5000"  # within 5 % of the speed of spinning on, where the cores are free
+SPINS = "5000"  # on free cores, within 5 % of the speed of spinning without end
 
 
 def _torch() -> Any:
-    """Return torch, its threads told, where no one has told them otherwise, to sleep soon when they wait.
+    """Import torch, with threads that sleep soon when they wait, unless the environment says otherwise.
 
-    Left alone they spin for milliseconds: on cores shared with other work a step then takes up to 40 times as long.
+    By default they spin for milliseconds: on cores that other processes use too, a step then takes up to 40 times as
+    long.
     """
     if sys.modules.get("torch") is None and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
@@ -90,8 +91,8 @@ def _torch() -> Any:
 def _check_device(torch: Any, device: str) -> None:
     """Raise ConfigError unless torch can put a tensor on the device."""
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("torch finds no GPU that it can use for device 'cuda'; leave the device at cpu")
+        raise ConfigError("torch finds no usable GPU for device 'cuda'; use the device cpu")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"torch has no device {device!r} here; leave it at cpu ({error})") from error
+        raise ConfigError(f"torch has no device {device!r} on this machine; use cpu ({error})") from error

@@ -1,8 +1,8 @@
-"""Prove a backward pass: compare its gradients with central differences of the forward pass.
+"""Check a backward pass: compare its gradients with central differences of the forward pass.
 
     ∂L/∂p ≈ (L(p + ε) - L(p - ε)) / 2ε,   L = Σ forward(x)∘R   for a fixed random R
 
-(L is the output itself where that is one number.) In float64 the two agree to about nine digits.
+(If the output is a single number, it is L.) In float64 the two agree to about nine digits.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from elman.errors import ConfigError
 
 @dataclass(frozen=True)
 class GradientRow:
-    """How well one gradient agrees: the largest absolute and relative error of ``checked`` entries."""
+    """The result for one gradient: the largest absolute and relative error of ``checked`` entries."""
 
     name: str
     shape: tuple[int, ...]
@@ -28,13 +28,13 @@ class GradientRow:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """One row for every parameter, for the input, and for the carried state."""
+    """The results of a check: one row for every parameter, for the input, and for the carried state."""
 
     rows: tuple[GradientRow, ...]
 
     @property
     def passed(self) -> bool:
-        """True where every row passed."""
+        """Whether every row passed."""
         return all(row.passed for row in self.rows)
 
 
@@ -52,17 +52,17 @@ def check_gradients(
 
     Args:
         layer: anything with ``params``, ``grads``, ``forward(x, *args)`` and ``backward(dout)``, in float64.
-        x: the input; integer ids have no gradient and are left alone.
-        args: what else `forward` takes (targets).
-        before: an earlier block, read first, so that what is checked is a *second* block, whose incoming
-            state is held fixed as truncated BPTT does. Either starts from zeros.
-        eps: the step of the difference.
+        x: the input; integer ids have no gradient and are not checked.
+        args: further arguments of `forward` (targets).
+        before: an earlier block to read first, so that a *second* block is checked, with a fixed incoming state as in
+            truncated BPTT. Both start from zeros if it is not given.
+        eps: the step ε of the difference.
         tolerance: the largest difference allowed, relative to max(|analytic| + |numeric|, 1e-2·largest).
-        max_entries: entries checked of each array, drawn at random where it has more.
+        max_entries: how many entries of each array are checked, drawn at random if it has more.
         rng: draws R and the entries.
 
     Raises:
-        ConfigError: a parameter or the input is floating but not float64, so that differences would be noise.
+        ConfigError: a parameter or the input is floating but not float64, so that the differences would be noise.
     """
     x_is_float = np.issubdtype(x.dtype, np.floating)
     named = [(f"params[{k}]", p) for k, p in enumerate(layer.params)] + [("the input", x)] * x_is_float
@@ -78,7 +78,7 @@ def check_gradients(
     carried = layer.carried_state() if hasattr(layer, "carry") and not states else None
 
     def forward() -> Array:
-        _reset(parts)  # what an earlier call carried must not differ from one difference to the next
+        _reset(parts)  # every difference must start from the same state
         for part, state in states:
             part.set_state(**state)
         if carried is not None:
@@ -112,7 +112,7 @@ def check_gradients(
 
 
 def _reset(parts: tuple[Any, ...]) -> None:
-    """Make every part that carries a state start from zeros."""
+    """Set the state of every part that carries one to zeros."""
     for part in parts:
         if hasattr(part, "reset_state"):
             part.reset_state()

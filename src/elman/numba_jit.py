@@ -1,12 +1,14 @@
-"""Compile loops with numba where it is installed (the extra ``fast``) and $ELMAN_COMPILED is not 0.
+"""Just-in-time compilation with numba, where it is installed (the extra ``fast``) and $ELMAN_COMPILED is not 0.
 
-The compiled functions are ordinary Python, which runs, slowly, without numba too.
+The compiled functions are ordinary Python: without numba they run too, slowly. Importing a module of them does not
+import numba; the first call of one of them does.
 """
 
 import importlib.util
 import os
+import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, update_wrapper
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -23,26 +25,56 @@ _OPTIONS: dict[str, Any] = {
 
 
 @cache
-def available() -> bool:
-    """Tell whether numba is here and wanted; it is not imported before something is compiled."""
+def is_available() -> bool:
+    """Return whether numba is installed and not switched off. Does not import it."""
     return os.environ.get("ELMAN_COMPILED") != "0" and importlib.util.find_spec("numba") is not None
 
 
-def serves(array: Any) -> bool:
-    """Tell whether compiled loops may go over arrays like this one: float32 ones of NumPy's."""
-    return isinstance(array, np.ndarray) and array.dtype == np.float32 and available()
+def can_jit(array: Any) -> bool:
+    """Return whether compiled functions take arrays like this one: float32 NumPy arrays."""
+    return isinstance(array, np.ndarray) and array.dtype == np.float32 and is_available()
 
 
-def compiled(function: F) -> F:
-    """Return ``function`` compiled at its first call, free of the interpreter's lock; as it is without numba.
+def jit(function: F) -> F:
+    """Compile ``function`` when it is first called, to run without the interpreter's lock. Without numba: no change.
 
-    The machine code is kept in a cache on disk, beside this package or in the user's cache folder.
+    The machine code is cached on disk, next to this package or in the user's cache folder.
     """
-    if not available():
-        return function
+    return cast(F, _Jitted(function)) if is_available() else function
+
+
+class _Jitted:
+    """A function to be compiled at its first call, together with all such functions of its module.
+
+    numba looks up the functions that a function calls when it compiles it. So they are all replaced in the module
+    by their compiled form at once, and this object is not called any more.
+    """
+
+    _lock = threading.RLock()
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        return self._compile()(*args)
+
+    def _compile(self) -> Callable[..., Any]:
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = _njit(self._function)
+                names = self._function.__globals__
+                waiting = {name: value for name, value in names.items() if isinstance(value, _Jitted)}
+                # one update, so that no thread sees one of them replaced and another not
+                names.update({name: value._compile() for name, value in waiting.items()})
+            return self._compiled
+
+
+def _njit(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     try:
-        return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
-    except RuntimeError:  # no folder to keep it in
-        return cast(F, numba.njit(**_OPTIONS)(function))
+        return cast(Callable[..., Any], numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # there is no folder to cache in
+        return cast(Callable[..., Any], numba.njit(**_OPTIONS)(function))

@@ -1,13 +1,10 @@
-"""A thread pool for the parts of one block's work, and how many BLAS threads suit a model.
+"""A thread pool for the tasks of one block, and the number of threads that suits a model.
 
-Pieces of one block's work, side by side in several threads.
-
-NumPy lets other threads run during a product and during a pass over a large array. Where a block is large, its
-pieces that do not wait for each other (two layers, each at another place in time; the halves of the vocabulary)
-are therefore worked on at once, each with a BLAS of one thread. That beats one piece at a time with a BLAS of
-several threads: small products share badly, and the pointwise passes between them would not be shared at all.
-
-How many threads work at once: for small models one is faster than several.
+NumPy releases the interpreter's lock during a product and during a pass over a large array. So the tasks of a large
+block that do not depend on each other (two layers, each at another time step; the halves of the vocabulary) run in
+several threads at once, each with a BLAS of one thread. That is faster than one task at a time with a BLAS of several
+threads: a BLAS splits small products badly, and the pointwise operations between them would use one thread only.
+For small models one thread is faster than several: see `limited_threads`.
 """
 
 import threading
@@ -19,17 +16,19 @@ from functools import cache
 
 import numpy as np
 
+MIN_PARALLEL_MULTIPLICATIONS = 100_000_000  # in the largest product: from here on several threads are faster
+MAX_WORKERS = 8
 _workers: ContextVar[int] = ContextVar("workers", default=1)
 
 
 def worker_count() -> int:
-    """Return how many pieces may be worked on at once, here and now; 1 unless `use_workers` says more."""
+    """Return how many tasks may run at once in this context: 1, or the number given to `use_workers`."""
     return _workers.get()
 
 
 @contextmanager
 def use_workers(number: int) -> Iterator[None]:
-    """Within the block, let so many pieces be worked on at once."""
+    """Within the block, let ``number`` tasks run at once."""
     token = _workers.set(number)
     try:
         yield
@@ -38,32 +37,32 @@ def use_workers(number: int) -> Iterator[None]:
 
 
 class Task:
-    """A piece of work, and the pieces that must be done before it."""
+    """A function to call, and the tasks that must be done before it."""
 
-    def __init__(self, work: Callable[[], None], after: Sequence["Task"] = ()) -> None:
-        self.work = work
+    def __init__(self, run: Callable[[], None], after: Sequence["Task"] = ()) -> None:
+        self.run = run
         self.after = after
         self.done = False
 
     @property
     def ready(self) -> bool:
-        """Whether nothing stands before it any more."""
+        """Whether all tasks before this one are done."""
         return all(task.done for task in self.after)
 
 
 class _TaskList:
-    """What the threads at work on one list of tasks share."""
+    """The state that the threads running one list of tasks share."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._waiting = list(tasks)
         self._changed = threading.Condition()
 
-    def work(self) -> None:
-        """Do tasks until none is left; the first that is ready comes first."""
+    def run(self) -> None:
+        """Run tasks until none is left, always the first one that is ready."""
         try:
-            with use_workers(1):  # a task that has pieces of its own does them in turn
+            with use_workers(1):  # a task that has tasks of its own runs them in turn
                 while (task := self._next()) is not None:
-                    task.work()
+                    task.run()
                     with self._changed:
                         task.done = True
                         self._changed.notify_all()
@@ -72,7 +71,7 @@ class _TaskList:
             raise
 
     def stop(self) -> None:
-        """Let no one begin another task."""
+        """Let no thread begin another task."""
         with self._changed:
             self._waiting.clear()
             self._changed.notify_all()
@@ -87,40 +86,40 @@ class _TaskList:
             return None
 
 
-def run(tasks: Sequence[Task]) -> None:
-    """Do every task, each after those that it names, which must stand before it in the list.
+def run_tasks(tasks: Sequence[Task]) -> None:
+    """Run every task after those it depends on, which must come before it in the list.
 
-    An exception ends the work: no further task begins, and it is raised once those under way have ended.
+    If a task raises, no further task begins, and the exception is raised again when the running ones have ended.
     """
     if worker_count() == 1 or len(tasks) == 1:
         for task in tasks:
-            task.work()
+            task.run()
         return
-    list_of_tasks, settings = _TaskList(tasks), np.geterr()
+    shared, settings = _TaskList(tasks), np.geterr()
 
-    def work_too() -> None:
-        with np.errstate(**settings):  # before NumPy 2 they were a thread's own, and not in its context
-            list_of_tasks.work()
+    def run_in_pool() -> None:
+        with np.errstate(**settings):  # before NumPy 2 each thread had its own, outside its context
+            shared.run()
 
     others = [
-        _pool().submit(copy_context().run, work_too) for _ in range(min(worker_count(), len(tasks)) - 1)
+        _pool().submit(copy_context().run, run_in_pool) for _ in range(min(worker_count(), len(tasks)) - 1)
     ]
     try:
-        list_of_tasks.work()
+        shared.run()
     finally:
-        list_of_tasks.stop()
+        shared.stop()
         wait(others)
     for other in others:
         other.result()
 
 
-def run_parallel(*pieces: Callable[[], None]) -> None:
-    """Do pieces that do not depend on each other."""
-    run([Task(piece) for piece in pieces])
+def run_parallel(*functions: Callable[[], None]) -> None:
+    """Call functions that do not depend on each other, in parallel."""
+    run_tasks([Task(function) for function in functions])
 
 
 def split_evenly(size: int, least: int) -> list[slice]:
-    """Return the parts of so many things for the hands at work, equal, and no smaller than ``least``."""
+    """Split range(size) into equal parts, one for each worker, of at least ``least`` each."""
     number = max(1, min(worker_count(), size // least))
     if number == 1:
         return [slice(0, size)]
@@ -133,25 +132,20 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="elman")
 
 
-MIN_PARALLEL_MULTIPLICATIONS = (
-    100_000_000  # multiplications in the largest product, from which on several threads pay
-)
-MAX_WORKERS = 8
-
-
 @contextmanager
 def limited_threads(multiplications: int) -> Iterator[None]:
-    """Within the block, keep the BLAS to one thread, and share work among threads where it is worth it.
+    """Within the block, limit the BLAS to one thread, and let several tasks run at once if the model is large.
 
-    Waking threads for a product of a few microseconds costs more than it gains, many times so where the
-    cores are shared with other work. A model that reads one token at a time makes no large products (0).
-    As many threads work at once (see `elman.workers`) as the BLAS was allowed to use: $OPENBLAS_NUM_THREADS or
-    $OMP_NUM_THREADS limits them.
+    Args:
+        multiplications: how many the largest product of the model has; 0 for a model that reads one token at a time.
+
+    Waking threads for a product of a few microseconds costs more than it gains, many times so if the cores are busy.
+    As many tasks run at once as the BLAS was allowed threads: $OPENBLAS_NUM_THREADS or $OMP_NUM_THREADS limits them.
     """
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # slow to import: only where something is computed
 
     blas = ThreadpoolController().select(user_api="blas")
     allowed = max((library["num_threads"] for library in blas.info()), default=1)
-    sharing = multiplications >= MIN_PARALLEL_MULTIPLICATIONS
-    with use_workers(min(allowed, MAX_WORKERS) if sharing else 1), blas.limit(limits=1):
+    parallel = multiplications >= MIN_PARALLEL_MULTIPLICATIONS
+    with use_workers(min(allowed, MAX_WORKERS) if parallel else 1), blas.limit(limits=1):
         yield

@@ -79,7 +79,7 @@ def test_invalid_value_is_a_one_line_error(
     [
         (["--hiden", "3"], "No such option '?--hiden.*--hidden"),
         (["--max-vocab", "1"], "max_vocab must be at least 3, got 1"),
-        (["--wrap", "restart"], "wrap 'restart' reads with one sequence, got batch size 2"),
+        (["--wrap", "restart"], "wrap 'restart' needs batch size 1, got 2"),
         (
             ["--tie-weights"],
             "tied weights need word vectors as wide as the hidden state, got wordvec 5 and hidden 6",

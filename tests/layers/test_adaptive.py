@@ -166,7 +166,7 @@ def test_probabilities_sum_to_1_and_those_of_targets_are_among_them(
         assert_allclose(found, -by_loops(weights, row[None, None], target[None, None])[0], rtol=1e-12)
 
 
-def test_without_ranks_ids_stand_in_the_order_of_frequency() -> None:
+def test_without_ranks_ids_are_in_the_order_of_frequency() -> None:
     weights = draw_weights()
     plain = AdaptiveWeights(weights.head, weights.tails)
     rows = block(weights)[0].reshape(-1, H)
@@ -176,7 +176,7 @@ def test_without_ranks_ids_stand_in_the_order_of_frequency() -> None:
 
 
 @pytest.mark.parametrize("train_flg", [True, False])
-def test_never_holds_a_score_of_every_word_for_every_row(
+def test_never_keeps_a_score_of_every_word_for_every_row(
     monkeypatch: pytest.MonkeyPatch, train_flg: bool
 ) -> None:
     set_chunk(monkeypatch, 1 << 14)
@@ -198,7 +198,7 @@ def test_never_holds_a_score_of_every_word_for_every_row(
 # As an output layer
 
 
-def test_without_train_flg_only_the_loss_is_worked_out() -> None:
+def test_without_train_flg_only_the_loss_is_computed() -> None:
     weights = draw_weights()
     xs, ts = block(weights)
     layer = TimeAdaptiveSoftmaxWithLoss(weights)

@@ -1,4 +1,4 @@
-"""What TimeRNN, TimeLSTM and TimeGRU carry from block to block: h, and the c of an LSTM."""
+"""The states that recurrent layers carry from block to block: h, and for the LSTM also c."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_stateful_reads_two_blocks_as_one(kind: Kind) -> None:
 
 
 @every_kind
-def test_gradient_of_a_block_stops_at_its_front(kind: Kind) -> None:
+def test_gradient_of_a_block_stops_at_its_beginning(kind: Kind) -> None:
     """Truncated BPTT: the second block's gradients are those of a block that starts from a fixed state."""
     rng = np.random.default_rng(0)
     weights, (first, second) = kind.weights(rng, D, H), rng.standard_normal((2, 2, 3, D))
@@ -110,11 +110,11 @@ def test_output_is_valid_until_the_next_forward(kind: Kind) -> None:
 
 
 @every_kind
-def test_a_carried_state_of_other_sequences_is_an_error_that_names_both(kind: Kind) -> None:
+def test_a_carried_state_of_another_batch_size_is_an_error_with_both_shapes(kind: Kind) -> None:
     rng = np.random.default_rng(0)
     layer = kind.Time(*kind.weights(rng, D, H), stateful=True)
     layer.forward(rng.standard_normal((2, 3, D)))
-    with pytest.raises(ShapeError, match=rf"\(2, {H}\).*\(5, {H}\).*reset_state"):
+    with pytest.raises(ShapeError, match=rf"\(5, {H}\).*got \(2, {H}\).*reset_state"):
         layer.forward(rng.standard_normal((5, 3, D)))
     layer.reset_state()
     assert layer.forward(rng.standard_normal((5, 3, D))).shape == (5, 3, H)

@@ -15,7 +15,7 @@ ones = np.ones((20, 30, 50))
 
 @settings(derandomize=True, deadline=None, max_examples=20, database=None)
 @given(ratio=st.floats(0.01, 0.95), seed=st.integers(0, 99))
-def test_a_share_is_dropped_and_the_rest_scaled(ratio: float, seed: int) -> None:
+def test_a_fraction_is_dropped_and_the_rest_scaled(ratio: float, seed: int) -> None:
     """30,000 units: the share dropped is the ratio, and the mean stays 1, within five deviations."""
     out = TimeDropout(ratio, rng=np.random.default_rng(seed)).forward(ones)
     assert_allclose(np.unique(out), [0, 1 / (1 - ratio)])
@@ -128,7 +128,7 @@ def test_a_mask_for_a_block_is_the_same_at_every_step_and_another_in_the_next_bl
     assert_array_equal(layer.backward(3 * ones), 3 * second)
 
 
-def test_a_mask_for_a_block_drops_the_same_share_and_keeps_the_mean() -> None:
+def test_a_mask_for_a_block_drops_the_same_fraction_and_keeps_the_mean() -> None:
     out = np.array([by_block(0.3, seed).forward(ones[:, :1]) for seed in range(50)])  # 50,000 units
     assert_allclose(np.unique(out), [0, 1 / 0.7])
     assert (out == 0).mean() == pytest.approx(0.3, abs=0.01)
@@ -153,8 +153,8 @@ def test_a_mask_for_a_block_in_spans_of_steps() -> None:
     assert_array_equal(dxs, whole.backward(xs))
 
 
-def test_a_mask_is_for_a_step_or_for_a_block() -> None:
-    with pytest.raises(ConfigError, match="'step' or for a 'block', got 'epoch'"):
+def test_an_unknown_mask_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="must be 'step' or 'block', got 'epoch'"):
         TimeDropout(0.5, mask="epoch")  # type: ignore[arg-type]
     layer = by_block()
     layer.forward(np.ones((2, 3, 4)))

@@ -1,4 +1,4 @@
-"""The fused output layer equals TimeAffine followed by TimeSoftmaxWithLoss, in one chunk or in many."""
+"""The output layer equals TimeAffine followed by TimeSoftmaxWithLoss, in one chunk or in many."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_gradients_of_the_second_block_agree_with_differences(
 
 
 @pytest.mark.parametrize("rows", [3, 99])
-def test_without_train_flg_only_the_loss_is_worked_out(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+def test_without_train_flg_only_the_loss_is_computed(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     W, b, xs, ts = case()
     set_rows_per_chunk(monkeypatch, rows)
     layer = TimeAffineSoftmaxWithLoss(W, b)

@@ -76,7 +76,7 @@ def test_is_the_identity_when_not_training(Kind: type[TimePenalty]) -> None:
 
 
 @every_kind
-def test_what_comes_in_is_left_as_it_was(Kind: type[TimePenalty]) -> None:
+def test_the_input_is_not_changed(Kind: type[TimePenalty]) -> None:
     layer, hs, dhs = Kind(2.5), draw(4), draw(4, 1)
     layer.forward(hs)
     layer.backward(dhs)
@@ -93,8 +93,8 @@ def test_the_dtype_is_kept(Kind: type[TimePenalty]) -> None:
 
 @every_kind
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-def test_a_weight_that_makes_no_sense_is_an_error(Kind: type[TimePenalty], weight: float) -> None:
-    with pytest.raises(ConfigError, match=f"at least 0, got {weight}"):
+def test_an_invalid_weight_is_an_error(Kind: type[TimePenalty], weight: float) -> None:
+    with pytest.raises(ConfigError, match=f"must be finite and ≥ 0, got {weight}"):
         Kind(weight)
 
 

@@ -1,4 +1,4 @@
-"""What holds for TimeRNN, TimeLSTM and TimeGRU alike."""
+"""Tests that TimeRNN, TimeLSTM and TimeGRU have in common."""
 
 from typing import Any
 

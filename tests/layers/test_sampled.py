@@ -1,4 +1,4 @@
-"""The sampled softmax: the full one where every word is drawn, and the same least mean loss where few are."""
+"""The sampled softmax: equal to the full one if every word is drawn, with the same optimum if few are."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_loss_is_the_equation() -> None:
     loss = layer.forward(xs, ts)
     W, b = layer.params
     C, counted = layer.candidates, ts[ts >= 0]
-    p = 1 - (1 - layer.drawn) * (1 - layer.share) ** len(counted)
+    p = 1 - (1 - layer.drawn) * (1 - layer.frequency) ** len(counted)
     total = 0.0
     for n in range(N):
         for t in range(T):
@@ -93,7 +93,7 @@ def test_gradients_agree_with_differences(tied: bool) -> None:
     assert report.passed, report
 
 
-def test_words_that_are_no_candidates_have_no_gradient_though_they_had_one_before() -> None:
+def test_words_that_are_not_candidates_have_no_gradient_any_more() -> None:
     layer = sampled(full_layer())
     xs, ts = block()
     layer.forward(xs, ts)
@@ -129,14 +129,14 @@ def test_without_train_flg_it_is_the_full_softmax() -> None:
 
 
 @pytest.mark.parametrize("expected", [1, 50, 650])
-def test_as_many_words_are_drawn_on_average_as_asked_for(expected: int) -> None:
+def test_the_requested_number_of_words_is_drawn_on_average(expected: int) -> None:
     probabilities = inclusion_probabilities(np.random.default_rng(0).random(V), expected)
     assert probabilities.sum() == pytest.approx(expected, rel=1e-6)
     assert 0 < probabilities.min() < probabilities.max() <= 1
 
 
 @pytest.mark.parametrize("candidates", [V, 10 * V])
-def test_no_fewer_candidates_than_words_are_refused(candidates: int) -> None:
+def test_candidates_must_be_fewer_than_words(candidates: int) -> None:
     with pytest.raises(
         ConfigError, match=r"fewer candidates than the vocabulary's 700 words.*--softmax full"
     ):

@@ -1,4 +1,4 @@
-"""float32 layers, by loops and by NumPy's passes, against the float64 layers whose gradients are proven."""
+"""float32 layers, with either module of kernels, against the float64 layers whose gradients are proven."""
 
 import copy
 from collections.abc import Callable
@@ -14,13 +14,16 @@ from elman.layers import (
     TimeEmbedding,
     TimeSoftmaxWithLoss,
     embedding,
+    gru,
+    lstm,
     output,
-    recurrent,
     rnn,
-    softmax,
 )
+from elman.layers.kernels import kernels_for
+from elman.layers.kernels import numpy as numpy_kernels
+from elman.layers.kernels.numba import SMALL_BATCH
 from elman.workers import use_workers
-from support.loops import FUSED, needs_compiled_loops, switch_loops
+from support.loops import KERNELS, needs_numba, switch_jit
 from support.recurrent import KINDS, Kind
 from support.tiny import blocks_of, small_lm
 
@@ -29,27 +32,27 @@ every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 D, H, T, V = 5, 17, 4, 50
 
 
-class Noting:
-    """The loops, and the names of those that were used."""
+class Recorder:
+    """A module of kernels, and the names of those that were used."""
 
-    def __init__(self, loops: Any, used: Used) -> None:
-        self.loops, self.used = loops, used
+    def __init__(self, kernels: Any, used: Used) -> None:
+        self.kernels, self.used = kernels, used
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         self.used.add(name)
-        loop: Callable[..., Any] = getattr(self.loops, name)
-        return loop
+        kernel: Callable[..., Any] = getattr(self.kernels, name)
+        return kernel
 
 
-@pytest.fixture(params=["passes", *FUSED])
+@pytest.fixture(params=["numpy", *KERNELS])
 def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Used:
-    """Names of the loops that float32 layers use: compiled, as plain Python, or none but NumPy's passes."""
+    """The names of the kernels that float32 layers use: NumPy's, or numba's, compiled or as plain Python."""
     names: Used = set()
-    loops = None if request.param == "passes" else Noting(FUSED[request.param], names)
-    for module in (embedding, recurrent, softmax, output):
-        monkeypatch.setattr(module, "fused_loops", lambda like: loops if like.dtype == np.float32 else None)
-    if loops is None:
-        names.add("passes")
+    recorder = Recorder(numpy_kernels if request.param == "numpy" else KERNELS[request.param], names)
+    for module in (embedding, rnn, lstm, gru, output):
+        monkeypatch.setattr(
+            module, "kernels_for", lambda like: recorder if like.dtype == np.float32 else numpy_kernels
+        )
     return names
 
 
@@ -79,7 +82,7 @@ def outcome(layer: Any, xs: Any, dhs: Any) -> list[Any]:
 
 
 @every_kind
-@pytest.mark.parametrize("N", [1, rnn.SMALL_BATCH, rnn.SMALL_BATCH + 1, 5])
+@pytest.mark.parametrize("N", [1, SMALL_BATCH, SMALL_BATCH + 1, 5])
 @pytest.mark.parametrize("projected", [False, True])
 def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, projected: bool) -> None:
     rng = np.random.default_rng(0)
@@ -93,8 +96,7 @@ def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, pro
         xs, dhs = draw(seed, N, T, kind.gates * H if projected else D), draw(seed + 10, N, T, H)
         close(outcome(layer, xs, dhs), outcome(twin, *exact([xs, dhs])), 5e-6)
     name = {1: "rnn", 4: "lstm", 3: "gru"}[kind.gates]
-    steps = "s" if name == "rnn" and N <= rnn.SMALL_BATCH else ""
-    assert used in ({"passes"}, {f"{name}_step{steps}", f"{name}_step{steps}_backward"})
+    assert used == {f"{name}_forward", f"{name}_backward"}
 
 
 @every_kind
@@ -150,7 +152,7 @@ def test_layout_of_weights_and_blocks_does_not_matter(used: Used, kind: Kind, N:
 
 @every_kind
 @pytest.mark.parametrize("N", [2, 3])
-def test_no_number_in_one_sequence_leaves_the_others_as_they_are(used: Used, kind: Kind, N: int) -> None:
+def test_a_nan_in_one_sequence_does_not_affect_the_others(used: Used, kind: Kind, N: int) -> None:
     layer = kind.Time(*kind.weights(np.random.default_rng(0), D, H, np.float32))
     xs = draw(0, N, T, D)
     expected = layer.forward(xs).copy()
@@ -176,7 +178,7 @@ def test_the_embedding_block_after_block(used: Used) -> None:
         layer.backward(dout)
         close(layer.grads, [oracle.embedding_backward(ids, dout, np.zeros((V, D)))])
         assert sorted(layer.rows) == sorted(set(ids.reshape(-1)))
-    assert used in ({"passes"}, {"add_rows"})
+    assert used == {"add_rows"}
 
 
 def test_the_tied_embedding_adds_to_what_another_layer_wrote(used: Used) -> None:
@@ -206,7 +208,7 @@ def test_the_output_layer_block_after_block(used: Used, number: int) -> None:
         dscores = softmax_loss.backward(0.5)
         theirs = [dscores @ w.T, np.einsum("nth,ntv->hv", x, dscores), dscores.sum(axis=(0, 1))]
         close([dxs, *layer.grads], theirs)
-    assert used in ({"passes"}, {"score_rows", "differentiate_rows"})
+    assert used == {"score_rows", "differentiate_rows"}
 
 
 # Whole models
@@ -229,30 +231,28 @@ def test_a_model_block_after_block(used: Used, cell: str, number: int, options: 
         assert loss == pytest.approx(twin.forward(xs, ts), rel=1e-6)
         twin.backward()
         close(model.grads, twin.grads, 1e-5)
-    assert (f"{cell}_step" in used) == ("passes" not in used)
+    assert {f"{cell}_forward", f"{cell}_backward", "score_rows", "differentiate_rows", "add_rows"} >= used
+    assert f"{cell}_backward" in used
 
 
-# When the loops are used
+# Which kernels are used
 
 
-def test_without_compiled_loops_numpy_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    switch_loops(monkeypatch, False)
-    layer = KINDS["lstm"].Time(*KINDS["lstm"].weights(np.random.default_rng(0), D, H, np.float32))
-    assert layer._fused is None
+def test_without_numba_numpy_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, False)
+    assert kernels_for(np.zeros(1, np.float32)) is numpy_kernels
 
 
-@needs_compiled_loops
-@every_kind
-def test_compiled_loops_are_for_float32_only(kind: Kind) -> None:
-    rng = np.random.default_rng(0)
-    assert kind.Time(*kind.weights(rng, D, H, np.float32))._fused is FUSED["compiled"]
-    assert kind.Time(*kind.weights(rng, D, H, np.float64))._fused is None
+@needs_numba
+def test_compiled_kernels_are_for_float32_only() -> None:
+    assert kernels_for(np.zeros(1, np.float32)) is KERNELS["compiled"]
+    assert kernels_for(np.zeros(1)) is numpy_kernels
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_copy_of_a_model_learns_as_the_model_does(cell: str, number: int) -> None:
-    """In float32, with what is there: compiled loops or passes."""
+    """In float32, with the kernels that there are."""
     model = small_lm(V, cell=cell, layers=2, dtype=np.float32)
     xs, ts = blocks_of(V, 3, 7, 2)
     with use_workers(number):

@@ -15,7 +15,7 @@ from elman.layers import TimeAdaptiveSoftmaxWithLoss, TimeAffineSoftmaxWithLoss,
 from elman.layers.adaptive import AdaptiveWeights
 from elman.layers.output import VocabularyPart
 from elman.workers import Task, use_workers
-from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.loops import CAN_COMPILE, switch_jit
 
 N, T, H, V = 2, 5, 3, 7
 numbers_of_parts = pytest.mark.parametrize("number", [1, 2, 3, V, V + 3])
@@ -28,9 +28,9 @@ def _parts_of_one_word_are_large_enough(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(params=[False, True], ids=["NumPy's passes", "compiled loops"])
 def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param and not LOOPS_ARE_COMPILED:
+    if request.param and not CAN_COMPILE:
         pytest.skip("numba is not in use")
-    switch_loops(monkeypatch, request.param)
+    switch_jit(monkeypatch, request.param)
     with np.errstate(all="ignore"):  # as the trainer does
         yield
 
@@ -103,7 +103,7 @@ def test_parts_in_either_precision(
 
 
 @numbers_of_parts
-def test_parts_are_as_many_as_hands_and_cover_the_words(number: int) -> None:
+def test_there_is_one_part_per_worker_and_they_cover_the_words(number: int) -> None:
     W, b, xs, ts = case()
     layer = TimeAffineSoftmaxWithLoss(W, b)
     outcome(layer, xs, ts, number)
@@ -121,7 +121,7 @@ def test_small_vocabularies_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None
         assert len(layer._parts) == parts
 
 
-def test_parts_are_made_anew_only_when_a_shape_or_the_number_of_hands_changes(
+def test_parts_are_made_again_only_when_a_shape_or_the_number_of_workers_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[Any] = []
@@ -168,9 +168,7 @@ def test_the_number_of_rows_may_change_while_that_of_a_chunk_does_not(
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_every_order_that_the_dependencies_allow_gives_the_same(
-    monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+def test_every_allowed_order_of_tasks_gives_the_same(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """One part may be far ahead of another."""
     W, b, xs, ts = case()
     expected = outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 1)
@@ -181,12 +179,12 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
         while left:
             ready = [task for task in left if task.ready]
             task = ready[-1] if seed == 0 else ready[rng.integers(len(ready))]
-            task.work()
+            task.run()
             task.done = True
             left.remove(task)
 
     monkeypatch.setattr(output, "CHUNK_SCORES", 2 * V)
-    monkeypatch.setattr(output, "run", in_any_order)
+    monkeypatch.setattr(output, "run_tasks", in_any_order)
     assert_same(outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 3), expected)
 
 
@@ -242,7 +240,7 @@ def test_scores_of_ten_thousand_in_one_part_and_as_far_below_in_another(
 @both_ways
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_words_that_can_never_come_do_not_disturb_the_others(number: int, dtype: Any) -> None:
+def test_words_of_probability_zero_do_not_affect_the_others(number: int, dtype: Any) -> None:
     """Their scores are -infinity; each part has words that can come."""
     W, b, xs, ts = case(V=9, dtype=dtype)
     ts[(ts == 3) | (ts == 4) | (ts == 6)] = 5
@@ -263,9 +261,7 @@ def test_words_that_can_never_come_do_not_disturb_the_others(number: int, dtype:
 @pytest.mark.parametrize("train_flg", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_score_that_is_no_number_gives_a_loss_that_is_none(
-    number: int, dtype: Any, train_flg: bool
-) -> None:
+def test_a_nan_score_gives_a_nan_loss(number: int, dtype: Any, train_flg: bool) -> None:
     """Whether all of a row's scores are NaN, or those of one word; of either sign, which processors choose."""
     for bad in (np.nan, -np.nan, np.inf):
         for where in range(3):
@@ -280,7 +276,7 @@ def test_a_score_that_is_no_number_gives_a_loss_that_is_none(
 
 @both_ways
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_row_that_is_no_number_leaves_the_gradients_of_the_others(number: int) -> None:
+def test_a_nan_row_does_not_affect_the_gradients_of_the_others(number: int) -> None:
     W, b, xs, ts = case(dtype=np.float32)
     ts[ts < 0] = 0
     expected = outcome(TimeAffineSoftmaxWithLoss(W, b), xs, ts, 1)[1]

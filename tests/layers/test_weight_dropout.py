@@ -36,7 +36,7 @@ def blocks(*shape: int, count: int = 3) -> list[Any]:
     return list(np.random.default_rng(1).standard_normal((count, *shape)))
 
 
-def test_a_share_is_dropped_and_the_rest_scaled() -> None:
+def test_a_fraction_is_dropped_and_the_rest_scaled() -> None:
     dropout = WeightDropout(0.3, (200, 500), np.random.default_rng(0))
     mask = dropout.begin(like)
     assert mask is not None
@@ -55,7 +55,7 @@ def test_no_mask_is_drawn_when_not_training() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1, float("nan")])
-def test_a_share_out_of_range_is_an_error(ratio: float) -> None:
+def test_a_ratio_out_of_range_is_an_error(ratio: float) -> None:
     with pytest.raises(ConfigError, match=rf"\(0, 1\), got {ratio}"):
         WeightDropout(ratio, (2, 3), np.random.default_rng(0))
 
@@ -130,7 +130,7 @@ def ids_of_blocks() -> list[Any]:
     return list(np.random.default_rng(2).integers(0, V, (4, N, T)))
 
 
-def test_a_word_is_dropped_wherever_it_stands_in_a_block() -> None:
+def test_a_word_is_dropped_at_all_its_places_in_a_block() -> None:
     layer = embedding()
     ever: set[int] = set()
     for ids in ids_of_blocks():

@@ -52,19 +52,19 @@ def test_the_gradient_of_a_tanh() -> None:
 
 
 @pytest.mark.parametrize("kind", [TimeWindowMean, TimeWindowConcat])
-def test_what_does_not_fit_is_refused(kind: Any) -> None:
-    with pytest.raises(ConfigError, match="a window must be 1 word or more, got 0"):
+def test_invalid_sizes_and_shapes_are_errors(kind: Any) -> None:
+    with pytest.raises(ConfigError, match="the window size must be ≥ 1, got 0"):
         kind(0)
     layer = kind(4)
     for wrong in (np.zeros((N, 2, D)), np.zeros((N, 5))):
         with pytest.raises(ShapeError, match=r"xs must be \(N, 3 \+ T, D\)"):
             layer.forward(wrong)
     layer.forward(sequence(4, 2))
-    with pytest.raises(ShapeError, match="backward needs the gradient of an output"):
+    with pytest.raises(ShapeError, match="must have the output's shape"):
         layer.backward(np.zeros((N, 3, D)))
 
 
-def test_where_there_is_no_word_there_is_a_vector_of_zeros_without_a_gradient() -> None:
+def test_a_missing_word_is_a_vector_of_zeros_without_a_gradient() -> None:
     W = np.random.default_rng(0).standard_normal((4, D)) + 5
     layer = TimePaddedEmbedding(W)
     ids = np.array([[-1, -1, 0], [-1, 3, 1]])

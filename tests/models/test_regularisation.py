@@ -16,7 +16,7 @@ from elman.models import wavefront
 from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import Regularisation
 from elman.workers import use_workers
-from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.loops import CAN_COMPILE, switch_jit
 from support.tiny import blocks_of, small_lm
 
 V, D, H, N, T = 9, 4, 5, 3, 6
@@ -153,7 +153,7 @@ def test_single_precision_gives_the_same_numbers(
     monkeypatch: pytest.MonkeyPatch, cell: str, batch_size: int, compiled: bool
 ) -> None:
     """By NumPy's passes, and by the compiled loops, which for few sequences make the products themselves."""
-    switch_loops(monkeypatch, compiled and LOOPS_ARE_COMPILED)
+    switch_jit(monkeypatch, compiled and CAN_COMPILE)
     model, twin = lm(cell=cell, dtype=np.float32), lm(cell=cell)
     for xs, ts in pairs():
         assert model.forward(xs[:batch_size], ts[:batch_size]) == pytest.approx(

@@ -70,13 +70,13 @@ def assert_same(ours: list[Any], theirs: list[Any]) -> None:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many tasks were handed out, each time that work went through the wave front."""
     counts: list[int] = []
-    real = wavefront.run
+    real = wavefront.run_tasks
 
     def counting(tasks: Sequence[Task]) -> None:
         counts.append(len(tasks))
         real(tasks)
 
-    monkeypatch.setattr(wavefront, "run", counting)
+    monkeypatch.setattr(wavefront, "run_tasks", counting)
     return counts
 
 
@@ -172,7 +172,7 @@ def in_any_order(seed: int) -> Run:
             ready = [task for task in left if task.ready]
             task = ready[{0: 0, 1: -1}.get(seed, int(rng.integers(len(ready))))]
             with use_workers(1):
-                task.work()
+                task.run()
             task.done = True
             left.remove(task)
 
@@ -188,7 +188,7 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
     """What one thread may do before another is done with something must not touch it."""
     alone = trained(model_of(cell, options), blocks(), 1)
     monkeypatch.setattr(output, "CHUNK_SCORES", 5 * V)
-    monkeypatch.setattr(wavefront, "run", in_any_order(seed))
+    monkeypatch.setattr(wavefront, "run_tasks", in_any_order(seed))
     assert_same(trained(model_of(cell, options), blocks(), 3), alone)
 
 
@@ -196,7 +196,7 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
 def test_the_loss_alone_waits_for_the_last_step_too(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     model, twin = model_of("lstm", {"layers": 2}), model_of("lstm", {"layers": 2})
     model.train_mode(False)
-    monkeypatch.setattr(wavefront, "run", in_any_order(seed))
+    monkeypatch.setattr(wavefront, "run_tasks", in_any_order(seed))
     for xs, ts in blocks():
         with use_workers(2):
             loss = model.forward(xs, ts)
@@ -206,8 +206,8 @@ def test_the_loss_alone_waits_for_the_last_step_too(monkeypatch: pytest.MonkeyPa
 def test_scores_wait_for_no_more_steps_than_those_of_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six spans of a step, and two steps of rows a chunk: one chunk needs two spans, the next one four."""
     handed_out: list[Sequence[Task]] = []
-    real = wavefront.run
-    monkeypatch.setattr(wavefront, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
+    real = wavefront.run_tasks
+    monkeypatch.setattr(wavefront, "run_tasks", lambda tasks: handed_out.append(tasks) or real(tasks))
     monkeypatch.setattr(output, "CHUNK_SCORES", 2 * N * V)
     with use_workers(2):
         model_of("rnn", {}).forward(*blocks(6, 1)[0])
@@ -234,14 +234,14 @@ def test_scores_wait_for_no_more_steps_than_those_of_their_rows(monkeypatch: pyt
 def test_each_task_comes_after_those_that_it_waits_for(monkeypatch: pytest.MonkeyPatch, layers: int) -> None:
     """That is what `run` asks of a list; and in it the layers take turns."""
     orders: list[bool] = []
-    real = wavefront.run
+    real = wavefront.run_tasks
 
     def watching(tasks: Sequence[Task]) -> None:
         place = {task: k for k, task in enumerate(tasks)}
         orders.append(all(place[before] < place[task] for task in tasks for before in task.after))
         real(tasks)
 
-    monkeypatch.setattr(wavefront, "run", watching)
+    monkeypatch.setattr(wavefront, "run_tasks", watching)
     monkeypatch.setattr(output, "CHUNK_SCORES", 5 * V)
     trained(model_of("gru", {"layers": layers}), blocks(count=1), 2)
     assert orders == [True, True]
@@ -359,8 +359,8 @@ def test_reading_gives_what_one_thread_reads(
 def test_no_two_threads_write_to_the_same_scores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """There are as many places for scores as workers: each is used again once it is free."""
     handed_out: list[Sequence[Task]] = []
-    real = output.run
-    monkeypatch.setattr(output, "run", lambda tasks: handed_out.append(tasks) or real(tasks))
+    real = output.run_tasks
+    monkeypatch.setattr(output, "run_tasks", lambda tasks: handed_out.append(tasks) or real(tasks))
     monkeypatch.setattr(output, "CHUNK_SCORES", 6 * V)
     model = model_of("rnn", {})
     with use_workers(number):
@@ -377,8 +377,8 @@ def test_no_more_scores_are_allocated_than_with_one_thread(
 ) -> None:
     monkeypatch.setattr(output, "CHUNK_SCORES", rows * V)
     sizes: list[int] = []
-    real = output.exp_scores
-    monkeypatch.setattr(output, "exp_scores", lambda s, *rest: sizes.append(s.size) or real(s, *rest))
+    real = output.kernels_for
+    monkeypatch.setattr(output, "kernels_for", lambda scores: sizes.append(scores.size) or real(scores))
     model = model_of("rnn", {})
     (ids,) = blocks_of(V, N, T, 1)
     alone, _ = model.target_log_probs(ids, model.start(N))

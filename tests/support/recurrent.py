@@ -1,4 +1,4 @@
-"""The recurrent layers side by side, so that what holds for all of them is written once."""
+"""The recurrent layers in one table, so that tests of all of them are written once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Kind:
     has_b_h: bool = False
 
     def weights(self, rng: np.random.Generator, D: int = 3, H: int = 4, dtype: Any = np.float64) -> list[Any]:
-        """Draw Wx (D, G), Wh (H, G), b (G,) and b_h (H,), all of a size that saturates nothing."""
+        """Draw Wx (D, G), Wh (H, G), b (G,) and b_h (H,), small enough that no unit saturates."""
         G = self.gates * H
         shapes = [(D, G), (H, G), (G,)] + [(H,)] * self.has_b_h
         return [(0.5 * rng.standard_normal(shape)).astype(dtype) for shape in shapes]

@@ -1,4 +1,4 @@
-"""Trainings of a few blocks on one small text, and a model of a user's own."""
+"""Trainings of a few blocks on one small text, and a user-defined model."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def textbook(seed: int = 0) -> SimpleRnnlm:
 
 
 def fit(model: Any, optimizer: Any = None, xs: Any = XS, ts: Any = TS, **options: Any) -> RnnlmTrainer:
-    """Train for two epochs unless told otherwise."""
+    """Train, for two epochs unless given otherwise."""
     trainer = RnnlmTrainer(model, optimizer or SGD(0.1))
     trainer.fit(xs, ts, **{"max_epoch": 2, "batch_size": N, "time_size": T, **options})
     return trainer
@@ -41,7 +41,7 @@ def assert_same_weights(a: Any, b: Any) -> None:
 
 
 class OwnModel:
-    """A student's own model: no vocab_size, no grad_rows, none of the LanguageModel calls."""
+    """A user-defined model: no vocab_size, no grad_rows, none of the LanguageModel calls."""
 
     def __init__(self, share: bool = False) -> None:
         rng = np.random.default_rng(0)

@@ -65,11 +65,11 @@ def test_the_tail_is_the_mean_of_the_last_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize(("share", "averaged"), [(1.0, 4 * BLOCKS), (0.5, 2 * BLOCKS), (1e-9, 0)])
-def test_the_share_says_how_many(share: float, averaged: int) -> None:
+def test_the_fraction_says_how_many(share: float, averaged: int) -> None:
     assert fitted(Tail(share))[0].averaging.count == averaged
 
 
-def test_training_goes_on_with_the_raw_weights() -> None:
+def test_training_continues_with_the_raw_weights() -> None:
     plain, trajectory, _ = fitted(Averaging(), valid=VALID)
     averaged, same, _ = fitted(Tail(0.5), valid=VALID)
     for ours, theirs in zip(same, trajectory, strict=True):
@@ -197,7 +197,7 @@ def test_the_best_model_is_the_average_that_was_validated(tmp_path: Path, valid:
     assert any((raw[name] != weight).any() for name, weight in model.model.weights.items())
 
 
-def test_an_end_that_moves_away_begins_the_tail_anew(tmp_path: Path) -> None:
+def test_extending_a_run_begins_the_tail_again(tmp_path: Path) -> None:
     longer, run = new_run(tmp_path / "longer", epochs=6, **TAIL), new_run(tmp_path / "run", epochs=2, **TAIL)
     longer.train()
     run.train()
@@ -227,12 +227,12 @@ def test_a_run_without_averaging_says_nothing_of_it(tmp_path: Path) -> None:
     assert not [name for name in arrays if name.startswith("average.")]
 
 
-def test_options_of_another_kind_are_refused() -> None:
+def test_options_for_another_kind_of_averaging_are_errors() -> None:
     assert isinstance(averaging_of(Config(averaging="tail")), Tail)
     assert isinstance(averaging_of(Config(averaging="triggered", averaging_patience=2)), Triggered)
     with pytest.raises(
-        ConfigError, match=r"averaging_share = 0.5 is of --averaging tail, but averaging is 'none'"
+        ConfigError, match=r"averaging_share = 0.5 applies only to averaging='tail', but averaging is 'none'"
     ):
         averaging_of(Config(averaging_share=0.5))
-    with pytest.raises(ConfigError, match="averaging_patience = 2 is of --averaging triggered"):
+    with pytest.raises(ConfigError, match="averaging_patience = 2 applies only to averaging='triggered'"):
         averaging_of(Config(averaging="tail", averaging_patience=2))

@@ -1,4 +1,4 @@
-"""Sequences: the order in which a text is read."""
+"""Minibatches: the order in which a text is read."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_reads_as_the_textbook_loop_does(n: int, N: int, T: int, blocks: int) ->
     assert minibatches.blocks_per_epoch == n // (N * T)
 
 
-def test_the_position_goes_on_from_epoch_to_epoch() -> None:
+def test_the_position_continues_from_epoch_to_epoch() -> None:
     minibatches = counting(11, 1, 2)
     first_epoch = [minibatches.next()[0].tolist() for _ in range(minibatches.blocks_per_epoch)]
     assert first_epoch[0] == [[0, 1]]
@@ -123,15 +123,15 @@ def test_too_short_a_text_is_refused(n: int, options: dict[str, Any], numbers: s
 
 @pytest.mark.parametrize(("N", "T"), [(0, 5), (5, 0), (-1, 5)])
 def test_there_is_a_sequence_and_a_step(N: int, T: int) -> None:
-    with pytest.raises(ConfigError, match=f"must be at least 1, got {N} and {T}"):
+    with pytest.raises(ConfigError, match=f"must be ≥ 1, got {N} and {T}"):
         counting(100, N, T)
 
 
 def test_restart_has_one_sequence() -> None:
-    with pytest.raises(ConfigError, match="'restart' reads with one sequence, got batch size 2"):
+    with pytest.raises(ConfigError, match="'restart' needs batch size 1, got 2"):
         counting(100, 2, 5, wrap="restart")
 
 
 def test_inputs_and_targets_are_of_one_length() -> None:
-    with pytest.raises(ConfigError, match="of one length, got 10 and 9"):
+    with pytest.raises(ConfigError, match="the same length, got 10 and 9"):
         Minibatches(np.arange(10), np.arange(9), 1, 2)

@@ -66,11 +66,11 @@ def test_clipping_by_value_clips_every_entry_after_scaling(rows: list[Any]) -> N
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_gradient_that_is_no_number_has_a_norm_that_is_none(bad: float) -> None:
+def test_a_gradient_with_nan_or_infinity_has_no_finite_norm(bad: float) -> None:
     assert not math.isfinite(global_norm([np.array([1.0, bad])], [None]))
 
 
-def test_a_norm_beyond_single_precision_is_no_finite_number() -> None:
+def test_a_norm_beyond_single_precision_is_not_finite() -> None:
     with np.errstate(over="ignore"):
         assert not math.isfinite(global_norm([np.full(3, 1e30, np.float32)], [None]))
 

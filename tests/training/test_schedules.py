@@ -26,7 +26,7 @@ def test_plateau_divides_after_every_epoch_without_gain() -> None:
     assert factors == [1, 1, 1 / 4, 1 / 16, 1 / 16, 1 / 64]
 
 
-def test_a_perplexity_that_is_no_number_is_no_gain() -> None:
+def test_a_nan_perplexity_is_not_an_improvement() -> None:
     schedule = Plateau(divisor=2)
     schedule.epoch_end(math.nan)
     assert schedule.factor(0) == 0.5
@@ -51,7 +51,7 @@ def test_cosine_warms_up() -> None:
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_goes_on_from_its_state(name: str) -> None:
+def test_continues_from_its_state(name: str) -> None:
     for perplexities in ((), (9.0,), (9.0, 9.5)):
         begun: Schedule = SCHEDULES[name]()
         for perplexity in perplexities:
@@ -74,10 +74,10 @@ def test_a_cosine_out_of_range_is_refused(options: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("divisor", [1.0, 0.5])
 def test_a_plateau_must_divide(divisor: float) -> None:
-    with pytest.raises(ConfigError, match="must exceed 1"):
+    with pytest.raises(ConfigError, match="must be > 1"):
         Plateau(divisor)
 
 
-def test_every_schedule_can_be_asked_for() -> None:
+def test_every_schedule_is_an_option() -> None:
     for name in SCHEDULES:
         assert Config.of({"schedule": name}, "here").schedule == name

@@ -1,4 +1,4 @@
-"""The trainer against the textbook's loop; learning rates; what it refuses."""
+"""The trainer against the textbook's loop; learning rates; invalid arguments."""
 
 import copy
 import math
@@ -76,7 +76,7 @@ def test_clips_as_the_textbook_does() -> None:
         assert_allclose(p, q, rtol=1e-9)
 
 
-def test_the_perplexity_list_has_a_point_every_interval() -> None:
+def test_ppl_list_has_one_entry_per_interval() -> None:
     losses = [loss for _, epoch in textbook_loop(textbook(), 3) for loss in epoch]
     assert len(losses) == 3 * BLOCKS == 24
     trainer = fit(textbook(), max_epoch=3, eval_interval=5)
@@ -84,7 +84,7 @@ def test_the_perplexity_list_has_a_point_every_interval() -> None:
     assert_allclose(trainer.ppl_list, [np.exp(np.mean(interval)) for interval in intervals], rtol=1e-12)
 
 
-def test_the_smooth_loss_begins_with_guessing() -> None:
+def test_smooth_loss_starts_at_the_loss_of_guessing() -> None:
     losses, events = losses_and_events(textbook())
     smooth = T * math.log(V)
     for event, loss in zip((e for e in events if isinstance(e, BlockDone)), losses, strict=True):
@@ -92,7 +92,7 @@ def test_the_smooth_loss_begins_with_guessing() -> None:
         assert event.smooth_loss == pytest.approx(smooth, rel=1e-12)
 
 
-def test_a_value_limit_clips_every_entry() -> None:
+def test_max_value_clips_every_entry() -> None:
     model = small_lm()
     before = copy.deepcopy(model.params)
     fit(model, SGD(1.0), max_value=1e-3, max_iterations=1)
@@ -100,7 +100,7 @@ def test_a_value_limit_clips_every_entry() -> None:
     assert max(changes) == pytest.approx(1e-3)
 
 
-def test_the_norm_told_is_that_before_clipping() -> None:
+def test_the_reported_norm_is_before_clipping() -> None:
     free = [e for e in losses_and_events(small_lm(), max_iterations=1)[1] if isinstance(e, BlockDone)]
     clipped = [
         e
@@ -118,7 +118,7 @@ def test_the_sum_has_the_gradient_of_the_mean_times_the_tokens() -> None:
         assert_allclose(p, q, rtol=1e-9)
 
 
-def test_restart_sets_the_state_to_zero_at_the_front() -> None:
+def test_restart_sets_the_state_to_zero_at_the_beginning() -> None:
     model = small_lm()
     resets: list[int] = []
     trainer = RnnlmTrainer(model, SGD(0.1))
@@ -141,7 +141,7 @@ def test_the_rate_is_constant_unless_scheduled() -> None:
     assert rates(None) == [0.1] * 3 * BLOCKS
 
 
-def test_cosine_follows_the_share_of_blocks_done() -> None:
+def test_cosine_follows_the_fraction_of_blocks_done() -> None:
     cosine = Cosine()
     assert rates(Cosine()) == [0.1 * cosine.factor(k / (3 * BLOCKS)) for k in range(3 * BLOCKS)]
     assert rates(Cosine(), max_iterations=5) == [0.1 * cosine.factor(k / 5) for k in range(5)]
@@ -156,13 +156,13 @@ def test_plateau_divides_after_an_epoch_without_gain() -> None:
     assert_allclose(rates(NeverBetter(), 4), expected, rtol=1e-12)
 
 
-def test_the_optimizer_has_its_own_rate_again_afterwards() -> None:
+def test_the_learning_rate_is_restored_afterwards() -> None:
     optimizer = SGD(0.1)
     fit(small_lm(), optimizer, schedule=Cosine())
     assert optimizer.lr == 0.1
 
 
-def test_a_rate_that_the_user_changes_between_two_fits_counts() -> None:
+def test_a_learning_rate_changed_between_two_fits_is_used() -> None:
     trainer = fit(small_lm(), max_epoch=1)
     trainer.optimizer.lr /= 4
     events: list[Any] = []
@@ -180,7 +180,7 @@ def test_a_rate_that_the_user_changes_between_two_fits_counts() -> None:
         ({"max_grad": 0}, "max_grad must be above 0, or None; got 0"),
         ({"max_value": -1.0}, "max_value must be above 0, or None; got -1.0"),
         ({"eval_interval": 0}, "eval_interval must be above 0, or None; got 0"),
-        ({"batch_size": 0}, "at least 1"),
+        ({"batch_size": 0}, "≥ 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
@@ -203,7 +203,7 @@ def test_the_plot_is_of_the_perplexity_list(monkeypatch: pytest.MonkeyPatch) -> 
 # Fresh starts
 
 
-def test_a_sequence_whose_block_begins_with_the_end_of_a_line_begins_afresh() -> None:
+def test_a_sequence_whose_block_begins_with_an_end_of_line_starts_from_zeros() -> None:
     """Two sequences of two steps: sequence 1's second block begins with id 7, sequence 0's does not."""
     corpus = np.array([1, 2, 3, 4, 5, 6, 7, 8, 0])
     starts: list[Any] = []
@@ -219,7 +219,7 @@ def test_a_sequence_whose_block_begins_with_the_end_of_a_line_begins_afresh() ->
     assert starts == [([1, 5], None), ([3, 7], [True, False])]
 
 
-def test_without_fresh_starts_every_sequence_is_carried_on() -> None:
+def test_without_fresh_starts_every_state_is_carried_on() -> None:
     whole, other = small_lm(), small_lm()
     fit(whole)
     fit(other, fresh_at=V + 5)  # an id that does not occur

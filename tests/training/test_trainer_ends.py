@@ -1,4 +1,4 @@
-"""How a training ends, how it goes on, and what it tells on the way."""
+"""How a training ends, how it continues, and which events it reports."""
 
 import copy
 import itertools
@@ -36,7 +36,7 @@ def test_ends_after_its_epochs() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, BLOCKS, BLOCKS + 3])
-def test_ends_after_so_many_blocks(limit: int) -> None:
+def test_max_iterations_ends_it(limit: int) -> None:
     losses, events = losses_and_events(small_lm(), max_iterations=limit, max_epoch=50)
     assert len(losses) == limit
     epochs = [event for event in events if isinstance(event, EpochDone)]
@@ -45,7 +45,7 @@ def test_ends_after_so_many_blocks(limit: int) -> None:
     assert epochs[-1].perplexity == pytest.approx(np.exp(np.mean(in_last)))
 
 
-def test_a_limit_above_the_epochs_is_none() -> None:
+def test_max_iterations_above_the_epochs_has_no_effect() -> None:
     assert fit(small_lm(), max_iterations=1000).progress.iteration == 2 * BLOCKS
 
 
@@ -106,7 +106,7 @@ def test_a_gain_renews_patience() -> None:
     assert trainer.progress.best_perplexity == pytest.approx(8)
 
 
-def test_stop_ends_it_after_the_block_in_hand_and_another_fit_goes_on() -> None:
+def test_stop_ends_it_after_the_current_block_and_another_fit_continues() -> None:
     whole, parts = small_lm(), small_lm()
     expected = fit(whole, AdaGrad(0.1), eval_interval=5, max_epoch=3)
     trainer = RnnlmTrainer(parts, AdaGrad(0.1))
@@ -125,7 +125,7 @@ def test_stop_ends_it_after_the_block_in_hand_and_another_fit_goes_on() -> None:
     assert trainer.ppl_list == expected.ppl_list
 
 
-def test_a_stop_that_comes_before_the_first_block_is_not_lost() -> None:
+def test_a_stop_before_the_first_block_is_not_lost() -> None:
     trainer = RnnlmTrainer(small_lm(), SGD(0.1))
     trainer.stop()
     trainer.fit(XS, TS, 1, N, T)
@@ -147,7 +147,7 @@ def test_epochs_of_several_fits_add_up_as_in_the_textbooks_loop() -> None:
 # Events
 
 
-def test_intervals_and_epochs_are_told_before_the_block_that_completed_them() -> None:
+def test_intervals_and_epochs_are_reported_before_the_block_that_completed_them() -> None:
     _, events = losses_and_events(small_lm(), eval_interval=4, max_epoch=2)
     assert BLOCKS == 8
     I, E, B = IntervalDone, EpochDone, BlockDone  # noqa: E741
@@ -159,7 +159,7 @@ def test_intervals_and_epochs_are_told_before_the_block_that_completed_them() ->
     assert all(event.tokens == N * T for event in events if isinstance(event, B))
 
 
-def test_what_a_block_event_finds_in_the_trainer_is_all_that_going_on_needs() -> None:
+def test_the_trainer_at_a_block_event_is_enough_to_resume() -> None:
     whole = small_lm()
     fit(whole, Adam(0.01))
     snapshots = []
@@ -183,7 +183,7 @@ def test_what_a_block_event_finds_in_the_trainer_is_all_that_going_on_needs() ->
         assert_same_weights(again, whole)
 
 
-def test_an_error_of_the_watcher_comes_through() -> None:
+def test_an_exception_in_on_event_is_raised() -> None:
     def broken(event: Any) -> None:
         raise RuntimeError("the disk is gone")
 

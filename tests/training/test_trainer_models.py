@@ -1,4 +1,4 @@
-"""Validation, models of a user's own, and divergence."""
+"""Validation, user-defined models, and divergence."""
 
 import copy
 import itertools
@@ -69,14 +69,14 @@ def test_validating_does_not_disturb_the_training() -> None:
     assert_same_weights(with_valid, without)
 
 
-def test_a_model_of_the_users_own_is_trained() -> None:
+def test_a_user_defined_model_can_be_trained() -> None:
     model = OwnModel()
     trainer = fit(model, eval_interval=None, max_epoch=20)
     assert trainer.ppl_list[-1] < 0.8 * trainer.ppl_list[0]
     assert trainer.progress.smooth_loss is not None
 
 
-def test_a_model_of_the_users_own_cannot_be_validated() -> None:
+def test_a_user_defined_model_cannot_be_validated() -> None:
     with pytest.raises(ConfigError, match="needs a model that answers the LanguageModel calls"):
         fit(OwnModel(), valid=CORPUS)
 
@@ -112,7 +112,7 @@ def test_a_parameter_listed_twice_takes_one_step_along_both_gradients(Model: Any
         ),  # tanh bears an infinite weight
     ],
 )
-def test_what_is_no_number_is_an_error_with_the_numbers(poison: float, what: str) -> None:
+def test_nan_loss_or_gradient_is_an_error_with_the_numbers(poison: float, what: str) -> None:
     model = textbook()
     trainer = fit(model, max_iterations=3)
     model.params[1][0, 0] = poison
@@ -124,7 +124,7 @@ def test_what_is_no_number_is_an_error_with_the_numbers(poison: float, what: str
     assert trainer.progress.iteration == 3
 
 
-def test_a_gradient_that_is_no_number_is_an_error_too() -> None:
+def test_a_nan_gradient_alone_is_an_error() -> None:
     class Poisoned(OwnModel):
         def backward(self, dout: float = 1.0) -> None:
             super().backward(dout)
@@ -134,7 +134,7 @@ def test_a_gradient_that_is_no_number_is_an_error_too() -> None:
         fit(Poisoned())
 
 
-def test_an_explosion_is_an_error_that_says_what_to_try() -> None:
+def test_an_exploding_loss_is_an_error_that_says_what_to_try() -> None:
     model = textbook()
     kept: list[Any] = []
 
@@ -154,7 +154,7 @@ def test_an_explosion_is_an_error_that_says_what_to_try() -> None:
         assert_array_equal(p, q)  # as before the update that failed
 
 
-def test_one_bad_block_among_good_ones_is_no_explosion() -> None:
+def test_one_bad_block_among_good_ones_is_not_an_explosion() -> None:
     class Jumpy(OwnModel):
         blocks = 0
 

@@ -1,4 +1,4 @@
-"""Updates of float32 parameters in one pass over the numbers, against the passes of float64 ones."""
+"""Compiled updates of float32 parameters, against array operations in float64."""
 
 import copy
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman.training import optimizers
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Optimizer
 from elman.workers import use_workers
-from support.loops import UPDATES, needs_compiled_loops, switch_loops
+from support.loops import UPDATES, needs_numba, switch_jit
 
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 Clipping = dict[str, float]
@@ -23,16 +23,12 @@ CLIPPINGS: dict[str, Clipping] = {
 every_clipping = pytest.mark.parametrize("clipping", CLIPPINGS.values(), ids=CLIPPINGS)
 
 
-@pytest.fixture(params=["passes", *UPDATES])
+@pytest.fixture(params=["arrays", *UPDATES])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How float32 parameters are updated: by passes, by a compiled loop, or by the same loop in plain Python."""
-    switch_loops(monkeypatch, request.param != "passes")
-    if request.param != "passes":
-
-        def loop(self: Optimizer) -> Any:
-            return getattr(UPDATES[request.param], type(self).__name__.lower())
-
-        monkeypatch.setattr(Optimizer, "_loop", property(loop))
+    """How float32 parameters are updated: by array operations, compiled, or by the same source in plain Python."""
+    switch_jit(monkeypatch, request.param != "arrays")
+    if request.param != "arrays":
+        monkeypatch.setattr(optimizers, "update_kernels", UPDATES[request.param])
     return str(request.param)
 
 
@@ -127,7 +123,7 @@ def test_layout_does_not_matter(way: str, name: str, clipping: Clipping) -> None
 
 
 @every_optimizer
-def test_no_number_stays_none_and_disturbs_no_other(way: str, name: str) -> None:
+def test_nan_and_infinity_affect_their_own_entry_only(way: str, name: str) -> None:
     for bad in (np.nan, np.inf, -np.inf):
         grad = draw(1, 40)
         expected = updated(name, draw(0, 40), [grad] * 2)
@@ -159,10 +155,10 @@ def test_gradients_whose_squares_are_infinite(way: str, name: str) -> None:
 @every_optimizer
 @every_clipping
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_passes_go_piece_by_piece(
+def test_array_operations_go_piece_by_piece(
     monkeypatch: pytest.MonkeyPatch, name: str, clipping: Clipping, dtype: Any
 ) -> None:
-    switch_loops(monkeypatch, False)
+    switch_jit(monkeypatch, False)
     for size in (1, 6, 7, 8, 14, 15):
         param, grads = draw(0, size).astype(dtype), [draw(k, size).astype(dtype) for k in range(1, 4)]
         monkeypatch.setattr(optimizers, "PIECE", 1000)
@@ -174,7 +170,7 @@ def test_passes_go_piece_by_piece(
 
 @every_optimizer
 @pytest.mark.parametrize("number", [2, 3])
-def test_several_threads_each_take_a_share(
+def test_several_threads_each_update_a_part(
     monkeypatch: pytest.MonkeyPatch, way: str, name: str, number: int
 ) -> None:
     monkeypatch.setattr(optimizers, "MIN_PART", 10)
@@ -187,7 +183,7 @@ def test_several_threads_each_take_a_share(
         expected = by_passes(name, param, grads, scale=0.3, limit=0.4)
         close(updated(name, param, grads, None, number, scale=0.3, limit=0.4), expected)
         workers = min(number, size // 10)
-        assert shared == ([workers] * 3 if workers > 1 and way != "passes" else [])
+        assert shared == ([workers] * 3 if workers > 1 and way != "arrays" else [])
 
 
 @every_optimizer
@@ -205,47 +201,47 @@ def test_several_parameters_of_different_sizes(monkeypatch: pytest.MonkeyPatch, 
         close(params, exact)
 
 
-# When there is a loop
+# When compiled functions are used
 
 
 @pytest.fixture
-def loops_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def compiled_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
-    real = Optimizer._in_one_pass
+    real = Optimizer._change_compiled
     monkeypatch.setattr(
         Optimizer,
-        "_in_one_pass",
+        "_change_compiled",
         lambda self, flat, *numbers: taken.append(len(flat[0])) or real(self, flat, *numbers),
     )
     return taken
 
 
 @every_optimizer
-def test_float64_goes_by_passes(loops_taken: list[int], name: str) -> None:
+def test_float64_is_updated_by_array_operations(compiled_sizes: list[int], name: str) -> None:
     updated(name, np.zeros(10), [np.ones(10)])
-    assert loops_taken == []
+    assert compiled_sizes == []
 
 
-@needs_compiled_loops
+@needs_numba
 @every_optimizer
-def test_float32_goes_by_a_loop_where_it_is_compiled_and_contiguous(
-    monkeypatch: pytest.MonkeyPatch, loops_taken: list[int], name: str
+def test_float32_is_updated_by_compiled_functions_if_contiguous(
+    monkeypatch: pytest.MonkeyPatch, compiled_sizes: list[int], name: str
 ) -> None:
     updated(name, np.zeros((2, 5), "f"), [np.ones((2, 5), "f")])
-    assert loops_taken == [10]
+    assert compiled_sizes == [10]
     updated(name, np.zeros((5, 2), "f").T, [np.ones((2, 5), "f")])
-    switch_loops(monkeypatch, False)
+    switch_jit(monkeypatch, False)
     updated(name, np.zeros((2, 5), "f"), [np.ones((2, 5), "f")])
-    assert loops_taken == [10]
+    assert compiled_sizes == [10]
 
 
 class Adam2(Adam):
-    """A reader's own: Adam under another name."""
+    """A user-defined optimizer: Adam under another name."""
 
 
-def test_an_optimizer_written_elsewhere_goes_by_its_own_passes() -> None:
+def test_a_subclass_uses_its_own_update() -> None:
     class SGD(optimizers.SGD):
-        """Of the same name as one that has a loop, and uphill."""
+        """Has the name of one with a compiled form, and goes uphill."""
 
         def _update(self, p: Any, g: Any, rate: Any, *held: Any) -> None:
             p += rate * g
@@ -293,7 +289,7 @@ def test_the_rate_may_be_an_array_that_holds_it(way: str) -> None:
         assert_allclose(param, np.full(3, expected), rtol=1e-6)
 
 
-def test_a_copy_of_an_optimizer_goes_on_as_it_does(way: str) -> None:
+def test_a_copy_of_an_optimizer_continues_as_it_does(way: str) -> None:
     param = np.zeros(5, "f")
     optimizer = Momentum(lr=0.1)
     optimizer.update([param], [np.ones(5, "f")])

@@ -1,4 +1,4 @@
-"""Weight decay: what every optimizer takes from the matrices besides its step."""
+"""Weight decay: the fraction that every optimizer takes from the matrices besides its step."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from elman.training.config import Config
 from elman.training.optimizers import OPTIMIZERS, SGD
 from elman.training.run import TrainingRun
 from elman.workers import use_workers
-from support.loops import LOOPS_ARE_COMPILED, switch_loops
+from support.loops import CAN_COMPILE, switch_jit
 from support.runs import new_run
 
-WAYS = ["passes", "compiled"] if LOOPS_ARE_COMPILED else ["passes"]
+WAYS = ["passes", "compiled"] if CAN_COMPILE else ["passes"]
 LR, DECAY, STEPS = 0.1, 0.3, 4
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    switch_loops(monkeypatch, request.param == "compiled")
+    switch_jit(monkeypatch, request.param == "compiled")
     return str(request.param)
 
 
@@ -106,7 +106,7 @@ def test_of_sgd_it_is_l2_regularisation() -> None:
     assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_what_would_turn_the_signs_is_refused() -> None:
+def test_a_decay_that_would_change_signs_is_an_error() -> None:
     for decay in (-0.1, 10.0):
         with pytest.raises(ConfigError, match=r"must be in \[0, 1\), got 0.1 · "):
             SGD(0.1, weight_decay=decay)

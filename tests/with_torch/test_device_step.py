@@ -1,4 +1,4 @@
-"""The step that a device does by itself: the numbers of the ordinary one, and no look at them on the way."""
+"""The device step: the same numbers as the ordinary step, without the host reading any array on the way."""
 
 import itertools
 from collections.abc import Callable
@@ -15,7 +15,14 @@ from elman.training import trainer as trainer_module
 from elman.training.averaging import Tail
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam
 from elman.training.progress import BlockDone
-from elman.training.step import WARM_UP, DeviceStep, GraphStep, can_step_alone, graph_step
+from elman.training.step import (
+    WARM_UP,
+    DeviceStep,
+    GraphStep,
+    TrainingStep,
+    can_use_device_step,
+    training_step,
+)
 from elman.training.trainer import RnnlmTrainer
 
 torch = pytest.importorskip("torch")
@@ -26,7 +33,13 @@ pytestmark = pytest.mark.torch
 
 V, N, T = 30, 3, 5
 IDS = np.random.default_rng(0).integers(0, V, 200)
-LOOKS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "equal")  # what waits for the device
+READS = (
+    "_local_scalar_dense",
+    "nonzero",
+    "unique",
+    "masked_select",
+    "equal",
+)  # operations that wait for the device
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
@@ -64,11 +77,11 @@ def assert_same(model: RecurrentLM, other: RecurrentLM) -> None:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let the trainer take `DeviceStep`, as it does on a GPU."""
+def device_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Make the trainer use `DeviceStep`, as it does on a GPU."""
 
     def set_up(Step: Any = DeviceStep) -> None:
-        monkeypatch.setattr(trainer_module, "graph_step", Step)
+        monkeypatch.setattr(trainer_module, "training_step", Step)
 
     return set_up
 
@@ -77,25 +90,25 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("cell", "name"), [*zip(itertools.cycle(["rnn", "lstm", "gru"]), OPTIMIZERS, strict=False)]
 )
-def test_the_numbers_are_those_of_the_ordinary_step(cell: str, name: str, tie: bool) -> None:
+def test_the_numbers_equal_those_of_the_ordinary_step(cell: str, name: str, tie: bool) -> None:
     for decay, options in ((0.0, {}), (5.0, {"reduction": "sum", "max_value": 0.05})):
         models = [lm(cell, tie) for _ in range(2)]
         expected = fit(models[0], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trainer_module, "graph_step", DeviceStep)
+            patch.setattr(trainer_module, "training_step", DeviceStep)
             found = fit(models[1], OPTIMIZERS[name](lr=0.002, weight_decay=decay), **options)
         assert_allclose(found, expected, rtol=2e-6)
         assert_same(*models)
 
 
-def test_bf16_products_are_the_same_too(alone: Any) -> None:
+def test_with_bf16_products_too(device_step: Any) -> None:
     models = [lm(precision="bf16") for _ in range(2)]
     expected = fit(models[0], SGD(0.1))
-    alone()
+    device_step()
     assert_allclose(fit(models[1], SGD(0.1)), expected, rtol=1e-4)
 
 
-def test_nothing_is_read_on_the_way() -> None:
+def test_the_host_reads_no_array() -> None:
     seen: set[str] = set()
 
     class Watch(TorchDispatchMode):
@@ -103,8 +116,8 @@ def test_nothing_is_read_on_the_way() -> None:
             seen.add(func.__name__.split(".")[0])
             return func(*args, **(kwargs or {}))
 
-    def looks() -> list[str]:
-        return sorted(name for name in seen if any(look in name for look in LOOKS))
+    def reads() -> list[str]:
+        return sorted(name for name in seen if any(read in name for read in READS))
 
     block = IDS[: N * T].reshape(N, T)
     for optimizer in (SGD(0.1), Adam(0.01)):
@@ -114,13 +127,13 @@ def test_nothing_is_read_on_the_way() -> None:
         with Watch():
             step.compute()
     assert "mm" in seen
-    assert looks() == []
+    assert reads() == []
     with Watch():
         lm().forward(block, block)
-    assert looks() == ["_local_scalar_dense"]
+    assert reads() == ["_local_scalar_dense"]
 
 
-def test_what_is_no_number_does_not_reach_the_weights(alone: Any) -> None:
+def test_a_nan_does_not_reach_the_weights(device_step: Any) -> None:
     model = lm(dropout=0)
     before = [p.clone() for p in model.params]
     block = IDS[: N * T].reshape(N, T)
@@ -131,7 +144,7 @@ def test_what_is_no_number_does_not_reach_the_weights(alone: Any) -> None:
     model.weights["output.b"][0] = 0
     for p, q in zip(model.params, before, strict=True):
         assert torch.equal(p, q)
-    alone()
+    device_step()
     model.weights["output.b"][0] = float("inf")
     with pytest.raises(TrainingDiverged, match="is not a number"):
         fit(model, SGD(0.1))
@@ -154,7 +167,7 @@ def test_ids_and_targets_are_checked_beforehand() -> None:
     assert all(torch.equal(p, q) for p, q in zip(model.params, before, strict=True))
 
 
-def test_targets_that_do_not_count_are_left_out() -> None:
+def test_ignored_targets_are_left_out() -> None:
     xs = IDS[: N * T].reshape(N, T)
     ts = np.where(np.arange(T) % 2, xs, -1)
     model = lm(dropout=0)
@@ -178,17 +191,17 @@ class Recorder:
         return replay
 
 
-def test_a_step_is_recorded_after_a_few_blocks_and_then_replayed(alone: Any) -> None:
+def test_a_step_is_recorded_after_a_few_blocks_and_then_replayed(device_step: Any) -> None:
     recorder, models = Recorder(), [lm() for _ in range(2)]
     expected = fit(models[0], Adam(0.01))
-    alone(lambda *options: GraphStep(*options, record=recorder))
+    device_step(lambda *options: GraphStep(*options, record=recorder))
     assert_allclose(fit(models[1], Adam(0.01)), expected, rtol=1e-5)
     assert recorder.recorded == 1
     assert recorder.replayed == len(expected) - WARM_UP
     assert_same(*models)
 
 
-def test_another_shape_is_recorded_anew() -> None:
+def test_another_shape_is_recorded_again() -> None:
     recorder = Recorder()
     step = GraphStep(lm(), SGD(0.1), record=recorder)
     for shape in ((N, T), (2, 4)):
@@ -199,7 +212,7 @@ def test_another_shape_is_recorded_anew() -> None:
     assert (recorder.recorded, recorder.replayed) == (2, 4)
 
 
-def test_where_it_cannot_be_recorded_it_goes_on_as_it_is(alone: Any) -> None:
+def test_a_step_that_cannot_be_recorded_runs_unrecorded(device_step: Any) -> None:
     models, steps = [lm() for _ in range(2)], []
 
     def fails(compute: Callable[[], None]) -> Any:
@@ -211,26 +224,26 @@ def test_where_it_cannot_be_recorded_it_goes_on_as_it_is(alone: Any) -> None:
         return steps[0]
 
     expected = fit(models[0], SGD(0.1))
-    alone(make)
+    device_step(make)
     assert_allclose(fit(models[1], SGD(0.1)), expected, rtol=2e-6)
     assert "not permitted" in steps[0].failure
 
 
-def test_which_models_have_such_a_step() -> None:
+def test_which_models_have_a_device_step() -> None:
     adaptive = RecurrentLM(V, 6, 8, adaptive=(5, 10), rng=np.random.default_rng(0), backend=Backend("torch"))
     for model in (adaptive, SimpleRnnlm(V, 6, 8), RecurrentLM(V, 6, 8), object()):
-        assert not can_step_alone(model)
-        assert graph_step(model, SGD(0.1)) is None
-    assert can_step_alone(lm())
-    assert graph_step(lm(), SGD(0.1)) is None  # on a CPU there is nothing to record
+        assert not can_use_device_step(model)
+        assert type(training_step(model, SGD(0.1))) is TrainingStep
+    assert can_use_device_step(lm())
+    assert type(training_step(lm(), SGD(0.1))) is TrainingStep  # on a CPU there is nothing to record
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_the_average_is_that_of_the_ordinary_step(alone: Any, share: float) -> None:
+def test_the_average_equals_that_of_the_ordinary_step(device_step: Any, share: float) -> None:
     averages = []
     for replayed in (False, True):
         if replayed:
-            alone(lambda *options: GraphStep(*options, record=Recorder()))
+            device_step(lambda *options: GraphStep(*options, record=Recorder()))
         trainer = RnnlmTrainer(lm(), SGD(0.1, weight_decay=0.5))
         trainer.averaging = Tail(share)
         trainer.fit(IDS[:-1], IDS[1:], 2, N, T)
@@ -247,16 +260,16 @@ def test_the_average_is_that_of_the_ordinary_step(alone: Any, share: float) -> N
 @needs_gpu
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_recorded_step_gives_the_numbers_of_the_ordinary_one(
+def test_a_recorded_step_equals_the_ordinary_one(
     monkeypatch: pytest.MonkeyPatch, cell: str, precision: str
 ) -> None:
     models = [lm(cell, device="cuda", precision=precision) for _ in range(2)]
     found = fit(models[0], Adam(0.01, weight_decay=1.0))
-    step = graph_step(models[0], Adam(0.01))
-    assert step is not None
+    step = training_step(models[0], Adam(0.01))
+    assert isinstance(step, GraphStep)
     for _ in range(WARM_UP + 2):
         step(IDS[: N * T].reshape(N, T), IDS[: N * T].reshape(N, T))
     assert step.failure == ""
-    monkeypatch.setattr(trainer_module, "graph_step", lambda *options: None)
+    monkeypatch.setattr(trainer_module, "training_step", TrainingStep)
     expected = fit(models[1], Adam(0.01, weight_decay=1.0))
     assert_allclose(found, expected, rtol=1e-2 if precision == "bf16" else 1e-4)

@@ -69,7 +69,7 @@ def test_a_step_that_the_device_does_alone_has_the_same_numbers(
 ) -> None:
     models = [lm(cell, D, tie, Backend("torch", precision)) for _ in range(2)]
     expected = fit(models[0])
-    monkeypatch.setattr(trainer_module, "graph_step", DeviceStep)
+    monkeypatch.setattr(trainer_module, "training_step", DeviceStep)
     assert_allclose(fit(models[1]), expected, rtol=2e-5 if precision == "float32" else 1e-3)
     assert models[0].dropout_rng.random() == models[1].dropout_rng.random()
 

@@ -149,11 +149,11 @@ def test_eval_computes_with_either(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="torch finds no GPU that it can use for device 'cuda'"):
+    with pytest.raises(ConfigError, match="torch finds no usable GPU for device 'cuda'"):
         new_run(tmp_path / "run", backend="torch", device="cuda")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_device_that_torch_does_not_know_is_refused() -> None:
-    with pytest.raises(ConfigError, match="torch has no device 'abacus' here"):
+    with pytest.raises(ConfigError, match="torch has no device 'abacus' on this machine"):
         Backend("torch", device="abacus")

@@ -1,4 +1,4 @@
-"""Layers: forward and backward passes side by side, written once for NumPy and torch tensors."""
+"""Layers: each with its forward and its backward pass, written once for NumPy arrays and torch tensors."""
 
 from elman.layers.adaptive import TimeAdaptiveSoftmaxWithLoss
 from elman.layers.affine import TimeAffine

@@ -1,15 +1,15 @@
 """Adaptive softmax: an output layer for vocabularies of hundreds of thousands of words.
 
-The words stand in the order of falling frequency and are cut into a head, the C most frequent ones, and K
-tail clusters. With h (H,) the hidden state, and for each tail cluster k a projection to d_k < H numbers:
+The words are sorted by falling frequency, and divided into a head of the C most frequent words and K tail clusters.
+With h (H,) the hidden state, and for each tail cluster k a projection to d_k < H numbers:
 
     P(word of the head | h) = softmax(h·W + b)[word]            over C words and K clusters
     P(word of cluster k | h) = softmax(h·W + b)[C + k] · softmax(h·P_k·W_k + b_k)[word]
 
-The probabilities are exact and sum to 1. A row of the block computes the scores of the head, and those of one
-tail cluster where its target stands in it: rare words are many, but few rows need their scores.
+The probabilities are exact and sum to 1. For each row of a block the scores of the head are computed, and those of one
+tail cluster if the target is in it: there are many rare words, but few rows need their scores.
 
-Source: E. Grave, A. Joulin, M. Cissé, D. Grangier and H. Jégou, ICML 2017. The biases of the tails are ours.
+Source: E. Grave, A. Joulin, M. Cissé, D. Grangier and H. Jégou, ICML 2017. The biases of the tails are an addition.
 """
 
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ Tail = tuple[Array, Array, Array]
 
 
 class AdaptiveWeights:
-    """The weights of an adaptive softmax, and where in them each word stands.
+    """The weights of an adaptive softmax, and the position of each word in them.
 
     Args:
-        head: W (H, C + K) and b (C + K,), of the C most frequent words and the K clusters.
+        head: W (H, C + K) and b (C + K,), for the C most frequent words and the K clusters.
         tails: K times P (H, d), W (d, V_k) and b (V_k,).
-        ranks: the place (V,) of each id in the order of falling frequency; None: ids stand in it already.
+        ranks: the position (V,) of each id in the order of falling frequency; None: ids are in that order already.
 
     Raises:
-        ShapeError: the weights do not fit one another, or there are not V ranks.
+        ShapeError: the weights do not fit together, or there are not V ranks.
     """
 
     def __init__(self, head: Head, tails: Sequence[Tail], ranks: Array | None = None) -> None:
@@ -45,7 +45,7 @@ class AdaptiveWeights:
         H, entries = W.shape
         if not 0 < len(tails) < entries:
             raise ShapeError(
-                f"a head of {entries} entries must be words and {len(tails)} clusters, at least 1 each"
+                f"a head of {entries} entries must hold at least 1 word and {len(tails)} clusters, at least 1"
             )
         check_weights("the head", b=(b, (entries,)))
         cutoffs = [entries - len(tails)]  # where each cluster begins, and V
@@ -60,16 +60,16 @@ class AdaptiveWeights:
         check_weights("an adaptive softmax", ranks=(self.ranks, (self.vocab_size,)))
 
     def places(self, ids: Array) -> "Places":
-        """Return where the words of ids (R,) stand."""
-        ranks = self.ranks[ids]
-        clusters = sum(ranks >= cutoff for cutoff in self.cutoffs)
+        """Return the positions of the words with ids (R,)."""
+        ranks = self.ranks[ids]  # (R,)
+        clusters = sum(ranks >= cutoff for cutoff in self.cutoffs)  # (R,)
         in_head = namespace(ranks).where(clusters == 0, ranks, self.cutoffs[0] + clusters - 1)
         return Places(ranks, clusters, in_head)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where R words stand, (R,) each: their ranks, their clusters (0: the head), and their entries of the head."""
+    """The positions of R words, (R,) each: ranks, clusters (0: the head), and entries in the head."""
 
     ranks: Array
     clusters: Array
@@ -82,13 +82,13 @@ def log_probs(rows: Array, weights: AdaptiveWeights) -> Array:
     head = output.log_probs(rows, *weights.head)  # (R, C + K)
     parts = [head[:, :C]]
     for k, (P, W, b) in enumerate(weights.tails):
-        parts.append(output.log_probs(rows @ P, W, b))
+        parts.append(output.log_probs(rows @ P, W, b))  # (R, V_k)
         parts[-1] += head[:, C + k, None]
     return namespace(rows).concatenate(parts, axis=1)[:, weights.ranks]
 
 
 def target_log_probs(rows: Array, targets: Array, weights: AdaptiveWeights) -> Array:
-    """Return ln P(target) as (R,) for hidden rows (R, H), never holding R·V numbers."""
+    """Return ln P(target) (R,) for hidden rows (R, H), without ever keeping R·V numbers."""
     places = weights.places(targets)
     chosen = output.target_log_probs(rows, places.in_head, *weights.head)
     for k, (first, (P, W, b)) in enumerate(zip(weights.cutoffs, weights.tails, strict=True), 1):
@@ -102,9 +102,9 @@ def target_log_probs(rows: Array, targets: Array, weights: AdaptiveWeights) -> A
 class TimeAdaptiveSoftmaxWithLoss:
     """(N, T, H) and targets (N, T) -> the mean loss in nats, by an adaptive softmax.
 
-    Used as TimeAffineSoftmaxWithLoss is: with ``train_flg`` the scores' gradients are worked out within
-    `forward`, and `backward`, called once after it, hands them out; without it `forward` gives the loss alone.
-    ``params`` are the head's W and b, then each tail's P, W and b.
+    Used like TimeAffineSoftmaxWithLoss: with ``train_flg``, `forward` computes the gradients of the scores too, and
+    `backward`, called once after it, returns the gradients; without it `forward` computes the loss only. ``params`` are
+    the head's W and b, then each tail's P, W and b.
     """
 
     def __init__(self, weights: AdaptiveWeights, ignore_label: int = IGNORE_LABEL) -> None:
@@ -120,7 +120,7 @@ class TimeAdaptiveSoftmaxWithLoss:
 
     @property
     def grad_rows(self) -> list[Array | None]:
-        """For each of ``grads``, None; or no rows, for the clusters that have no target in the block."""
+        """For each of ``grads``: None (all rows), or no rows for a cluster that has no target in the block."""
         none = as_ids([], self.params[0])
         return [None] * 2 + [None if tail.touched else none for tail in self.tails for _ in tail.grads]
 
@@ -128,7 +128,7 @@ class TimeAdaptiveSoftmaxWithLoss:
         """Return the mean of -ln P(target) over the counted positions.
 
         Raises:
-            ShapeError: xs and ts do not fit, a target is out of range, or every position is ignored.
+            ShapeError: xs and ts do not go together, a target is out of range, or every position is ignored.
         """
         W = self.params[0]
         H = W.shape[0]
@@ -136,7 +136,7 @@ class TimeAdaptiveSoftmaxWithLoss:
         N, T, _ = xs.shape
         if tuple(ts.shape) != (N, T):
             raise ShapeError(f"ts must be ({N}, {T}), got {tuple(ts.shape)}")
-        rows = time_major(xs).reshape(T * N, H)
+        rows = time_major(xs).reshape(T * N, H)  # (T·N, H)
         ids = time_major(as_ids(ts, W)).reshape(-1)  # (T·N,)
         targets, counted, count = check_targets(ids, self.ignore_label, self.weights.vocab_size)
         places = self.weights.places(targets)
@@ -154,7 +154,7 @@ class TimeAdaptiveSoftmaxWithLoss:
         return loss
 
     def backward(self, dout: float = 1.0) -> Array:
-        """Return dxs (N, T, H), with it and the gradients of the weights scaled by dout."""
+        """Return dxs (N, T, H); scale it and the gradients of the weights by dout."""
         drows = self.head.backward(dout)[0]  # (T·N, H)
         for tail in self.tails:
             tail.backward(dout, drows)
@@ -162,33 +162,35 @@ class TimeAdaptiveSoftmaxWithLoss:
 
 
 class _TailSoftmax:
-    """One tail cluster: members among the rows (R, H), projected by P (H, d), then softmax over its words."""
+    """One tail cluster: those of the rows (R, H) whose target is in it, projected by P (H, d), then softmax."""
 
     def __init__(self, P: Array, W: Array, b: Array) -> None:
         self.softmax = TimeAffineSoftmaxWithLoss(W, b)
         self.params = [P, *self.softmax.params]
         self.grads = [zeros(tuple(P.shape), P), *self.softmax.grads]
-        self.touched = False  # by the last training block: otherwise its gradients are zero
+        self.touched = (
+            False  # whether the last training block had a target here; if not, the gradients are zero
+        )
 
-    def forward(self, rows: Array, members: Array, targets: Array, share: float, train_flg: bool) -> float:
-        """Return this cluster's part of the mean loss; its members are that share of what is counted."""
-        own = rows[members]
+    def forward(self, rows: Array, members: Array, targets: Array, fraction: float, train_flg: bool) -> float:
+        """Return this cluster's part of the mean loss; its members are that fraction of the counted rows."""
+        own = rows[members]  # (members, H)
         if train_flg:
             if self.touched and not len(own):
                 for grad in self.grads:
                     grad[...] = 0
             self.touched = len(own) > 0
-            self._rows, self._members, self._share = own, members, share
+            self._rows, self._members, self._fraction = own, members, fraction
         if not len(own):
             return 0.0
         self.softmax.train_flg = train_flg
-        return share * self.softmax.forward((own @ self.params[0])[None], targets[None])
+        return fraction * self.softmax.forward((own @ self.params[0])[None], targets[None])
 
     def backward(self, dout: float, drows: Array) -> None:
         """Write the gradients of P, W and b, and add this cluster's part to drows (R, H)."""
         if not self.touched:
             return
         P, dP = self.params[0], self.grads[0]
-        dprojected = self.softmax.backward(dout * self._share)[0]  # (members, d)
+        dprojected = self.softmax.backward(dout * self._fraction)[0]  # (members, d)
         namespace(P).matmul(self._rows.T, dprojected, out=dP)
         drows[self._members] += dprojected @ P.T

@@ -1,8 +1,9 @@
-"""The affine layer, and tanh as a layer.
+"""The affine layer, which gives the scores of every word at every step, and tanh as a layer.
 
-The affine layer: scores of every word at every step.
+    y = x·W + b          dx = dy·Wᵀ        dW = Σ xᵀ·dy        db = Σ dy
+    y = tanh(x)          dx = dy∘(1 - y²)
 
-The hyperbolic tangent as a layer of its own.
+Sums are over all sequences and steps of a block.
 """
 
 from elman.arrays import Array, Buffers, batch_major, namespace, time_major, zeros
@@ -25,21 +26,21 @@ class TimeAffine:
         check_sequence("xs", xs, H)
         N, T, _ = xs.shape
         xp = namespace(W)
-        self._rows, self._shape = time_major(xs).reshape(T * N, H), (N, T, V)
+        self._rows, self._shape = time_major(xs).reshape(T * N, H), (N, T, V)  # rows (T·N, H)
         scores = self._buffers.get("scores", (T, N, V), W)
         xp.matmul(self._rows, W, out=scores.reshape(T * N, V))
         xp.add(scores, b, out=scores)
         return batch_major(scores)
 
     def backward(self, dout: Array) -> Array:
-        """Return dxs (N, T, H) for dout (N, T, V)."""
+        """Return dxs (N, T, H) for dout (N, T, V), and write the gradients of W and b."""
         W, _ = self.params
         dW, db = self.grads
         H, V = W.shape
         check_gradient(dout, self._shape)
         N, T, _ = self._shape
         xp = namespace(W)
-        rows = time_major(dout).reshape(T * N, V)
+        rows = time_major(dout).reshape(T * N, V)  # (T·N, V)
         xp.matmul(self._rows.T, rows, out=dW)
         db[...] = rows.sum(axis=0)
         dxs = self._buffers.get("dxs", (T, N, H), W)
@@ -58,7 +59,7 @@ class TimeTanh:
     def forward(self, xs: Array) -> Array:
         """Return tanh(xs)."""
         steps = time_major(xs)  # (T, N, H)
-        self._ys = self._buffers.get("ys", tuple(steps.shape), xs)
+        self._ys = self._buffers.get("ys", tuple(steps.shape), xs)  # (T, N, H)
         namespace(xs).tanh(steps, out=self._ys)
         return batch_major(self._ys)
 

@@ -1,8 +1,8 @@
-"""Dropout of activations and of weights.
+"""Dropout of activations and of weights: while training, set a random part to zero and scale up the rest.
 
-Dropout: while training, forget a random part of the signal and scale up the rest.
+    y = x∘m         dx = dy∘m
 
-Dropout of weights: one mask a block over a matrix of weights, or over its rows.
+Each entry of the mask m is 0 with probability p, and 1/(1 - p) otherwise.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from elman.arrays import Array, Buffers, asarray, attended, batch_major, namespace, time_major
+from elman.arrays import Array, Buffers, asarray, batch_major, host_sync_allowed, namespace, time_major
 from elman.errors import ConfigError, ShapeError
 from elman.layers.base import check_gradient
 
@@ -18,11 +18,11 @@ Span = Literal["step", "block"]
 
 
 class TimeDropout:
-    """While ``train_flg``, set a share ``ratio`` of xs to zero and divide the rest by (1 - ratio).
+    """While ``train_flg``, set a fraction ``ratio`` of xs to zero and divide the rest by (1 - ratio).
 
-    Scaling while training leaves nothing to do when predicting: there the layer is the identity.
-    ``rng`` draws the mask, with NumPy whatever the array library, so that a seed means the same numbers.
-    ``mask="step"`` drops other units at every step; ``"block"`` the same ones at all steps of a block.
+    As the scaling is done while training, the layer is the identity when predicting. ``rng`` draws the mask, with NumPy
+    for every array library, so that a seed gives the same numbers. ``mask="step"`` drops different units at every step,
+    ``mask="block"`` the same units at all steps of a block.
 
     Source: N. Srivastava et al., JMLR 15 (2014); between recurrent layers: W. Zaremba et al. (2014); one mask
     through time: Y. Gal and Z. Ghahramani, NIPS 2016.
@@ -34,7 +34,7 @@ class TimeDropout:
         if not 0 <= ratio < 1:
             raise ConfigError(f"the dropout ratio must be in [0, 1), got {ratio}")
         if mask not in get_args(Span):
-            raise ConfigError(f"a dropout mask is for a 'step' or for a 'block', got {mask!r}")
+            raise ConfigError(f"the dropout mask must be 'step' or 'block', got {mask!r}")
         self.params: list[Array] = []
         self.grads: list[Array] = []
         self.ratio = ratio
@@ -51,33 +51,33 @@ class TimeDropout:
         return dropped
 
     def backward(self, dout: Array) -> Array:
-        """Return the gradient (N, T, D), zero where the unit was dropped."""
+        """Return the gradient (N, T, D), which is zero where the unit was dropped."""
         dxs = self.begin_backward(dout)
         self.backward_steps(0, dout.shape[1])
         return dxs
 
     def begin(self, xs: Array) -> Array:
-        """Draw the mask for xs (N, T, D), which need not be filled yet; return what `forward_steps` fills."""
+        """Draw the mask for xs (N, T, D), which may be filled later; return the array that `forward_steps` fills."""
         if not self.train_flg or self.ratio == 0:
             self._mask = None
             return xs
         if xs.ndim != 3:
             raise ShapeError(f"xs must be (N, T, D), got {tuple(xs.shape)}")
         N, T, D = xs.shape
-        if attended():
+        if host_sync_allowed():
             self.draw((N, T, D), like=xs)
-        self._xs = time_major(xs)
+        self._xs = time_major(xs)  # (T, N, D)
         self._dropped = self._buffers.get("dropped", (T, N, D), xs)
         return batch_major(self._dropped)
 
     def draw(self, shape: tuple[int, int, int], like: Array) -> None:
         """Draw the mask for an xs of this shape (N, T, D), in the library of ``like``.
 
-        `begin` does it by itself, except where the host may not step in.
+        `begin` calls it, except within `no_host_sync`, before which it must have been called.
         """
         N, T, D = shape
         steps = T if self.mask == "step" else 1
-        kept = self.rng.random((steps, N, D), dtype=np.float32) >= self.ratio
+        kept = self.rng.random((steps, N, D), dtype=np.float32) >= self.ratio  # (steps, N, D)
         self._mask = self._buffers.get("mask", (steps, N, D), like)
         self._mask[...] = asarray(kept / (1 - self.ratio), like)
 
@@ -87,15 +87,15 @@ class TimeDropout:
             self._multiply(self._xs, self._dropped, slice(first, last))
 
     def end(self) -> None:
-        """Nothing is carried to the next block."""
+        """Do nothing: no state is carried to the next block."""
 
     def begin_backward(self, dout: Array) -> Array:
-        """Take dout (N, T, D), which need not be filled yet; return the gradient, which `backward_steps` fills."""
+        """Take dout (N, T, D), which may be filled later; return the gradient, which `backward_steps` fills."""
         if self._mask is None:
             return dout
         T, N, D = self._dropped.shape
         check_gradient(dout, (N, T, D))
-        self._dout = time_major(dout)
+        self._dout = time_major(dout)  # (T, N, D)
         self._dxs = self._buffers.get("dxs", (T, N, D), self._mask)
         return batch_major(self._dxs)
 
@@ -105,10 +105,10 @@ class TimeDropout:
             self._multiply(self._dout, self._dxs, slice(first, last))
 
     def end_backward(self) -> None:
-        """Nothing came in from the block before."""
+        """Do nothing: no state came in from the block before."""
 
     def weight_gradients(self) -> list[Callable[[], None]]:
-        """Return no pieces: there are no weights."""
+        """Return nothing to do: there are no weights."""
         return []
 
     def _multiply(self, xs: Array, out: Array, span: slice) -> None:
@@ -117,11 +117,11 @@ class TimeDropout:
 
 
 class WeightDropout:
-    """While ``train_flg``, a mask for a whole block: 0 for a share ``ratio`` of it, 1/(1 - ratio) for the rest.
+    """While ``train_flg``, one mask per block for a matrix of weights: 0 for a fraction ``ratio``, else 1/(1 - ratio).
 
-    ``shape`` is that of the matrix, or (rows, 1) to drop whole rows. The layer multiplies by the mask what it reads
-    of the weights, and the gradient that it writes; the weights themselves, and their mean effect, stay as they
-    are. ``rng`` draws the mask, with NumPy whatever the array library.
+    ``shape`` is that of the matrix, or (rows, 1) to drop whole rows. The layer multiplies the weights it uses, and the
+    gradient it writes, by the mask; the weights themselves, and their mean effect, do not change. ``rng`` draws the
+    mask, with NumPy for every array library.
 
     Sources: weights (DropConnect): L. Wan et al., ICML 2013; those from h to h: S. Merity, N. S. Keskar and
     R. Socher, ICLR 2018; rows of word vectors: Y. Gal and Z. Ghahramani, NIPS 2016.
@@ -129,22 +129,22 @@ class WeightDropout:
 
     def __init__(self, ratio: float, shape: tuple[int, int], rng: np.random.Generator) -> None:
         if not 0 < ratio < 1:
-            raise ConfigError(f"the share of weights dropped must be in (0, 1), got {ratio}")
+            raise ConfigError(f"the dropout ratio of weights must be in (0, 1), got {ratio}")
         self.ratio, self.shape, self.rng = ratio, shape, rng
         self.train_flg = True
         self._mask: Any = None
         self._buffers = Buffers()
 
     def begin(self, like: Array) -> Array | None:
-        """Return the mask of a new block; None where nothing is dropped."""
+        """Return the mask of a new block; None if nothing is dropped."""
         if not self.train_flg:
             return None
-        if attended():
+        if host_sync_allowed():
             self.draw(like)
         return self._mask
 
     def draw(self, like: Array) -> None:
-        """Draw the mask, in the library of ``like``; `begin` does it, except where the host may not step in."""
-        kept = self.rng.random(self.shape, dtype=np.float32) >= self.ratio
+        """Draw the mask, in the library of ``like``; `begin` calls it, except within `no_host_sync`."""
+        kept = self.rng.random(self.shape, dtype=np.float32) >= self.ratio  # (rows, columns), or (rows, 1)
         self._mask = self._buffers.get("mask", self.shape, like)
         self._mask[...] = asarray(kept / (1 - self.ratio), like)

@@ -1,47 +1,44 @@
-"""Word vectors: ids to rows of a matrix, with a sparse gradient."""
-
-import numpy as np
+"""Word vectors: rows of a matrix looked up by id, with a sparse gradient."""
 
 from elman.arrays import (
     Array,
     Buffers,
     add_rows_by_id,
     as_ids,
-    attended,
     batch_major,
+    host_sync_allowed,
     namespace,
-    sum_rows_by_id,
     take_rows,
     time_major,
     zeros,
 )
 from elman.errors import ShapeError, VocabularyError
-from elman.layers.base import check_gradient, fused_loops
+from elman.layers.base import check_gradient
 from elman.layers.dropout import WeightDropout
+from elman.layers.kernels import kernels_for
 
 
 class TimeEmbedding:
     """ids (N, T) -> word vectors (N, T, D); W (V, D).
 
-    Only the rows that a block touched have a gradient: ``rows`` names them, the other rows of the
-    gradient are zero, and an optimizer for which a zero gradient changes nothing may skip them.
-    ``tied=True`` says that another layer has written its part of the same gradient before: `backward`
-    then adds to it, and ``rows`` is None because every row counts. ``dropout``, where there is one, is of
-    the rows of W, (V, 1): a word that is dropped is dropped wherever it stands in the block.
+        vectors[n, t] = W[ids[n, t]]         dW[v] = Σ dout[n, t] over the places where ids[n, t] = v
+
+    Only the rows of W that a block used have a gradient: ``rows`` are their ids. All other rows of the gradient are
+    zero, and an optimizer for which a zero gradient changes nothing may skip them. ``tied=True`` means that another
+    layer has written its part of the same gradient before: `backward` then adds to it, and ``rows`` is None because
+    every row counts. ``dropout``, if set, drops rows of W, (V, 1): a dropped word is dropped at all its places in the
+    block.
     """
 
     def __init__(self, W: Array, tied: bool = False) -> None:
         self.params = [W]
         self.grads = [zeros(tuple(W.shape), W)]
         self.tied = tied
-        self.rows: Array | None = None  # distinct ids (U,) of the last backward, in order
-        self._dense = False  # the last backward wrote every row
+        self.rows: Array | None = None  # distinct ids (U,) of the last backward, ascending
+        self._dense = False  # whether the last backward wrote every row
         self.dropout: WeightDropout | None = None
         self._factors: Array | None = None
         self._buffers = Buffers()
-        if fused_loops(W):
-            self._seen = np.zeros(len(W), np.bool_)
-            self._distinct = np.empty(len(W), np.intp)
 
     def forward(self, ids: Array) -> Array:
         """Return the word vectors (N, T, D) of ids (N, T).
@@ -55,7 +52,7 @@ class TimeEmbedding:
         if ids.ndim != 2:
             raise ShapeError(f"ids must be (N, T), got {tuple(ids.shape)}")
         N, T = ids.shape
-        if attended() and N * T and not 0 <= int(ids.min()) <= int(ids.max()) < V:
+        if host_sync_allowed() and N * T and not 0 <= int(ids.min()) <= int(ids.max()) < V:
             raise VocabularyError(f"ids must be in [0, {V}), got {int(ids.min())} to {int(ids.max())}")
         self._ids, self._shape = time_major(as_ids(ids, W)).reshape(-1), (N, T, D)  # ids (T·N,)
         vectors = self._buffers.get("vectors", (T, N, D), W)
@@ -64,7 +61,7 @@ class TimeEmbedding:
         return batch_major(vectors)
 
     def _drop(self, rows: Array) -> None:
-        """Multiply rows (T·N, D) by what the mask has for their words; keep these factors for `backward`."""
+        """Multiply rows (T·N, D) by the mask's factors for their words; keep the factors for `backward`."""
         mask = None if self.dropout is None else self.dropout.begin(like=rows)
         self._factors = None
         if mask is not None:
@@ -73,30 +70,25 @@ class TimeEmbedding:
             namespace(rows).multiply(rows, self._factors, out=rows)
 
     def backward(self, dout: Array) -> None:
-        """Write the gradient of W for dout (N, T, D): repeated ids add up. Ids have no gradient: None."""
+        """Write the gradient of W for dout (N, T, D); the ids have none."""
         (dW,) = self.grads
         D = dW.shape[1]
         check_gradient(dout, self._shape)
-        douts = time_major(dout).reshape(-1, D)
+        douts = time_major(dout).reshape(-1, D)  # (T·N, D)
         if self._factors is not None:
             dropped = self._buffers.get("dropped douts", tuple(douts.shape), douts)
             douts = namespace(dW).multiply(douts, self._factors, out=dropped)
-        if not attended():
+        if not host_sync_allowed():
             self._write_dense(douts)
             return
         if not self.tied and (self._dense or self.rows is not None):
             dW[... if self._dense else self.rows] = 0
-        if fused := fused_loops(dW):
-            rows = self._distinct[: fused.add_rows(dW, self._ids, douts, self._seen, self._distinct)]
-            rows.sort()
-        else:
-            rows, sums = sum_rows_by_id(self._ids, douts)
-            dW[rows] += sums
+        rows = kernels_for(dW).add_rows(dW, self._ids, douts, self._buffers)
         if not self.tied:
             self.rows, self._dense = rows, False
 
     def _write_dense(self, rows: Array) -> None:
-        """Write the whole gradient from rows (T·N, D): how many ids are distinct is not to be known here."""
+        """Write the whole gradient from rows (T·N, D), when the host may not read which ids there are."""
         (dW,) = self.grads
         if not self.tied:
             dW[...] = 0

@@ -1,19 +1,23 @@
-"""Long short-term memory: one step, and T steps with backpropagation through time.
+"""Long short-term memory (LSTM): one step, and T steps with backpropagation through time.
 
     i, f, o = σ(z_i), σ(z_f), σ(z_o)     g = tanh(z_g)     z = h_{t-1}·Wh + x_t·Wx + b
     c_t = f∘c_{t-1} + i∘g                h_t = o∘tanh(c_t)
 
+    dc_t += dh_t∘o∘(1 - tanh(c_t)²)
+    dz_i = dc_t∘g∘i∘(1 - i)              dz_f = dc_t∘c_{t-1}∘f∘(1 - f)
+    dz_g = dc_t∘i∘(1 - g²)               dz_o = dh_t∘tanh(c_t)∘o∘(1 - o)
+    dc_{t-1} = dc_t∘f                    dh_{t-1} = dz·Whᵀ          dx_t = dz·Wxᵀ
+
 The columns of Wx (D, 4H), Wh (H, 4H) and b (4H,) hold the gates in the order i, f, g, o (input,
-forget, candidate, output), each H wide: PyTorch's order. There is one bias: PyTorch's two are added.
+forget, candidate, output), each H wide: PyTorch's order. There is one bias, the sum of PyTorch's two.
 
 Sources: S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997); F. Gers, J. Schmidhuber and
 F. Cummins, Neural Computation 12 (2000), for the forget gate.
 """
 
-import numpy as np
-
-from elman.arrays import Array, asarray, batch_major, namespace, zeros
+from elman.arrays import Array, batch_major, namespace, zeros
 from elman.layers.base import check_weights, copied_state
+from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
 
 
@@ -23,7 +27,7 @@ def sigmoid(z: Array) -> Array:
 
 
 class LSTM:
-    """One step of the recurrence, as the equations read."""
+    """One step, written as in the equations: ``Wx`` (D, 4H), ``Wh`` (H, 4H), ``b`` (4H,)."""
 
     def __init__(self, Wx: Array, Wh: Array, b: Array) -> None:
         H = Wh.shape[0]
@@ -65,10 +69,10 @@ class LSTM:
 
 
 class TimeLSTM(TimeRecurrence):
-    """T steps of the same cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
+    """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
-    ``stateful=True`` carries h and c into the next block. ``dh`` and ``dc`` are the gradients of the
-    loss with respect to the h and c that came in. ``Wx=None``: the input is already projected, (N, T, 4H).
+    ``stateful=True`` carries h and c into the next block. ``dh`` and ``dc`` are the gradients of the loss with respect
+    to the h and c that came in. With ``Wx=None`` the input is x·Wx already, (N, T, 4H).
     """
 
     c: Array | None
@@ -79,103 +83,54 @@ class TimeLSTM(TimeRecurrence):
     def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
         super().__init__(Wx, Wh, b, stateful)
         self.dc = None
-        # σ(z) = ½·tanh(½z) + ½ makes one tanh serve all four gates: gate = tanh(z·slope)·slope + shift
-        H = Wh.shape[0]
-        self._slope = asarray(np.repeat([0.5, 0.5, 1.0, 0.5], H), Wh)
-        self._shift = asarray(np.repeat([0.5, 0.5, 0.0, 0.5], H), Wh)
 
     def _prepare(self, T: int, N: int, H: int) -> None:
-        self._cs = self._carried["c"]
+        self._cs = self._carried["c"]  # (T + 1, N, H)
         self._tanh_cs = self._buffers.get("tanh_cs", (T, N, H), self.Wh)
         self._gates = self._buffers.get("gates", (T, N, 4 * H), self.Wh)
-        self._ig = self._buffers.get("ig", (N, H), self.Wh)
 
     def forward_steps(self, first: int, last: int) -> None:
-        """Do the steps first ≤ t < last: the gates, then c_t = f∘c_{t-1} + i∘g and h_t = o∘tanh(c_t)."""
+        """Do the steps first ≤ t < last: x_t·Wx + b of all of them in one product, then the gates, c_t and h_t."""
         self.projection.forward_steps(first, last)
-        xp, Wh, slope, shift, ig = namespace(self.Wh), self._product_Wh, self._slope, self._shift, self._ig
-        H, fused = self.Wh.shape[0], self._fused
-        for t in range(first, last):
-            gate, c, tanh_c = self._gates[t], self._cs[t + 1], self._tanh_cs[t]
-            xp.matmul(self._hs[t], Wh, out=gate)
-            if fused:
-                fused.lstm_step(self._zs[t], self._cs[t], gate, c, tanh_c, self._hs[t + 1])
-                continue
-            xp.add(gate, self._zs[t], out=gate)
-            xp.multiply(gate, slope, out=gate)
-            xp.tanh(gate, out=gate)
-            xp.multiply(gate, slope, out=gate)
-            xp.add(gate, shift, out=gate)
-            i, f, g, o = gate[:, :H], gate[:, H : 2 * H], gate[:, 2 * H : 3 * H], gate[:, 3 * H :]
-            xp.multiply(f, self._cs[t], out=c)
-            xp.multiply(i, g, out=ig)
-            xp.add(c, ig, out=c)
-            xp.tanh(c, out=tanh_c)
-            xp.multiply(o, tanh_c, out=self._hs[t + 1])
+        kernels_for(self.Wh).lstm_forward(
+            first,
+            last,
+            self._zs,
+            self._product_Wh,
+            self._hs,
+            self._cs,
+            self._tanh_cs,
+            self._gates,
+            self._buffers,
+        )
 
     @property
     def inside(self) -> dict[str, Array]:
-        """The states h and c, and the gates i, f, g and o, of the last `forward`: (N, T, H) each, valid as hs is."""
+        """The states h and c and the gates i, f, g, o of the last `forward`: (N, T, H) each, valid as long as hs."""
         H, gates = self.Wh.shape[0], batch_major(self._gates)
         named = {name: gates[:, :, k * H : (k + 1) * H] for k, name in enumerate("ifgo")}
         return {**super().inside, **named}
 
     def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
-        buffers, Wh = self._buffers, self.Wh
-        self._dz_dc = buffers.get("dz_dc", (T, N, 3, H), Wh)  # ∂z_{i,f,g}/∂c
-        self._dz_dh = buffers.get("dz_dh", (T, N, H), Wh)  # ∂z_o/∂h
-        self._dc_dh = buffers.get("dc_dh", (T, N, H), Wh)
-        self._work = buffers.get("work", (T, N, H), Wh)
-        self._through_h = buffers.get("through_h", (N, H), Wh)
-        self._dzs = buffers.get("dzs", (T, N, 4 * H), Wh)
+        self._dzs = self._buffers.get("dzs", (T, N, 4 * H), self.Wh)
         return self._dzs, self._dzs
 
     def backward_steps(self, first: int, last: int) -> None:
-        """Do the steps last > t ≥ first: dh_t and dc_t through the gates into dz_t, and dz_t·Whᵀ into dh_{t-1}."""
-        xp, WhT, through_h = namespace(self.Wh), self._WhT, self._through_h
-        dh, dc = self._flowing["h"], self._flowing["c"]
-        (N, H), fused = dh.shape, self._fused
-        if not fused:
-            self._local_slopes(slice(first, last))
-        for t in reversed(range(first, last)):
-            if fused:
-                fused.lstm_step_backward(
-                    self._dhs[t], self._gates[t], self._cs[t], self._tanh_cs[t], dh, dc, self._dzs[t]
-                )
-                xp.matmul(self._dzs[t], WhT, out=dh)
-                continue
-            dz = self._dzs[t].reshape(N, 4, H)
-            xp.add(dh, self._dhs[t], out=dh)
-            xp.multiply(dh, self._dc_dh[t], out=through_h)
-            xp.add(dc, through_h, out=dc)
-            xp.multiply(dc[:, None, :], self._dz_dc[t], out=dz[:, :3])
-            xp.multiply(dh, self._dz_dh[t], out=dz[:, 3])
-            xp.multiply(dc, self._gates[t][:, H : 2 * H], out=dc)
-            xp.matmul(self._dzs[t], WhT, out=dh)
+        """Do the steps last > t ≥ first: dz_t, dc_{t-1}, dh_{t-1}, then dx_t of all of them in one product."""
+        kernels_for(self.Wh).lstm_backward(
+            first,
+            last,
+            self._dhs,
+            self._cs,
+            self._tanh_cs,
+            self._gates,
+            self._WhT,
+            self._flowing["h"],
+            self._flowing["c"],
+            self._dzs,
+            self._buffers,
+        )
         self.projection.backward_steps(first, last)
-
-    def _local_slopes(self, span: slice) -> None:
-        """Write ∂z_{i,f,g}/∂c, ∂z_o/∂h and ∂c/∂h of these steps, all at once."""
-        H = self.Wh.shape[0]
-        xp, one_minus = namespace(self.Wh), self._work[span]
-        i, f, g, o = (self._gates[span, :, k * H : (k + 1) * H] for k in range(4))
-        tanh_c, c_prev, dz_dc = self._tanh_cs[span], self._cs[span], self._dz_dc[span]
-
-        def write(out: Array, factor: Array, gate: Array, square: bool) -> None:
-            """out = factor · gate·(1 - gate) for σ, or factor · (1 - gate²) for tanh."""
-            if square:
-                xp.multiply(gate, gate, out=one_minus)
-                xp.subtract(self._one, one_minus, out=one_minus)
-            else:
-                xp.subtract(self._one, gate, out=one_minus)
-                xp.multiply(one_minus, gate, out=one_minus)
-            xp.multiply(factor, one_minus, out=out)
-
-        write(dz_dc[:, :, 0], g, i, square=False)
-        write(dz_dc[:, :, 1], c_prev, f, square=False)
-        write(dz_dc[:, :, 2], i, g, square=True)
-        write(self._dz_dh[span], tanh_c, o, square=False)
-        write(self._dc_dh[span], o, tanh_c, square=True)
 
     def set_state(self, h: Array, c: Array | None = None) -> None:
         """Set the incoming h and c (N, H) of the next block; c=None means zeros."""

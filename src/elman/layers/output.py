@@ -1,12 +1,13 @@
-"""The output side of a language model: affine, softmax and loss as one layer, in chunks of rows.
+"""The output layer of a language model: affine, softmax and loss in one, in chunks of rows.
 
-With V = 10,000 words the scores of a block are by far its largest array, and a softmax over them is
-bound by memory. Here the scores exist for one chunk of rows at a time: they are made, turned into
-probabilities, into the loss and, while they are at hand, into their gradients. Where several threads may
-work at once, each has its own part of the vocabulary, and the parts meet once a chunk, to agree on the sum
-that makes probabilities of them.
+    s = x·W + b        loss = -ln softmax(s)[target]        ds = softmax(s) - one-hot(target)
+    dW = xᵀ·ds         db = Σ ds                            dx = ds·Wᵀ
 
-One thread's part of the vocabulary in the output layer's work: its words' scores, and their gradients.
+With V = 10,000 words the scores of a block are by far its largest array, and a softmax over them is limited by memory
+bandwidth. Here the scores exist for one chunk of rows at a time: they are computed, turned into probabilities and the
+loss, and, while they are still in the cache, into their gradients. If several threads may work at once, each has its
+own part of the vocabulary. Once a chunk the parts are joined, to get the sum that turns their exponentials into
+probabilities.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,53 +27,48 @@ from elman.arrays import (
     zeros,
 )
 from elman.errors import ShapeError
-from elman.layers.base import check_sequence, check_weights, fused_loops
-from elman.layers.softmax import IGNORE_LABEL, check_targets, exp_scores, log_softmax_rows
-from elman.workers import Task, run, split_evenly, worker_count
+from elman.layers.base import check_sequence, check_weights
+from elman.layers.kernels import kernels_for
+from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
+from elman.workers import Task, run_tasks, split_evenly, worker_count
 
 
 class VocabularyPart:
-    """The words W[:, words] in a block of so many rows, done in chunks of at most ``step`` rows.
+    """One thread's part of the vocabulary, W[:, words], for a block of ``rows`` rows in chunks of at most ``step``.
 
-    After `score`, ``maxima`` and ``sums`` (K,) are those of the chunk's rows over these words, and ``chosen`` (K,)
-    the scores of the targets that are among them, 0 for the others. ``drows`` collects the part of the gradient
-    of the hidden rows that comes through these words.
+    After `score`, ``maxima`` and ``sums`` (K,) are those of the chunk's rows over these words, and ``chosen`` (K,) are
+    the scores of the targets among these words, 0 for other targets. ``drows`` (rows, H) collects the part of the
+    gradient of the hidden rows that comes through these words.
     """
 
     def __init__(self, W: Array, b: Array, dW: Array, db: Array, words: slice, rows: int, step: int) -> None:
         self.words = words
-        self._weights, self._grads = (W, b), (dW, db)  # of all words: a view would stay behind in a deep copy
+        # of all words, because deepcopy would turn a view into an array of its own
+        self._weights, self._grads = (W, b), (dW, db)
         self._all = words == slice(0, W.shape[1])
         self._buffers = Buffers()
         H, V = W.shape[0], words.stop - words.start
         self.drows = empty((rows, H), W)
         self._probs = empty((step, V), W)
-        self._more = empty((H, V) if step < rows else (0, 0), W)
-        self._places = as_ids(range(step), W)
+        self._more = empty((H, V) if step < rows else (0, 0), W)  # dW of the chunks after the first
 
     def score(self, rows: Array, targets: Array) -> None:
-        """Make exp(score - maximum) of rows (K, H) and these words, and what goes with it."""
+        """Write exp(score - maximum) for rows (K, H) and these words; set ``chosen``, ``maxima`` and ``sums``."""
         W, b = self._own(self._weights)
-        scores = self._probs[: len(rows)]
+        scores = self._probs[: len(rows)]  # (K, V)
         self._operand_W = self._buffers.operand("W", W)
         namespace(W).matmul(rows, self._operand_W, out=scores)
         self.targets = targets - self.words.start
-        self.chosen, self.maxima, self.sums = exp_scores(scores, b, self.targets)
+        self.chosen, self.maxima, self.sums = kernels_for(scores).score_rows(scores, b, self.targets)
 
     def differentiate(self, chunk: slice, rows: Array, top: Array, sums: Array, weights: Array) -> None:
-        """Write drows of the chunk, and add its part of dW and db; top and sums are those of all words together."""
-        dscores = self._probs[: len(rows)]  # (softmax - one-hot)·weight
+        """Write drows of the chunk, and add to dW and db. top and sums are the maxima and sums over all words."""
+        dscores = self._probs[: len(rows)]  # (K, V), to become (softmax - one-hot)·weight
         xp, (dW, db) = namespace(dscores), self._own(self._grads)
         factors = weights / sums if self._all else weights * xp.exp(self.maxima - top) / sums
         if chunk.start == 0:
             db[...] = 0
-        if fused := fused_loops(dscores):
-            fused.differentiate_rows(dscores, factors, self.targets, weights, db)
-        else:
-            xp.multiply(dscores, factors[:, None], out=dscores)
-            within = (self.targets >= 0) & (self.targets < len(db))
-            dscores[self._places[: len(rows)], self.targets * within] -= weights * within
-            db += dscores.sum(axis=0)
+        kernels_for(dscores).differentiate_rows(dscores, factors, self.targets, weights, db)
         operand = self._buffers.operand(f"dscores {len(rows)}", dscores)
         xp.matmul(operand, self._operand_W.T, out=self.drows[chunk])
         if chunk.start == 0:
@@ -82,13 +78,13 @@ class VocabularyPart:
             dW += self._more
 
     def _own(self, arrays: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Return the columns of a matrix, and the entries of a vector, of these words."""
+        """Return these words' columns of a matrix and entries of a vector."""
         matrix, vector = arrays
         return matrix[:, self.words], vector[self.words]
 
 
 def joined(parts: Sequence[VocabularyPart]) -> tuple[Array, Array]:
-    """Return the maxima of rows and, relative to them, the sums of exponentials, of all parts together."""
+    """Return the maxima (K,) of the rows over all parts, and the sums (K,) of exponentials relative to them."""
     top, sums = parts[0].maxima, parts[0].sums
     xp = namespace(top)
     for part in parts[1:]:
@@ -98,16 +94,16 @@ def joined(parts: Sequence[VocabularyPart]) -> tuple[Array, Array]:
     return top, sums
 
 
-CHUNK_SCORES = 1 << 22  # scores held at once: 16 MB in float32, rows enough for fast products
+CHUNK_SCORES = 1 << 22  # scores kept at once: 16 MB in float32, with enough rows for fast products
 LEAST_ROWS = 64
-LEAST_WORDS = 16  # of a thread's part of the vocabulary
+LEAST_WORDS = 16  # in a thread's part of the vocabulary
 
 
 def rows_per_chunk(rows: int, vocab_size: int, hidden_size: int = 1) -> int:
-    """Return how many rows of V scores make a chunk: equally many in each, and as many as may be held.
+    """Return how many rows of V scores make a chunk, so that all chunks have about the same size.
 
-    Every chunk of training goes over the whole gradient of W (H, V) once more, so that, however large V is, a
-    chunk has `LEAST_ROWS`, or H where that is less: its scores are then no more than W.
+    In training every chunk goes over the whole gradient of W (H, V) once more. So a chunk has at least `LEAST_ROWS`
+    rows, or H if that is less, however large V is: its scores are then not larger than W.
     """
     most = max(1, CHUNK_SCORES // vocab_size, min(LEAST_ROWS, hidden_size))
     chunks = max(1, -(-rows // most))
@@ -122,37 +118,37 @@ def log_probs(rows: Array, W: Array, b: Array) -> Array:
 def target_log_probs(
     rows: Array, targets: Array, W: Array, b: Array, buffers: Buffers | None = None
 ) -> Array:
-    """Return ln P(target) as (K,) for hidden rows (K, H), never holding K·V numbers.
+    """Return ln P(target) (K,) for hidden rows (K, H), without ever keeping K·V numbers.
 
-    With ``buffers`` the space for the scores is kept from call to call.
+    With ``buffers`` the space for the scores is reused from call to call.
     """
     xp, K, V = namespace(W), rows.shape[0], W.shape[1]
     buffers = Buffers() if buffers is None else buffers
     chosen = zeros((K,), rows)
-    step = rows_per_chunk(-(-K // worker_count()), V * worker_count())  # as many chunks for every hand
+    step = rows_per_chunk(-(-K // worker_count()), V * worker_count())  # equally many chunks for every worker
 
     def score(number: int, k: int) -> None:
         span = slice(k, min(k + step, K))
-        scores = buffers.get(f"scores {number}", (step, V), W)[: span.stop - k]
+        scores = buffers.get(f"scores {number}", (step, V), W)[: span.stop - k]  # (rows of the span, V)
         xp.matmul(rows[span], W, out=scores)
-        found, maxima, sums = exp_scores(scores, b, targets[span])
+        found, maxima, sums = kernels_for(scores).score_rows(scores, b, targets[span])
         chosen[span] = found - maxima - xp.log(sums)
 
     tasks: list[Task] = []
-    for number, k in enumerate(range(0, K, step)):  # the scores of one are written over those of another
+    for number, k in enumerate(range(0, K, step)):  # a chunk overwrites the scores of an earlier one
         before = tasks[-worker_count()] if number >= worker_count() else None
         tasks.append(Task(partial(score, number % worker_count(), k), [before] if before else []))
-    run(tasks)
+    run_tasks(tasks)
     return chosen
 
 
 class TimeAffineSoftmaxWithLoss:
     """(N, T, H) and targets (N, T) -> the mean loss in nats; W (H, V), b (V,).
 
-    The same numbers as TimeAffine followed by TimeSoftmaxWithLoss. With ``train_flg`` the gradients are
-    worked out within `forward`, and `backward`, called once after it, hands them out; without it
-    `forward` gives the loss alone. ``dW`` may be given: a view of another layer's gradient, for tied weights.
-    A model may call `begin`, see to the `tasks` and call `end` itself instead of `forward`.
+    The same numbers as TimeAffine followed by TimeSoftmaxWithLoss. With ``train_flg``, `forward` computes the
+    gradients too, and `backward`, called once after it, returns them; without it `forward` computes the loss only.
+    ``dW`` may be a view of another layer's gradient, for tied weights. Instead of `forward`, a model may call `begin`,
+    run the `tasks` and call `end`.
     """
 
     def __init__(self, W: Array, b: Array, dW: Array | None = None, ignore_label: int = IGNORE_LABEL) -> None:
@@ -173,14 +169,14 @@ class TimeAffineSoftmaxWithLoss:
         """Return the mean of -ln P(target) over the counted positions.
 
         Raises:
-            ShapeError: xs and ts do not fit, a target is out of range, or every position is ignored.
+            ShapeError: xs and ts do not go together, a target is out of range, or every position is ignored.
         """
         self.begin(xs, ts)
-        run(self.tasks())
+        run_tasks(self.tasks())
         return self.end()
 
     def begin(self, xs: Array, ts: Array) -> None:
-        """Take xs (N, T, H), which need not be filled yet, and ts."""
+        """Take xs (N, T, H), which may be filled later, and ts."""
         W, _ = self.params
         H, V = W.shape
         check_sequence("xs", xs, H)
@@ -191,11 +187,11 @@ class TimeAffineSoftmaxWithLoss:
         self._rows = as_rows(time_major(xs))  # (T·N, H)
         ids = time_major(as_ids(ts, W)).reshape(-1)  # (T·N,)
         self._targets, counted, count = check_targets(ids, self.ignore_label, V)
-        self._weights = asarray(counted, like=W) / count  # (T·N,), of each position in the mean
+        self._weights = asarray(counted, like=W) / count  # (T·N,): what each position counts in the mean
         self._nll = self._buffers.get("nll", (T * N,), W)
 
     def tasks(self, after: Callable[[int], Sequence[Task]] = lambda row: ()) -> list[Task]:
-        """Return the block's work; ``after`` names the tasks that fill the rows up to one, not included."""
+        """Return the tasks of the block. ``after(row)`` returns the tasks that fill the rows before that row."""
         K, (H, V) = len(self._rows), self.params[0].shape
         if not self.train_flg:
             return [Task(self._score_targets, after(K))]
@@ -205,7 +201,7 @@ class TimeAffineSoftmaxWithLoss:
         tasks: list[Task] = []
         grads: list[Task] = []
         for chunk in chunks:
-            # what one part has found of a chunk is read by all of them, before it finds anything of the next
+            # all parts read the sums of each part, which must not start the next chunk before that
             before = [*after(chunk.stop), *grads]
             scored = [Task(partial(self._score, part, chunk), before) for part in self._parts]
             grads = [Task(partial(self._differentiate, part, chunk), scored) for part in self._parts]
@@ -213,7 +209,7 @@ class TimeAffineSoftmaxWithLoss:
         return tasks
 
     def _parts_for(self, rows: int, step: int) -> list[VocabularyPart]:
-        """Return the parts of the vocabulary for chunks of so many rows: those of the last block where they fit."""
+        """Return the parts of the vocabulary for chunks of ``step`` rows: those of the last block if they fit."""
         shape = (worker_count(), rows, step)
         if shape != self._parts_shape:
             (W, b), (dW, db) = self.params, self.grads
@@ -236,7 +232,7 @@ class TimeAffineSoftmaxWithLoss:
         part.differentiate(chunk, self._rows[chunk], top, sums, self._weights[chunk])
 
     def end(self) -> float:
-        """Return the loss, once all tasks are done."""
+        """Return the loss; all tasks must be done."""
         if self.train_flg:
             T, N, H = self._shape
             drows = self._parts[0].drows
@@ -251,7 +247,7 @@ class TimeAffineSoftmaxWithLoss:
         self._nll[...] = -target_log_probs(self._rows, self._targets, W, b, self._buffers)
 
     def backward(self, dout: float = 1.0) -> Array:
-        """Return dxs (N, T, H), with it and the gradients of W and b scaled by dout."""
+        """Return dxs (N, T, H); scale it and the gradients of W and b by dout."""
         if dout != 1:
             for array in (self._dxs, *self.grads):
                 array *= dout

@@ -1,11 +1,11 @@
-"""Penalties on what a recurrent layer hands out: the identity, whose gradient is not.
+"""Penalties on the activations of a recurrent layer: forward the identity, backward they add to the gradient.
 
-With h (N, T, H) a block's activations, the training goes down the gradient of the cross entropy plus
+With h (N, T, H) the activations of a block, training minimises the cross entropy plus
 
     α · Σ h²_{n,t,j} / (N·T·H)                              activation regularisation (AR)
     β · Σ_{t>1} (h_{n,t,j} - h_{n,t-1,j})² / (N·(T-1)·H)    temporal activation regularisation (TAR)
 
-AR stands after the dropout of the last layer, whose h it reads as dropped and scaled; TAR stands before it. Steps are
+AR comes after the dropout of the last layer, so it sees the dropped and scaled h; TAR comes before it. Steps are
 compared within a block. The loss that the model reports is the cross entropy alone.
 
 Source: S. Merity, B. McCann and R. Socher, "Revisiting activation regularization for language RNNs" (2017); the
@@ -22,15 +22,15 @@ from elman.layers.base import check_gradient
 
 
 class TimePenalty(ABC):
-    """Adds to the gradient of xs (N, T, H) that of ``dout`` · ``weight`` · mean, while ``train_flg``.
+    """While ``train_flg``, adds the gradient of ``dout`` · ``weight`` · mean to that of xs (N, T, H).
 
-    ``dout``, to be set before `backward`, is what the loss is scaled by. The steps can be done in spans (see
-    `elman.layers.recurrent`); forward there are none.
+    ``dout`` is the factor on the loss, to be set before `backward`. The backward steps can be done in spans (see
+    `elman.layers.recurrent`); forward there is nothing to do.
     """
 
     def __init__(self, weight: float) -> None:
         if not 0 <= weight < float("inf"):
-            raise ConfigError(f"the weight of a penalty must be at least 0, got {weight}")
+            raise ConfigError(f"the weight of a penalty must be finite and ≥ 0, got {weight}")
         self.params: list[Array] = []
         self.grads: list[Array] = []
         self.weight, self.dout = weight, 1.0
@@ -39,7 +39,7 @@ class TimePenalty(ABC):
 
     @abstractmethod
     def penalty(self) -> float:
-        """Return what is added to the loss of the block that was read last: weight · mean."""
+        """Return what the penalty adds to the loss of the last block: weight · mean."""
 
     @abstractmethod
     def backward_steps(self, first: int, last: int) -> None:
@@ -50,29 +50,29 @@ class TimePenalty(ABC):
         return self.begin(xs)
 
     def backward(self, dout: Array) -> Array:
-        """Return the gradient (N, T, H) with the penalty's."""
+        """Return dout (N, T, H) plus the gradient of the penalty."""
         dxs = self.begin_backward(dout)
         self.backward_steps(0, dout.shape[1])
         return dxs
 
     def begin(self, xs: Array) -> Array:
-        """Take xs (N, T, H), which need not be filled yet; return it."""
-        self._xs = time_major(xs)
+        """Take xs (N, T, H), which may be filled later; return it."""
+        self._xs = time_major(xs)  # (T, N, H)
         return xs
 
     def forward_steps(self, first: int, last: int) -> None:
-        """There is nothing to do."""
+        """Do nothing: forward the layer is the identity."""
         return
 
     def end(self) -> None:
-        """Nothing is carried to the next block."""
+        """Do nothing: no state is carried to the next block."""
         return
 
     def begin_backward(self, dout: Array) -> Array:
-        """Take dout (N, T, H), which need not be filled yet; return the gradient, which `backward_steps` fills."""
+        """Take dout (N, T, H), which may be filled later; return the gradient, which `backward_steps` fills."""
         T, N, H = self._xs.shape
         check_gradient(dout, (N, T, H))
-        self._dout: Any = time_major(dout)
+        self._dout: Any = time_major(dout)  # (T, N, H)
         if not self.train_flg:
             self._dxs = self._dout
             return dout
@@ -81,11 +81,11 @@ class TimePenalty(ABC):
         return batch_major(self._dxs)
 
     def end_backward(self) -> None:
-        """Nothing came in from the block before."""
+        """Do nothing: no state came in from the block before."""
         return
 
     def weight_gradients(self) -> list[Callable[[], None]]:
-        """Return no pieces: there are no weights."""
+        """Return nothing to do: there are no weights."""
         return []
 
 
@@ -114,12 +114,12 @@ class TimeTemporalPenalty(TimePenalty):
     def penalty(self) -> float:
         """Return what is added to the loss; 0 for a block of one step."""
         T, N, H = self._xs.shape
-        changes = self._xs[1:] - self._xs[:-1]
+        changes = self._xs[1:] - self._xs[:-1]  # (T - 1, N, H)
         added: float = self.weight * float((changes * changes).sum()) / max(1, (T - 1) * N * H)
         return added
 
     def backward_steps(self, first: int, last: int) -> None:
-        """Do the steps last > t ≥ first; each but the first and the last of a block is compared with two."""
+        """Do the steps last > t ≥ first; all but the first and the last of a block are compared with two steps."""
         if not self.train_flg:
             return
         hs, span, (T, N, H) = self._xs, slice(first, last), self._xs.shape

@@ -1,17 +1,17 @@
-"""What TimeRNN, TimeLSTM and TimeGRU share: a block in spans of steps, and the state carried between blocks.
+"""The part that TimeRNN, TimeLSTM and TimeGRU share: the loop over a block's steps, and the state between blocks.
 
-The input side of a recurrent layer, x_t·Wx + b, for many steps in one product.
+The input side x_t·Wx + b has no recurrence, so `InputProjection` computes it for many steps in one product.
+`TimeRecurrence` does the rest; a cell adds its own equations.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from elman.arrays import (
     Array,
     Buffers,
     as_rows,
-    asarray,
     batch_major,
     contiguous,
     namespace,
@@ -19,22 +19,15 @@ from elman.arrays import (
     zeros,
 )
 from elman.errors import ShapeError
-from elman.layers.base import (
-    check_gradient,
-    check_sequence,
-    check_state,
-    check_weights,
-    copied_state,
-    fused_loops,
-)
+from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
 from elman.layers.dropout import WeightDropout
 
 
 class InputProjection:
     """zs = xs·Wx + b for time-major xs (T, N, D): the part of a recurrence that needs no loop.
 
-    ``Wx=None`` means that xs is the product already, (T, N, G): what a row look-up in Wx gives for a
-    one-hot input. The steps can be done in spans, in order (see `elman.layers.recurrent`).
+    ``Wx=None`` means that xs is the product already, (T, N, G), as looking up rows of Wx gives it for a one-hot input.
+    The steps can be done in spans, in order.
     """
 
     def __init__(self, owner: str, Wx: Array | None, b: Array) -> None:
@@ -45,11 +38,11 @@ class InputProjection:
         self.D = G if Wx is None else Wx.shape[0]
         self.weights = [] if Wx is None else [Wx]
         self.weight_grads = [zeros(tuple(W.shape), W) for W in self.weights]
-        self.db = zeros((G,), b)
+        self.db = zeros((G,), b)  # (G,)
         self._buffers = Buffers()
 
     def begin(self, xs: Array) -> Array:
-        """Take xs (T, N, D), which need not be filled yet; return zs (T, N, G), which `forward_steps` fills."""
+        """Take xs (T, N, D), which may be filled later; return zs (T, N, G), which `forward_steps` fills."""
         T, N, _ = xs.shape
         self._xs, self._Wx = xs, None if self.Wx is None else self._buffers.operand("Wx", self.Wx)
         self._zs = self._buffers.get("zs", (T, N, self.b.shape[0]), self.b)
@@ -66,7 +59,7 @@ class InputProjection:
             xp.add(zs, self.b, out=zs)
 
     def begin_backward(self, dzs: Array) -> Array:
-        """Take dzs (T, N, G), which need not be filled yet; return dxs (T, N, D), which `backward_steps` fills."""
+        """Take dzs (T, N, G), which may be filled later; return dxs (T, N, D), which `backward_steps` fills."""
         T, N, _ = dzs.shape
         self._dzs = dzs
         self._dxs = dzs if self.Wx is None else self._buffers.get("dxs", (T, N, self.D), self.b)
@@ -80,7 +73,7 @@ class InputProjection:
 
     def write_gradients(self) -> None:
         """Write dWx and db."""
-        rows = as_rows(self._dzs)
+        rows = as_rows(self._dzs)  # (T·N, G)
         self.db[...] = rows.sum(axis=0)
         for dWx in self.weight_grads:
             namespace(self.b).matmul(as_rows(self._xs).T, rows, out=dWx)
@@ -89,23 +82,23 @@ class InputProjection:
 class TimeRecurrence(ABC):
     """T steps of one cell over N sequences, with backpropagation through time.
 
-    `forward` is `begin`, `forward_steps` for the spans of steps in order, `end`; `backward` is
-    `begin_backward`, `backward_steps` for the spans in reverse, `end_backward` and the pieces of
-    `weight_gradients`. A model of several layers calls these itself, to work on layer 2 at one span while
-    layer 1 is at the next. ``dropout``, where there is one, is of Wh.
+    `forward` calls `begin`, `forward_steps` and `end`; `backward` calls `begin_backward`, `backward_steps`,
+    `end_backward` and the functions that `weight_gradients` returns. A model of several layers may call these itself,
+    one span of steps after another (backward in reverse order), so that one thread can work on layer 2 while another
+    is at the next span of layer 1. ``dropout``, if set, drops weights of Wh.
     """
 
     h: Array | None
     dh: Array | None
-    gates: ClassVar[int]  # how many times H wide the products are
-    states: ClassVar[tuple[str, ...]]  # names of what is carried: h, and what else the cell has
+    gates: ClassVar[int]  # the products are gates·H wide
+    states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and for the LSTM also c
 
-    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool) -> None:
+    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
         name, H = type(self).__name__, Wh.shape[0]
         G = self.gates * H
         check_weights(name, Wh=(Wh, (H, G)), b=(b, (G,)))
         self.projection = InputProjection(name, Wx, b)
-        self.Wh, self.dWh = Wh, zeros((H, G), Wh)
+        self.Wh, self.dWh = Wh, zeros((H, G), Wh)  # (H, G)
         self.params = [*self.projection.weights, Wh, b]
         self.grads = [*self.projection.weight_grads, self.dWh, self.projection.db]
         self.stateful = stateful
@@ -113,18 +106,12 @@ class TimeRecurrence(ABC):
         self.dh = None
         self.dropout: WeightDropout | None = None
         self._buffers = Buffers()
-        self._one = asarray(1.0, Wh)
-
-    @property
-    def _fused(self) -> Any:
-        """The loops that serve these weights; None: NumPy's passes, or torch's."""
-        return fused_loops(self.Wh)  # not kept: a module cannot be copied with the layer
 
     def forward(self, xs: Array) -> Array:
         """Return hs (N, T, H) for xs (N, T, D).
 
         Raises:
-            ShapeError: xs has another width, or the carried state another number of sequences.
+            ShapeError: xs has another width, or the carried state is for another batch size.
         """
         hs = self.begin(xs)
         self.forward_steps(0, xs.shape[1])
@@ -133,16 +120,16 @@ class TimeRecurrence(ABC):
 
     @property
     def hs(self) -> Array:
-        """What the last `forward` returned, (N, T, H), valid until the next."""
+        """The output of the last `forward`, (N, T, H), valid until the next `forward`."""
         return batch_major(self._hs[1:])
 
     @property
     def inside(self) -> dict[str, Array]:
-        """What the cell went through in the last `forward`, by name: h and all else, (N, T, H) each, valid as hs is."""
+        """The states (and gates) of the last `forward` by name: (N, T, H) each, valid as long as hs."""
         return {name: batch_major(history[1:]) for name, history in self._carried.items()}
 
     def backward(self, dhs: Array) -> Array:
-        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients summed over the block."""
+        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients of the weights, summed over the block."""
         dxs = self.begin_backward(dhs)
         self.backward_steps(0, dhs.shape[1])
         self.end_backward()
@@ -151,7 +138,7 @@ class TimeRecurrence(ABC):
         return dxs
 
     def begin(self, xs: Array) -> Array:
-        """Take xs (N, T, D), which need not be filled yet; return hs (N, T, H), which `forward_steps` fills."""
+        """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
         check_sequence("xs", xs, self.projection.D)
         N, T, _ = xs.shape
         H = self.Wh.shape[0]
@@ -169,40 +156,39 @@ class TimeRecurrence(ABC):
         return batch_major(self._hs[1:])
 
     def end(self) -> None:
-        """Keep the last state for the next block, as a copy: the buffers are written again."""
+        """Keep a copy of the last state for the next block: the buffers will be overwritten."""
         for name, history in self._carried.items():
             setattr(self, name, history[-1] + 0)
 
     def begin_backward(self, dhs: Array) -> Array:
-        """Take dhs (N, T, H), which need not be filled yet; return dxs (N, T, D), which `backward_steps` fills."""
+        """Take dhs (N, T, H), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
         T, N, H = self._hs.shape[0] - 1, self._hs.shape[1], self._hs.shape[2]
         check_gradient(dhs, (N, T, H))
-        self._dhs = time_major(dhs)
-        self._flowing = {}  # what flows back from step t+1, by the state through which it flows
+        self._dhs = time_major(dhs)  # (T, N, H)
+        self._flowing = {}  # the gradient of each state, coming back from step t + 1: (N, H) each
         for name in self.states:
             flow = self._flowing[name] = self._buffers.get("d" + name, (N, H), self.Wh)
             flow[...] = 0
-        self._WhT = contiguous(
-            self._product_Wh.T
-        )  # one copy a block; the untransposed product is the faster one
+        # one copy a block, after which the products are faster than with a transposed view
+        self._WhT = contiguous(self._product_Wh.T)  # (G, H)
         towards_x, self._towards_h = self._prepare_backward(T, N, H)
         return batch_major(self.projection.begin_backward(towards_x))
 
     def end_backward(self) -> None:
-        """Keep the gradients of the incoming state, as copies."""
+        """Keep copies of the gradients of the incoming state."""
         for name, flow in self._flowing.items():
             setattr(self, "d" + name, flow + 0)
 
     @abstractmethod
     def forward_steps(self, first: int, last: int) -> None:
-        """Do the steps first ≤ t < last; those before are done."""
+        """Do the steps first ≤ t < last; the earlier ones are done."""
 
     @abstractmethod
     def backward_steps(self, first: int, last: int) -> None:
-        """Do the steps last > t ≥ first, in this order; those after are done."""
+        """Do the steps last > t ≥ first, in this order; the later ones are done."""
 
     def weight_gradients(self) -> list[Callable[[], None]]:
-        """Return what is left to do after the steps: pieces that do not depend on each other."""
+        """Return the functions to call after the steps; they do not depend on each other."""
         return [self._write_hidden_gradients, self.projection.write_gradients]
 
     def _write_hidden_gradients(self) -> None:
@@ -211,7 +197,7 @@ class TimeRecurrence(ABC):
             self.dWh *= self._mask
 
     def _dropped_Wh(self) -> Array:
-        """Return Wh∘mask, with a new mask; Wh itself where nothing is dropped."""
+        """Return Wh∘mask (H, G) with a new mask; Wh itself if nothing is dropped."""
         self._mask = None if self.dropout is None else self.dropout.begin(like=self.Wh)
         if self._mask is None:
             return self.Wh
@@ -220,12 +206,12 @@ class TimeRecurrence(ABC):
         return dropped
 
     def _prepare(self, T: int, N: int, H: int) -> None:
-        """Make what the forward steps of this block write to, where that is more than the states."""
+        """Make the arrays that the forward steps of this block write to, besides the states."""
         return
 
     @abstractmethod
     def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
-        """Make what the backward steps write to; return the gradients of x_t·Wx + b and of h_{t-1}·Wh, (T, N, G)."""
+        """Make the arrays for the gradients of x_t·Wx + b and of h_{t-1}·Wh, (T, N, G) each, and return them."""
 
     def set_state(self, h: Array) -> None:
         """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""

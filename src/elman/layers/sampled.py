@@ -1,16 +1,16 @@
-"""Sampled softmax: training over a large vocabulary with the scores of a few thousand words a block.
+"""Sampled softmax: training over a large vocabulary with the scores of a few thousand words per block.
 
-Every block draws a set C of candidates: word j is in it with probability p_j, each by itself, or because it is
-one of the block's targets. Given C, the chance that y is the target is proportional to P(y | h) / p_y, so that
+For every block a set C of candidates is drawn: word j is in it with probability p_j, independently of the others, or
+because it is a target of the block. Given C, the probability that y is the target is proportional to P(y | h) / p_y, so
 
     loss = -ln softmax(h·W_j + b_j - ln p_j over j in C)[y]
 
-has its least mean where softmax(h·W + b) over all V words is P(y | h): what is trained is the full softmax, with
-which the model is evaluated. The loss itself is lower than that of the full softmax: to tell the target from a few
-words is easier than from all.
+has its smallest mean where softmax(h·W + b) over all V words is P(y | h): this trains the full softmax, with which the
+model is evaluated. The loss itself is lower than that of the full softmax, because it is easier to tell the target from
+a few words than from all.
 
-Source: S. Jean, K. Cho, R. Memisevic and Y. Bengio, ACL 2015; candidates drawn one by one, with one set for all
-rows of a block, are ours, as is counting the targets of the block among the draws.
+Source: S. Jean, K. Cho, R. Memisevic and Y. Bengio, ACL 2015. Unlike there, candidates are drawn independently, one
+set for all rows of a block, and the block's targets count as drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,22 +24,22 @@ from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.softmax import check_targets
 from elman.workers import Task
 
-FLATTENED = 0.75  # the power of the words' counts that they are drawn by: the rare ones a little more often
-ROUNDED_TO = 512  # words, to which the room for candidates is rounded up: blocks differ, arrays should not
-NEVER = -1e30  # the bias of a column that holds no candidate: the exponential of its score is 0
+FLATTENED = 0.75  # words are drawn in proportion to this power of their counts: rare ones a little more often
+ROUNDED_TO = 512  # the number of columns is a multiple of this, so that most blocks use the same arrays
+NEVER = -1e30  # the bias of a column without a candidate: the exponential of its score is 0
 
 
 class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
     """A TimeAffineSoftmaxWithLoss that, while ``train_flg``, scores a sample of the vocabulary.
 
     Args:
-        full: the layer whose weights and gradients it takes over; without ``train_flg`` it is that layer.
-        counts: how often each word (V,) stands in the training text.
+        full: the layer whose weights and gradients this one uses; without ``train_flg`` they do the same.
+        counts: how often each word (V,) occurs in the training text.
         candidates: how many words are drawn on average, besides the block's targets.
-        rng: draws them.
+        rng: draws the words.
 
     Raises:
-        ConfigError: there are not fewer candidates than words, or the weights are torch's.
+        ConfigError: there are not fewer candidates than words, or the weights are torch tensors.
     """
 
     def __init__(
@@ -52,22 +52,22 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         W, b = full.params
         if is_torch(W):
             raise ConfigError(
-                "the sampled softmax works on NumPy's arrays; take --backend numpy, or --softmax full"
+                "the sampled softmax needs NumPy arrays, got torch tensors; use --backend numpy, or --softmax full"
             )
         if not 0 < candidates < len(b):
             raise ConfigError(
                 f"the sampled softmax needs fewer candidates than the vocabulary's {len(b):,} words, got "
-                f"{candidates:,}; take --softmax full"
+                f"{candidates:,}; use --softmax full"
             )
         super().__init__(W, b, full.grads[0], full.ignore_label)
         self.params, self.grads = full.params, full.grads
         self.rng = rng
-        self.share = np.maximum(counts, 1) / np.maximum(counts, 1).sum()  # of the text, (V,)
-        self.drawn = inclusion_probabilities(self.share**FLATTENED, candidates)  # (V,)
-        self._inner: dict[int, TimeAffineSoftmaxWithLoss] = {}  # by room for candidates
+        self.frequency = np.maximum(counts, 1) / np.maximum(counts, 1).sum()  # (V,), of each word in the text
+        self.drawn = inclusion_probabilities(self.frequency**FLATTENED, candidates)  # (V,)
+        self._inner: dict[int, TimeAffineSoftmaxWithLoss] = {}  # by number of columns
 
     def begin(self, xs: Array, ts: Array) -> None:
-        """Take xs (N, T, H), which need not be filled yet, and ts; draw the candidates."""
+        """Take xs (N, T, H), which may be filled later, and ts; draw the candidates."""
         if not self.train_flg:
             super().begin(xs, ts)
             return
@@ -77,9 +77,9 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         chosen = self.rng.random(len(b)) < self.drawn  # (V,)
         chosen[targets[counted]] = True
         self.candidates = np.flatnonzero(chosen)  # (C,)
-        within = (np.cumsum(chosen) - 1)[targets]  # places among the candidates
+        within = (np.cumsum(chosen) - 1)[targets]  # (T, N), indices among the candidates
         within[~counted] = self.ignore_label
-        self._now = self._room(len(self.candidates))
+        self._now = self._inner_layer(len(self.candidates))
         columns, biases = self._now.params
         C = len(self.candidates)
         columns.T[:C] = W.T[self.candidates]
@@ -89,11 +89,11 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         self._now.begin(xs, within.T)
 
     def tasks(self, after: Callable[[int], Sequence[Task]] = lambda row: ()) -> list[Task]:
-        """Return the block's work; ``after`` names the tasks that fill the rows up to one, not included."""
+        """Return the tasks of the block. ``after(row)`` returns the tasks that fill the rows before that row."""
         return self._now.tasks(after) if self.train_flg else super().tasks(after)
 
     def end(self) -> float:
-        """Return the loss, once all tasks are done; the gradient of words that are no candidates is 0."""
+        """Return the loss; all tasks must be done. The gradient of words that are not candidates is 0."""
         if not self.train_flg:
             return super().end()
         loss = self._now.end()
@@ -104,23 +104,23 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         return loss
 
     def backward(self, dout: float = 1.0) -> Array:
-        """Return dxs (N, T, H), with it and the gradients of W and b scaled by dout."""
+        """Return dxs (N, T, H); scale it and the gradients of W and b by dout."""
         self._dxs = self._now.backward()
         return super().backward(dout)
 
-    def _room(self, candidates: int) -> TimeAffineSoftmaxWithLoss:
+    def _inner_layer(self, candidates: int) -> TimeAffineSoftmaxWithLoss:
         """Return a layer with columns for at least so many candidates."""
         W, b = self.params
-        room = -(-candidates // ROUNDED_TO) * ROUNDED_TO
-        if room not in self._inner:
-            columns, biases = np.empty((room, W.shape[0]), W.dtype).T, np.empty(room, b.dtype)
-            gradient = np.empty((room, W.shape[0]), W.dtype).T
-            self._inner[room] = TimeAffineSoftmaxWithLoss(columns, biases, gradient, self.ignore_label)
-        return self._inner[room]
+        C = -(-candidates // ROUNDED_TO) * ROUNDED_TO
+        if C not in self._inner:
+            columns, biases = np.empty((C, W.shape[0]), W.dtype).T, np.empty(C, b.dtype)  # (H, C), (C,)
+            gradient = np.empty((C, W.shape[0]), W.dtype).T  # (H, C)
+            self._inner[C] = TimeAffineSoftmaxWithLoss(columns, biases, gradient, self.ignore_label)
+        return self._inner[C]
 
     def _log_inclusion(self, rows: int) -> NDArray[np.float64]:
-        """Return ln p of the candidates (C,): drawn, or one of so many rows' targets."""
-        absent = (1 - self.drawn[self.candidates]) * (1 - self.share[self.candidates]) ** rows
+        """Return ln p of the candidates (C,), which are drawn, or are the target of one of so many rows."""
+        absent = (1 - self.drawn[self.candidates]) * (1 - self.frequency[self.candidates]) ** rows
         logs: NDArray[np.float64] = np.log1p(-absent)
         return logs
 

@@ -1,10 +1,15 @@
-"""Softmax with the cross-entropy loss, over every counted position of a block."""
+"""Softmax with the cross-entropy loss, averaged over the counted positions of a block.
+
+    P(v) = exp(s_v) / Σ_w exp(s_w)         loss = -ln P(target)         d loss / ds = P - one-hot(target)
+
+Here s (V,) are the scores of the words at one position.
+"""
 
 from typing import Any
 
-from elman.arrays import Array, Buffers, as_ids, attended, batch_major, empty, namespace, time_major
+from elman.arrays import Array, Buffers, as_ids, batch_major, host_sync_allowed, namespace, time_major
 from elman.errors import ShapeError
-from elman.layers.base import fused_loops
+from elman.layers.kernels.numpy import exp_rows
 
 IGNORE_LABEL = -1
 
@@ -17,48 +22,20 @@ def log_softmax_rows(scores: Array) -> Array:
     return scores
 
 
-def exp_rows(scores: Array) -> tuple[Array, Array]:
-    """Turn scores (K, V) into exp(score - maximum of its row), in place; return maxima and sums, (K,) each.
-
-    The sum makes probabilities of the row, and -ln P(target) is ln(sum) + maximum - score of the target.
-    """
-    xp = namespace(scores)
-    maxima = xp.amax(scores, axis=1)
-    xp.subtract(scores, maxima[:, None], out=scores)
-    xp.exp(scores, out=scores)
-    return maxima, scores.sum(axis=1)
-
-
-def exp_scores(products: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
-    """Do what `exp_rows` does with the scores products (K, V) + b; return the targets' scores too, as the first.
-
-    A target (K,) outside [0, V), of another part of the vocabulary, has the score 0.
-    """
-    xp, (K, V) = namespace(products), products.shape
-    if fused := fused_loops(products):
-        chosen, maxima, sums = (empty((K,), products) for _ in range(3))
-        fused.score_rows(products, b, targets, chosen, maxima, sums)
-        return chosen, maxima, sums
-    xp.add(products, b, out=products)
-    within = (targets >= 0) & (targets < V)
-    chosen = xp.where(within, products[as_ids(range(K), products), targets * within], 0)
-    return chosen, *exp_rows(products)
-
-
 def check_targets(ts: Array, ignore_label: int, vocab_size: int) -> tuple[Array, Array, Any]:
-    """Return ids safe to index with (K,), which of them count (K,), and how many do.
+    """Return the targets (K,) with 0 for those that do not count, which of them count (K,), and how many do.
 
     Raises:
-        ShapeError: a target is no id, or no position counts (not where the host may not look at them).
+        ShapeError: a target is not an id, or no position counts; not checked within `no_host_sync`.
     """
     counted = ts != ignore_label
-    if not attended():
+    if not host_sync_allowed():
         return ts * counted, counted, counted.sum()
     count = int(counted.sum())
     if count == 0:
         raise ShapeError(
-            f"every target of this block is ignore_label ({ignore_label}): there is no loss to take the "
-            "mean of; leave such a block out"
+            f"every target of this block is ignore_label ({ignore_label}), so it has no loss; "
+            "leave such a block out"
         )
     targets = ts * counted
     if int(targets.min()) < 0 or int(targets.max()) >= vocab_size:
@@ -69,7 +46,7 @@ def check_targets(ts: Array, ignore_label: int, vocab_size: int) -> tuple[Array,
 
 
 class TimeSoftmaxWithLoss:
-    """Scores (N, T, V) and targets, (N, T) ids or (N, T, V) one-hot, to the mean loss in nats.
+    """Scores (N, T, V) and targets -> the mean loss in nats. Targets are ids (N, T), or one-hot (N, T, V).
 
     Positions whose target is ``ignore_label`` count neither in the loss nor in the gradient.
     """
@@ -84,7 +61,7 @@ class TimeSoftmaxWithLoss:
         """Return the mean of -ln P(target) over the counted positions.
 
         Raises:
-            ShapeError: xs and ts do not fit, a target is out of range, or every position is ignored.
+            ShapeError: xs and ts do not go together, a target is out of range, or every position is ignored.
         """
         if xs.ndim != 3:
             raise ShapeError(f"xs must be (N, T, V), got {tuple(xs.shape)}")
@@ -92,12 +69,12 @@ class TimeSoftmaxWithLoss:
         if tuple(ts.shape) not in ((N, T), (N, T, V)):
             raise ShapeError(f"ts must be ({N}, {T}) or ({N}, {T}, {V}), got {tuple(ts.shape)}")
         if ts.ndim == 3:
-            ts = ts.argmax(axis=2)
+            ts = ts.argmax(axis=2)  # (N, T)
         ids = time_major(as_ids(ts, xs)).reshape(-1)  # (T·N,)
         self._targets, self._counted, self._count = check_targets(ids, self.ignore_label, V)
         exps = self._buffers.get("exps", (T * N, V), xs)
         exps.reshape(T, N, V)[...] = time_major(xs)
-        chosen = exps[as_ids(range(T * N), exps), self._targets]
+        chosen = exps[as_ids(range(T * N), exps), self._targets]  # (T·N,)
         maxima, self._sums = exp_rows(exps)
         nll = namespace(exps).log(self._sums) + (maxima - chosen)
         self._exps, self._shape = exps, (T, N, V)

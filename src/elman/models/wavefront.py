@@ -17,7 +17,7 @@ from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import TimeRecurrence
-from elman.workers import Task, run, worker_count
+from elman.workers import Task, run_tasks, worker_count
 
 SPANS_PER_WORKER = 4  # few enough for large products, many enough that no worker waits long
 
@@ -51,7 +51,7 @@ def forward(layers: Sequence[Any], loss_layer: TimeAffineSoftmaxWithLoss, xs: Ar
     def fill_rows(last: int) -> list[Task]:
         return [task for task, (first, _) in zip(top, cut, strict=True) if first * N < last]
 
-    run([*_in_order(waves), *loss_layer.tasks(after=fill_rows)])
+    run_tasks([*_in_order(waves), *loss_layer.tasks(after=fill_rows)])
     for layer in layers:
         layer.end()
     return loss_layer.end()
@@ -66,7 +66,7 @@ def read(layers: Sequence[Any], xs: Array) -> Array:
     cut = spans(xs.shape[1])
     for layer in layers:
         xs = layer.begin(xs)
-    run(_in_order(_waves([[partial(layer.forward_steps, *span) for span in cut] for layer in layers])))
+    run_tasks(_in_order(_waves([[partial(layer.forward_steps, *span) for span in cut] for layer in layers])))
     for layer in layers:
         layer.end()
     return xs
@@ -82,7 +82,7 @@ def backward(layers: Sequence[Any], dxs: Array) -> Array:
     tasks = _in_order(waves)
     for layer, wave in zip(upwards, waves, strict=True):
         tasks += [Task(write, wave[-1:]) for write in layer.weight_gradients()]
-    run(tasks)
+    run_tasks(tasks)
     for layer in upwards:
         layer.end_backward()
     return dxs

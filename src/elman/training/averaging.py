@@ -1,6 +1,6 @@
-"""Averaged weights: the mean over many updates is often better than the last of them.
+"""Averaged weights: the mean of the weights over many updates is often better than the last weights.
 
-Training goes on with the raw weights; validation and the best model take the mean once averaging has begun.
+Training always continues with the raw weights. Validation and the best model use the mean once averaging has begun.
 
 Source: B. Polyak and A. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on Control
 and Optimization 30, 1992.
@@ -16,9 +16,9 @@ from elman.training.config import Config
 
 
 class Averaging:
-    """No averaging; and what the kinds of averaging share: when they begin, ``begun`` is set.
+    """No averaging, and the base class of the kinds of averaging, which set ``begun`` when they begin.
 
-    ``count`` updates have been averaged so far; ``totals`` are the sums of the weights after each, in float64.
+    ``count`` is the number of updates averaged so far; ``totals`` are the sums of the weights after each, in float64.
     """
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Averaging:
         self.totals: list[Array] = []
 
     def progress(self, done: float) -> None:
-        """Take note before an update that the share ``done`` in [0, 1] of training is behind it."""
+        """Receive, before an update, the fraction ``done`` in [0, 1] of training that is over."""
 
     def epoch_end(self, perplexity: float) -> None:
-        """Take note of a whole epoch's validation (else training) perplexity."""
+        """Receive a whole epoch's validation perplexity (training perplexity if there is no validation)."""
 
     def update(self, params: Sequence[Array]) -> None:
-        """Add the weights after an update to the average, where averaging has begun."""
+        """Add the weights after an update to the average, if averaging has begun."""
         if not self.begun:
             return
         self.count += 1
@@ -45,33 +45,33 @@ class Averaging:
 
     @contextlib.contextmanager
     def applied(self, params: Sequence[Array]) -> Iterator[None]:
-        """Within the block the parameters are the average, if there is one; after it they are the raw ones again."""
+        """Within the block, set the parameters to the average, if there is one; restore the raw ones after it."""
         if not self.count:
             yield
             return
-        raw = [p + 0 for p in params]
+        raw = [p + 0 for p in params]  # copies
         try:
             for p, total in zip(params, self.totals, strict=True):
                 p[...] = total / self.count
             yield
         finally:
-            for p, kept in zip(params, raw, strict=True):
-                p[...] = kept
+            for p, r in zip(params, raw, strict=True):
+                p[...] = r
 
     def state(self) -> dict[str, Any]:
-        """Return what a resumed training needs besides ``totals``, as plain data that JSON can hold; here nothing."""
+        """Return what a resumed training needs besides ``totals``, as plain data for JSON; here nothing."""
         return {}
 
     def _begun(self) -> dict[str, Any]:
         return {"begun": self.begun, "count": self.count}
 
     def restore(self, state: dict[str, Any], totals: list[Array]) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state`` and ``totals``."""
         self.begun, self.count, self.totals = state["begun"], state["count"], totals
 
 
 class Triggered(Averaging):
-    """Begin after the first epoch that is worse than the best of all but the ``patience`` epochs before it.
+    """Begin after the first epoch that is worse than the best one more than ``patience`` epochs earlier.
 
     Source: S. Merity, N. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018,
     algorithm 1 (NT-ASGD).
@@ -83,7 +83,7 @@ class Triggered(Averaging):
         self._perplexities: list[float] = []
 
     def epoch_end(self, perplexity: float) -> None:
-        """Begin if the epoch is worse than all those that lie long enough back were at best."""
+        """Begin if the epoch is worse than the best of the epochs that are long enough ago."""
         earlier = self._perplexities[: -self.patience]
         self.begun = self.begun or (bool(earlier) and perplexity > min(earlier))
         self._perplexities.append(perplexity)
@@ -93,21 +93,21 @@ class Triggered(Averaging):
         return {**self._begun(), "perplexities": self._perplexities}
 
     def restore(self, state: dict[str, Any], totals: list[Array]) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state`` and ``totals``."""
         super().restore(state, totals)
         self._perplexities = list(state["perplexities"])
 
 
 class Tail(Averaging):
-    """Average over the last ``share`` of training; what was averaged is dropped where the end has moved away."""
+    """Average over the last fraction of training. If training is extended, averaging starts again later."""
 
-    def __init__(self, share: float = 0.25) -> None:
+    def __init__(self, fraction: float = 0.25) -> None:
         super().__init__()
-        self.share = share
+        self.fraction = fraction
 
     def progress(self, done: float) -> None:
-        """Begin when no more than the share is left."""
-        self.begun = done >= 1 - self.share
+        """Begin when no more than the fraction is left."""
+        self.begun = done >= 1 - self.fraction
         if not self.begun:
             self.count, self.totals = 0, []
 
@@ -117,16 +117,17 @@ class Tail(Averaging):
 
 
 def averaging_of(config: Config) -> Averaging:
-    """Return what a run's options ask for.
+    """Return the averaging that a run's options choose.
 
     Raises:
-        ConfigError: there is an option of another kind of averaging.
+        ConfigError: an option for another kind of averaging is given.
     """
     for name, kind in (("averaging_patience", "triggered"), ("averaging_share", "tail")):
         value = getattr(config, name)
         if config.averaging != kind and value != getattr(Config(), name):
             raise ConfigError(
-                f"{name} = {value!r} is of --averaging {kind}, but averaging is {config.averaging!r}; leave it out"
+                f"{name} = {value!r} applies only to averaging={kind!r}, but averaging is {config.averaging!r}; "
+                "leave it out"
             )
     if config.averaging == "triggered":
         return Triggered(config.averaging_patience)

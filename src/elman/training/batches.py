@@ -1,4 +1,4 @@
-"""Minibatches for truncated BPTT: N sequences read one long sequence in order, T steps at a time."""
+"""Minibatches for truncated BPTT: one long text read as N sequences in order, T steps at a time."""
 
 from typing import Any, Literal
 
@@ -8,35 +8,33 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError, TextError
 from elman.files import release_pages
 
-KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are let go
+KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are released
 Wrap = Literal["circle", "restart"]
 
 
 class Minibatches:
     """Blocks (N, T) of inputs and targets, in reading order.
 
-    Sequence i starts at offset i·(len(xs) // N). At the end of the text there are two ways on:
+    Sequence i starts at offset i·(len(xs) // N). ``wrap`` is what happens at the end of the text:
 
-    - "circle": every sequence goes on at the front, in the middle of a block if need be, and the hidden state
-      goes with it (the textbook's way). An epoch is len(xs) // (N·T) blocks.
-    - "restart": one sequence; when no whole block is left, reading starts again at the front with the hidden
-      state set to zero (min-char-rnn's way). An epoch is one reading.
+    - "circle": every sequence continues at the beginning, in the middle of a block if necessary, and keeps its hidden
+      state (the textbook's way). An epoch is len(xs) // (N·T) blocks.
+    - "restart": for one sequence only. When no whole block is left, reading starts again at the beginning with the
+      hidden state set to zero (min-char-rnn's way). An epoch is one reading of the text.
 
-    The time index advances once a step, for all sequences together: a published copy that advances it once a
-    sequence skips over most of the text.
+    The time index advances once per step, for all sequences together: a published copy of the textbook's code that
+    advances it once per sequence skips most of the text.
     """
 
     def __init__(
         self, xs: NDArray[Any], ts: NDArray[Any], batch_size: int, time_size: int, wrap: Wrap = "circle"
     ) -> None:
         if len(xs) != len(ts):
-            raise ConfigError(f"xs and ts must be of one length, got {len(xs)} and {len(ts)}")
+            raise ConfigError(f"xs and ts must have the same length, got {len(xs)} and {len(ts)}")
         if batch_size < 1 or time_size < 1:
-            raise ConfigError(
-                f"batch size and time size must be at least 1, got {batch_size} and {time_size}"
-            )
+            raise ConfigError(f"batch size and time size must be ≥ 1, got {batch_size} and {time_size}")
         if wrap == "restart" and batch_size != 1:
-            raise ConfigError(f"wrap 'restart' reads with one sequence, got batch size {batch_size}")
+            raise ConfigError(f"wrap 'restart' needs batch size 1, got {batch_size}")
         block = batch_size * time_size
         needed = block + (wrap == "restart")
         if len(xs) < needed:
@@ -47,20 +45,20 @@ class Minibatches:
         self.xs, self.ts = xs, ts
         self.wrap, self.batch_size, self.time_size = wrap, batch_size, time_size
         self.blocks_per_epoch = (len(xs) - (wrap == "restart")) // block
-        self.position = 0  # steps read by every sequence
+        self.position = 0  # steps that every sequence has read
         self._offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
         self._steps = np.arange(time_size)  # (T,)
         self._kept_steps = max(1, KEPT // batch_size)
 
     def next(self) -> tuple[NDArray[Any], NDArray[Any], bool]:
-        """Return inputs and targets (N, T), and whether reading has just started again at the front."""
+        """Return inputs and targets (N, T), and whether reading has just started again at the beginning."""
         T, length = len(self._steps), len(self.xs)
         restarted = self.wrap == "restart" and self.position + T >= length
         if restarted:
             self.position = 0
-        where = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
+        places = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
         if self.position // self._kept_steps != (self.position + T) // self._kept_steps:
             release_pages(self.xs)
             release_pages(self.ts)
         self.position += T
-        return self.xs[where], self.ts[where], restarted
+        return self.xs[places], self.ts[places], restarted

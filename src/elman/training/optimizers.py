@@ -1,43 +1,46 @@
-"""Optimizers: update parameters in place from their gradients.
+"""Optimizers: change parameters in place along their gradients.
 
-``update(params, grads, rows=None)``: rows[k], where given, names the only rows of grads[k] that may
-differ from zero. SGD and AdaGrad skip the other rows, with the same result: a zero gradient changes
-nothing there. Momentum, RMSProp and Adam move or decay on a zero gradient too, so they take every row;
-skipping rows would be another algorithm.
+``update(params, grads, rows=None)``: rows[k], if given, lists the only rows of grads[k] that may differ from zero. SGD
+and AdaGrad skip the other rows, with the same result: there a zero gradient changes nothing. Momentum, RMSProp and Adam
+move or decay on a zero gradient too, so they always take every row; skipping rows would be another algorithm.
 
-Clipping is part of the update, so that the gradients are gone over once: ``scale`` multiplies them (see
-`norm_scale`), and then ``limit`` keeps every entry within ±limit. The gradients themselves stay as they are.
+Clipping is part of the update, so that the gradients are read only once: ``scale`` multiplies them (see `norm_scale`),
+and then ``limit`` keeps every entry within ±limit. The gradients themselves are not changed.
 
-Weight decay is decoupled from the gradient: besides its step, every matrix loses the share lr·weight_decay of
-itself, p ← p - lr·weight_decay·p (I. Loshchilov and F. Hutter, ICLR 2019); for SGD that is L2 regularisation.
-Vectors, the biases, are left alone. A matrix whose rows are named loses its share in all of them.
+Weight decay is separate from the gradient: besides its step, every matrix loses the fraction lr·weight_decay of itself,
+p ← p - lr·weight_decay·p (I. Loshchilov and F. Hutter, ICLR 2019); for SGD that is L2 regularisation. Vectors (the
+biases) do not decay. A matrix with ``rows`` decays in all its rows.
+
+Every optimizer is written twice, with the same equations: `_update` as operations on whole arrays, for NumPy and torch,
+and `_update_compiled` as a call of its function in `elman.training.update_kernels`, for float32 NumPy arrays.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from elman.arrays import Array, Buffers, is_torch, namespace, zeros
 from elman.errors import ConfigError
-from elman.numba_jit import serves
+from elman.numba_jit import can_jit
+from elman.training import update_kernels
 from elman.workers import run_parallel, split_evenly
 
 Rows = Sequence[Array | None] | None
-PIECE = 1 << 16  # numbers at a time, few enough that what the passes share stays in the cache
+PIECE = 1 << 16  # numbers at a time, few enough that they stay in the cache from one operation to the next
 MIN_PART = 1 << 18  # numbers, fewer than which are not worth another thread
 
 
 class Optimizer(ABC):
-    """What the optimizers share: the learning rate, a state array per parameter, and scratch space.
+    """The common part of the optimizers: the learning rate, the state arrays of each parameter, and scratch space.
 
-    ``slots`` names the arrays kept for every parameter; ``step`` counts the updates.
+    ``slots`` are the names of the arrays kept for every parameter; ``step`` counts the updates.
 
     Raises:
-        ConfigError: the weight decay is below 0, or so large that an update would turn the weights' signs.
+        ConfigError: the weight decay is below 0, or so large that an update would change the weights' signs.
     """
 
     slots: tuple[str, ...] = ()
@@ -54,8 +57,8 @@ class Optimizer(ABC):
         self.state: dict[str, list[Array]] = {}
         self._buffers = Buffers()
         self._largest = 0
-        self._given: tuple[Any, ...] | None = None
-        self._made: tuple[Any, ...] = ()
+        self._numbers_from: tuple[Any, ...] | None = None
+        self._numbers: tuple[Any, ...] = ()
 
     def update(
         self,
@@ -66,7 +69,7 @@ class Optimizer(ABC):
         scale: float = 1.0,
         limit: float | None = None,
     ) -> None:
-        """Change every parameter in place by one step along its gradient, scaled and limited."""
+        """Change every parameter in place by one step along its gradient, which is first scaled and limited."""
         self.apply(params, grads, self.next_rate(), rows, scale=scale, limit=limit, shrinkage=self.shrinkage)
 
     def next_rate(self) -> float:
@@ -76,7 +79,7 @@ class Optimizer(ABC):
 
     @property
     def shrinkage(self) -> float:
-        """The share of themselves that an update takes from the matrices."""
+        """The fraction of itself that every matrix loses in an update."""
         return self.lr * self.weight_decay
 
     def apply(
@@ -90,24 +93,25 @@ class Optimizer(ABC):
         limit: float | None = None,
         shrinkage: float | Array = 0.0,
     ) -> None:
-        """Do what `update` does, with the factor of `next_rate`: a number, or an array that holds it.
+        """Do what `update` does, with a given factor (that of `next_rate`): a number, or an array that holds it.
 
-        So is ``shrinkage``, which is looked at only where the weights decay.
+        ``shrinkage`` may be an array too; it is used only if there is weight decay.
         """
         if not self.state and self.slots:
+            # arrays of the parameters' shapes
             self.state = {slot: [zeros(tuple(p.shape), p) for p in params] for slot in self.slots}
         for k, (p, g) in enumerate(zip(params, grads, strict=True)):
-            held = [self.state[slot][k] for slot in self.slots]
+            slots = [self.state[slot][k] for slot in self.slots]
             only = rows[k] if rows is not None and self.sparse else None
-            share = shrinkage if self.weight_decay and p.ndim > 1 else None
+            lost = shrinkage if self.weight_decay and p.ndim > 1 else None
             if only is None:
-                self._change((p, g, *held), rate, scale, limit, share)
+                self._change((p, g, *slots), rate, scale, limit, lost)
                 continue
-            if share is not None:
-                self._shrink(p, share)
-            part, *held_part = (array[only] for array in (p, *held))
-            self._change((part, g[only], *held_part), rate, scale, limit)
-            for array, changed in zip((p, *held), (part, *held_part), strict=True):
+            if lost is not None:
+                self._shrink(p, lost)
+            p_rows, *slot_rows = (array[only] for array in (p, *slots))  # copies
+            self._change((p_rows, g[only], *slot_rows), rate, scale, limit)
+            for array, changed in zip((p, *slots), (p_rows, *slot_rows), strict=True):
                 array[only] = changed
 
     def _change(
@@ -116,97 +120,94 @@ class Optimizer(ABC):
         rate: float | Array,
         scale: float,
         limit: float | None,
-        share: float | Array | None = None,
+        lost: float | Array | None = None,
     ) -> None:
-        """Make one step of p along g; arrays are p, g and those of the slots. First p loses its share, if any."""
+        """Make one step: ``arrays`` are p, g and the slots. Before it p loses the fraction ``lost``, if given."""
         if is_torch(arrays[0]) or not all(array.flags.c_contiguous for array in arrays):
-            self._in_passes(arrays, rate, scale, limit, share)
+            self._change_by_arrays(arrays, rate, scale, limit, lost)
             return
-        flat = [array.reshape(-1) for array in arrays]
-        if serves(arrays[0]) and self._loop:
-            self._in_one_pass(flat, self._numbers(rate, scale, limit), share)
+        flat = [array.reshape(-1) for array in arrays]  # (n,) each
+        if can_jit(flat[0]) and self._is_compiled:
+            self._change_compiled(flat, self._as_float32(rate, scale, limit), lost)
             return
         for k in range(0, len(flat[0]), PIECE):
-            self._in_passes([array[k : k + PIECE] for array in flat], rate, scale, limit, share)
+            self._change_by_arrays([array[k : k + PIECE] for array in flat], rate, scale, limit, lost)
 
-    def _in_one_pass(
-        self, flat: list[Array], numbers: tuple[Any, ...], share: float | Array | None = None
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether this very class has a compiled form; a subclass does not inherit it, as it may change `_update`."""
+        return "_update_compiled" in type(self).__dict__
+
+    def _change_compiled(
+        self, flat: list[Array], numbers: tuple[Any, ...], lost: float | Array | None = None
     ) -> None:
-        loop = self._loop if share is None else partial(self._shrinking, np.float32(share))
+        """Make one step with the compiled function, in several threads if the arrays (n,) are large."""
+        change = self._update_compiled if lost is None else partial(self._shrink_and_update, np.float32(lost))
         parts = split_evenly(len(flat[0]), MIN_PART)
         if len(parts) == 1:
-            loop(*flat, *numbers)
+            change(flat, numbers)
         else:
-            run_parallel(*(partial(loop, *(a[part] for a in flat), *numbers) for part in parts))
+            run_parallel(*(partial(change, [a[part] for a in flat], numbers) for part in parts))
 
-    def _shrinking(self, share: np.float32, *given: Any) -> None:
-        """Run the compiled loop, piece by piece, each shrunk while it is in the cache anyway."""
-        from elman.training.update_kernels import shrink
-
-        arrays, numbers = given[: 2 + len(self.slots)], given[2 + len(self.slots) :]
+    def _shrink_and_update(self, lost: np.float32, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        """Shrink and update one piece after another: both in one visit to the cache."""
         for k in range(0, len(arrays[0]), PIECE):
             piece = [array[k : k + PIECE] for array in arrays]
-            shrink(piece[0], share)
-            self._loop(*piece, *numbers)
+            update_kernels.shrink(piece[0], lost)
+            self._update_compiled(piece, numbers)
 
-    @cached_property
-    def _loop(self) -> Any:
-        """The compiled loop of this optimizer; None for one that is written elsewhere."""
-        if type(self) not in OPTIMIZERS.values():
-            return None
-        from elman.training import update_kernels as fused_updates
-
-        return getattr(fused_updates, type(self).__name__.lower())
-
-    def _numbers(self, rate: float | Array, scale: float, limit: float | None) -> tuple[Any, ...]:
-        """Return what the compiled loop takes besides arrays, made once an update and not once a parameter."""
+    def _as_float32(self, rate: float | Array, scale: float, limit: float | None) -> tuple[Any, ...]:
+        """Return the numbers that the compiled function takes, made once an update and not once a parameter."""
         given = (scale, np.inf if limit is None else limit, float(rate), *self._constants)
-        if given != self._given:
-            self._given = given
-            self._made = tuple(np.float32(x) for x in given)
-        return self._made
+        if given != self._numbers_from:
+            self._numbers_from = given
+            self._numbers = tuple(np.float32(x) for x in given)
+        return self._numbers
 
-    def _in_passes(
+    def _change_by_arrays(
         self,
         arrays: Sequence[Array],
         rate: float | Array,
         scale: float,
         limit: float | None,
-        share: float | Array | None = None,
+        lost: float | Array | None = None,
     ) -> None:
-        p, g, *held = arrays
-        if share is not None:
-            self._shrink(p, share)
+        """Make one step with operations on whole arrays."""
+        p, g, *slots = arrays
+        if lost is not None:
+            self._shrink(p, lost)
         if scale != 1 or limit is not None:
             clipped = self._scratch(g, "clipped")
             namespace(g).multiply(g, scale, out=clipped)
             g = clipped
         if limit is not None:
             namespace(g).clip(g, -limit, limit, out=g)
-        self._update(p, g, rate, *held)
+        self._update(p, g, rate, *slots)
 
-    def _shrink(self, p: Array, share: float | Array) -> None:
-        """p ← p - share·p."""
-        if serves(p) and p.flags.c_contiguous:
-            from elman.training.update_kernels import shrink
-
-            shrink(p.reshape(-1), np.float32(share))
+    def _shrink(self, p: Array, lost: float | Array) -> None:
+        """p ← p - lost·p."""
+        if can_jit(p) and p.flags.c_contiguous:
+            update_kernels.shrink(p.reshape(-1), np.float32(lost))
             return
-        lost = self._scratch(p)
-        namespace(p).multiply(p, share, out=lost)
-        p -= lost
+        change = self._scratch(p)
+        namespace(p).multiply(p, lost, out=change)
+        p -= change
 
     @property
     def _constants(self) -> tuple[float, ...]:
-        """What the compiled loop needs besides the arrays, the clipping and the rate."""
+        """What the compiled function takes besides the arrays, the clipping and the rate."""
         return ()
 
     @abstractmethod
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
-        """Change p, and the held arrays of its slots, by one step along g."""
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
+        """Change p, and its slots, by one step along g."""
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        """Do the same with a compiled function, for flat float32 arrays p, g and the slots; see `_as_float32`."""
+        raise NotImplementedError
 
     def _scratch(self, like: Array, name: str = "scratch") -> Array:
-        """Return work space of the shape of ``like``, a part of one array that grows to the largest asked for."""
+        """Return work space of the shape of ``like``: a part of one array as large as the largest one needed."""
         shape = tuple(like.shape)
         size = math.prod(shape)
         self._largest = max(self._largest, size)
@@ -221,10 +222,13 @@ class SGD(Optimizer):
     def __init__(self, lr: float = 0.01, *, weight_decay: float = 0.0) -> None:
         super().__init__(lr, weight_decay)
 
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
         change = self._scratch(p)
         namespace(p).multiply(g, rate, out=change)
         p -= change
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        update_kernels.sgd(*arrays, *numbers)
 
 
 class Momentum(Optimizer):
@@ -240,13 +244,16 @@ class Momentum(Optimizer):
     def _constants(self) -> tuple[float, ...]:
         return (self.momentum,)
 
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
-        (v,) = held
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
+        (v,) = slots
         change = self._scratch(p)
         namespace(p).multiply(g, rate, out=change)
         v *= self.momentum
         v -= change
         p += v
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        update_kernels.momentum(*arrays, *numbers)
 
 
 class AdaGrad(Optimizer):
@@ -263,12 +270,15 @@ class AdaGrad(Optimizer):
     def _constants(self) -> tuple[float, ...]:
         return (self.eps,)
 
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
-        (s,) = held
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
+        (s,) = slots
         xp, change = namespace(p), self._scratch(p)
         xp.multiply(g, g, out=change)
         s += change
         _descend(p, g, s, rate, self.eps, change)
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        update_kernels.adagrad(*arrays, *numbers)
 
 
 class RMSProp(Optimizer):
@@ -286,11 +296,14 @@ class RMSProp(Optimizer):
     def _constants(self) -> tuple[float, ...]:
         return (self.decay, 1 - self.decay, self.eps)
 
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
-        (s,) = held
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
+        (s,) = slots
         change = self._scratch(p)
         _average_square(s, g, self.decay, change)
         _descend(p, g, s, rate, self.eps, change)
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        update_kernels.rmsprop(*arrays, *numbers)
 
 
 class Adam(Optimizer):
@@ -322,8 +335,8 @@ class Adam(Optimizer):
     def _constants(self) -> tuple[float, ...]:
         return (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, self.eps)
 
-    def _update(self, p: Array, g: Array, rate: float | Array, *held: Array) -> None:
-        m, s = held
+    def _update(self, p: Array, g: Array, rate: float | Array, *slots: Array) -> None:
+        m, s = slots
         xp, change = namespace(p), self._scratch(p)
         xp.multiply(g, 1 - self.beta1, out=change)
         m *= self.beta1
@@ -334,6 +347,9 @@ class Adam(Optimizer):
         xp.divide(m, change, out=change)
         change *= rate
         p -= change
+
+    def _update_compiled(self, arrays: Sequence[Array], numbers: tuple[Any, ...]) -> None:
+        update_kernels.adam(*arrays, *numbers)
 
 
 def _average_square(s: Array, g: Array, decay: float, scratch: Array) -> None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on the optimizer's learning rate."""
+"""Learning-rate schedules: how a factor on the optimizer's learning rate changes during training."""
 
 import math
 from typing import Any, Protocol
@@ -7,41 +7,41 @@ from elman.errors import ConfigError
 
 
 class Schedule(Protocol):
-    """How the learning rate changes while training goes on."""
+    """A learning-rate schedule."""
 
     def factor(self, progress: float) -> float:
-        """Return the factor on the base rate when the share ``progress`` in [0, 1] of training is done."""
+        """Return the factor on the base rate when the fraction ``progress`` in [0, 1] of training is done."""
         ...
 
     def epoch_end(self, perplexity: float) -> None:
-        """Take note of an epoch's validation (else training) perplexity."""
+        """Receive an epoch's validation perplexity (training perplexity if there is no validation)."""
         ...
 
     def state(self) -> dict[str, float | None]:
-        """Return what a resumed training needs to know, as plain data that JSON can hold."""
+        """Return what a resumed training needs, as plain data for JSON."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Continue from ``state``."""
         ...
 
 
 class Constant:
-    """The learning rate stays as it is."""
+    """A constant learning rate."""
 
     def factor(self, progress: float) -> float:
         """Return 1."""
         return 1.0
 
     def epoch_end(self, perplexity: float) -> None:
-        """Nothing depends on it."""
+        """Do nothing: the perplexity does not matter."""
 
     def state(self) -> dict[str, float | None]:
-        """Return nothing: there is no state."""
+        """Return an empty state."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state."""
 
 
 class Plateau(Constant):
@@ -49,34 +49,34 @@ class Plateau(Constant):
 
     def __init__(self, divisor: float = 4.0) -> None:
         if divisor <= 1:
-            raise ConfigError(f"the plateau divisor must exceed 1, got {divisor}")
+            raise ConfigError(f"the plateau divisor must be > 1, got {divisor}")
         self.divisor = divisor
         self._factor = 1.0
         self._best = math.inf
 
     def factor(self, progress: float) -> float:
-        """Return 1/divisor for every epoch without improvement so far, multiplied."""
+        """Return (1/divisor)ⁿ after n epochs without improvement."""
         return self._factor
 
     def epoch_end(self, perplexity: float) -> None:
-        """Divide unless this is the best perplexity yet."""
+        """Divide the factor unless this is the best perplexity so far."""
         if perplexity < self._best:
             self._best = perplexity
         else:
             self._factor /= self.divisor
 
     def state(self) -> dict[str, float | None]:
-        """Return the factor and the best perplexity, None where there is none yet."""
+        """Return the factor and the best perplexity (None if there is none yet)."""
         return {"factor": self._factor, "best": self._best if math.isfinite(self._best) else None}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on with this factor and best perplexity."""
+        """Continue with this factor and best perplexity."""
         best = state["best"]
         self._factor, self._best = state["factor"], math.inf if best is None else best
 
 
 class Cosine(Constant):
-    """Half a cosine from 1 down to ``floor``, after a linear warm-up over the share ``warmup``.
+    """Half a cosine from 1 down to ``floor``, after a linear warm-up over the fraction ``warmup`` of training.
 
     Source: I. Loshchilov and F. Hutter, "SGDR", ICLR 2017 (one cycle).
     """
@@ -89,7 +89,7 @@ class Cosine(Constant):
         self.floor, self.warmup = floor, warmup
 
     def factor(self, progress: float) -> float:
-        """Return the factor after the share ``progress`` of training."""
+        """Return the factor after the fraction ``progress`` of training."""
         progress = min(1.0, progress)
         if progress < self.warmup:
             return max(progress / self.warmup, 0.01)

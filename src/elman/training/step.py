@@ -1,18 +1,14 @@
-"""Gradient clipping, and one gradient for each parameter that is shared.
+"""One training step: forward, backward, one gradient for each shared parameter, norm, clip, update.
 
-One training step that a device can do by itself: forward, backward, norm, clip, update.
+`TrainingStep` is the step for any model. It reads the loss and the norm on the host before the update.
 
-The ordinary step (`RnnlmTrainer`) looks at what it has computed on its way: at the ids, to check them and to count
-those that differ; at the loss and the norm, to decide what comes next. Here the host does its part first, into
-arrays that stay where they are (ids, dropout masks, the learning rate, the weight decay, the carried state), and
-after that nothing depends on what an array holds. Such a step can be recorded once and replayed: see
-`elman.training.step`.
+`DeviceStep` is the same step without any reading by the host: ids, dropout masks, the learning rate, the weight decay
+and the carried state are first copied into arrays that stay where they are, and after that nothing depends on the
+contents of an array. `GraphStep` records such a step as a CUDA graph, and replays it for every further block. A step of
+a small recurrent model is thousands of short kernels, and starting them one by one from Python takes longer than
+running them; a graph starts them all at once, but it needs everything at the same addresses every time.
 
-A training step recorded once as a CUDA graph, and replayed for every block after that.
-
-A step of a small recurrent model is thousands of short kernels, and starting them one by one from Python takes
-longer than running them. A graph starts them all at once. Everything that a step reads and writes must lie at
-the same addresses every time: that is what the layers' buffers and `DeviceStep` provide.
+`training_step` chooses between them.
 """
 
 import math
@@ -23,7 +19,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from elman.arrays import Array, Buffers, as_ids, is_torch, namespace, unattended, zeros
+from elman.arrays import Array, Buffers, as_ids, is_torch, namespace, no_host_sync, zeros
 from elman.layers.base import check_state
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
@@ -34,91 +30,37 @@ from elman.training.optimizers import Optimizer
 from elman.workers import run_parallel, split_evenly
 
 Rows = list[Array | None]
+Merged = tuple[list[Array], list[Array], Rows]
+Check = Callable[[float, float], None]
+Record = Callable[[Callable[[], None]], Callable[[], None]]
 MIN_PART = 1 << 19  # numbers, fewer than which are not worth another thread
+WARM_UP = 3  # blocks before the recording, so that every buffer exists and every kernel is chosen
 
 
-def merge_shared(
-    params: Sequence[Array], grads: Sequence[Array], rows: Sequence[Array | None]
-) -> tuple[list[Array], list[Array], Rows]:
-    """Return the lists with every parameter once: a parameter that occurs again (by ``is``) adds its gradient.
+class TrainingStep:
+    """Trains a model on one block per call.
 
-    The sum is a new array: a layer that keeps its gradient sparse clears only the rows that it wrote itself.
-    """
-    if len({id(p) for p in params}) == len(params):
-        return list(params), list(grads), list(rows)
-    place: dict[int, int] = {}
-    merged: tuple[list[Array], list[Array], Rows] = ([], [], [])
-    for p, g, r in zip(params, grads, rows, strict=True):
-        k = place.get(id(p))
-        if k is None:
-            place[id(p)] = len(merged[0])
-            for held, item in zip(merged, (p, g, r), strict=True):
-                held.append(item)
-        else:
-            merged[1][k] = merged[1][k] + g
-            merged[2][k] = None
-    return merged
-
-
-def global_norm(grads: Sequence[Array], rows: Sequence[Array | None]) -> float:
-    """Return √Σg² over all gradients; only the named rows are read where rows are named."""
-    total = sum(_square((g if r is None else g[r]).reshape(-1)) for g, r in zip(grads, rows, strict=True))
-    return math.sqrt(total) if total >= 0 else math.nan
-
-
-def _square(flat: Array) -> float:
-    """Return Σg² of g (n,)."""
-    dot, parts = namespace(flat).dot, split_evenly(len(flat), MIN_PART)
-    if len(parts) == 1:
-        return float(dot(flat, flat))
-    found = [0.0] * len(parts)
-
-    def work(k: int) -> None:
-        found[k] = float(dot(flat[parts[k]], flat[parts[k]]))
-
-    run_parallel(*(partial(work, k) for k in range(len(parts))))
-    return sum(found)
-
-
-def norm_scale(norm: float, max_grad: float | None) -> float:
-    """Return the factor that brings gradients of this global norm down to max_grad: 1 where they need none.
-
-    Source: R. Pascanu, T. Mikolov and Y. Bengio, ICML 2013.
-    """
-    return 1.0 if max_grad is None else min(1.0, max_grad / (norm + 1e-6))
-
-
-def can_step_alone(model: Any) -> bool:
-    """Tell whether a model can be trained by `DeviceStep`: no shape within it may depend on the ids it reads."""
-    return (
-        isinstance(model, RecurrentLM)
-        and isinstance(model.loss_layer, TimeAffineSoftmaxWithLoss)
-        and is_torch(model.params[0])
-    )
-
-
-class DeviceStep:
-    """Trains a model on torch tensors, one block a call; the same numbers as the ordinary step, but for rounding.
-
-    Where the loss or the gradient is no finite number, no gradient reaches the weights. Every row of the word
-    vectors is updated, whether the block has read it or not.
+    Args:
+        model: has ``forward(xs, ts)``, ``backward(dout)``, ``params`` and ``grads``; ``grad_rows`` if some are sparse.
+        optimizer: updates the parameters.
+        max_grad: clip the gradients to this global norm.
+        max_value: clip every gradient entry to [-max_value, max_value].
+        reduction: take the gradient of the mean loss over a block's tokens, or of the sum.
+        check: called with the loss and the norm before the update; raises to prevent it.
     """
 
     def __init__(
         self,
-        model: RecurrentLM,
+        model: Any,
         optimizer: Optimizer,
         max_grad: float | None = None,
         max_value: float | None = None,
         reduction: Literal["mean", "sum"] = "mean",
+        check: Check = lambda loss, norm: None,
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.max_grad, self.max_value, self.reduction = max_grad, max_value, reduction
-        self._buffers = Buffers()
-        weight = model.params[0]
-        self._rate, self._shrinkage = zeros((), weight), zeros((), weight)
-        self._found = zeros((2,), weight)  # loss and norm
-        self._ids: dict[str, Array] = {}
+        self.check = check
 
     def __call__(self, xs: NDArray[Any], ts: NDArray[Any]) -> tuple[float, float]:
         """Train on xs -> ts (N, T); return the mean loss in nats and the gradient's norm before clipping.
@@ -126,63 +68,86 @@ class DeviceStep:
         Raises:
             VocabularyError, ShapeError: an id or a target is out of range; nothing has been done.
         """
+        loss, (params, grads, rows) = self.differentiate(xs, ts)
+        norm = global_norm(grads, rows)
+        self.check(float(loss), norm)
+        scale = norm_scale(norm, self.max_grad)
+        self.optimizer.update(params, grads, rows, scale=scale, limit=self.max_value)
+        return float(loss), norm
+
+    def differentiate(self, xs: Array, ts: Array) -> tuple[Any, Merged]:
+        """Run forward and backward; return the loss, and parameters, gradients and rows with each parameter once."""
+        model = self.model
+        loss = model.forward(xs, ts)
+        model.backward(float(math.prod(ts.shape)) if self.reduction == "sum" else 1.0)
+        rows = getattr(model, "grad_rows", None) or [None] * len(model.grads)
+        return loss, merge_shared(model.params, model.grads, rows)
+
+
+class DeviceStep(TrainingStep):
+    """`TrainingStep` for a `RecurrentLM` on torch tensors that the host does not interrupt; equal up to rounding.
+
+    If the loss or the gradient is not finite, no gradient reaches the weights. ``check`` is called after the update.
+    All rows of the word vectors are updated, whether the block has used them or not.
+    """
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        weight = self.model.params[0]
+        self._buffers = Buffers()
+        self._rate, self._shrinkage = zeros((), weight), zeros((), weight)
+        self._loss_and_norm = zeros((2,), weight)  # (2,)
+        self._ids: dict[str, Array] = {}
+
+    def __call__(self, xs: NDArray[Any], ts: NDArray[Any]) -> tuple[float, float]:
+        """Train on xs -> ts (N, T); return the mean loss in nats and the gradient's norm before clipping."""
         self.prepare(xs, ts)
         self.run()
-        loss, norm = self._found.tolist()
+        loss, norm = self._loss_and_norm.tolist()
+        self.check(loss, norm)
         return loss, norm
 
     def prepare(self, xs: NDArray[Any], ts: NDArray[Any]) -> None:
-        """Do the host's part for the block xs -> ts (N, T)."""
+        """Do the host's part for the block xs -> ts (N, T): check, copy, and draw the dropout masks."""
         V = self.model.vocab_size
         check_targets(ts.reshape(-1), self.model.loss_layer.ignore_label, V)
-        self._keep("xs", checked_ids(xs, len(xs), V))
-        self._keep("ts", ts)
+        self._copy_ids("xs", checked_ids(xs, len(xs), V))
+        self._copy_ids("ts", ts)
         self._draw_masks(*xs.shape)
         self._rate.fill_(self.optimizer.next_rate())
         self._shrinkage.fill_(self.optimizer.shrinkage)
-        for name, place, rnn in self._states(len(xs)):
+        for name, fixed, rnn in self._states(len(xs)):
             carried = getattr(rnn, name)
             if carried is None:
-                place[...] = 0
-            elif carried is not place:
-                check_state(name, carried, *place.shape)
-                place[...] = carried
-        self.rest_states(len(xs))
-
-    def _keep(self, name: str, ids: NDArray[Any]) -> None:
-        """Put ids (N, T) where the step finds them."""
-        ids_there = as_ids(ids, self.model.params[0])
-        if name in self._ids and self._ids[name].shape == ids_there.shape:
-            self._ids[name].copy_(ids_there)
-        else:
-            self._ids[name] = ids_there
+                fixed[...] = 0
+            elif carried is not fixed:
+                check_state(name, carried, *fixed.shape)
+                fixed[...] = carried
+        self.use_fixed_states(len(xs))
 
     def run(self) -> None:
         """Do the device's part."""
         self.compute()
 
     def compute(self) -> None:
-        """Forward, backward, norm, clip and update; leave the loss and the norm, and the state for the next block."""
-        model = self.model
+        """Compute and update; leave the loss and the norm, and the state for the next block, in fixed arrays."""
         xs, ts = self._ids["xs"], self._ids["ts"]
-        with unattended():
-            loss = model.forward(xs, ts)
-            model.backward(float(ts.shape.numel()) if self.reduction == "sum" else 1.0)
-            params, grads, _ = merge_shared(model.params, model.grads, [None] * len(model.grads))
-            self._found[0], self._found[1] = loss, norm(grads)
-            self._scale(grads)
+        with no_host_sync():
+            loss, (params, grads, _) = self.differentiate(xs, ts)
+            self._loss_and_norm[0], self._loss_and_norm[1] = loss, device_norm(grads)
+            self._clip(grads)
             self.optimizer.apply(params, grads, self._rate, limit=self.max_value, shrinkage=self._shrinkage)
-            for name, place, rnn in self._states(len(xs)):
-                place[...] = getattr(rnn, name)
-        self.rest_states(len(xs))
+            for name, fixed, rnn in self._states(len(xs)):
+                fixed[...] = getattr(rnn, name)
+        self.use_fixed_states(len(xs))
 
-    def rest_states(self, N: int) -> None:
-        """Let the layers carry the state in the arrays that stay."""
-        for name, place, rnn in self._states(N):
-            setattr(rnn, name, place)
+    def use_fixed_states(self, N: int) -> None:
+        """Make the layers carry their states in the fixed arrays."""
+        for name, fixed, rnn in self._states(N):
+            setattr(rnn, name, fixed)
 
     def _states(self, N: int) -> list[tuple[str, Array, Any]]:
-        """Return the name, the place (N, H) and the layer of everything that is carried."""
+        """Return the name, the fixed array (N, H) and the layer of each carried state."""
         H, weight = self.model.hidden_size, self.model.params[0]
         return [
             (name, self._buffers.get(f"{k} {name}", (N, H), weight), rnn)
@@ -190,7 +155,16 @@ class DeviceStep:
             for name in rnn.states
         ]
 
+    def _copy_ids(self, name: str, ids: NDArray[Any]) -> None:
+        """Copy ids (N, T) into the fixed array ``name``."""
+        on_device = as_ids(ids, self.model.params[0])
+        if name in self._ids and self._ids[name].shape == on_device.shape:
+            self._ids[name].copy_(on_device)
+        else:
+            self._ids[name] = on_device
+
     def _draw_masks(self, N: int, T: int) -> None:
+        """Draw the masks of this block in the order of the layers, as their `begin` would."""
         width, like = self.model.wordvec_size, self.model.params[0]
         for layer in self.model.layers:
             if isinstance(layer, TimeDropout):
@@ -198,43 +172,24 @@ class DeviceStep:
                     layer.draw((N, T, width), like)
                 continue
             width = width if layer is self.model.embedding else self.model.hidden_size
-            of_weights = getattr(layer, "dropout", None)
-            if of_weights is not None and of_weights.train_flg:
-                of_weights.draw(like)
+            weight_dropout = getattr(layer, "dropout", None)
+            if weight_dropout is not None and weight_dropout.train_flg:
+                weight_dropout.draw(like)
 
-    def _scale(self, grads: Sequence[Array]) -> None:
-        """Scale all gradients where their norm exceeds max_grad; zero them all where it is no finite number."""
-        xp = namespace(self._found)
-        finite = xp.isfinite(self._found).all()
+    def _clip(self, grads: Sequence[Array]) -> None:
+        """Scale all gradients if their norm exceeds max_grad; set them to zero if the loss or norm is not finite."""
+        xp = namespace(self._loss_and_norm)
+        finite = xp.isfinite(self._loss_and_norm).all()
         for g in grads:
             g.masked_fill_(~finite, 0)
         if self.max_grad is not None:
-            rate = (self.max_grad / (self._found[1] + 1e-6)).clamp(max=1).masked_fill(~finite, 1)
+            scale = (self.max_grad / (self._loss_and_norm[1] + 1e-6)).clamp(max=1).masked_fill(~finite, 1)
             for g in grads:
-                g *= rate
-
-
-def norm(grads: Sequence[Array]) -> Array:
-    """Return √Σg² over all gradients, on their device."""
-    xp = namespace(grads[0])
-    squares = [xp.dot(flat, flat) for flat in (g.reshape(-1) for g in grads)]
-    return xp.stack(squares).sum().sqrt()
-
-
-WARM_UP = 3  # blocks trained on before the recording, so that every buffer is there and every kernel chosen
-
-Record = Callable[[Callable[[], None]], Callable[[], None]]
-
-
-def graph_step(model: Any, *options: Any) -> "GraphStep | None":
-    """Return the step for a model on a GPU, with the options of `DeviceStep`; None for a model that has none."""
-    if not can_step_alone(model) or model.params[0].device.type != "cuda":
-        return None
-    return GraphStep(model, *options)
+                g *= scale
 
 
 class GraphStep(DeviceStep):
-    """`DeviceStep`, recorded after a few blocks and replayed from then on; where that fails, it goes on as it is."""
+    """`DeviceStep`, recorded after a few blocks and replayed from then on; not recorded if that fails."""
 
     def __init__(self, *options: Any, record: "Record | None" = None) -> None:
         super().__init__(*options)
@@ -242,10 +197,10 @@ class GraphStep(DeviceStep):
         self._replay: Callable[[], None] | None = None
         self._shape: tuple[int, ...] | None = None
         self._blocks = 0  # of this shape
-        self.failure: str = ""  # why it could not be recorded
+        self.failure: str = ""  # why the step could not be recorded
 
     def run(self) -> None:
-        """Do the device's part, at first step by step, then by the recording."""
+        """Do the device's part: operation by operation at first, then by replaying the recording."""
         shape = tuple(self._ids["xs"].shape)
         if shape != self._shape:
             self._shape, self._replay, self._blocks = shape, None, 0
@@ -260,15 +215,88 @@ class GraphStep(DeviceStep):
     def _try_to_record(self) -> None:
         try:
             self._replay = self._record(self.compute)
-        except RuntimeError as error:  # what torch raises for an operation that cannot be recorded
+        except RuntimeError as error:  # torch raises it for an operation that cannot be recorded
             self.failure = str(error)
-        self.rest_states(len(self._ids["xs"]))
+        self.use_fixed_states(len(self._ids["xs"]))
 
 
 def record_on_gpu(compute: Callable[[], None]) -> Callable[[], None]:
-    """Record what ``compute`` does on the GPU, without doing it; return what does it."""
+    """Record what ``compute`` does on the GPU, without doing it; return a function that does it."""
     cuda = sys.modules["torch"].cuda
     graph = cuda.CUDAGraph()
     with cuda.graph(graph):
         compute()
     return graph.replay  # type: ignore[no-any-return]
+
+
+def training_step(model: Any, *options: Any) -> TrainingStep:
+    """Return the step for a model, with the options of `TrainingStep`: a `GraphStep` on a GPU, if the model has one."""
+    on_gpu = can_use_device_step(model) and model.params[0].device.type == "cuda"
+    return GraphStep(model, *options) if on_gpu else TrainingStep(model, *options)
+
+
+def can_use_device_step(model: Any) -> bool:
+    """Return whether `DeviceStep` can train a model: no array in it may have a shape that depends on the ids."""
+    return (
+        isinstance(model, RecurrentLM)
+        and isinstance(model.loss_layer, TimeAffineSoftmaxWithLoss)
+        and is_torch(model.params[0])
+    )
+
+
+def merge_shared(
+    params: Sequence[Array], grads: Sequence[Array], rows: Sequence[Array | None]
+) -> tuple[list[Array], list[Array], Rows]:
+    """Return the lists with every parameter once; the gradients of one that occurs again (by ``is``) are summed.
+
+    The sum is a new array: a layer that keeps its gradient sparse clears only the rows that it wrote itself.
+    """
+    if len({id(p) for p in params}) == len(params):
+        return list(params), list(grads), list(rows)
+    place: dict[int, int] = {}
+    merged: Merged = ([], [], [])
+    for p, g, r in zip(params, grads, rows, strict=True):
+        k = place.get(id(p))
+        if k is None:
+            place[id(p)] = len(merged[0])
+            for items, item in zip(merged, (p, g, r), strict=True):
+                items.append(item)
+        else:
+            merged[1][k] = merged[1][k] + g
+            merged[2][k] = None
+    return merged
+
+
+def global_norm(grads: Sequence[Array], rows: Sequence[Array | None]) -> float:
+    """Return √Σg² over all gradients; for a gradient with ``rows``, only those rows are read."""
+    total = sum(_square((g if r is None else g[r]).reshape(-1)) for g, r in zip(grads, rows, strict=True))
+    return math.sqrt(total) if total >= 0 else math.nan
+
+
+def _square(flat: Array) -> float:
+    """Return Σg² of g (n,)."""
+    dot, parts = namespace(flat).dot, split_evenly(len(flat), MIN_PART)
+    if len(parts) == 1:
+        return float(dot(flat, flat))
+    sums = [0.0] * len(parts)
+
+    def add_up(k: int) -> None:
+        sums[k] = float(dot(flat[parts[k]], flat[parts[k]]))
+
+    run_parallel(*(partial(add_up, k) for k in range(len(parts))))
+    return sum(sums)
+
+
+def device_norm(grads: Sequence[Array]) -> Array:
+    """Return √Σg² over all gradients, as a tensor () on their device."""
+    xp = namespace(grads[0])
+    squares = [xp.dot(flat, flat) for flat in (g.reshape(-1) for g in grads)]
+    return xp.stack(squares).sum().sqrt()
+
+
+def norm_scale(norm: float, max_grad: float | None) -> float:
+    """Return the factor that brings gradients of this global norm down to max_grad; 1 if they are not above it.
+
+    Source: R. Pascanu, T. Mikolov and Y. Bengio, ICML 2013.
+    """
+    return 1.0 if max_grad is None else min(1.0, max_grad / (norm + 1e-6))

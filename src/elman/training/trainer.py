@@ -1,9 +1,10 @@
-"""Truncated BPTT: read blocks in order, forward, backward, clip, update."""
+"""Training by truncated backpropagation through time: read blocks in order, and take a training step on each."""
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,19 +20,28 @@ from elman.training.batches import Minibatches, Wrap
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.schedules import Constant, Schedule
-from elman.training.step import GraphStep, global_norm, graph_step, merge_shared, norm_scale
+from elman.training.step import TrainingStep, training_step
 from elman.workers import limited_threads
 
-TOKENS_PER_VALIDATION_SEQUENCE = 5_000  # enough that a sequence's fresh start does not show
-PROBE = 50  # one part in so many of the validation text tells how long the whole will take
+TOKENS_PER_VALIDATION_SEQUENCE = 5_000  # enough that starting each sequence from zeros hardly counts
+PROBE = 50  # 1/50 of the validation text is read first, to estimate how long all of it will take
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """A validation text, and how it is read."""
+
+    ids: NDArray[Any]  # (n,)
+    eos: int | None
+    batch_size: int
 
 
 class RnnlmTrainer:
     """Trains a model that has ``forward(xs, ts)``, ``backward(dout)``, ``params``, ``grads``, ``reset_state``.
 
-    ``ppl_list`` holds the training perplexities; `stop` ends `fit` after the block in hand, and another
-    `fit` goes on from there. ``averaging`` may be set to one of `elman.training.averaging`: the validation
-    text is then read with the average, which ``averaging.applied(model.params)`` gives later on.
+    ``ppl_list`` are the training perplexities. `stop` ends `fit` after the current block, and another `fit` continues
+    from there. ``averaging`` may be set to one of `elman.training.averaging`: the validation text is then read with the
+    averaged weights, which ``averaging.applied(model.params)`` provides afterwards too.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer) -> None:
@@ -41,16 +51,15 @@ class RnnlmTrainer:
         self.schedule: Schedule = Constant()
         self.averaging = Averaging()
         self.stopped = False
-        self._graph: GraphStep | None = None  # the whole step, on a GPU
-        self._validation_seconds = 0.0  # what the next validation will take, as the last one did
+        self._validation_seconds = 0.0  # of the last validation, or an estimate of the first
 
     @property
     def ppl_list(self) -> list[float]:
-        """The training perplexities, one every ``eval_interval`` iterations (None: one an epoch)."""
+        """The training perplexities, one every ``eval_interval`` iterations (None: one per epoch)."""
         return self.progress.ppl_list
 
     def stop(self) -> None:
-        """Let `fit` return after the block in hand; one that has not begun yet returns before its first."""
+        """Make `fit` return after the current block. If no `fit` is running, the next one returns at once."""
         self.stopped = True
 
     def fit(
@@ -77,40 +86,51 @@ class RnnlmTrainer:
     ) -> None:
         """Train on xs -> ts (n,), epoch by epoch, carrying the hidden state from block to block.
 
+        The first seven arguments are the textbook's; the others are given by name.
+
         Args:
             xs: input ids, one long sequence.
-            ts: the right next ids.
+            ts: the next id for each of xs.
             max_epoch: epochs to train from here on; one that an earlier `fit` left unfinished counts as one.
             batch_size: N sequences.
-            time_size: T steps that the gradient flows back.
+            time_size: T steps through which the gradient flows back.
             max_grad: clip the gradients to this global norm.
-            eval_interval: note a training perplexity every so many blocks; None: one an epoch.
-            max_value: clip every gradient entry to [-max_value, max_value].
-            reduction: the gradient is of the mean loss over a block's tokens, or of the sum.
-            wrap: what happens at the end of the text; see `Sequences`.
-            fresh_at: an id, that of the end of a line: a sequence whose block begins with it begins afresh, from
-                zeros. A model that is to score lines by themselves must have learnt such beginnings; the
-                state of a sequence that is only ever carried on may never come near them.
-            schedule: factor on the optimizer's learning rate; constant unless given.
-            max_iterations: end after so many blocks in all.
-            time_budget: end after so many seconds of training in all, the last validation included.
-            valid: ids of a validation text, evaluated after each epoch, in up to N sequences side by side.
-            eos: the end-of-line id from which the validation text's first token is predicted.
-            patience: end after so many epochs in a row without a better perplexity.
-            on_event: is told of every interval, epoch and, last, the block that completed them; what it
-                finds in the trainer at a `BlockDone` is all that going on from there needs.
+            eval_interval: append a training perplexity to ``ppl_list`` every so many blocks; None: one per epoch.
+
+            max_value: (gradient) clip every gradient entry to [-max_value, max_value].
+            reduction: (gradient) take the gradient of the mean loss over a block's tokens, or of the sum.
+
+            wrap: (text) what happens at the end of the text; see `Minibatches`.
+            fresh_at: (text) an id, the end of a line: a sequence whose block begins with it starts from a zero state.
+                A model that will score single lines must have learnt such beginnings; the state of a sequence that is
+                always carried on may never come near them.
+
+            schedule: (learning rate) a factor on the optimizer's learning rate; constant if not given.
+
+            max_iterations: (end) stop after so many blocks in all.
+            time_budget: (end) stop after so many seconds of training in all, including the last validation.
+            patience: (end) stop after so many epochs in a row without a better perplexity.
+
+            valid: (validation) ids of a text that is evaluated after each epoch, as a batch of up to N sequences.
+            eos: (validation) the end-of-line id from which the first token of ``valid`` is predicted.
+
+            on_event: (progress) called with every interval, every epoch and, last, the block that completed them. The
+                state of the trainer at a `BlockDone` is all that is needed to resume from there.
 
         Raises:
             ConfigError: an argument is out of range, or ``valid`` is given for a model that cannot score it.
             TextError: the text is shorter than one block.
-            TrainingDiverged: the loss is NaN or has exploded; the weights are as before that block's update
-                (on a GPU, where a recorded step updates before the host looks, as after it).
+            TrainingDiverged: the loss is NaN or has exploded. The weights are those before that block's update (those
+                after it on a GPU, where a recorded step updates before the host reads the loss).
         """
         if reduction not in ("mean", "sum"):
             raise ConfigError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
         _check_positive(max_grad=max_grad, max_value=max_value, eval_interval=eval_interval)
         if valid is not None and not isinstance(self.model, LanguageModel):
             raise ConfigError("a validation text needs a model that answers the LanguageModel calls")
+        validation = (
+            None if valid is None else _Validation(valid, eos, _validation_batch_size(valid, batch_size))
+        )
         minibatches = Minibatches(xs, ts, batch_size, time_size, wrap)
         minibatches.position = self.progress.position
         self.schedule = schedule if schedule is not None else self.schedule
@@ -124,33 +144,30 @@ class RnnlmTrainer:
         base_lr = self.optimizer.lr
 
         def deadline() -> float:
-            """Return when to stop, so that a validation still fits into the budget."""
+            """Return the seconds at which to stop, so that a validation still fits into the budget."""
             budget = math.inf if time_budget is None else time_budget
             return budget - min(self._validation_seconds, budget / 2)
 
         def in_time() -> bool:
             return progress.seconds < deadline()
 
-        def goes_on() -> bool:
+        def continues() -> bool:
             patient = patience is None or progress.epochs_without_gain < patience
             return progress.iteration < blocks and in_time() and patient and not self.stopped
 
-        largest = 0  # torch shares its products among threads of its own
+        largest = 0  # torch has threads of its own
         if not is_torch(self.model.params[0]):
             largest = batch_size * time_size * max(p.size for p in self.model.params)
-        self._graph = graph_step(self.model, self.optimizer, max_grad, max_value, reduction)
-        with limited_threads(largest), self._afterwards(base_lr):
-            if time_budget is not None and valid is not None and not self._validation_seconds:
-                share = max(1, len(valid) // PROBE)
-                for _ in range(2):  # the first fills buffers and caches
-                    self._validate(valid[:share], self._validation_batch_size(valid, batch_size), eos)
-                self._validation_seconds *= len(valid) / share
-            while goes_on():
+        step = training_step(self.model, self.optimizer, max_grad, max_value, reduction, self._check)
+        with limited_threads(largest), self._restoring(base_lr):
+            if time_budget is not None and validation is not None and not self._validation_seconds:
+                self._estimate_validation_seconds(validation)
+            while continues():
                 done = max(progress.iteration / blocks, progress.seconds / deadline())
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
                 self.averaging.progress(done)
-                with np.errstate(all="ignore"):  # what overflows is found in the loss and the norm
-                    loss, norm = self._train_on_block(minibatches, fresh_at, reduction, max_grad, max_value)
+                with np.errstate(all="ignore"):  # an overflow shows in the loss and the norm
+                    loss, norm = self._train_on_block(step, minibatches, fresh_at)
                 self.averaging.update(self.model.params)
                 progress.seconds = before + time.perf_counter() - began
                 interval = self._count(loss, norm, minibatches, eval_interval)
@@ -158,16 +175,18 @@ class RnnlmTrainer:
                 block = self._block_done(loss, norm, batch_size * time_size)
                 whole = progress.block_in_epoch >= minibatches.blocks_per_epoch
                 if whole or progress.iteration == blocks or not in_time():
-                    events.append(self._finish_epoch(whole, batch_size, eval_interval, valid, eos))
+                    events.append(self._finish_epoch(whole, eval_interval, validation))
                     progress.seconds = before + time.perf_counter() - began
                 for event in (*events, block):
                     on_event(event)
         if time_budget is not None and not in_time():
-            progress.seconds = max(progress.seconds, time_budget)  # what was set aside counts as used
+            progress.seconds = max(
+                progress.seconds, time_budget
+            )  # the time reserved for the validation counts as used
 
     @contextlib.contextmanager
-    def _afterwards(self, base_lr: float) -> Iterator[None]:
-        """However the block ends, the optimizer has its own learning rate again, and a `stop` is done with."""
+    def _restoring(self, base_lr: float) -> Iterator[None]:
+        """After the block, however it ends, restore the optimizer's learning rate and forget a `stop`."""
         try:
             yield
         finally:
@@ -175,36 +194,18 @@ class RnnlmTrainer:
             self.stopped = False
 
     def _train_on_block(
-        self,
-        minibatches: Minibatches,
-        fresh_at: int | None,
-        reduction: str,
-        max_grad: float | None,
-        max_value: float | None,
+        self, step: TrainingStep, minibatches: Minibatches, fresh_at: int | None
     ) -> tuple[float, float]:
-        """Return the block's mean loss in nats and the gradient's global norm before clipping."""
-        model = self.model
+        """Return the next block's mean loss in nats and the gradient's global norm before clipping."""
         xs, ts, restarted = minibatches.next()
         if restarted:
-            model.reset_state()
-        elif fresh_at is not None and (afresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
-            model.reset_state(afresh)
-        if self._graph is not None:
-            loss, norm = self._graph(xs, ts)
-            self._check(loss, norm)
-            return loss, norm
-        loss = float(model.forward(xs, ts))
-        model.backward(float(ts.size) if reduction == "sum" else 1.0)
-        rows = getattr(model, "grad_rows", None) or [None] * len(model.grads)
-        params, grads, rows = merge_shared(model.params, model.grads, rows)
-        norm = global_norm(grads, rows)
-        self._check(loss, norm)
-        scale = norm_scale(norm, max_grad)
-        self.optimizer.update(params, grads, rows, scale=scale, limit=max_value)
-        return loss, norm
+            self.model.reset_state()
+        elif fresh_at is not None and (fresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
+            self.model.reset_state(fresh)
+        return step(xs, ts)
 
     def _check(self, loss: float, norm: float) -> None:
-        """Raise TrainingDiverged where the loss is no number any more, or far above that of guessing."""
+        """Raise TrainingDiverged if the loss is not a number any more, or far above that of guessing."""
         progress = self.progress
         recent = loss if progress.recent_nll is None else 0.9 * progress.recent_nll + 0.1 * loss
         if not math.isfinite(loss):
@@ -224,7 +225,7 @@ class RnnlmTrainer:
     def _count(
         self, loss: float, norm: float, minibatches: Minibatches, eval_interval: int | None
     ) -> IntervalDone | None:
-        """Enter one block into the books; return the interval that it completes."""
+        """Add one block to the progress; return the interval that it completes, if any."""
         progress = self.progress
         progress.smooth_loss = 0.999 * (progress.smooth_loss or 0.0) + 0.001 * loss * minibatches.time_size
         progress.iteration += 1
@@ -266,20 +267,17 @@ class RnnlmTrainer:
     def _finish_epoch(
         self,
         whole: bool,
-        batch_size: int,
         eval_interval: int | None,
-        valid: NDArray[Any] | None,
-        eos: int | None,
+        validation: _Validation | None,
     ) -> EpochDone:
-        """Validate; note whether this is the best yet; where the epoch is whole, begin the next one's books."""
+        """Validate, and record whether this is the best perplexity so far; if the epoch is whole, begin the next."""
         progress = self.progress
         epoch = progress.epoch + 1
         perplexity = math.exp(progress.epoch_nll / progress.block_in_epoch)
         measured, valid_perplexity = perplexity, None
-        if valid is not None:
-            minibatches = self._validation_batch_size(valid, batch_size)
+        if validation is not None:
             with self.averaging.applied(self.model.params):
-                measured = valid_perplexity = self._validate(valid, minibatches, eos)
+                measured = valid_perplexity = self._validate(validation)
         improved = measured < progress.best_perplexity
         if improved:
             progress.best_perplexity = measured
@@ -300,20 +298,28 @@ class RnnlmTrainer:
             progress.seconds,
         )
 
-    def _validate(self, valid: NDArray[Any], batch_size: int, eos: int | None) -> float:
-        """Return the perplexity of known tokens; note how long it took."""
+    def _validate(self, validation: _Validation) -> float:
+        """Return the perplexity of known tokens; record how long it took."""
         began = time.perf_counter()
-        found = evaluate(self.model, valid, eos=eos, batch_size=batch_size)
+        result = evaluate(self.model, validation.ids, eos=validation.eos, batch_size=validation.batch_size)
         self._validation_seconds = time.perf_counter() - began
-        return found.perplexity_known
+        return result.perplexity_known
 
-    @staticmethod
-    def _validation_batch_size(valid: NDArray[Any], batch_size: int) -> int:
-        return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_SEQUENCE))
+    def _estimate_validation_seconds(self, validation: _Validation) -> None:
+        """Read a part of the validation text to estimate how long all of it will take."""
+        tokens = max(1, len(validation.ids) // PROBE)
+        part = _Validation(validation.ids[:tokens], validation.eos, validation.batch_size)
+        for _ in range(2):  # the first fills buffers and caches
+            self._validate(part)
+        self._validation_seconds *= len(validation.ids) / tokens
 
     def plot(self, path: str | None = None) -> Any:
-        """Draw ``ppl_list`` with matplotlib and return the figure; save it where a path is given."""
+        """Draw ``ppl_list`` with matplotlib and return the figure; save it if a path is given."""
         return plot_perplexities(self.ppl_list, path)
+
+
+def _validation_batch_size(valid: NDArray[Any], batch_size: int) -> int:
+    return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_SEQUENCE))
 
 
 def _check_positive(**limits: float | None) -> None:

@@ -1,37 +1,37 @@
-"""One update of float32 parameters in one pass: the equations of `elman.training.optimizers`, number by number.
+"""Compiled updates of float32 parameters: the equations of `elman.training.optimizers` in one pass over the numbers.
 
-Plain Python, compiled where numba is installed. All arrays are one-dimensional; ``scale`` and ``limit`` clip the
-gradient g, and ``rate`` is the factor of `Optimizer.next_rate`. A decay comes with 1 - decay, of which float32
-would lose three digits.
+Plain Python, which `elman.numba_jit` compiles. All arrays are one-dimensional. ``scale`` and ``limit`` clip the
+gradient g, and ``rate`` is the factor of `Optimizer.next_rate`. A decay comes with 1 - decay (``fresh``), because
+float32 would lose three digits of the difference.
 """
 
 import numpy as np
 
 from elman.arrays import Array
-from elman.numba_jit import compiled
+from elman.numba_jit import jit
 
 
-@compiled
+@jit
 def clipped(g: Array, scale: Array, limit: Array) -> Array:
     """Return scale·g, kept within ±limit."""
     return min(max(g * scale, -limit), limit)
 
 
-@compiled
-def shrink(p: Array, share: Array) -> None:
-    """p ← p - share·p."""
+@jit
+def shrink(p: Array, lost: Array) -> None:
+    """p ← p - lost·p."""
     for k in range(len(p)):
-        p[k] -= share * p[k]
+        p[k] -= lost * p[k]
 
 
-@compiled
+@jit
 def sgd(p: Array, g: Array, scale: Array, limit: Array, rate: Array) -> None:
     """p ← p - rate·g."""
     for k in range(len(p)):
         p[k] -= rate * clipped(g[k], scale, limit)
 
 
-@compiled
+@jit
 def momentum(p: Array, g: Array, v: Array, scale: Array, limit: Array, rate: Array, kept: Array) -> None:
     """v ← kept·v - rate·g; p ← p + v."""
     for k in range(len(p)):
@@ -39,7 +39,7 @@ def momentum(p: Array, g: Array, v: Array, scale: Array, limit: Array, rate: Arr
         p[k] += v[k]
 
 
-@compiled
+@jit
 def adagrad(p: Array, g: Array, s: Array, scale: Array, limit: Array, rate: Array, eps: Array) -> None:
     """s ← s + g²; p ← p - rate·g / √(s + eps)."""
     for k in range(len(p)):
@@ -48,7 +48,7 @@ def adagrad(p: Array, g: Array, s: Array, scale: Array, limit: Array, rate: Arra
         p[k] -= rate * d / np.sqrt(s[k] + eps)
 
 
-@compiled
+@jit
 def rmsprop(
     p: Array,
     g: Array,
@@ -67,7 +67,7 @@ def rmsprop(
         p[k] -= rate * d / np.sqrt(s[k] + eps)
 
 
-@compiled
+@jit
 def adam(
     p: Array,
     g: Array,

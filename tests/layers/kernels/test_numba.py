@@ -1,4 +1,4 @@
-"""The loops for float32, compiled and as plain Python, against float64 and the slow obvious form."""
+"""The functions of kernels/numba.py, compiled and as plain Python, against float64 and the oracle."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,18 +8,18 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import oracle
-from support.loops import FUSED
+from support.loops import KERNELS
 
 SIZES = [(1, 1), (5, 3), (1, 17), (5, 100)]  # sequences, units: none a multiple of what a vector unit takes
 every_size = pytest.mark.parametrize(("N", "H"), SIZES)
 EXTREMES = np.array([0.0, -0.0, 1e-45, -1e-30, 1.0, -1.0, 87.0, -87.5, 1e4, -1e4, 3e38, -3e38], dtype="f")
 
 
-@pytest.fixture(params=FUSED)
-def fused(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The loops; plain Python warns where NumPy's numbers overflow, compiled code does not."""
+@pytest.fixture(params=KERNELS)
+def kernels(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The kernels; plain Python warns when NumPy's numbers overflow, compiled code does not."""
     with np.errstate(all="ignore"):
-        yield FUSED[request.param]
+        yield KERNELS[request.param]
 
 
 def draw(seed: int, *shape: int, scale: float = 1.0) -> Any:
@@ -27,7 +27,7 @@ def draw(seed: int, *shape: int, scale: float = 1.0) -> Any:
 
 
 def empty(*shape: int) -> Any:
-    """Contents that are seen where they are not written over."""
+    """An array whose contents show where they are not overwritten."""
     return np.full(shape, 777, dtype="f")
 
 
@@ -47,67 +47,67 @@ def exact(*arrays: Any) -> list[Any]:
 # Functions of one number
 
 
-def tanh_of(fused: Any, x: Any) -> Any:
+def tanh_of(kernels: Any, x: Any) -> Any:
     """tanh as a loop over an array has it."""
     h = x[None].copy()
-    fused.rnn_step(np.zeros_like(h), h)
+    kernels.rnn_step(np.zeros_like(h), h)
     return h[0]
 
 
-def exp_of(fused: Any, x: Any) -> Any:
+def exp_of(kernels: Any, x: Any) -> Any:
     """exp of numbers up to 0, as a loop over an array has it."""
     row = np.concatenate((x, np.zeros(1, "f")))[None]
     chosen, maxima, sums = empty(1), empty(1), empty(1)
-    fused.score_rows(row, np.zeros(row.shape[1], "f"), np.zeros(1, np.intp), chosen, maxima, sums)
+    kernels.exp_scores(row, np.zeros(row.shape[1], "f"), np.zeros(1, np.intp), chosen, maxima, sums)
     assert maxima == 0
     return row[0, :-1]
 
 
-def points(fused: Any, low: float, high: float) -> Any:
+def points(kernels: Any, low: float, high: float) -> Any:
     """Many float32 numbers in [low, high]; fewer for plain Python."""
-    count = 3_000 if fused is FUSED["plain"] else 300_000
+    count = 3_000 if kernels is KERNELS["plain"] else 300_000
     return np.random.default_rng(0).uniform(low, high, count).astype("f")
 
 
-def test_exp_is_exact_to_three_units_and_0_below_its_range(fused: Any) -> None:
-    x = np.append(points(fused, -87, 0), np.array([-87, -0.0, -1e-45], "f"))
-    assert np.abs(exp_of(fused, x) / np.exp(x.astype("d")) - 1).max() < 3e-7
+def test_exp_is_exact_to_three_units_and_0_below_its_range(kernels: Any) -> None:
+    x = np.append(points(kernels, -87, 0), np.array([-87, -0.0, -1e-45], "f"))
+    assert np.abs(exp_of(kernels, x) / np.exp(x.astype("d")) - 1).max() < 3e-7
     below = np.array([-87.00001, -88, -104, -1e4, -3e38, -np.inf], "f")
-    assert_array_equal(exp_of(fused, below), np.zeros(6))
-    for number in np.append(points(fused, -87, 88)[::30], np.float32(88)):
-        assert abs(fused.exp(number) / np.exp(np.float64(number)) - 1) < 3e-7
-    assert [fused.exp(number) for number in below] == [0] * 6
+    assert_array_equal(exp_of(kernels, below), np.zeros(6))
+    for number in np.append(points(kernels, -87, 88)[::30], np.float32(88)):
+        assert abs(kernels.exp(number) / np.exp(np.float64(number)) - 1) < 3e-7
+    assert [kernels.exp(number) for number in below] == [0] * 6
     for number in np.array([88.5, 1e4, 3e38, np.inf], "f"):
-        assert 1.6e38 < fused.exp(number) < np.inf  # so that 1 / (1 + exp) is as good as 0, and no NaN
-    assert np.isnan(fused.exp(np.float32(np.nan)))
+        assert 1.6e38 < kernels.exp(number) < np.inf  # so that 1 / (1 + exp) is as good as 0, and no NaN
+    assert np.isnan(kernels.exp(np.float32(np.nan)))
 
 
 @pytest.mark.parametrize("most", [1e-3, 0.7, 2.0, 12.0])
-def test_tanh_is_exact_to_three_units(fused: Any, most: float) -> None:
-    x = points(fused, -most, most)
+def test_tanh_is_exact_to_three_units(kernels: Any, most: float) -> None:
+    x = points(kernels, -most, most)
     x = np.append(x[x != 0], np.array([0.625, -0.625, np.nextafter(np.float32(0.625), np.float32(0))], "f"))
-    assert np.abs(tanh_of(fused, x) / np.tanh(x.astype("d")) - 1).max() < 3e-7
+    assert np.abs(tanh_of(kernels, x) / np.tanh(x.astype("d")) - 1).max() < 3e-7
 
 
-def test_tanh_of_extremes(fused: Any) -> None:
+def test_tanh_of_extremes(kernels: Any) -> None:
     x = np.tile(EXTREMES, 5)
-    ours = tanh_of(fused, x)
+    ours = tanh_of(kernels, x)
     close(ours, np.tanh(x.astype("d")), 3e-7)
     assert (np.abs(ours) <= 1).all()
     small = np.abs(x) < 1e-4
     assert_array_equal(ours[small], x[small])
-    assert_array_equal(tanh_of(fused, np.array([np.inf, -np.inf, np.nan], "f")), [1, -1, np.nan])
+    assert_array_equal(tanh_of(kernels, np.array([np.inf, -np.inf, np.nan], "f")), [1, -1, np.nan])
 
 
-def test_sigmoid(fused: Any) -> None:
-    x = np.append(points(fused, -80, 80)[::30], EXTREMES)
-    ours = np.array([fused.sigmoid(number) for number in x], "f")
+def test_sigmoid(kernels: Any) -> None:
+    x = np.append(points(kernels, -80, 80)[::30], EXTREMES)
+    ours = np.array([kernels.sigmoid(number) for number in x], "f")
     theirs = 1 / (1 + np.exp(-x.astype("d")))
     assert np.abs(ours / np.maximum(theirs, 1e-37) - 1)[x > -80].max() < 4e-7
     assert ((ours >= 0) & (ours <= 1)).all()
-    assert [fused.sigmoid(np.float32(number)) for number in (np.inf, 1e4, -0.0)] == [1, 1, 0.5]
-    assert fused.sigmoid(np.float32(-np.inf)) < 1e-37
-    assert np.isnan(fused.sigmoid(np.float32(np.nan)))
+    assert [kernels.sigmoid(np.float32(number)) for number in (np.inf, 1e4, -0.0)] == [1, 1, 0.5]
+    assert kernels.sigmoid(np.float32(-np.inf)) < 1e-37
+    assert np.isnan(kernels.sigmoid(np.float32(np.nan)))
 
 
 ROWS: dict[str, list[float]] = {
@@ -130,39 +130,39 @@ ROWS: dict[str, list[float]] = {
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_maximum_is_exact(fused: Any, row: list[float]) -> None:
+def test_maximum_is_exact(kernels: Any, row: list[float]) -> None:
     for copies in (1, 7):
         values = np.array(row * copies, "f")
         for turn in range(len(row)):
-            ours, theirs = fused.maximum(np.roll(values, turn)), values.max()
+            ours, theirs = kernels.maximum(np.roll(values, turn)), values.max()
             assert ours == theirs
             assert np.signbit(ours) == np.signbit(theirs) or theirs == 0
 
 
 @pytest.mark.parametrize("below", [0.0, 100.0])
-def test_maximum_of_any_row(fused: Any, below: float) -> None:
+def test_maximum_of_any_row(kernels: Any, below: float) -> None:
     for seed in range(20):
         row = draw(seed, 1 + 11 * seed) - np.float32(below)
-        assert fused.maximum(row) == row.max()
+        assert kernels.maximum(row) == row.max()
 
 
 @pytest.mark.parametrize("rest", [[1.0, 2.0], [-1.0, -2.0], [-np.inf, 0.0]])
-def test_maximum_of_a_row_with_nan_is_nan(fused: Any, rest: list[float]) -> None:
+def test_maximum_of_a_row_with_nan_is_nan(kernels: Any, rest: list[float]) -> None:
     for place in range(3):
         row = np.insert(np.array(rest * 5, "f"), place, np.nan)
-        assert np.isnan(fused.maximum(row))
+        assert np.isnan(kernels.maximum(row))
 
 
 # Sums of rows, and products
 
 
 @pytest.mark.parametrize("D", [1, 3, 17, 100])
-def test_add_rows_adds_up_what_repeats_and_leaves_nothing_seen(fused: Any, D: int) -> None:
+def test_add_rows_unsorted_sums_repeated_ids_and_clears_seen(kernels: Any, D: int) -> None:
     V, seen, distinct = 9, np.zeros(9, np.bool_), np.full(9, -7, np.intp)
     for seed, ids in enumerate(([4], [2, 2, 2], [0, 8, 3, 8, 0, 0], [*range(9), *range(9)], [])):
         rows, dW = draw(seed, len(ids), D), draw(seed + 10, V, D)
         expected = dW + oracle.embedding_backward(np.array([ids], int), rows[None], np.zeros((V, D)))
-        count = fused.add_rows(dW, np.array(ids, np.intp), rows, seen, distinct)
+        count = kernels.add_rows_unsorted(dW, np.array(ids, np.intp), rows, seen, distinct)
         close(dW, expected)
         assert not seen.any()
         assert list(distinct[:count]) == list(dict.fromkeys(ids))
@@ -170,10 +170,10 @@ def test_add_rows_adds_up_what_repeats_and_leaves_nothing_seen(fused: Any, D: in
 
 @pytest.mark.parametrize("K", [1, 2, 3, 4, 5, 8, 17, 100])
 @pytest.mark.parametrize("G", [1, 3, 17])
-def test_add_product(fused: Any, K: int, G: int) -> None:
+def test_add_product(kernels: Any, K: int, G: int) -> None:
     x, W, out = draw(0, K), draw(1, K, G), draw(2, G)
     expected = out + x.astype("d") @ W
-    fused.add_product(x, W, out)
+    kernels.add_product(x, W, out)
     assert np.abs(out - expected).max() <= 1e-6 * np.sqrt(K) * np.abs(expected).max() + 1e-6
 
 
@@ -182,30 +182,30 @@ def test_add_product(fused: Any, K: int, G: int) -> None:
 
 @every_size
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_rnn_step(fused: Any, N: int, H: int, scale: float) -> None:
+def test_rnn_step(kernels: Any, N: int, H: int, scale: float) -> None:
     z, h = draw(0, N, H, scale=scale), draw(1, N, H, scale=scale)
     expected = np.tanh(h.astype("d") + z)
-    fused.rnn_step(z, h)
+    kernels.rnn_step(z, h)
     close(h, expected)
 
 
 @every_size
-def test_rnn_steps(fused: Any, N: int, H: int) -> None:
+def test_rnn_steps(kernels: Any, N: int, H: int) -> None:
     T = 3
     zs, Wh, hs = draw(0, T, N, H), draw(1, H, H, scale=H**-0.5), empty(T + 1, N, H)
     hs[0] = draw(2, N, H)
     z, W, h0 = exact(zs, Wh, hs[0])
-    fused.rnn_steps(zs, Wh, hs)
+    kernels.rnn_steps(zs, Wh, hs)
     theirs = oracle.rnn(z.swapaxes(0, 1), np.eye(H), W, np.zeros(H), h0)
     close(hs[1:], theirs.swapaxes(0, 1), 2e-6)
     assert_array_equal(hs[0], h0)
 
 
 @every_size
-def test_rnn_step_backward(fused: Any, N: int, H: int) -> None:
+def test_rnn_step_backward(kernels: Any, N: int, H: int) -> None:
     dh_t, h, dh, dz = draw(0, N, H), np.tanh(draw(1, N, H)), draw(2, N, H), empty(N, H)
     kept = dh_t.copy(), h.copy(), dh.copy()
-    fused.rnn_step_backward(dh_t, h, dh, dz)
+    kernels.rnn_step_backward(dh_t, h, dh, dz)
     d, s, e = exact(*kept)
     close(dz, (d + e) * (1 - s * s))
     for array, before in zip((dh_t, h, dh), kept, strict=True):
@@ -213,7 +213,7 @@ def test_rnn_step_backward(fused: Any, N: int, H: int) -> None:
 
 
 @every_size
-def test_rnn_steps_backward(fused: Any, N: int, H: int) -> None:
+def test_rnn_steps_backward(kernels: Any, N: int, H: int) -> None:
     T = 3
     zs, Wh, h0, dhs = draw(0, T, N, H), draw(1, H, H, scale=H**-0.5), draw(2, N, H), draw(3, T, N, H)
     z, W, first, d = exact(zs, Wh, h0, dhs)
@@ -222,7 +222,7 @@ def test_rnn_steps_backward(fused: Any, N: int, H: int) -> None:
     dzs, _, (dh0,) = oracle.backward_through_time(oracle.RnnStep, weights, *sequence_major, first)
     hs = np.concatenate((h0[None], oracle.rnn(sequence_major[0], *weights, first).swapaxes(0, 1))).astype("f")
     dh, ours = np.zeros((N, H), "f"), empty(T, N, H)
-    fused.rnn_steps_backward(dhs, hs, np.ascontiguousarray(Wh.T), dh, ours)
+    kernels.rnn_steps_backward(dhs, hs, np.ascontiguousarray(Wh.T), dh, ours)
     close(ours, dzs.swapaxes(0, 1), 3e-6)
     close(dh, dh0, 3e-6)
 
@@ -238,18 +238,18 @@ def lstm_case(N: int, H: int, scale: float = 1.0) -> tuple[Any, ...]:
     return z, h_prev, Wh, c_prev, steps
 
 
-def lstm_outcome(fused: Any, z: Any, product: Any, c_prev: Any) -> list[Any]:
+def lstm_outcome(kernels: Any, z: Any, product: Any, c_prev: Any) -> list[Any]:
     """Return gates, c, tanh(c) and h."""
     gates, (c, tanh_c, h) = product.copy(), (empty(*c_prev.shape) for _ in range(3))
-    fused.lstm_step(z, c_prev, gates, c, tanh_c, h)
+    kernels.lstm_step(z, c_prev, gates, c, tanh_c, h)
     return [gates, c, tanh_c, h]
 
 
 @every_size
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_lstm_step(fused: Any, N: int, H: int, scale: float) -> None:
+def test_lstm_step(kernels: Any, N: int, H: int, scale: float) -> None:
     z, h_prev, Wh, c_prev, steps = lstm_case(N, H, scale)
-    gates, c, tanh_c, h = lstm_outcome(fused, z, (h_prev.astype("d") @ Wh).astype("f"), c_prev)
+    gates, c, tanh_c, h = lstm_outcome(kernels, z, (h_prev.astype("d") @ Wh).astype("f"), c_prev)
     found = [
         step.forward(*row)
         for step, row in zip(steps, zip(*exact(z, h_prev, c_prev), strict=True), strict=True)
@@ -261,7 +261,7 @@ def test_lstm_step(fused: Any, N: int, H: int, scale: float) -> None:
 
 
 @every_size
-def test_lstm_step_backward(fused: Any, N: int, H: int) -> None:
+def test_lstm_step_backward(kernels: Any, N: int, H: int) -> None:
     z, h_prev, _, c_prev, steps = lstm_case(N, H)
     dh_t, dh, dc = draw(4, N, H), draw(5, N, H), draw(6, N, H)
     sequences = zip(*exact(z, h_prev, c_prev, dh_t, dh, dc), strict=True)
@@ -275,7 +275,7 @@ def test_lstm_step_backward(fused: Any, N: int, H: int) -> None:
     tanh_c = np.array([np.tanh(s.c_next) for s in steps]).astype("f")
     read = [dh_t, gates, c_prev, tanh_c, dh]
     kept, ours = [array.copy() for array in read], empty(N, 4 * H)
-    fused.lstm_step_backward(*read, dc, ours)
+    kernels.lstm_step_backward(*read, dc, ours)
     close(ours, dzs, 2e-6)
     close(dc, dcs, 2e-6)
     for array, before in zip(read, kept, strict=True):
@@ -292,10 +292,10 @@ def gru_case(N: int, H: int, scale: float = 1.0) -> tuple[Any, ...]:
 
 @every_size
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_gru_step(fused: Any, N: int, H: int, scale: float) -> None:
+def test_gru_step(kernels: Any, N: int, H: int, scale: float) -> None:
     z, h_prev, Wh, b_h, steps = gru_case(N, H, scale)
     products, candidate, h = (h_prev.astype("d") @ Wh).astype("f"), empty(N, H), empty(N, H)
-    fused.gru_step(z, b_h, h_prev, products, candidate, h)
+    kernels.gru_step(z, b_h, h_prev, products, candidate, h)
     found = [
         step.forward(*row)[0] for step, row in zip(steps, zip(*exact(z, h_prev), strict=True), strict=True)
     ]
@@ -306,7 +306,7 @@ def test_gru_step(fused: Any, N: int, H: int, scale: float) -> None:
 
 
 @every_size
-def test_gru_step_backward(fused: Any, N: int, H: int) -> None:
+def test_gru_step_backward(kernels: Any, N: int, H: int) -> None:
     z, h_prev, Wh, _, steps = gru_case(N, H)
     dh_t, dh = draw(4, N, H), draw(5, N, H)
     to_x, to_h, dh_prev = [], [], []
@@ -320,7 +320,7 @@ def test_gru_step_backward(fused: Any, N: int, H: int) -> None:
     read = [dh_t, products, np.array([s.new for s in steps]).astype("f"), h_prev, dh]
     kept = [array.copy() for array in read]
     towards_x, towards_h, through_z = empty(N, 3 * H), empty(N, 3 * H), empty(N, H)
-    fused.gru_step_backward(*read, towards_x, towards_h, through_z)
+    kernels.gru_step_backward(*read, towards_x, towards_h, through_z)
     close(towards_x, to_x, 2e-6)
     close(towards_h, to_h, 2e-6)
     assert np.abs(through_z + towards_h.astype("d") @ Wh.T - dh_prev).max() <= 3e-6 * np.abs(dh_prev).max()
@@ -329,34 +329,34 @@ def test_gru_step_backward(fused: Any, N: int, H: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_gates_that_are_driven_to_their_ends_stay_there(fused: Any, sign: int) -> None:
+def test_saturated_gates_stay_saturated(kernels: Any, sign: int) -> None:
     for size in (1e4, 3e38, np.inf):
         H = 17
         z, nothing = np.full((2, 4 * H), sign * size, "f"), np.zeros((2, 4 * H), "f")
         c_prev = np.full((2, H), 0.5, "f")
-        gates, c, tanh_c, h = lstm_outcome(fused, z, nothing, c_prev)
+        gates, c, tanh_c, h = lstm_outcome(kernels, z, nothing, c_prev)
         close(gates, np.tile(np.repeat([1.0, 1, 1, 1] if sign > 0 else [0.0, 0, -1, 0], H), (2, 1)))
         close(c, np.full((2, H), 1.5 if sign > 0 else 0))
         close(tanh_c, np.tanh(c.astype("d")))
         close(h, gates[:, 3 * H :] * tanh_c)
         products, candidate, h = nothing[:, : 3 * H].copy(), empty(2, H), empty(2, H)
-        fused.gru_step(z[:, : 3 * H].copy(), np.zeros(H, "f"), c_prev, products, candidate, h)
+        kernels.gru_step(z[:, : 3 * H].copy(), np.zeros(H, "f"), c_prev, products, candidate, h)
         close(candidate, np.full((2, H), float(sign)))
         close(h, np.full((2, H), 0.5 if sign > 0 else -1.0))
 
 
-def test_nan_is_passed_on_and_reaches_its_own_unit_only(fused: Any) -> None:
+def test_nan_affects_its_own_unit_only(kernels: Any) -> None:
     H, bad = 17, 5
     z, zero = draw(0, 1, 4 * H), np.zeros((1, 4 * H), "f")
     z[0, H + bad] = np.nan  # the forget gate of one unit
-    for array in lstm_outcome(fused, z, zero, draw(1, 1, H))[1:]:
+    for array in lstm_outcome(kernels, z, zero, draw(1, 1, H))[1:]:
         assert list(np.flatnonzero(np.isnan(array))) == [bad]
     z = z[:, : 3 * H].copy()  # its update gate
     products, candidate, h = zero[:, : 3 * H].copy(), empty(1, H), empty(1, H)
-    fused.gru_step(z, np.zeros(H, "f"), draw(1, 1, H), products, candidate, h)
+    kernels.gru_step(z, np.zeros(H, "f"), draw(1, 1, H), products, candidate, h)
     assert list(np.flatnonzero(np.isnan(h))) == [bad]
     h = z[:, H : 2 * H].copy()
-    fused.rnn_step(np.zeros_like(h), h)
+    kernels.rnn_step(np.zeros_like(h), h)
     assert list(np.flatnonzero(np.isnan(h))) == [bad]
 
 
@@ -365,7 +365,7 @@ def test_nan_is_passed_on_and_reaches_its_own_unit_only(fused: Any) -> None:
 
 @pytest.mark.parametrize("V", [1, 3, 17, 100])
 @pytest.mark.parametrize("scale", [0.01, 5.0, 1e4])
-def test_score_rows(fused: Any, V: int, scale: float) -> None:
+def test_exp_scores(kernels: Any, V: int, scale: float) -> None:
     K = 5
     scores, b = draw(0, K, V, scale=scale), draw(1, V)
     targets = np.array(
@@ -373,7 +373,7 @@ def test_score_rows(fused: Any, V: int, scale: float) -> None:
     )  # the last two are of other parts of the vocabulary
     theirs = (scores + b).astype("d")
     chosen, maxima, sums = empty(K), empty(K), empty(K)
-    fused.score_rows(scores, b, targets, chosen, maxima, sums)
+    kernels.exp_scores(scores, b, targets, chosen, maxima, sums)
     powers = np.exp(theirs - theirs.max(axis=1, keepdims=True))
     assert_array_equal(maxima, theirs.max(axis=1))
     assert_array_equal(chosen, [*theirs[range(3), targets[:3]], 0, 0])
@@ -383,20 +383,20 @@ def test_score_rows(fused: Any, V: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize("V", [3, 17])
-def test_scores_that_are_infinite_or_no_numbers(fused: Any, V: int) -> None:
+def test_infinite_and_nan_scores(kernels: Any, V: int) -> None:
     scores = np.zeros((5, V), "f")
     scores[0, 1], scores[1, 1], scores[2, 1] = -np.inf, np.inf, np.nan
     scores[3] = -np.inf
     scores[4, 1] = np.copysign(np.float32(np.nan), np.float32(-1))  # what inf - inf gives on many processors
     b, targets = np.zeros(V, "f"), np.zeros(5, np.intp)
     chosen, maxima, sums = empty(5), empty(5), empty(5)
-    fused.score_rows(scores, b, targets, chosen, maxima, sums)
+    kernels.exp_scores(scores, b, targets, chosen, maxima, sums)
     assert_array_equal(sums, [V - 1, np.nan, np.nan, np.nan, np.nan])
     assert_array_equal(scores[0], np.arange(V) != 1)
 
 
 @pytest.mark.parametrize("V", [1, 3, 17, 100])
-def test_differentiate_rows(fused: Any, V: int) -> None:
+def test_differentiate_rows(kernels: Any, V: int) -> None:
     K = 5
     exps, factors, weights, db = np.abs(draw(0, K, V)), draw(1, K), draw(2, K), draw(3, V)
     targets = np.array([0, V - 1, V // 2, -1, V], np.intp)
@@ -404,6 +404,6 @@ def test_differentiate_rows(fused: Any, V: int) -> None:
     for k in range(3):
         expected[k, targets[k]] -= weights[k]
     sums = db + expected.sum(axis=0)
-    fused.differentiate_rows(exps, factors, targets, weights, db)
+    kernels.differentiate_rows(exps, factors, targets, weights, db)
     close(exps, expected)
     close(db, sums)

@@ -1,14 +1,18 @@
-"""The pointwise work of a step in one pass, for float32: the same equations as in the layer files, unit by unit.
+"""Kernels for float32 NumPy arrays, compiled by numba: the pointwise work of a step in one pass over the arrays.
 
-NumPy goes over the arrays once for every operation, which for a step of a small model costs more than the
-product before it. These loops go over them once. Every function is plain Python, compiled where numba is
-installed (see `elman.numba_jit`) and otherwise not used; sequences n, units j, words v.
+NumPy goes over the arrays once for every operation, which for a step of a small model costs more than the product
+before it. These loops go over them once: the equations are those of the layer files, unit by unit.
+
+First come the kernels, as in `elman.layers.kernels.numpy`; then the compiled functions that they call (sequences n,
+units j, words v). Those are plain Python, which `elman.numba_jit` compiles.
 """
 
 import numpy as np
 
-from elman.arrays import Array
-from elman.numba_jit import compiled
+from elman.arrays import Array, Buffers
+from elman.numba_jit import jit
+
+SMALL_BATCH = 2  # sequences up to which the loop makes the products itself: calling the BLAS would cost more
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -23,15 +27,157 @@ _T0, _T1, _T2, _T3, _T4 = (
 _SMALL = np.float32(0.625)
 
 
-@compiled
+def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
+    """hs[t + 1] = tanh(hs[t]·Wh + zs[t]): zs (T, N, H), Wh (H, H), hs (T + 1, N, H)."""
+    if hs.shape[1] <= SMALL_BATCH:
+        rnn_steps(zs[first:last], Wh, hs[first : last + 1])
+        return
+    for h_prev, z, h in zip(hs[first:last], zs[first:last], hs[first + 1 : last + 1], strict=True):
+        np.matmul(h_prev, Wh, out=h)
+        rnn_step(z, h)
+
+
+def rnn_backward(first: int, last: int, dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array) -> None:
+    """dzs[t] = (dh + dhs[t])∘(1 - hs[t + 1]²), then dh = dzs[t]·Whᵀ: dhs, dzs (T, N, H), dh (N, H)."""
+    if hs.shape[1] <= SMALL_BATCH:
+        rnn_steps_backward(dhs[first:last], hs[first : last + 1], WhT, dh, dzs[first:last])
+        return
+    for t in reversed(range(first, last)):
+        rnn_step_backward(dhs[t], hs[t + 1], dh, dzs[t])
+        np.matmul(dzs[t], WhT, out=dh)
+
+
+def lstm_forward(
+    first: int,
+    last: int,
+    zs: Array,
+    Wh: Array,
+    hs: Array,
+    cs: Array,
+    tanh_cs: Array,
+    gates: Array,
+    buffers: Buffers,
+) -> None:
+    """Write the gates i, f, g, o (T, N, 4H) of hs[t]·Wh + zs[t], and from them c_t, tanh(c_t) and h_t."""
+    for t in range(first, last):
+        gate = gates[t]
+        np.matmul(hs[t], Wh, out=gate)
+        lstm_step(zs[t], cs[t], gate, cs[t + 1], tanh_cs[t], hs[t + 1])
+
+
+def lstm_backward(
+    first: int,
+    last: int,
+    dhs: Array,
+    cs: Array,
+    tanh_cs: Array,
+    gates: Array,
+    WhT: Array,
+    dh: Array,
+    dc: Array,
+    dzs: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dh + dhs[t] and dc (N, H) back through the gates into dzs[t] (N, 4H), and on to dh and dc of t - 1."""
+    for t in reversed(range(first, last)):
+        dz = dzs[t]
+        lstm_step_backward(dhs[t], gates[t], cs[t], tanh_cs[t], dh, dc, dz)
+        np.matmul(dz, WhT, out=dh)
+
+
+def gru_forward(
+    first: int,
+    last: int,
+    zs: Array,
+    Wh: Array,
+    b_h: Array | None,
+    hs: Array,
+    products: Array,
+    ns: Array,
+    buffers: Buffers,
+) -> None:
+    """Write r, z and a (T, N, 3H) over the products hs[t]·Wh, and from them the candidate n_t and h_t."""
+    if b_h is None:
+        b_h = buffers.once("no b_h", lambda: np.zeros(hs.shape[2], hs.dtype))  # (H,)
+    for t in range(first, last):
+        product, h_prev = products[t], hs[t]
+        np.matmul(h_prev, Wh, out=product)
+        gru_step(zs[t], b_h, h_prev, product, ns[t], hs[t + 1])
+
+
+def gru_backward(
+    first: int,
+    last: int,
+    dhs: Array,
+    hs: Array,
+    products: Array,
+    ns: Array,
+    WhT: Array,
+    dh: Array,
+    towards_x: Array,
+    towards_h: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dh + dhs[t] (N, H) back to towards_x[t] and towards_h[t] (N, 3H), and on to dh of t - 1.
+
+    Those are the gradients of x_t·Wx + b and of h_{t-1}·Wh.
+    """
+    through_z = buffers.get("through_z", (hs.shape[1], hs.shape[2]), hs)
+    for t in reversed(range(first, last)):
+        d_product = towards_h[t]
+        gru_step_backward(dhs[t], products[t], ns[t], hs[t], dh, towards_x[t], d_product, through_z)
+        np.matmul(d_product, WhT, out=dh)
+        np.add(dh, through_z, out=dh)
+
+
+def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
+
+    Return the scores of the targets (0 for a target outside [0, V)), the maxima and the sums: (K,) each.
+    """
+    chosen, maxima, sums = (np.empty(len(scores), scores.dtype) for _ in range(3))  # (K,) each
+    exp_scores(scores, b, targets, chosen, maxima, sums)
+    return chosen, maxima, sums
+
+
+@jit
+def differentiate_rows(exps: Array, factors: Array, targets: Array, weights: Array, db: Array) -> None:
+    """Turn exponentials (K, V) into (softmax - one-hot)·weight, in place, and add the rows to db (V,).
+
+    An exponential times the factor (K,) of its row is softmax·weight. A target outside [0, V) has no one-hot entry.
+    """
+    K, V = exps.shape
+    for k in range(K):
+        row, factor, target = exps[k], factors[k], targets[k]
+        for v in range(V):
+            row[v] *= factor
+        if 0 <= target < V:
+            row[target] -= weights[k]
+        for v in range(V):
+            db[v] += row[v]
+
+
+def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
+    """dW[ids[k]] += rows[k] for rows (K, D); return the distinct ids, in ascending order."""
+    seen = buffers.once("seen", lambda: np.zeros(len(dW), np.bool_))  # (V,)
+    ids_found = buffers.once("distinct ids", lambda: np.empty(len(dW), np.intp))  # (V,)
+    distinct = ids_found[: add_rows_unsorted(dW, ids, rows, seen, ids_found)]
+    distinct.sort()
+    return distinct
+
+
+# The compiled functions
+
+
+@jit
 def from_bits(bits: Array) -> Array:
-    """Return the float32 whose bits, read as a whole number, are these."""
+    """Return the float32 that has the bits of this integer."""
     return np.int32(bits).view(np.float32)
 
 
-@compiled
+@jit
 def exp(x: Array) -> Array:
-    """Return eˣ = 2ⁿ·eʳ, n the whole number nearest to x / ln 2: a form that vector units can follow."""
+    """Return eˣ = 2ⁿ·eʳ, n the integer nearest to x / ln 2: a form that vector units can follow."""
     y = min(max(x, _LOWEST), _HIGHEST)
     n = np.floor(y * _LOG2_E + _HALF)
     r = y - n * _LN2_HIGH - n * _LN2_LOW
@@ -40,7 +186,7 @@ def exp(x: Array) -> Array:
     return _ZERO if x < _LOWEST else series * power
 
 
-@compiled
+@jit
 def tanh(x: Array) -> Array:
     """Return tanh(x): its series where x is small, (e²ˣ - 1)/(e²ˣ + 1) elsewhere."""
     q = x * x
@@ -48,14 +194,14 @@ def tanh(x: Array) -> Array:
     return series if abs(x) < _SMALL else _ONE - _TWO / (_ONE + exp(_TWO * x))
 
 
-@compiled
+@jit
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + e⁻ˣ)."""
     return _ONE / (_ONE + exp(-x))
 
 
-@compiled
-def add_rows(dW: Array, ids: Array, rows: Array, seen: Array, distinct: Array) -> int:
+@jit
+def add_rows_unsorted(dW: Array, ids: Array, rows: Array, seen: Array, distinct: Array) -> int:
     """dW[ids[k]] += rows[k] for rows (K, D); write the distinct ids and return how many they are.
 
     ``seen`` (V,) is false everywhere, before and after.
@@ -75,7 +221,7 @@ def add_rows(dW: Array, ids: Array, rows: Array, seen: Array, distinct: Array) -
     return count
 
 
-@compiled
+@jit
 def add_product(x: Array, W: Array, out: Array) -> None:
     """out (G,) += x (K,) · W (K, G), four rows of W at a time so that `out` is read and written less often."""
     K, G = W.shape
@@ -90,7 +236,7 @@ def add_product(x: Array, W: Array, out: Array) -> None:
             out[j] += x[k] * W[k, j]
 
 
-@compiled
+@jit
 def rnn_step(z: Array, h: Array) -> None:
     """h (N, H) holds h_{t-1}·Wh; make it tanh of that plus z."""
     N, H = h.shape
@@ -99,7 +245,7 @@ def rnn_step(z: Array, h: Array) -> None:
             h[n, j] = tanh(h[n, j] + z[n, j])
 
 
-@compiled
+@jit
 def rnn_steps(zs: Array, Wh: Array, hs: Array) -> None:
     """hs[t + 1] = tanh(hs[t]·Wh + zs[t]) for all t: zs (T, N, H), hs (T + 1, N, H)."""
     T, N, H = zs.shape
@@ -113,7 +259,7 @@ def rnn_steps(zs: Array, Wh: Array, hs: Array) -> None:
                 h[j] = tanh(h[j])
 
 
-@compiled
+@jit
 def rnn_step_backward(dh_t: Array, h: Array, dh: Array, dz: Array) -> None:
     """dz = (dh + dh_t)∘(1 - h²), all (N, H)."""
     N, H = h.shape
@@ -122,7 +268,7 @@ def rnn_step_backward(dh_t: Array, h: Array, dh: Array, dz: Array) -> None:
             dz[n, j] = (dh[n, j] + dh_t[n, j]) * (_ONE - h[n, j] * h[n, j])
 
 
-@compiled
+@jit
 def rnn_steps_backward(dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array) -> None:
     """From the last step to the first: dzs[t] = (dh + dhs[t])∘(1 - hs[t + 1]²), and dh = dzs[t]·Whᵀ."""
     T, N, H = dhs.shape
@@ -134,7 +280,7 @@ def rnn_steps_backward(dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array)
             add_product(dzs[t, n], WhT, dh[n])
 
 
-@compiled
+@jit
 def lstm_step(z: Array, c_prev: Array, gates: Array, c: Array, tanh_c: Array, h: Array) -> None:
     """gates (N, 4H) holds h_{t-1}·Wh; make it i, f, g, o, and from them c, tanh(c) and h (N, H)."""
     N, H = c.shape
@@ -150,7 +296,7 @@ def lstm_step(z: Array, c_prev: Array, gates: Array, c: Array, tanh_c: Array, h:
             h[n, j] = o * tanh_c[n, j]
 
 
-@compiled
+@jit
 def lstm_step_backward(
     dh_t: Array, gates: Array, c_prev: Array, tanh_c: Array, dh: Array, dc: Array, dz: Array
 ) -> None:
@@ -170,7 +316,7 @@ def lstm_step_backward(
             dc[n, j] = through_c * f
 
 
-@compiled
+@jit
 def gru_step(z: Array, b_h: Array, h_prev: Array, products: Array, candidate: Array, h: Array) -> None:
     """products (N, 3H) holds h_{t-1}·Wh; make it r, z and a, and from them the candidate n and h (N, H)."""
     N, H = h.shape
@@ -185,7 +331,7 @@ def gru_step(z: Array, b_h: Array, h_prev: Array, products: Array, candidate: Ar
             h[n, j] = new + keep * (h_prev[n, j] - new)
 
 
-@compiled
+@jit
 def gru_step_backward(
     dh_t: Array,
     products: Array,
@@ -213,11 +359,11 @@ def gru_step_backward(
             through_z[n, j] = d * keep
 
 
-@compiled
+@jit
 def maximum(row: Array) -> Array:
-    """Return the maximum of row (V,), found among the numbers' bits: vector units follow whole numbers only.
+    """Return the maximum of row (V,), by comparing bits: compilers vectorise a maximum of integers only.
 
-    Read as whole numbers, floats of at least 0 keep their order; those below 0 come below, in reversed order.
+    Read as integers, floats ≥ 0 keep their order; negative ones come below them, in reversed order.
     """
     bits = row.view(np.int32)
     highest = lowest = bits[0]
@@ -230,8 +376,8 @@ def maximum(row: Array) -> Array:
     return from_bits(lowest)
 
 
-@compiled
-def score_rows(scores: Array, b: Array, targets: Array, chosen: Array, maxima: Array, sums: Array) -> None:
+@jit
+def exp_scores(scores: Array, b: Array, targets: Array, chosen: Array, maxima: Array, sums: Array) -> None:
     """Turn products (K, V) into exp(score - maximum of its row), the score being the product plus b.
 
     Write the maxima and the sums of the rows, and the scores of the targets, 0 for those outside [0, V); (K,) each.
@@ -249,17 +395,3 @@ def score_rows(scores: Array, b: Array, targets: Array, chosen: Array, maxima: A
         for v in range(V):
             total += row[v]
         sums[k] = total
-
-
-@compiled
-def differentiate_rows(exps: Array, factors: Array, targets: Array, weights: Array, db: Array) -> None:
-    """Turn exponentials (K, V) into (softmax - one-hot)·weight, and add the rows to db (V,)."""
-    K, V = exps.shape
-    for k in range(K):
-        row, factor, target = exps[k], factors[k], targets[k]
-        for v in range(V):
-            row[v] *= factor
-        if 0 <= target < V:
-            row[target] -= weights[k]
-        for v in range(V):
-            db[v] += row[v]

@@ -1,0 +1,262 @@
+"""Kernels that work for NumPy arrays and torch tensors: one call of the array library for every operation.
+
+All of them write into arrays that exist already, so that a loop over the steps allocates nothing. Backward, the
+derivatives that do not depend on what flows back (1 - h², say) are computed for all steps at once, before the loop.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from elman.arrays import Array, Buffers, as_ids, asarray, is_torch, namespace, sum_rows_by_id
+
+
+def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
+    """hs[t + 1] = tanh(hs[t]·Wh + zs[t]): zs (T, N, H), Wh (H, H), hs (T + 1, N, H)."""
+    xp = namespace(hs)
+    for h_prev, z, h in zip(hs[first:last], zs[first:last], hs[first + 1 : last + 1], strict=True):
+        xp.matmul(h_prev, Wh, out=h)
+        xp.add(h, z, out=h)
+        xp.tanh(h, out=h)
+
+
+def rnn_backward(first: int, last: int, dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array) -> None:
+    """dzs[t] = (dh + dhs[t])∘(1 - hs[t + 1]²), then dh = dzs[t]·Whᵀ: dhs, dzs (T, N, H), dh (N, H)."""
+    xp = namespace(hs)
+    span, after = slice(first, last), hs[first + 1 : last + 1]
+    dhs, dzs = dhs[span], dzs[span]
+    xp.multiply(after, after, out=dzs)
+    xp.subtract(_one(dzs), dzs, out=dzs)  # tanh' = 1 - tanh²
+    for t in reversed(range(last - first)):
+        dz = dzs[t]
+        xp.add(dh, dhs[t], out=dh)
+        xp.multiply(dh, dz, out=dz)
+        xp.matmul(dz, WhT, out=dh)
+
+
+def lstm_forward(
+    first: int,
+    last: int,
+    zs: Array,
+    Wh: Array,
+    hs: Array,
+    cs: Array,
+    tanh_cs: Array,
+    gates: Array,
+    buffers: Buffers,
+) -> None:
+    """Write the gates i, f, g, o (T, N, 4H) of hs[t]·Wh + zs[t], and from them c_t, tanh(c_t) and h_t."""
+    xp, (N, H) = namespace(hs), hs.shape[1:]
+    # σ(z) = ½·tanh(½z) + ½ makes one tanh serve all four gates: gate = tanh(z·slope)·slope + shift
+    slope = buffers.once("slope", lambda: asarray(np.repeat([0.5, 0.5, 1.0, 0.5], H), hs))  # (4H,)
+    shift = buffers.once("shift", lambda: asarray(np.repeat([0.5, 0.5, 0.0, 0.5], H), hs))  # (4H,)
+    ig = buffers.get("ig", (N, H), hs)
+    for t in range(first, last):
+        gate, c, tanh_c = gates[t], cs[t + 1], tanh_cs[t]
+        xp.matmul(hs[t], Wh, out=gate)
+        xp.add(gate, zs[t], out=gate)
+        xp.multiply(gate, slope, out=gate)
+        xp.tanh(gate, out=gate)
+        xp.multiply(gate, slope, out=gate)
+        xp.add(gate, shift, out=gate)
+        i, f, g, o = gate[:, :H], gate[:, H : 2 * H], gate[:, 2 * H : 3 * H], gate[:, 3 * H :]
+        xp.multiply(f, cs[t], out=c)
+        xp.multiply(i, g, out=ig)
+        xp.add(c, ig, out=c)
+        xp.tanh(c, out=tanh_c)
+        xp.multiply(o, tanh_c, out=hs[t + 1])
+
+
+def lstm_backward(
+    first: int,
+    last: int,
+    dhs: Array,
+    cs: Array,
+    tanh_cs: Array,
+    gates: Array,
+    WhT: Array,
+    dh: Array,
+    dc: Array,
+    dzs: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dh + dhs[t] and dc (N, H) back through the gates into dzs[t] (N, 4H), and on to dh and dc of t - 1."""
+    xp, (T, N, H) = namespace(cs), tanh_cs.shape
+    dc_dh = buffers.get("dc_dh", (T, N, H), cs)
+    through_h = buffers.get("through_h", (N, H), cs)
+    _lstm_derivatives(slice(first, last), cs, tanh_cs, gates, dzs, dc_dh, buffers)
+    for t in reversed(range(first, last)):
+        dz = dzs[t].reshape(N, 4, H)  # still ∂z_{i,f,g}/∂c and ∂z_o/∂h
+        xp.add(dh, dhs[t], out=dh)
+        xp.multiply(dh, dc_dh[t], out=through_h)
+        xp.add(dc, through_h, out=dc)
+        xp.multiply(dc[:, None, :], dz[:, :3], out=dz[:, :3])
+        xp.multiply(dh, dz[:, 3], out=dz[:, 3])
+        xp.multiply(dc, gates[t][:, H : 2 * H], out=dc)
+        xp.matmul(dzs[t], WhT, out=dh)
+
+
+def _lstm_derivatives(
+    span: slice, cs: Array, tanh_cs: Array, gates: Array, dzs: Array, dc_dh: Array, buffers: Buffers
+) -> None:
+    """Write ∂z_{i,f,g}/∂c and ∂z_o/∂h of these steps to dzs, and ∂c/∂h to dc_dh."""
+    xp, (T, N, H) = namespace(cs), dc_dh.shape
+    one, work = _one(cs), buffers.get("work", (T, N, H), cs)[span]
+
+    def sigmoid_part(out: Array, factor: Array, gate: Array) -> None:
+        """out = factor · gate·(1 - gate)."""
+        xp.subtract(one, gate, out=work)
+        xp.multiply(work, gate, out=work)
+        xp.multiply(factor, work, out=out)
+
+    def tanh_part(out: Array, factor: Array, gate: Array) -> None:
+        """out = factor · (1 - gate²)."""
+        xp.multiply(gate, gate, out=work)
+        xp.subtract(one, work, out=work)
+        xp.multiply(factor, work, out=out)
+
+    i, f, g, o = (gates[span, :, k * H : (k + 1) * H] for k in range(4))
+    dzi, dzf, dzg, dzo = (dzs[span, :, k * H : (k + 1) * H] for k in range(4))
+    sigmoid_part(dzi, g, i)
+    sigmoid_part(dzf, cs[span], f)
+    tanh_part(dzg, i, g)
+    sigmoid_part(dzo, tanh_cs[span], o)
+    tanh_part(dc_dh[span], o, tanh_cs[span])
+
+
+def gru_forward(
+    first: int,
+    last: int,
+    zs: Array,
+    Wh: Array,
+    b_h: Array | None,
+    hs: Array,
+    products: Array,
+    ns: Array,
+    buffers: Buffers,
+) -> None:
+    """Write r, z and a (T, N, 3H) over the products hs[t]·Wh, and from them the candidate n_t and h_t."""
+    xp, H = namespace(hs), hs.shape[2]
+    for t in range(first, last):
+        product, zx, n, h_prev, h = products[t], zs[t], ns[t], hs[t], hs[t + 1]
+        xp.matmul(h_prev, Wh, out=product)
+        rz, a = product[:, : 2 * H], product[:, 2 * H :]
+        xp.add(rz, zx[:, : 2 * H], out=rz)
+        xp.multiply(rz, 0.5, out=rz)  # σ(z) = ½·tanh(½z) + ½
+        xp.tanh(rz, out=rz)
+        xp.multiply(rz, 0.5, out=rz)
+        xp.add(rz, 0.5, out=rz)
+        r, z = rz[:, :H], rz[:, H:]
+        if b_h is not None:
+            xp.add(a, b_h, out=a)
+        xp.multiply(r, a, out=n)
+        xp.add(n, zx[:, 2 * H :], out=n)
+        xp.tanh(n, out=n)
+        xp.subtract(h_prev, n, out=h)
+        xp.multiply(h, z, out=h)
+        xp.add(h, n, out=h)
+
+
+def gru_backward(
+    first: int,
+    last: int,
+    dhs: Array,
+    hs: Array,
+    products: Array,
+    ns: Array,
+    WhT: Array,
+    dh: Array,
+    towards_x: Array,
+    towards_h: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dh + dhs[t] (N, H) back to towards_x[t] and towards_h[t] (N, 3H), and on to dh of t - 1.
+
+    Those are the gradients of x_t·Wx + b and of h_{t-1}·Wh.
+    """
+    xp, (N, H) = namespace(hs), hs.shape[1:]
+    through_z = buffers.get("through_z", (N, H), hs)
+    _gru_derivatives(slice(first, last), hs, products, ns, towards_x, buffers)
+    for t in reversed(range(first, last)):
+        dx, d_product, product = towards_x[t], towards_h[t], products[t]
+        r, z = product[:, :H], product[:, H : 2 * H]
+        dzr, dzz, dzn = dx[:, :H], dx[:, H : 2 * H], dx[:, 2 * H :]  # still the derivatives
+        xp.add(dh, dhs[t], out=dh)
+        xp.multiply(dh, dzn, out=dzn)
+        xp.multiply(dh, dzz, out=dzz)
+        xp.multiply(dzn, dzr, out=dzr)
+        d_product[:, : 2 * H] = dx[:, : 2 * H]
+        xp.multiply(dzn, r, out=d_product[:, 2 * H :])
+        xp.multiply(dh, z, out=through_z)
+        xp.matmul(d_product, WhT, out=dh)
+        xp.add(dh, through_z, out=dh)
+
+
+def _gru_derivatives(
+    span: slice, hs: Array, products: Array, ns: Array, towards_x: Array, buffers: Buffers
+) -> None:
+    """Write ∂z_n/∂z_r, ∂h/∂z_z and ∂h/∂z_n of these steps to towards_x, in this order."""
+    xp, (T, N, H) = namespace(ns), ns.shape
+    one, minus = _one(ns), buffers.get("minus", (T, N, H), ns)[span]
+    r, z, a = (products[span, :, k * H : (k + 1) * H] for k in range(3))
+    dzr, dzz, dzn = (towards_x[span, :, k * H : (k + 1) * H] for k in range(3))
+    n, h_prev = ns[span], hs[span]
+    xp.subtract(one, z, out=minus)
+    xp.multiply(n, n, out=dzn)
+    xp.subtract(one, dzn, out=dzn)
+    xp.multiply(dzn, minus, out=dzn)  # (1 - z)·(1 - n²)
+    xp.subtract(h_prev, n, out=dzz)
+    xp.multiply(dzz, z, out=dzz)
+    xp.multiply(dzz, minus, out=dzz)  # (h_{t-1} - n)·z·(1 - z)
+    xp.subtract(one, r, out=minus)
+    xp.multiply(a, r, out=dzr)
+    xp.multiply(dzr, minus, out=dzr)  # a·r·(1 - r)
+
+
+def _one(like: Array) -> Any:
+    """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
+    return like.new_ones(()) if is_torch(like) else 1.0
+
+
+def exp_rows(scores: Array) -> tuple[Array, Array]:
+    """Turn scores (K, V) into exp(score - maximum of its row), in place; return the maxima and the sums, (K,) each.
+
+    Subtracting the maximum prevents overflow. An exponential divided by its row's sum is a probability, and
+    -ln P(target) is ln(sum) + maximum - score of the target.
+    """
+    xp = namespace(scores)
+    maxima = xp.amax(scores, axis=1)  # (K,)
+    xp.subtract(scores, maxima[:, None], out=scores)
+    xp.exp(scores, out=scores)
+    return maxima, scores.sum(axis=1)
+
+
+def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
+
+    Return the scores of the targets (0 for a target outside [0, V)), the maxima and the sums: (K,) each.
+    """
+    xp, (K, V) = namespace(scores), scores.shape
+    xp.add(scores, b, out=scores)
+    within = (targets >= 0) & (targets < V)  # (K,)
+    chosen = xp.where(within, scores[as_ids(range(K), scores), targets * within], 0)  # (K,)
+    return chosen, *exp_rows(scores)
+
+
+def differentiate_rows(exps: Array, factors: Array, targets: Array, weights: Array, db: Array) -> None:
+    """Turn exponentials (K, V) into (softmax - one-hot)·weight, in place, and add the rows to db (V,).
+
+    An exponential times the factor (K,) of its row is softmax·weight. A target outside [0, V) has no one-hot entry.
+    """
+    K, V = exps.shape
+    namespace(exps).multiply(exps, factors[:, None], out=exps)
+    within = (targets >= 0) & (targets < V)  # (K,)
+    exps[as_ids(range(K), exps), targets * within] -= weights * within
+    db += exps.sum(axis=0)
+
+
+def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
+    """dW[ids[k]] += rows[k] for rows (K, D); return the distinct ids, in ascending order."""
+    distinct, sums = sum_rows_by_id(ids, rows)
+    dW[distinct] += sums
+    return distinct

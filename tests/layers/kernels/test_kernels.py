@@ -1,0 +1,101 @@
+"""The two modules of kernels have the same functions, and these do the same."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from elman.arrays import Buffers
+from elman.layers.kernels import kernels_for, numba, numpy
+from support.loops import KERNELS, needs_numba, switch_jit
+
+FUNCTIONS = (
+    "rnn_forward",
+    "rnn_backward",
+    "lstm_forward",
+    "lstm_backward",
+    "gru_forward",
+    "gru_backward",
+    "score_rows",
+    "differentiate_rows",
+    "add_rows",
+)
+every_compilation = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
+T, H = 4, 5
+
+
+def draw(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape).astype("f")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@every_compilation
+def test_both_modules_have_the_same_signature(kernels: Any, name: str) -> None:
+    assert inspect.signature(getattr(kernels, name)) == inspect.signature(getattr(numpy, name))
+
+
+def test_kernels_are_chosen_by_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, True)
+    assert kernels_for(np.zeros(1, np.float32)) is numba
+    assert kernels_for(np.zeros(1)) is numpy
+    switch_jit(monkeypatch, False)
+    assert kernels_for(np.zeros(1, np.float32)) is numpy
+
+
+@needs_numba
+def test_a_small_batch_is_multiplied_in_the_compiled_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    for N in (numba.SMALL_BATCH, numba.SMALL_BATCH + 1):
+        zs, Wh, hs = draw(0, T, N, H), draw(1, H, H), np.zeros((T + 1, N, H), "f")
+        calls: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(numba, "rnn_steps", lambda *arrays, calls=calls: calls.append("all steps"))
+            patch.setattr(numba, "rnn_step", lambda *arrays, calls=calls: calls.append("one step"))
+            numba.rnn_forward(1, 3, zs, Wh, hs)
+        assert calls == (["all steps"] if N <= numba.SMALL_BATCH else ["one step"] * 2)
+
+
+@every_compilation
+@pytest.mark.parametrize("N", [1, 3])
+@pytest.mark.parametrize("first", [0, 1])
+def test_steps_outside_the_span_are_left_alone(kernels: Any, N: int, first: int) -> None:
+    last = 3
+    results = []
+    for module in (kernels, numpy):
+        zs, Wh, hs = draw(0, T, N, H), draw(1, H, H), np.full((T + 1, N, H), 7, "f")
+        hs[first] = draw(2, N, H)
+        module.rnn_forward(first, last, zs, Wh, hs)
+        assert (hs[:first] == 7).all()
+        assert (hs[last + 1 :] == 7).all()
+        dh, dzs = draw(3, N, H), np.full((T, N, H), 7, "f")
+        module.rnn_backward(first, last, draw(4, T, N, H), hs, np.ascontiguousarray(Wh.T), dh, dzs)
+        assert (dzs[:first] == 7).all()
+        assert (dzs[last:] == 7).all()
+        results.append((hs, dh, dzs))
+    for ours, theirs in zip(*results, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@every_compilation
+def test_output_rows(kernels: Any) -> None:
+    K, V = 4, 7
+    results = []
+    for module in (kernels, numpy):
+        scores, b, targets = draw(0, K, V), draw(1, V), np.array([0, 6, -1, 7])
+        chosen, maxima, sums = module.score_rows(scores, b, targets)
+        db = np.zeros(V, "f")
+        module.differentiate_rows(scores, np.float32(0.5) / sums, targets, np.full(K, 0.5, "f"), db)
+        results.append((chosen, maxima, sums, scores, db))
+    for ours, theirs in zip(*results, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@every_compilation
+def test_add_rows_returns_the_distinct_ids_in_order(kernels: Any) -> None:
+    buffers, ids = Buffers(), np.array([5, 2, 5, 0, 2])
+    for _ in range(2):
+        ours, theirs = np.zeros((6, 3), "f"), np.zeros((6, 3), "f")
+        assert_array_equal(kernels.add_rows(ours, ids, draw(0, 5, 3), buffers), [0, 2, 5])
+        assert_array_equal(numpy.add_rows(theirs, ids, draw(0, 5, 3), Buffers()), [0, 2, 5])
+        assert_allclose(ours, theirs, rtol=1e-6)
