@@ -19,7 +19,7 @@ import numpy as np
 
 from elman import SGD, RnnlmTrainer, SimpleRnnlm, World, load
 from elman import ptb as ptb_words
-from elman.evaluation.rooms import share_right
+from elman.evaluation.rooms import top1_accuracy
 
 SEEDS = range(5)
 EPOCHS = (1, 10, 30, 50, 75, 100)
@@ -136,7 +136,7 @@ def rooms() -> None:
         found = json.loads(elman("eval", run, name, "--json"))
         seconds = max(e["seconds"] for e in metrics(run, "epoch"))
         world = World("ko" if name.endswith("ko") else "en")
-        right = share_right(load(run), world, world.text(5_000, np.random.default_rng(0)).splitlines())
+        right = top1_accuracy(load(run), world, world.text(5_000, np.random.default_rng(0)).splitlines())
         optimum = f"{found['lowest_possible_perplexity']:.4f}"
         shown = [name, " ".join([cell, *more]), lr, f"{found['perplexity']:.4f}", optimum]
         rows.append([*shown, f"{right:.1%}", f"{seconds:.0f}"])

@@ -26,7 +26,7 @@ from elman.bench.measurement import Member, measure, team
 from inputs import make_inputs, save_inputs
 from peers import KINDS
 from tables import Verdict, agreement, markdown, summary, verdicts, workload_table
-from workloads import WORKS, Workload, chosen
+from workloads import WORKLOADS, Workload, chosen
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -34,7 +34,7 @@ WORKER = Path(__file__).with_name("worker.py")
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKS)}; all by default"
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"{', '.join(WORKLOADS)}; all by default"
     )
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a peer in a round (default 2)")

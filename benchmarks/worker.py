@@ -10,13 +10,13 @@ def main() -> None:
     from elman.bench.worker import serve
     from inputs import load_inputs
     from peers import KINDS
-    from workloads import WORKS
+    from workloads import WORKLOADS
 
     name, workload, path = sys.argv[1:]
     kind = KINDS[name]
     serve(
         lambda: importlib.import_module(f"peers.{kind.module}"),
-        lambda module: module.build(WORKS[workload], load_inputs(Path(path)), kind.variant),
+        lambda module: module.build(WORKLOADS[workload], load_inputs(Path(path)), kind.variant),
     )
 
 

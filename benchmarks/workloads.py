@@ -31,7 +31,7 @@ class Workload(standard.Workload):
 
 def _timed(name: str, of: str = "", **more: Any) -> Workload:
     """Return the standard workload ``of`` (or of this name), under this name and with ``more`` fields changed."""
-    return Workload(**{**asdict(standard.WORKS[of or name]), "corpus": PTB, "name": name, **more})
+    return Workload(**{**asdict(standard.WORKLOADS[of or name]), "corpus": PTB, "name": name, **more})
 
 
 PTB = "ptb/ptb.train.txt"
@@ -43,7 +43,7 @@ _BF16 = {
     "subject": "elman-bf16",
 }
 
-WORKS = {
+WORKLOADS = {
     workload.name: workload
     for workload in (
         _timed(
@@ -81,10 +81,10 @@ WORKS = {
 def chosen(names: list[str]) -> list[Workload]:
     """Return the workloads with these names or prefixes, all of them if none is given."""
     for name in names:
-        if not any(workload.startswith(name) for workload in WORKS):
-            raise SystemExit(f"unknown workload {name!r}; choose from {', '.join(WORKS)}")
+        if not any(workload.startswith(name) for workload in WORKLOADS):
+            raise SystemExit(f"unknown workload {name!r}; choose from {', '.join(WORKLOADS)}")
     return [
         workload
-        for workload in WORKS.values()
+        for workload in WORKLOADS.values()
         if not names or any(workload.name.startswith(n) for n in names)
     ]

@@ -16,11 +16,11 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
 from peers import ours, textbook
 from tables import summary, verdicts
-from workloads import WORKS, Workload, chosen
+from workloads import WORKLOADS, Workload, chosen
 
 SMALL = {
-    "word": replace(WORKS["A"], V=11, D=6, H=5, N=3, T=4),
-    "character": replace(WORKS["B"], V=9, H=5, T=6, lr=0.05, scale=0.3),
+    "word": replace(WORKLOADS["A"], V=11, D=6, H=5, N=3, T=4),
+    "character": replace(WORKLOADS["B"], V=9, H=5, T=6, lr=0.05, scale=0.3),
 }
 
 
@@ -48,7 +48,7 @@ def test_a_peer_continues_where_it_stopped() -> None:
     assert [*peer.run(2)[0], *peer.run(3)[0]] == whole
 
 
-@pytest.mark.parametrize("workload", WORKS.values(), ids=WORKS)
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_the_weights_are_those_of_elmans_models(workload: Workload) -> None:
     plan = plan_weights(workload.V, workload.D, workload.H, workload.cell, workload.layers)
     weights = draw_weights(replace(workload, V=30, D=workload.D and 4, H=3))
@@ -60,14 +60,14 @@ def test_a_generated_text_has_the_size_and_the_vocabulary_of_the_absent_one(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ELMAN_DATA", str(tmp_path))
-    inputs = make_inputs(WORKS[name])
-    assert len(np.unique(inputs.ids)) == WORKS[name].V
+    inputs = make_inputs(WORKLOADS[name])
+    assert len(np.unique(inputs.ids)) == WORKLOADS[name].V
     assert "generated" in inputs.source
-    assert len(inputs.ids) == WORKS[name].first or len(inputs.ids) >= 1_000_000
+    assert len(inputs.ids) == WORKLOADS[name].first or len(inputs.ids) >= 1_000_000
 
 
 def test_lines_are_scored_each_from_the_end_of_a_line_on(tmp_path: Path) -> None:
-    workload = replace(WORKS["H-lines"], V=12, D=4, H=4)
+    workload = replace(WORKLOADS["H-lines"], V=12, D=4, H=4)
     lines = zipf_text(workload, tokens=20).splitlines()
     words = ["<eos>", *(f"w{k}" for k in range(workload.V - 1))]
     save_inputs(tmp_path / "inputs.npz", Inputs(np.arange(3), draw_weights(workload), lines, words))
@@ -87,7 +87,7 @@ def test_the_floor_holds_two_backward_products_for_each_forward_one(name: str) -
     def multiplications(workload: Workload) -> int:
         return sum(times * m * k * n for times, m, k, n in shapes(workload, workload.N, workload.T))
 
-    train = WORKS[name]
+    train = WORKLOADS[name]
     assert multiplications(train) == 3 * multiplications(replace(train, task="lines"))
 
 
@@ -100,7 +100,7 @@ def measured(**seconds_per_token: float) -> list[Member]:
 
 def test_verdicts_follow_from_the_measurements() -> None:
     members = measured(elman=1e-6, textbook=3.5e-6, torch=2e-6, floor=0.7e-6)
-    rows = summary(verdicts(WORKS["A"], members, others=0.0))
+    rows = summary(verdicts(WORKLOADS["A"], members, others=0.0))
     assert "| A | (a) textbook | 3.50× | 3.00× | 4.00× | must |" in rows
     assert "| A | (b) PyTorch | 2.00× | 3.50× | 5.00× | no |" in rows
     assert "| A | (c) JAX | – | 2.00× | 3.00× | not measured |" in rows
@@ -109,7 +109,7 @@ def test_verdicts_follow_from_the_measurements() -> None:
 
 def test_a_time_is_reached_from_above_and_a_disturbed_run_says_so() -> None:
     members = measured(elman=99.6e-6, torch=500e-6)
-    rows = summary(verdicts(WORKS["H-words"], members, others=0.4))
+    rows = summary(verdicts(WORKLOADS["H-words"], members, others=0.4))
     assert (
         "| H-words | time a word | 100 µs | – | 150 µs | aim (disturbed: others used 40% of the cores) |"
         in rows
@@ -118,7 +118,7 @@ def test_a_time_is_reached_from_above_and_a_disturbed_run_says_so() -> None:
 
 def test_the_faster_form_of_a_peer_is_the_one_to_beat() -> None:
     members = [*measured(elman=1e-6, torch=9e-6), *measured(**{"torch-padded": 2.5e-6})]
-    (verdict,) = verdicts(WORKS["H-lines"], members, others=None)
+    (verdict,) = verdicts(WORKLOADS["H-lines"], members, others=None)
     assert (verdict.measured, verdict.reached) == (pytest.approx(2.5), "must")
 
 

@@ -10,7 +10,7 @@ import pytest
 from elman.bench import measurement as results
 from elman.bench import worker
 from elman.bench.measurement import Result, measure, measured, team
-from elman.bench.workloads import WORKS
+from elman.bench.workloads import WORKLOADS
 from elman.errors import ConfigError, MissingExtra, RunError
 
 ANSWERS = """
@@ -73,7 +73,7 @@ def test_members_are_timed_in_turn() -> None:
     assert fast.seconds_per_token == pytest.approx(0.005)
     assert (slow.spread, slow.peak_mb, slow.libraries_mb) == (pytest.approx(1), 7.0, 1.5)
     assert slow.first_losses == [1.0] * 3
-    result = Result(WORKS["A"], {"elman": fast, "floor": slow, "torch": slow}, None)
+    result = Result(WORKLOADS["A"], {"elman": fast, "floor": slow, "torch": slow}, None)
     assert result.share_of_floor == result.times_as_fast("torch") == pytest.approx(4)
     assert result.loss_gap_nats("torch") == 0
     assert result.libraries == {"numpy": "2"}
@@ -98,10 +98,10 @@ def answer_absent(monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
 def test_torch_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_absent(monkeypatch, "torch")
     with pytest.raises(MissingExtra, match="torch is not installed; type: pip install"):
-        measured(WORKS["A"], ["torch"], 1, 0.1)
+        measured(WORKLOADS["A"], ["torch"], 1, 0.1)
 
 
 def test_elman_that_cannot_run_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     answer_absent(monkeypatch, "elman")
     with pytest.raises(RunError, match="the peer elman cannot run: no library"):
-        measured(WORKS["A"], [], 1, 0.1)
+        measured(WORKLOADS["A"], [], 1, 0.1)

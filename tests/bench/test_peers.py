@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from elman.bench import floor, ours
-from elman.bench.workloads import WORDS_A_STEP, WORKS, Workload, made_up
+from elman.bench.workloads import WORDS_A_STEP, WORKLOADS, Workload, made_up
 
 
 def small(workload: Workload) -> Workload:
@@ -16,12 +16,12 @@ def small(workload: Workload) -> Workload:
     )
 
 
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_elman_and_the_floor_count_the_tokens_of_their_steps(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(floor, "TRIAL_SECONDS", 0.0)
-    workload = small(WORKS[name])
+    workload = small(WORKLOADS[name])
     inputs = made_up(workload)
     losses, tokens = ours.build(workload, inputs).run(2)
     assert tokens == 2 * (WORDS_A_STEP if workload.task == "words" else workload.N * workload.T)
@@ -32,7 +32,7 @@ def test_elman_and_the_floor_count_the_tokens_of_their_steps(
 
 @pytest.mark.parametrize("name", ["A", "H-words"])
 def test_a_peer_continues_where_it_stopped(name: str) -> None:
-    workload = small(WORKS[name])
+    workload = small(WORKLOADS[name])
     inputs = made_up(workload)
     whole, _ = ours.build(workload, inputs).run(5)
     peer = ours.build(workload, inputs)
@@ -40,7 +40,7 @@ def test_a_peer_continues_where_it_stopped(name: str) -> None:
 
 
 def test_words_are_scored_after_all_the_words_before_them() -> None:
-    workload = small(WORKS["H-words"])
+    workload = small(WORKLOADS["H-words"])
     inputs = made_up(workload)
     (loss,), _ = ours.build(workload, inputs).run(1)
     model = ours.make_model(workload, inputs.weights)
@@ -49,7 +49,7 @@ def test_words_are_scored_after_all_the_words_before_them() -> None:
 
 
 def test_a_model_copies_the_weights() -> None:
-    workload = small(WORKS["D"])
+    workload = small(WORKLOADS["D"])
     inputs = made_up(workload)
     before = {name: weight.copy() for name, weight in inputs.weights.items()}
     ours.build(workload, inputs).run(2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from elman.bench.workloads import QUICK, WORKS, chosen, made_up, zipf
+from elman.bench.workloads import QUICK, WORKLOADS, chosen, made_up, zipf
 from elman.errors import ConfigError
 from elman.models.parameters import plan_weights
 
@@ -21,7 +21,7 @@ def test_an_unknown_workload_is_an_error_that_lists_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["A", "B", "G"])
 def test_ids_and_weights_are_the_same_at_every_call(name: str) -> None:
-    workload = WORKS[name]
+    workload = WORKLOADS[name]
     inputs, again = made_up(workload), made_up(workload)
     np.testing.assert_array_equal(inputs.ids, again.ids)
     assert inputs.ids.min() >= 0
@@ -36,6 +36,6 @@ def test_ids_and_weights_are_the_same_at_every_call(name: str) -> None:
 
 
 def test_the_second_id_is_half_as_frequent_as_the_first() -> None:
-    counts = np.bincount(made_up(WORKS["G"]).ids)
+    counts = np.bincount(made_up(WORKLOADS["G"]).ids)
     assert counts[0] / counts[1] == pytest.approx(2, rel=0.05)
     assert zipf(7).sum() == pytest.approx(1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from elman.bench.measurement import Member, Result
-from elman.bench.workloads import QUICK, WORKS, Workload
+from elman.bench.workloads import QUICK, WORKLOADS, Workload
 from elman.cli import bench as bench_command
 
 Refused = Callable[..., str]
@@ -94,7 +94,7 @@ def test_overridden_blas_kernels_are_named(
 
 def test_list_prints_all_workloads(command: Any) -> None:
     lines = command("bench", "--list").out.splitlines()
-    assert [line.split()[0] for line in lines] == list(WORKS)
+    assert [line.split()[0] for line in lines] == list(WORKLOADS)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from elman.evaluation import line_scores
 from elman.evaluation.line_scores import (
     CarriedLines,
     Found,
+    LeastProbableLines,
     LineScore,
     Measure,
-    Oddest,
     score_line,
     score_lines,
 )
@@ -294,13 +294,13 @@ def test_the_oddest_lines_are_kept_and_of_equal_ones_the_first() -> None:
     measures = [-1.0, -3.0, -math.inf, -2.0, math.nan, -3.0, -3.0, -0.5]
     lines = [found(k, measure) for k, measure in enumerate(measures, 1)]
     random.Random(0).shuffle(lines)
-    oddest = Oddest(3)
+    oddest = LeastProbableLines(3)
     for line in lines:
         oddest.add(line)
     assert [line.number for line in oddest.in_order()] == [3, 2, 6]
 
 
 def test_there_may_be_fewer_lines() -> None:
-    oddest = Oddest(3)
+    oddest = LeastProbableLines(3)
     oddest.add(found(1, -1.0))
     assert [line.number for line in oddest.in_order()] == [1]

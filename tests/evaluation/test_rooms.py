@@ -10,7 +10,7 @@ from elman import RoomsTruth, TextModel, make_tokenizer
 from elman.errors import TextError
 from elman.evaluation import rooms as module
 from elman.evaluation.perplexity import evaluate
-from elman.evaluation.rooms import Distances, answer_nlls, by_distance, rooms_optimum, share_right
+from elman.evaluation.rooms import Distances, answer_nlls, by_distance, rooms_optimum, top1_accuracy
 from elman.models.ngram.model import NgramModel
 from elman.text.rooms import World
 from elman.text.vocabulary import Vocabulary
@@ -23,17 +23,17 @@ def test_the_truth_is_always_right_and_a_short_window_is_not(language: str) -> N
     vocabulary = Vocabulary(world.vocabulary, eos="<eos>")
     words = make_tokenizer("word")
     truth = TextModel(RoomsTruth(world, vocabulary.tokens), words, vocabulary)
-    assert share_right(truth, world, lines) == 1
+    assert top1_accuracy(truth, world, lines) == 1
     ids = vocabulary.encode(words.tokens("\n".join(lines), end=True))
     markov = TextModel(NgramModel.train(ids, len(vocabulary), order=2), words, vocabulary)
-    assert share_right(markov, world, lines) < 0.5
+    assert top1_accuracy(markov, world, lines) < 0.5
 
 
 def test_a_line_of_another_world_is_refused() -> None:
     vocabulary = Vocabulary(World().vocabulary, eos="<eos>")
     truth = TextModel(RoomsTruth(World(), vocabulary.tokens), make_tokenizer("word"), vocabulary)
     with pytest.raises(TextError, match="cannot generate"):
-        share_right(truth, World(), ["Nobody came ."])
+        top1_accuracy(truth, World(), ["Nobody came ."])
 
 
 WORLD = World()

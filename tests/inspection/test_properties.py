@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.inspection.text_properties import BRACKETS, PROPERTIES, QUOTES, CodedText, enclosed, property_of
+from elman.inspection.text_properties import BRACKETS, PROPERTIES, QUOTES, EncodedText, enclosed, property_of
 from elman.text.offsets import token_offsets
 from elman.text.tokenizers import make_tokenizer
 from support.tiny import text_model
@@ -13,7 +13,7 @@ from support.tiny import text_model
 
 def values(name: str, text: str, level: str = "char") -> list[int]:
     offsets = token_offsets(make_tokenizer(level), text)
-    coded = CodedText(text, [""] * len(offsets), np.zeros(len(offsets), np.intp), offsets, None)
+    coded = EncodedText(text, [""] * len(offsets), np.zeros(len(offsets), np.intp), offsets, None)
     return property_of(coded, name).astype(int).tolist()
 
 
@@ -99,6 +99,6 @@ def test_outside_all_pairs_nothing_is_open(text: str) -> None:
 
 
 def test_a_span_marks_the_tokens_that_overlap_it() -> None:
-    coded = CodedText.of(text_model("word"), "tom was watching tv")
+    coded = EncodedText.of(text_model("word"), "tom was watching tv")
     assert property_of(coded, (5, 9)).tolist() == [0, 1, 1, 0]
     assert property_of(coded, (3, 4)).tolist() == [0, 0, 0, 0]

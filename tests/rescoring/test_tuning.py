@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from elman.rescoring.nbest import Candidate, Utterance
 from elman.rescoring.rescorer import reranked
 from elman.rescoring.tuning import Table, Weights, count_errors, tune
-from elman.rescoring.word_errors import Judge
+from elman.rescoring.word_errors import TuningExperiment
 
 NONE = Weights(0.0, 0.0)
 
@@ -62,7 +62,9 @@ def test_weights_that_help_nothing_are_0() -> None:
 def test_each_half_is_measured_with_weights_tuned_on_the_other() -> None:
     table, errors = made()
     first = np.arange(200) < 80
-    judge = Judge(table, errors, np.full(200, 5), [str(k) for k in range(200)], np.random.default_rng(0))
+    judge = TuningExperiment(
+        table, errors, np.full(200, 5), [str(k) for k in range(200)], np.random.default_rng(0)
+    )
     measured = judge.halves(first, "both")
     second, one, both = measured.results
     assert (second.part, second.tuned_on, second.utterances) == ("second half", "first half", 120)
@@ -80,7 +82,9 @@ def test_each_half_is_measured_with_weights_tuned_on_the_other() -> None:
 
 def test_given_weights_are_measured_on_all() -> None:
     table, errors = made()
-    judge = Judge(table, errors, np.full(200, 5), [str(k) for k in range(200)], np.random.default_rng(0))
+    judge = TuningExperiment(
+        table, errors, np.full(200, 5), [str(k) for k in range(200)], np.random.default_rng(0)
+    )
     (result,) = judge.fixed(Weights(0.25, 0.5)).results
     assert (result.part, result.rescored, result.gain) == ("all", 0, 1.0)
 
@@ -93,7 +97,7 @@ def test_scores_that_depend_on_the_weights_are_recomputed() -> None:
         asked.append(weights)
         return Table(table.acoustic, table.lm * 2, table.words)
 
-    judge = Judge(table, errors, np.full(200, 5), ["s"] * 200, np.random.default_rng(0), carried)
+    judge = TuningExperiment(table, errors, np.full(200, 5), ["s"] * 200, np.random.default_rng(0), carried)
     first = np.arange(200) < 100
     (result,) = judge.halves(first, "first").results
     assert asked == [tune(table.part(first), errors[first])]

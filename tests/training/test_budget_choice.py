@@ -9,7 +9,13 @@ import pytest
 from elman.errors import ConfigError, TextError
 from elman.models.recurrent import RecurrentLM
 from elman.training.budget import Task, multiplications
-from elman.training.budget_choice import MEASURING_FRACTION, Choice, choose, held_options, seconds_per_token
+from elman.training.budget_choice import (
+    MEASURING_FRACTION,
+    Choice,
+    choose,
+    options_to_keep,
+    seconds_per_token,
+)
 from elman.training.config import Config
 from elman.training.optimizers import Adam
 from elman.training.run import TrainingRun
@@ -93,7 +99,7 @@ def test_an_early_end_is_announced() -> None:
     ids=str,
 )
 def test_when_options_are_chosen(given: dict[str, object], choose: bool | None, chosen: bool) -> None:
-    held = held_options(Config.of(given, "this test"), given, choose)
+    held = options_to_keep(Config.of(given, "this test"), given, choose)
     assert held == (frozenset(given) if chosen else None)
 
 
@@ -109,7 +115,7 @@ def test_when_options_are_chosen(given: dict[str, object], choose: bool | None, 
 )
 def test_there_must_be_a_time_and_a_recurrent_model(config: Config, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        held_options(config, (), True)
+        options_to_keep(config, (), True)
     with pytest.raises(ConfigError, match=message):
         choose(Task(config, frozenset(), 1000, 65), lambda config, seconds: 1.0)
 

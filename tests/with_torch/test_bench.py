@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from elman.bench import ours
-from elman.bench.workloads import WORDS_A_STEP, WORKS, made_up
+from elman.bench.workloads import WORDS_A_STEP, WORKLOADS, made_up
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
 
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_the_losses_are_the_same(name: str) -> None:
     from elman.bench import pytorch
 
-    work = WORKS[name]
+    work = WORKLOADS[name]
     first = 10 * WORDS_A_STEP
     work = replace(work, V=11, D=work.D and 6, H=5, N=min(work.N, 3), T=4, first=first)
     inputs = made_up(work)

@@ -59,9 +59,9 @@ def serve(load: Callable[[], M], build: Callable[[M], Peer]) -> None:
 
 def main() -> None:
     """Run the peer and workload named by the arguments."""
-    from elman.bench.workloads import WORKS, made_up
+    from elman.bench.workloads import WORKLOADS, made_up
 
-    name, workload = sys.argv[1], WORKS[sys.argv[2]]
+    name, workload = sys.argv[1], WORKLOADS[sys.argv[2]]
     serve(lambda: load(name), lambda module: module.build(workload, made_up(workload)))
 
 

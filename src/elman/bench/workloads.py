@@ -40,7 +40,7 @@ class Workload:
     scale: float | None = None  # every weight is scale·N(0,1); None: word vectors 0.1, others 1/√rows
 
 
-WORKS = {
+WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload(
@@ -77,17 +77,17 @@ QUICK = ("A", "D", "G", "H-words")  # together they take less than half a minute
 
 
 def chosen(names: Sequence[str]) -> list[Workload]:
-    """Return the workloads with these names or prefixes, in the order of WORKS; the quick ones if none is given.
+    """Return the workloads with these names or prefixes, in the order of WORKLOADS; the quick ones if none is given.
 
     Raises:
         ConfigError: there is no workload of this name.
     """
     for name in names:
-        if not name or not any(workload.startswith(name) for workload in WORKS):
-            raise ConfigError(f"unknown workload {name!r}; choose from {', '.join(WORKS)}")
+        if not name or not any(workload.startswith(name) for workload in WORKLOADS):
+            raise ConfigError(f"unknown workload {name!r}; choose from {', '.join(WORKLOADS)}")
     return [
         workload
-        for workload in WORKS.values()
+        for workload in WORKLOADS.values()
         if any(workload.name.startswith(name) for name in names or QUICK)
     ]
 

@@ -9,7 +9,7 @@ import click
 from elman import __version__
 from elman.bench.machine import CORETYPE, allowed_threads, describe, own_kernels
 from elman.bench.measurement import ROUNDS, TORCH, Result, measured
-from elman.bench.workloads import WORKS, chosen
+from elman.bench.workloads import WORKLOADS, chosen
 
 DISTURBANCE = 0.1  # fraction of the cores that other processes may use without a remark
 AGREEMENT_NATS = 1e-3
@@ -20,7 +20,7 @@ TORCH_COLUMNS = ("torch µs", "torch memory", "speed-up")
 
 def _list_workloads(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        for work in WORKS.values():
+        for work in WORKLOADS.values():
             click.echo(f"{work.name:<9}{work.about}")
         ctx.exit()
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from elman.errors import MissingExtra
 from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin, read
-from elman.evaluation.rooms import LOWEST, share_right
+from elman.evaluation.rooms import LOWEST, top1_accuracy
 from elman.generation import Sampler, generate
 from elman.models.ngram.model import NgramModel
 from elman.text.rooms import World
@@ -88,7 +88,7 @@ def command(output: Path, language: str) -> None:
     lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
     click.echo(f"\n  Accuracy on {len(lines):,} such lines, each read alone:")
     for name, text_model in models.items():
-        click.echo(f"  {name:<22}{share_right(text_model, world, lines):7.1%}")
+        click.echo(f"  {name:<22}{top1_accuracy(text_model, world, lines):7.1%}")
 
     _heading("3. Which is the more natural? (a character model of `hello`)")
     hello = _learn(output / "hello", "hello", HELLO, quiet=True)

@@ -16,7 +16,7 @@ from elman.models.mixture import any_fits
 from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.text_model import load
-from elman.training.corpora import lasting
+from elman.training.corpora import absolute_source
 from elman.training.run_folder import FILES
 
 
@@ -83,7 +83,7 @@ def command(
         return member.model
 
     with threads_for(**dynamic):
-        mixed = mix(members, text.ids, {"tuned_on": lasting(tune)}, as_read)
+        mixed = mix(members, text.ids, {"tuned_on": absolute_source(tune)}, as_read)
     save_run(output, mixed.text_model)
     click.echo(table(mixed, list(members), str(output)))
 

@@ -18,7 +18,7 @@ from elman.rescoring.nbest import Utterance, read_kaldi, read_references, read_t
 from elman.rescoring.rescorer import SEPARATOR, Rescorer, first_half, reranked, speaker_of
 from elman.rescoring.tuning import Floats, Table, Weights
 from elman.rescoring.unknown_words import Lexicon, read_lexicon, wordfreq_lexicon
-from elman.rescoring.word_errors import Judge, Measured, Result, error_table
+from elman.rescoring.word_errors import Measured, Result, TuningExperiment, error_table
 from elman.text_model import load
 
 
@@ -146,7 +146,7 @@ def command(
         return
     errors, words = error_table(utterances, references, rescorer.case or "asis")
     names = [utterance.name for utterance in utterances]
-    judge = Judge(
+    judge = TuningExperiment(
         rescorer.table() if weights is None or not carry else rescorer.carried_table(weights, separator),
         errors,
         words,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from elman.cli.tables import to_json
-from elman.evaluation.line_scores import NATS, Found, LineScore, Measure, Oddest, Unit
+from elman.evaluation.line_scores import NATS, Found, LeastProbableLines, LineScore, Measure, Unit
 from elman.evaluation.perplexity import perplexity_of
 from elman.evaluation.surprisal import TokenReader, TokenScore
 from elman.text.tokenizers import SubwordTokenizer
@@ -74,7 +74,7 @@ class TopTable(LineTable):
     ) -> None:
         super().__init__(text_model, scorer, measure, as_json)
         self._measure = measure
-        self._oddest = Oddest(most)
+        self._oddest = LeastProbableLines(most)
         self._number = 0
 
     def begin(self) -> None:

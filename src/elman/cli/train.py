@@ -15,7 +15,7 @@ from elman.cli.options import config_options
 from elman.cli.progress_display import ProgressDisplay, encoding_bar, overfitting_line
 from elman.errors import ConfigError
 from elman.formats.model_file import LAST_NAME
-from elman.training.budget_choice import held_options
+from elman.training.budget_choice import options_to_keep
 from elman.training.corpora import RunCorpora
 from elman.training.model_options import check_options
 from elman.training.ngram_run import NgramRun, train_ngram
@@ -99,7 +99,7 @@ def command(
         config = configure(recipe, given)
         check_options(config)
         named = {*given, *recipe_options(recipe)}
-        held = held_options(config, named, False if recipe and choose is None else choose)
+        held = options_to_keep(config, named, False if recipe and choose is None else choose)
         how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
         with _remove_empty_folder(output), _corpus_argument(corpus, output) as text:
             if config.model == "ngram":

@@ -1,6 +1,6 @@
 """Log-probabilities of lines: one, many in a batch, or with the state carried from line to line.
 
-`Measure` converts a line's probability to the requested unit; `Oddest` collects the least probable lines of a text.
+`Measure` converts a line's probability to the requested unit; `LeastProbableLines` collects the least probable lines of a text.
 """
 
 import heapq
@@ -225,7 +225,7 @@ class _Entry:
         return (self.found.measure, self.found.number) > (other.found.measure, other.found.number)
 
 
-class Oddest:
+class LeastProbableLines:
     """Keeps the ``most`` lines with the lowest measure; of lines with equal measures the earlier ones."""
 
     def __init__(self, most: int) -> None:

@@ -38,7 +38,7 @@ def rooms_optimum(corpus: str, ids: Ids, vocabulary: Vocabulary) -> Evaluation |
     return evaluation if math.isfinite(evaluation.nll_nats) and not evaluation.unknown else None
 
 
-def share_right(text_model: TokenizedModel, world: World, lines: Sequence[str]) -> float:
+def top1_accuracy(text_model: TokenizedModel, world: World, lines: Sequence[str]) -> float:
     """Return the top-1 accuracy on the rooms task: the fraction of lines whose answer the model ranks first.
 
     Each line is read alone. Its answer is the name at its end, which is also the name at its beginning.

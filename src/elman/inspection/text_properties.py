@@ -41,7 +41,7 @@ BRACKETS = {
 
 
 @dataclass(frozen=True)
-class CodedText:
+class EncodedText:
     """A text's T tokens with their ids (T,); -1 for one that a closed vocabulary lacks, which is not read.
 
     Token t is ``text[offsets[t, 0]:offsets[t, 1]]``. ``start_id``, if not None, is read before the first token.
@@ -54,7 +54,7 @@ class CodedText:
     start_id: int | None
 
     @classmethod
-    def of(cls, text_model: TextModel, text: str) -> "CodedText":
+    def of(cls, text_model: TextModel, text: str) -> "EncodedText":
         """Return the text as the model reads it. Raises TextError for a text without tokens."""
         tokens, ids = text_model.encode(text)
         if not tokens:
@@ -164,7 +164,7 @@ PROPERTIES: dict[str, Callable[[str, Offsets, Offsets], Values]] = {
 }  # fmt: skip
 
 
-def property_of(coded: CodedText, of: str | Span) -> Values:
+def property_of(coded: EncodedText, of: str | Span) -> Values:
     """Return a named property of each token (T,) or, for a span of characters, 1 for the tokens that overlap it.
 
     Raises:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError
 from elman.inspection.network import Network, recurrent, target_gradient
-from elman.inspection.text_properties import CodedText
+from elman.inspection.text_properties import EncodedText
 from elman.text_model import TextModel
 
 
@@ -21,7 +21,7 @@ class ThroughTime:
     that the vocabulary lacks are not read; their norms are 0.
     """
 
-    coded: CodedText
+    coded: EncodedText
     index: int
     ln_prob: float
     norms: NDArray[np.float64]
@@ -49,7 +49,7 @@ def through_time(text_model: TextModel, text: str, index: int) -> ThroughTime:
         ConfigError: there is no token ``index``, or the vocabulary lacks it.
     """
     model = recurrent(text_model.model)
-    coded = CodedText.of(text_model, text)
+    coded = EncodedText.of(text_model, text)
     if not 0 <= index < len(coded.tokens):
         last = len(coded.tokens) - 1
         raise ConfigError(f"index must be that of a token of the text, 0 to {last}, got {index}")

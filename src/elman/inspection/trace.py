@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from elman.arrays import Array
 from elman.errors import ConfigError, TextError
 from elman.inspection.network import INSIDE, Network, recurrent
-from elman.inspection.text_properties import CodedText
+from elman.inspection.text_properties import EncodedText
 from elman.text_model import TextModel
 
 
@@ -18,7 +18,7 @@ class Trace:
     """The states and gates of every layer, the bottom one first, after each token of a text; see `trace`."""
 
     cell: str
-    coded: CodedText
+    coded: EncodedText
     layers: Sequence[Mapping[str, Array]]  # by name, (steps, H)
 
     @property
@@ -52,7 +52,7 @@ def trace(text_model: TextModel, text: str) -> Trace:
         TextError: the text has no token, or none that is in the vocabulary.
     """
     model = recurrent(text_model.model)
-    coded = CodedText.of(text_model, text)
+    coded = EncodedText.of(text_model, text)
     ids = coded.read()
     if not len(ids):
         raise TextError("the text to inspect has no token that is in the vocabulary; give another one")

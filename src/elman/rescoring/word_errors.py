@@ -132,7 +132,7 @@ class Measured:
 
 
 @dataclass
-class Judge:
+class TuningExperiment:
     """Tunes the weights on one part of the utterances and measures word errors on another.
 
     ``errors`` (U, K) are the errors of all candidates, ``words`` (U,) the lengths of the references. Utterances of one

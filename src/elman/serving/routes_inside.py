@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from elman.errors import ElmanError
 from elman.inspection.network import NoHiddenUnits, recurrent, summary
-from elman.inspection.text_properties import CodedText, Span, property_of
+from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
 from elman.inspection.units import strongest
@@ -149,12 +149,12 @@ def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest)
     )
 
 
-def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, CodedText]:
+def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, EncodedText]:
     """Return the network and the text as it reads it. Refuse models without hidden units, and texts too long."""
     with refuse_errors("model"):
         model = recurrent(served.text_model.model)
     with refuse_errors("text"):
-        coded = CodedText.of(served.text_model, text)
+        coded = EncodedText.of(served.text_model, text)
     if (length := len(coded.tokens)) > (limit := limits.inside_tokens):
         message = f"text has {length:,} tokens, the limit of this server is {limit:,}; shorten it"
         raise RequestRefused(message, "text", "context_length_exceeded")
@@ -162,7 +162,7 @@ def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[Recurre
 
 
 def _check_layer(
-    model: RecurrentLM, body: InsideRequest | UnitsRequest, coded: CodedText, limits: Limits
+    model: RecurrentLM, body: InsideRequest | UnitsRequest, coded: EncodedText, limits: Limits
 ) -> int:
     """Return the requested layer. Refuse one that does not exist, a state or gate it lacks, and too many values."""
     with refuse_errors("layer"):
@@ -204,7 +204,7 @@ def _writer(served: ServedModel) -> TokenWriter:
     return TokenWriter(served.text_model.tokenizer, served.text_model.vocabulary)
 
 
-def _tokens_json(served: ServedModel, coded: CodedText) -> list[dict[str, Any]]:
+def _tokens_json(served: ServedModel, coded: EncodedText) -> list[dict[str, Any]]:
     """Return the tokens as POST /score names them, and their places in the text."""
     writer, found = _writer(served), []
     for id_, (start, end) in zip(coded.ids.tolist(), coded.offsets.tolist(), strict=True):

@@ -105,7 +105,9 @@ class Choice:
         ]
 
 
-def held_options(config: Config, given: Collection[str], choose: bool | None = None) -> frozenset[str] | None:
+def options_to_keep(
+    config: Config, given: Collection[str], choose: bool | None = None
+) -> frozenset[str] | None:
     """Return the options to keep while the others are chosen, or None if none are to be chosen.
 
     ``given`` are the options that the user set. By default (``choose`` is None) the others are chosen where there is

@@ -166,7 +166,7 @@ def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path]
         return None
 
 
-def lasting(source: str) -> str:
+def absolute_source(source: str) -> str:
     """Return a corpus argument that is valid from any folder: a path is made absolute."""
     is_name = source in (NO_VALIDATION, AUTO) or datasets.is_named(source)
     return source if is_name else str(Path(source).absolute())

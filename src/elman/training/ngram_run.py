@@ -13,7 +13,7 @@ from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
 from elman.training.config import Config
-from elman.training.corpora import Progress, RunCorpora, check_valid, lasting, load_corpora
+from elman.training.corpora import Progress, RunCorpora, absolute_source, check_valid, load_corpora
 from elman.training.origin import origin_of
 from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, new_run_folder
 
@@ -52,8 +52,8 @@ def train_ngram(
         ElmanError: the corpus cannot be read.
     """
     stored = {
-        "corpus": lasting(corpus),
-        "valid": lasting(valid) if valid else "",
+        "corpus": absolute_source(corpus),
+        "valid": absolute_source(valid) if valid else "",
         "options": config.to_dict(),
     }
     with new_run_folder(folder, stored, overwrite):
