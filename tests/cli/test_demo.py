@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from elman.cli import demo
-from elman.text.registry import path_of
+from elman.text.registry import builtin_path
 from elman.text.rooms import World
 
 HEADINGS = (
@@ -29,7 +29,7 @@ def small_worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("ELMAN_CACHE", str(folder))
         for language, (name, _) in demo.WORLDS.items():
             for split, tokens in (("train", 20_000), ("valid", 2_000), ("test", 2_000)):
-                path = path_of(name, split)
+                path = builtin_path(name, split)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 text = World(language).text(tokens, np.random.default_rng(tokens))
                 path.write_text(text, encoding="utf-8")

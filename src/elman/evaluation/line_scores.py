@@ -1,6 +1,6 @@
 """Log-probabilities of lines: one, many in a batch, or with the state carried from line to line.
 
-`Measure` converts a line's probability to the requested unit; `LeastProbableLines` collects the least probable lines of a text.
+`Measure` converts a line's probability to the requested unit; `LeastProbableLines` keeps those with the lowest scores.
 """
 
 import heapq
