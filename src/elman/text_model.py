@@ -119,7 +119,8 @@ class TextModel(TokenizedModel):
             if known.any():
                 known_ids = block[known][None].astype(np.intp)
                 lengths[known] = ngram_lengths(self.model, known_ids, state, read)[0]
-                log_probs, state = self.model.target_log_probs(known_ids, state)
+                with reading_threads(self.model, known_ids.size):
+                    log_probs, state = self.model.target_log_probs(known_ids, state)
                 log10_probs[known] = log_probs[0] / math.log(10)
                 read += known_ids.size
             flags = unknown[first : first + BLOCK]
