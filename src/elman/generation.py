@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError
 from elman.models.base import LanguageModel
+from elman.workers import limited_threads
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def generate(
     """Yield ``length`` sampled ids, starting from a one-sequence ``state``; endlessly if length is None."""
     count = 0
     while length is None or count < length:
-        token = sampler.draw(model.next_log_probs(state)[0], rng)
+        with limited_threads(0):
+            token = sampler.draw(model.next_log_probs(state)[0], rng)
         yield token
         count += 1
-        state = model.feed(np.array([[token]]), state)
+        with limited_threads(0):
+            state = model.feed(np.array([[token]]), state)

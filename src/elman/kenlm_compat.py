@@ -5,6 +5,7 @@ and its decimal logarithms. For a decoder that imports ``kenlm`` itself, first s
 ``sys.modules["kenlm"] = elman.kenlm_compat``.
 """
 
+import contextlib
 import math
 import re
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from elman.models.base import Ids, LogProbs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import ngram_lengths
 from elman.text_model import TextModel, load
+from elman.workers import limited_threads
 
 START, END = "<s>", "</s>"
 NO_LIMIT = 2**31 - 1  # the order of a model that depends on all of the past
@@ -168,9 +170,13 @@ class Model:
         """Return ln P of every next token (V,), cached because a decoder tries many words after the same state."""
         cached = self._cache.get(id(state))
         if cached is None:
-            cached = self._cache[id(state)] = (state, self.text_model.model.next_log_probs(state)[0])
+            with limited_threads(0):
+                cached = (state, self.text_model.model.next_log_probs(state)[0])
+            self._cache[id(state)] = cached
             if len(self._cache) > _CACHED:
-                self._cache.popitem(last=False)
+                with contextlib.suppress(KeyError):  # another thread was faster
+                    self._cache.popitem(last=False)
         else:
-            self._cache.move_to_end(id(state))
+            with contextlib.suppress(KeyError):
+                self._cache.move_to_end(id(state))
         return cached[1]

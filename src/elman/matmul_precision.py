@@ -73,14 +73,42 @@ def product_precision(precision: Precision) -> Iterator[None]:
         yield
         return
     token = _in_force.set(_shared_bf16_torch() if precision == "bf16" else None)
-    before = torch.get_float32_matmul_precision()
-    if _medium_is_float32():
-        torch.set_float32_matmul_precision("medium")
+    medium = _medium_is_float32()
+    if medium:
+        _medium.enter(torch)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        if medium:
+            _medium.leave(torch)
         _in_force.reset(token)
+
+
+class _Medium:
+    """torch's setting "medium", which belongs to the process: in force while at least one thread wants it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before = ""
+
+    def enter(self, torch: Any) -> None:
+        """Choose "medium", unless another thread has."""
+        with self._lock:
+            if self._blocks == 0:
+                self._before = torch.get_float32_matmul_precision()
+                torch.set_float32_matmul_precision("medium")
+            self._blocks += 1
+
+    def leave(self, torch: Any) -> None:
+        """Return to the setting before, after the last block."""
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                torch.set_float32_matmul_precision(self._before)
+
+
+_medium = _Medium()
 
 
 @cache

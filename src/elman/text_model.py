@@ -15,7 +15,7 @@ from elman.evaluation.surprisal import TokenScore, token_scores
 from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.model_file import model_file, read_model
 from elman.models.base import Ids
-from elman.models.tokenized import TokenizedModel, ngram_lengths, order_of
+from elman.models.tokenized import TokenizedModel, ngram_lengths, order_of, reading_threads
 
 
 class FullScore(NamedTuple):
@@ -28,6 +28,8 @@ class FullScore(NamedTuple):
 
 class TextModel(TokenizedModel):
     r"""A language model of text: the content of a model file. (Its fields are those of `TokenizedModel`.)
+
+    Any number of threads may use a model at the same time, while it is not being trained.
 
     **Logarithms** returned by the methods are decimal, as KenLM's; surprisal and entropy are in bits.
     (``TextModel.model`` uses natural logarithms.) **Boundaries**: with ``bos``, a sentence is predicted from the
@@ -117,7 +119,8 @@ class TextModel(TokenizedModel):
             if known.any():
                 known_ids = block[known][None].astype(np.intp)
                 lengths[known] = ngram_lengths(self.model, known_ids, state, read)[0]
-                log_probs, state = self.model.target_log_probs(known_ids, state)
+                with reading_threads(self.model, known_ids.size):
+                    log_probs, state = self.model.target_log_probs(known_ids, state)
                 log10_probs[known] = log_probs[0] / math.log(10)
                 read += known_ids.size
             flags = unknown[first : first + BLOCK]
@@ -149,7 +152,8 @@ class TextModel(TokenizedModel):
         known = _known_ids(ids)
         if not known.size:
             return (-math.inf if len(ids) else 0.0), in_state
-        found, after = self.model.target_log_probs(known, in_state)
+        with reading_threads(self.model, known.size):
+            found, after = self.model.target_log_probs(known, in_state)
         log10_prob = float(found.sum(dtype=np.float64)) / math.log(10)
         return (log10_prob if known.size == len(ids) else -math.inf), after
 
@@ -166,9 +170,10 @@ class TextModel(TokenizedModel):
             raise ConfigError(f"top must be ≥ 1, or None for all tokens; got {top}")
         state = self.begin_sentence() if bos else self.null_context()
         known = _known_ids(self.encode(text)[1])
-        if known.size:
-            state = self.model.feed(known, state)
-        log_probs = self.model.next_log_probs(state)[0]
+        with reading_threads(self.model, known.size):
+            if known.size:
+                state = self.model.feed(known, state)
+            log_probs = self.model.next_log_probs(state)[0]
         best = np.argsort(-log_probs, kind="stable")[:top]
         return list(zip(self.vocabulary.decode(best), np.exp(log_probs[best]).tolist(), strict=True))
 

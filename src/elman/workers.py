@@ -13,8 +13,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 MIN_PARALLEL_MULTIPLICATIONS = 100_000_000  # in the largest product: from here on several threads are faster
 MAX_WORKERS = 8
@@ -132,6 +135,47 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="elman")
 
 
+class _BlasLimit:
+    """The limit of the BLAS to one thread: set while at least one thread is within a block of `limited_threads`.
+
+    The limit belongs to the whole process, so that blocks of several threads may overlap in any order.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before: list[int] = []  # the threads of each BLAS
+
+    def enter(self) -> int:
+        """Set the limit, unless it is set; return how many threads the BLAS had before it."""
+        with self._lock:
+            if self._blocks == 0:
+                self._before = [library.num_threads for library in _blas()]
+                for library in _blas():
+                    library.set_num_threads(1)
+            self._blocks += 1
+            return max(self._before, default=1)
+
+    def leave(self) -> None:
+        """Lift the limit after the last block."""
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                for library, number in zip(_blas(), self._before, strict=True):
+                    library.set_num_threads(number)
+
+
+_blas_limit = _BlasLimit()
+_within_limit: ContextVar[bool] = ContextVar("within_limit", default=False)
+
+
+@cache
+def _blas() -> list[Any]:
+    from threadpoolctl import ThreadpoolController  # slow to import: only where something is computed
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
 @contextmanager
 def limited_threads(multiplications: int) -> Iterator[None]:
     """Within the block, limit the BLAS to one thread, and let several tasks run at once if the model is large.
@@ -141,11 +185,39 @@ def limited_threads(multiplications: int) -> Iterator[None]:
 
     Waking threads for a product of a few microseconds costs more than it gains, many times so if the cores are busy.
     As many tasks run at once as the BLAS was allowed threads: $OPENBLAS_NUM_THREADS or $OMP_NUM_THREADS limits them.
+    A block within a block of the same thread changes nothing.
     """
-    from threadpoolctl import ThreadpoolController  # slow to import: only where something is computed
-
-    blas = ThreadpoolController().select(user_api="blas")
-    allowed = max((library["num_threads"] for library in blas.info()), default=1)
-    parallel = multiplications >= MIN_PARALLEL_MULTIPLICATIONS
-    with use_workers(min(allowed, MAX_WORKERS) if parallel else 1), blas.limit(limits=1):
+    if _within_limit.get():
         yield
+        return
+    allowed = _blas_limit.enter()
+    token = _within_limit.set(True)
+    try:
+        with use_workers(min(allowed, MAX_WORKERS) if multiplications >= MIN_PARALLEL_MULTIPLICATIONS else 1):
+            yield
+    finally:
+        _within_limit.reset(token)
+        _blas_limit.leave()
+
+
+class Pool(Generic[T]):
+    """Work buffers of which each call borrows one, so that calls from several threads never share any.
+
+    ``make`` makes one when all others are borrowed: there are as many as threads that called at the same time.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._free: list[T] = []  # append and pop are atomic
+
+    @contextmanager
+    def borrow(self) -> Iterator[T]:
+        """Yield one that no other thread has within its block."""
+        try:
+            borrowed = self._free.pop()
+        except IndexError:
+            borrowed = self._make()
+        try:
+            yield borrowed
+        finally:
+            self._free.append(borrowed)

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from elman.evaluation import line_scores
 from elman.evaluation.line_scores import text_nlls
 from elman.evaluation.perplexity import begin
+from elman.models import tokenized
 from elman.models.ngram.model import NgramModel
 from elman.models.recurrent import SimpleRnnlm
 from elman.models.rooms_truth import RoomsTruth
@@ -135,12 +136,12 @@ def test_without_texts_nothing_is_read() -> None:
 
 
 def test_threads_suit_the_largest_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    real = line_scores.limited_threads
-    monkeypatch.setattr(line_scores, "limited_threads", lambda size: asked.append(size) or real(size))
+    sizes: list[int] = []
+    real = tokenized.limited_threads
+    monkeypatch.setattr(tokenized, "limited_threads", lambda size: sizes.append(size) or real(size))
     model = MODELS["SimpleRnnlm"]
     largest = 5 * V  # H·V
     for texts in ([[1, 2]], [[1] * 30] * 100):
         text_nlls(model, [np.array(ids) for ids in texts], model.start())
     text_nlls(MODELS["3-gram"], [np.array([1, 2])], MODELS["3-gram"].start())
-    assert asked == [2 * largest, 2048 * largest, 0]
+    assert sizes == [2 * largest, 2048 * largest, 0]

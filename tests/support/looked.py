@@ -72,12 +72,11 @@ def ln_prob(model: RecurrentLM, xs: NDArray[np.float64], target: int) -> float:
 
 def remembered(model: RecurrentLM) -> dict[str, Any]:
     """Copies of everything in a model that reading could change: weights, gradients, states, flags."""
-    parts = [*model.layers, model.loss_layer, *model._reader]
+    parts = [*model.layers, model.loss_layer]
     return {
         "weights": {name: weight.copy() for name, weight in model.weights.items()},
         "grads": [grad.copy() for grad in model.grads],
         "carried": [None if rnn.h is None else rnn.h.copy() for rnn in model.rnn_layers],
-        "read": [None if rnn.h is None else rnn.h.copy() for rnn in model._reader[1:]],
         "flags": [getattr(part, "train_flg", None) for part in parts],
         "parts": list(map(id, parts)),
     }

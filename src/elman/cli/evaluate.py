@@ -8,7 +8,7 @@ import click
 
 from elman.backend import Backend
 from elman.cli.inputs import encoded_text
-from elman.cli.options import cache_options, dynamic_options, threads_for, with_cache, with_dynamic
+from elman.cli.options import cache_options, dynamic_options, with_cache, with_dynamic
 from elman.cli.tables import format_table, to_json
 from elman.evaluation.perplexity import Watch, evaluate
 from elman.evaluation.rooms import rooms_optimum
@@ -73,7 +73,7 @@ def command(
     """
     dynamic_model = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
     text_model = with_cache(dynamic_model, cache, neural_cache, theta, cache_weight)
-    with encoded_text(text_model, text, split, encoding) as corpus, threads_for(**dynamic):
+    with encoded_text(text_model, text, split, encoding) as corpus:
         numbers = measure(text_model, corpus, batch_size)
     if numbers["unknown_tokens"] and text_model.vocabulary.unk_id is None:
         click.echo(

@@ -18,7 +18,6 @@ from elman.generation import Sampler, generate
 from elman.text.corpus import Corpus
 from elman.text_model import TextModel, load
 from elman.training.origin import training_text
-from elman.workers import limited_threads
 
 LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "byte": 10}
 CHUNK = 1 << 20  # tokens in which ends of lines are counted at a time
@@ -116,10 +115,9 @@ def _draw_text(
     state = read(text_model.model, ids, text_model.start_id)
     decoder = text_model.tokenizer.decoder()
     yield "".join(decoder.push(token) for token in tokens)
-    with limited_threads(0):
-        for token_id in generate(text_model.model, state, sampler, rng, length):
-            drawn.append(token_id)
-            yield decoder.push(text_model.vocabulary.token(token_id))
+    for token_id in generate(text_model.model, state, sampler, rng, length):
+        drawn.append(token_id)
+        yield decoder.push(text_model.vocabulary.token(token_id))
     yield decoder.finish()
 
 

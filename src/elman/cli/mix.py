@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from elman.cli.options import dynamic_options, neural_cache_options, threads_for, with_cache, with_dynamic
+from elman.cli.options import dynamic_options, neural_cache_options, with_cache, with_dynamic
 from elman.cli.outputs import check_run_folder, save_run
 from elman.errors import ConfigError, RunError
 from elman.evaluation.mixing import Mixed, mix
@@ -82,8 +82,7 @@ def command(
             member = with_cache(member, None, neural_cache, theta, cache_weight)
         return member.model
 
-    with threads_for(**dynamic):
-        mixed = mix(members, text.ids, {"tuned_on": absolute_source(tune)}, as_read)
+    mixed = mix(members, text.ids, {"tuned_on": absolute_source(tune)}, as_read)
     save_run(output, mixed.text_model)
     click.echo(table(mixed, list(members), str(output)))
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,7 +17,6 @@ from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.text_model import TextModel
 from elman.training.config import Config, check, kinds
-from elman.workers import limited_threads
 
 CACHE_WEIGHT, THETA = 0.1, 0.3
 DYNAMIC_BLOCK = 20
@@ -223,13 +221,7 @@ def with_dynamic(
         squares = None if ids is None else mean_squares(model, ids, block)
         return DynamicModel(model, lr, decay, block, squares, DYNAMIC_CLIP_NORM[step])
 
-    with threads_for(dynamic):
-        return replace(text_model, model=wrap_members(text_model.model, wrap, learns))
-
-
-def threads_for(dynamic: bool, **_: Any) -> AbstractContextManager[None]:
-    """Return the context to read in: a single thread with --dynamic, whose blocks are too small for more."""
-    return limited_threads(0) if dynamic else nullcontext()
+    return replace(text_model, model=wrap_members(text_model.model, wrap, learns))
 
 
 def _training_ids(text_model: TextModel, text: str | None, encoding: str, block: int) -> Any:

@@ -13,7 +13,6 @@ from elman.evaluation.perplexity import perplexity_of
 from elman.evaluation.surprisal import TokenReader, TokenScore
 from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import FullScore, TextModel
-from elman.workers import limited_threads
 
 Scorer = Callable[[Iterable[str]], Iterator[LineScore]]
 
@@ -116,8 +115,7 @@ class TokenTable:
 
     def lines(self, lines: list[str]) -> int:
         """Print the tokens of some lines; return how many lines have probability 0."""
-        with limited_threads(0):
-            return sum(map(self._line, lines))
+        return sum(map(self._line, lines))
 
     def end(self) -> None:
         """Print nothing: every token has been printed when its line arrived."""
@@ -195,9 +193,8 @@ class SrilmTable:
 
     def lines(self, lines: list[str]) -> int:
         """Print some lines; return 0: words of probability 0 are counted as OOVs."""
-        with limited_threads(0):
-            for line in lines:
-                self._line(line)
+        for line in lines:
+            self._line(line)
         return 0
 
     def end(self) -> None:

@@ -14,7 +14,6 @@ from elman.cli.score_tables import warn_of_zero_probability
 from elman.cli.tables import to_json
 from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
 from elman.text_model import TextModel, load
-from elman.workers import limited_threads
 
 COLUMNS = (
     *("sentence", "position", "word", "surprisal_bits", "entropy_bits", "rank", "probability", "unknown"),
@@ -49,7 +48,7 @@ def command(run: Path, file: str, output: Path | None, context: str, as_json: bo
     check_output_file(output)
     text_model = load(run)
     lines = read_lines(file, encoding)
-    with _open_table(output) as write, limited_threads(0):
+    with _open_table(output) as write:
         if not as_json:
             write("\t".join(COLUMNS) + "\n")
         zero = _write_words(write, text_model, lines, context == "document", as_json)

@@ -13,12 +13,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.arrays import is_torch
 from elman.evaluation.perplexity import begin, evaluate, perplexity_of
 from elman.models.base import Ids, LanguageModel
-from elman.models.tokenized import TokenizedModel
+from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.text.vocabulary import Vocabulary
-from elman.workers import limited_threads
 
 BLOCK = 512  # tokens per block of one sequence: bounds the memory whatever a line's length
 WINDOW_LINES = 1024  # lines read ahead, to batch those of similar length
@@ -127,7 +125,7 @@ class CarriedLines:
         model = self._text_model.model
         nlls = np.full(len(ids), np.inf)
         (known,) = np.nonzero(ids >= 0)
-        with limited_threads(multiplications(model, min(BLOCK, len(known)))):
+        with reading_threads(model, min(BLOCK, len(known))):
             for first in range(0, len(known), BLOCK):
                 indices = known[first : first + BLOCK]
                 log_probs, self._state = model.target_log_probs(
@@ -149,7 +147,7 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
     indices = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
-    with limited_threads(multiplications(model, int(lengths[readable].sum()))):
+    with reading_threads(model, min(int(lengths[readable].sum()), BLOCK_TOKENS)):
         while batch := list(islice(indices, 1)):
             batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
@@ -173,14 +171,6 @@ def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArr
         nlls[:N] -= log_probs.sum(axis=1, dtype=np.float64)
         first += T
     return nlls
-
-
-def multiplications(model: LanguageModel, tokens: int) -> int:
-    """Return the multiplications in a block's largest matrix product; 0 if the model does its own threading."""
-    weights = getattr(model, "params", [])
-    if not weights or is_torch(weights[0]):
-        return 0
-    return min(tokens, BLOCK_TOKENS) * max(int(weight.size) for weight in weights)
 
 
 Unit = Literal["nats", "bits", "log10"]

@@ -11,7 +11,7 @@ from elman.errors import ConfigError, ModelFileError, TextError, VocabularyError
 from elman.evaluation.perplexity import BLOCK, begin, perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture, fit_weights, mix_log_probs
-from elman.models.tokenized import TokenizedModel
+from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.text.vocabulary import Vocabulary
 
 
@@ -129,9 +129,10 @@ def _log_probs(model: LanguageModel, ids: Ids, eos: int | None) -> NDArray[np.fl
     """Return ln P of every token of a text of ids (n,), by one model: (n,)."""
     state = begin(model, eos)
     parts: list[NDArray[Any]] = []
-    for k in range(0, len(ids), BLOCK):
-        scores, state = model.target_log_probs(ids[None, k : k + BLOCK].astype(np.intp), state)
-        parts.append(scores[0])
+    with reading_threads(model, min(len(ids), BLOCK)):
+        for k in range(0, len(ids), BLOCK):
+            scores, state = model.target_log_probs(ids[None, k : k + BLOCK].astype(np.intp), state)
+            parts.append(scores[0])
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
+from elman.models.tokenized import reading_threads
 
 BLOCK = 512  # steps per block: bounds the memory whatever the text's length
 BLOCK_TOKENS = (
@@ -77,7 +78,8 @@ def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
     """Return the state (of one sequence) after a text of ids (n,); ids below 0 are skipped."""
     state = begin(model, eos)
     known = np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)
-    return model.feed(known[None], state) if len(known) else state
+    with reading_threads(model, len(known)):
+        return model.feed(known[None], state) if len(known) else state
 
 
 def evaluate(
@@ -111,20 +113,21 @@ def evaluate(
     tail = known[batch_size * length :].reshape(1, -1)
     nll = unknown_nll = 0.0
     unknown = missing
-    for part in (sequences, tail):
-        if part.size == 0:
-            continue
-        state = begin(model, eos, len(part))
-        steps = max(1, min(BLOCK, BLOCK_TOKENS // len(part)))
-        for k in range(0, part.shape[1], steps):
-            block = part[:, k : k + steps].astype(np.intp)
-            log_probs, state = model.target_log_probs(block, state)
-            nll -= float(log_probs.sum(dtype=np.float64))
-            if watch is not None:
-                watch(block, log_probs)
-            if unk is not None:
-                unknown += int((block == unk).sum())
-                unknown_nll -= float(log_probs[block == unk].sum(dtype=np.float64))
+    with reading_threads(model, min(length, BLOCK) * batch_size):
+        for part in (sequences, tail):
+            if part.size == 0:
+                continue
+            state = begin(model, eos, len(part))
+            steps = max(1, min(BLOCK, BLOCK_TOKENS // len(part)))
+            for k in range(0, part.shape[1], steps):
+                block = part[:, k : k + steps].astype(np.intp)
+                log_probs, state = model.target_log_probs(block, state)
+                nll -= float(log_probs.sum(dtype=np.float64))
+                if watch is not None:
+                    watch(block, log_probs)
+                if unk is not None:
+                    unknown += int((block == unk).sum())
+                    unknown_nll -= float(log_probs[block == unk].sum(dtype=np.float64))
     return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0, batch_size=batch_size)
 
 

@@ -18,6 +18,7 @@ from elman.models.base import LogProbs
 from elman.models.tokenized import TokenizedModel
 from elman.text.offsets import token_offsets
 from elman.text.tokenizers import EOS
+from elman.workers import limited_threads
 
 
 def most_probable(log_probs: LogProbs, count: int) -> NDArray[np.intp]:
@@ -73,14 +74,16 @@ class TokenReader:
         places = np.minimum(offsets, len(line)).tolist()
         unknown = text_model.is_unknown(tokens).tolist()
         for token, id_, is_unknown, (start, end) in zip(tokens, ids.tolist(), unknown, places, strict=True):
-            log_probs = model.next_log_probs(self.state)[0]
+            with limited_threads(0):
+                log_probs = model.next_log_probs(self.state)[0]
+                if id_ >= 0:
+                    self.state = model.feed(np.array([[id_]]), self.state)
             entropy = entropy_bits(log_probs)
             if id_ < 0:
                 yield TokenScore(token, math.inf, 0, True, start, end, entropy)
                 continue
             rank = 1 + int((log_probs > log_probs[id_]).sum())
             surprisal = 0.0 - float(log_probs[id_]) / math.log(2)
-            self.state = model.feed(np.array([[id_]]), self.state)
             yield TokenScore(token, surprisal, rank, is_unknown, start, end, entropy)
 
 

@@ -43,7 +43,8 @@ class LanguageModel(Protocol):
     """P(next token | past), as a natural logarithm, for N sequences at once.
 
     Ids are integers in [0, vocab_size), shaped (N, T). Evaluation, generation, rescoring and serving use these
-    methods only. No later call changes what a method returned.
+    methods only. No later call changes what a method returned, and any number of threads may read with one model
+    (while it is not being trained): each gets the numbers that it would get alone.
     """
 
     @property

@@ -27,6 +27,7 @@ from elman.models.parameters import (
 )
 from elman.models.recurrent_state import RecurrentState, put_state, state_of
 from elman.models.regularisation import NONE, Regularisation
+from elman.workers import Pool
 
 
 class RecurrentLM:
@@ -101,8 +102,7 @@ class RecurrentLM:
             self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
         )
         self.loss_layer: Any = self._output()
-        self._reader: list[Any] = [TimeEmbedding(self.weights["embedding"])]
-        self._reader += [recurrent_layer(cell, self.weights, k) for k in range(layers)]
+        self._readers = Pool(self._new_reader)
 
         self.params: list[Array] = []
         self.grads: list[Array] = []
@@ -111,6 +111,11 @@ class RecurrentLM:
                 if not (tie_weights and layer is self.loss_layer and param.ndim == 2):
                     self.params.append(param)
                     self.grads.append(grad)
+
+    def _new_reader(self) -> list[Any]:
+        """Return layers on the model's weights, with buffers of their own, for one call that reads."""
+        cells = [recurrent_layer(self.cell, self.weights, k) for k in range(len(self.rnn_layers))]
+        return [TimeEmbedding(self.weights["embedding"]), *cells]
 
     def _output(self) -> Any:
         """Return the loss layer; layers that it needs before it are appended to ``layers``."""
@@ -219,12 +224,14 @@ class RecurrentLM:
 
     def feed(self, ids: Ids, state: RecurrentState) -> RecurrentState:
         """Read ids (N, T) after ``state``; return the state that follows."""
-        return self._read(ids, state)[1]
+        with self._readers.borrow() as reader:
+            return self._read(reader, ids, state)[1]
 
     def hidden(self, ids: Ids, state: RecurrentState) -> Array:
         """Return the top layer's h that each of ids (N, T) is predicted from, the state's own first: (N, T, H)."""
-        hs, _ = self._read(ids, state)
-        return namespace(hs).concatenate((state.h[-1][:, None], hs), 1)[:, :-1]
+        with self._readers.borrow() as reader:
+            hs, _ = self._read(reader, ids, state)
+            return namespace(hs).concatenate((state.h[-1][:, None], hs), 1)[:, :-1]
 
     def next_log_probs(self, state: RecurrentState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
@@ -249,16 +256,17 @@ class RecurrentLM:
         self, ids: Ids, state: RecurrentState, counted: Mask | None = None
     ) -> tuple[LogProbs, Array, RecurrentState]:
         """Return the results of `target_log_probs` and, between them, that of `hidden`, in one pass."""
-        hs, after = self._read(ids, state)
-        N, T, H = hs.shape
-        past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H)
-        rows, targets = past.reshape(T * N, H), time_major(as_ids(ids, hs)).reshape(-1)
+        with self._readers.borrow() as reader:
+            hs, after = self._read(reader, ids, state)
+            N, T, H = hs.shape
+            past = namespace(hs).concatenate((state.h[-1][None], time_major(hs)))[:T]  # (T, N, H), a copy
+        rows, targets = past.reshape(T * N, H), time_major(as_ids(ids, past)).reshape(-1)
         if counted is None:
             chosen = self._score(rows, targets)
         else:
             (places,) = np.nonzero(checked_mask(counted, (N, T)).T.reshape(-1))
-            places = as_ids(places, hs)
-            chosen = zeros((T * N,), hs)
+            places = as_ids(places, past)
+            chosen = zeros((T * N,), past)
             chosen[places] = self._score(rows[places], targets[places])
         return np.array(to_numpy(chosen.reshape(T, N).T)), batch_major(past), after
 
@@ -275,9 +283,9 @@ class RecurrentLM:
         W = self.weights["embedding"].T if self.tie_weights else self.weights["output.W"]
         return W, self.weights["output.b"]
 
-    def _read(self, ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
-        """Return the top layer's hs (N, T, H), valid until the next call, and the state after ids."""
-        embedding, *cells = self._reader
+    def _read(self, reader: list[Any], ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
+        """Return the top layer's hs (N, T, H), in a buffer of the reader, and the state after ids."""
+        embedding, *cells = reader
         put_state(cells, state)
         with self.backend.reading():
             vectors = embedding.forward(checked_ids(ids, state.batch_size, self.vocab_size))

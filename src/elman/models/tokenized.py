@@ -3,12 +3,14 @@
 Also here, for any model: how much of the past its probabilities depend on, and its state without any past.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.arrays import is_torch
 from elman.models.adaptive.cache import CachedModel, CacheState
 from elman.models.base import BEFORE_TEXT, Ids, LanguageModel, Past, begin
 from elman.models.mixture import Mixture, MixtureState
@@ -17,6 +19,22 @@ from elman.models.window import WindowLM
 from elman.text.reading import normalise
 from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary
+from elman.workers import limited_threads
+
+
+def reading_threads(model: LanguageModel, tokens: int) -> AbstractContextManager[None]:
+    """Return a context that limits the threads to what a model can use when it reads ``tokens`` tokens at once."""
+    return limited_threads(tokens * _largest_weight(model))
+
+
+def _largest_weight(model: LanguageModel) -> int:
+    """Return the size of the largest matrix; 0 if there is none, if torch does threading, or if blocks are small."""
+    if isinstance(model, Mixture):
+        return max(map(_largest_weight, model.models))
+    if isinstance(model, CachedModel):
+        return _largest_weight(model.model)
+    weights = getattr(model, "params", [])
+    return 0 if not weights or is_torch(weights[0]) else max(int(weight.size) for weight in weights)
 
 
 def order_of(model: LanguageModel) -> int | None:
@@ -115,7 +133,8 @@ class TokenizedModel:
         >>> state == model.begin_sentence(), len({state, model.begin_sentence()})
         (True, 1)
         """
-        return begin(self.model, self.start_id)
+        with limited_threads(0):
+            return begin(self.model, self.start_id)
 
     def null_context(self) -> Any:
         """Return the state without any past, not even the beginning of a sentence: KenLM's null context.

@@ -15,6 +15,7 @@ from elman.layers.output import log_probs, target_log_probs
 from elman.layers.window import TimePaddedEmbedding
 from elman.models.base import BEFORE_TEXT, Ids, LogProbs, Mask, Past, checked_ids, checked_mask
 from elman.models.parameters import Weight, draw_weights
+from elman.workers import Pool
 
 
 class WindowLM(ABC):
@@ -60,7 +61,7 @@ class WindowLM(ABC):
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimePaddedEmbedding(self.weights["embedding"], tied=tie_weights)
-        self._reader: list[Any] = [TimePaddedEmbedding(self.weights["embedding"]), *self._hidden_layers()]
+        self._readers = Pool(self._new_reader)
         drop = [TimeDropout(dropout, self.dropout_rng) for _ in range(2)] if dropout else []
         self.layers: list[Any] = [self.embedding, *drop[:1], *self._hidden_layers(), *drop[1:]]
         dW = self.embedding.grads[0].T if tie_weights else None
@@ -72,6 +73,10 @@ class WindowLM(ABC):
         pairs += [*zip(self.loss_layer.params, self.loss_layer.grads, strict=True)][own]
         self.params: list[Array] = [param for param, _ in pairs]
         self.grads: list[Array] = [grad for _, grad in pairs]
+
+    def _new_reader(self) -> list[Any]:
+        """Return layers on the model's weights, with buffers of their own, for one call that reads."""
+        return [TimePaddedEmbedding(self.weights["embedding"]), *self._hidden_layers()]
 
     @abstractmethod
     def _hidden_layers(self) -> list[Any]:
@@ -170,8 +175,9 @@ class WindowLM(ABC):
 
     def next_log_probs(self, state: Past) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        with self.backend.reading():
-            return np.array(to_numpy(log_probs(self._rows(state.array(self.window)), *self.loss_weights)))
+        with self.backend.reading(), self._readers.borrow() as reader:
+            rows = self._rows(reader, state.array(self.window))  # (N, H)
+            return np.array(to_numpy(log_probs(rows, *self.loss_weights)))
 
     def target_log_probs(self, ids: Ids, state: Past, counted: Mask | None = None) -> tuple[LogProbs, Past]:
         """Return ln P(ids[n, t] | past of sequence n, ids[n, :t]) as (N, T), and the state after reading ids.
@@ -183,8 +189,8 @@ class WindowLM(ABC):
         places = np.arange(T * N)
         if counted is not None:
             (places,) = np.nonzero(checked_mask(counted, (N, T)).T.reshape(-1))
-        with self.backend.reading():
-            rows = self._rows(text[:, :-1])  # (T·N, H)
+        with self.backend.reading(), self._readers.borrow() as reader:
+            rows = self._rows(reader, text[:, :-1])  # (T·N, H)
             targets, chosen = (
                 as_ids(time_major(text[:, self.window :]).reshape(-1), rows),
                 zeros((T * N,), rows),
@@ -205,9 +211,9 @@ class WindowLM(ABC):
         text = np.concatenate([state.array(self.window), ids], axis=1)
         return text, Past.of(text[:, ids.shape[1] :])
 
-    def _rows(self, text: NDArray[np.int64]) -> Array:
-        """Return the hidden representation (T·N, H) of the T windows of text (N, k - 1 + T)."""
+    def _rows(self, reader: list[Any], text: NDArray[np.int64]) -> Array:
+        """Return the hidden representation (T·N, H) of the T windows of text (N, k - 1 + T), in the reader's buffer."""
         hs: Array = text
-        for layer in self._reader:
+        for layer in reader:
             hs = layer.forward(hs)
         return as_rows(time_major(hs))

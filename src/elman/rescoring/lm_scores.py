@@ -6,23 +6,21 @@ The candidates of one utterance share the states of their common prefixes. Utter
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.arrays import is_torch
 from elman.errors import VocabularyError
 from elman.evaluation.spelling import Case, case_of, in_case
 from elman.models.base import Ids, LanguageModel, begin
-from elman.models.mixture import Mixture
+from elman.models.tokenized import reading_threads
 from elman.rescoring.nbest import Utterance
 from elman.rescoring.tuning import Floats
 from elman.rescoring.unknown_words import LEXICON_FRACTION, Lexicon, Recurring, Spelling
 from elman.text_model import TextModel
-from elman.workers import limited_threads
 
 Unknown = Literal["spelled", "plain"]
 Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
@@ -85,7 +83,7 @@ def lm_scores(
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(utterances)
     start = begin(text_model.model, text_model.start_id)
     counts = StepCounts()
-    with threads_for(text_model.model):
+    with reading_threads(text_model.model, BATCH):
         for batch in _batches(utterances):
             state = start.select([0] * len(batch))
             found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, counts)
@@ -147,19 +145,6 @@ def read_tree(
     return np.split(scores, np.cumsum(sizes)[:-1]), after
 
 
-def threads_for(model: LanguageModel) -> AbstractContextManager[None]:
-    """Return a context that limits the threads to what the largest matrix product can use."""
-    return limited_threads(BATCH * _largest_weight(model))
-
-
-def _largest_weight(model: LanguageModel) -> int:
-    """Return the size of the largest matrix, including those of a mixture's members; 0 if the model does threading."""
-    if isinstance(model, Mixture):
-        return max(map(_largest_weight, model.models))
-    weights = getattr(model, "params", [])
-    return 0 if not weights or is_torch(weights[0]) else max(int(weight.size) for weight in weights)
-
-
 def carried_lm_scores(
     models: Sequence[tuple[TextModel, Sequence[Encoded]]], speakers: Sequence[Sequence[int]], choose: Choose
 ) -> StepCounts:
@@ -173,7 +158,7 @@ def carried_lm_scores(
     states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
     with ExitStack() as stack:
         for model, _ in models:
-            stack.enter_context(threads_for(model.model))
+            stack.enter_context(reading_threads(model.model, BATCH))
         for turn in range(max(map(len, speakers), default=0)):
             indices = [own[turn] for own in speakers if turn < len(own)]
             found, ends = [], []

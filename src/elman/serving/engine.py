@@ -138,7 +138,8 @@ class Engine:
         try:
             with limited_threads(0):
                 self.prepare()
-                while self._wait_for_work():
+            while self._wait_for_work():
+                with limited_threads(0):
                     self.step()
         finally:
             self._fail_all()

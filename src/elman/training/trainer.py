@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class RnnlmTrainer:
     ) -> None:
         """Train on xs -> ts (n,), epoch by epoch, carrying the hidden state from block to block.
 
+        Training has one owner: while a model is trained, no other thread may train it or read with it.
+
         The first seven arguments are the textbook's; the others are given by name.
 
         Args:
@@ -118,7 +121,8 @@ class RnnlmTrainer:
                 state of the trainer at a `BlockDone` is all that is needed to resume from there.
 
         Raises:
-            ConfigError: an argument is out of range, or ``valid`` is given for a model that cannot score it.
+            ConfigError: an argument is out of range, ``valid`` is given for a model that cannot score it, or another
+                `fit` is training the model.
             TextError: the text is shorter than one block.
             TrainingDiverged: the loss is NaN or has exploded. The weights are those before that block's update (those
                 after it on a GPU, where a recorded step updates before the host reads the loss).
@@ -159,7 +163,7 @@ class RnnlmTrainer:
         if not is_torch(self.model.params[0]):
             largest = batch_size * time_size * max(p.size for p in self.model.params)
         step = training_step(self.model, self.optimizer, max_grad, max_value, reduction, self._check)
-        with limited_threads(largest), self._restoring(base_lr):
+        with _only_training_of(self.model), limited_threads(largest), self._restoring(base_lr):
             if time_budget is not None and validation is not None and not self._validation_seconds:
                 self._estimate_validation_seconds(validation)
             while continues():
@@ -320,6 +324,23 @@ class RnnlmTrainer:
 
 def _validation_batch_size(valid: NDArray[Any], batch_size: int) -> int:
     return max(1, min(batch_size, len(valid) // TOKENS_PER_VALIDATION_SEQUENCE))
+
+
+_in_training: set[int] = set()  # the id() of every model that a `fit` trains now
+_in_training_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _only_training_of(model: Any) -> Iterator[None]:
+    """Raise ConfigError if another `fit` is training the model; within the block, no other may begin."""
+    with _in_training_lock:
+        if id(model) in _in_training:
+            raise ConfigError("the model is being trained by another fit; wait until it has ended")
+        _in_training.add(id(model))
+    try:
+        yield
+    finally:
+        _in_training.discard(id(model))
 
 
 def _check_positive(**limits: float | None) -> None:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.arrays import Array, is_torch, namespace, to_numpy
+from elman.arrays import Array, namespace, to_numpy
 from elman.errors import ConfigError
 from elman.models.adaptive.learner import GradientStep, Learner
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_ids, checked_mask
+from elman.workers import Pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +107,9 @@ class DynamicModel:
         if block < 1:
             raise ConfigError(f"a block of dynamic evaluation must be ≥ 1 token, got {block}")
         self.model, self.block, self.scaled = model, block, squares is not None
-        self._learner = Learner(model)
-        self._own = self._learner.model  # whose weights are those of one sequence, at one time
-        self._loaded = self._originals = self._copied_weights()
+        self._learners = Pool(partial(Learner, model))  # one for each thread that reads
+        with self._learners.borrow() as learner:
+            self._originals = learner.weights()
         self._step = GradientStep(self._originals, lr, decay, clip_norm, squares, epsilon)
 
     @property
@@ -125,7 +127,7 @@ class DynamicModel:
 
     def start(self, batch_size: int = 1) -> DynamicState:
         """Return the initial state of N sequences, which have read nothing."""
-        nothing = self._own.start()
+        nothing = self.model.start()
         return DynamicState((SequenceState(self._originals, nothing, (), nothing),) * batch_size)
 
     def feed(self, ids: Ids, state: DynamicState) -> DynamicState:
@@ -136,9 +138,10 @@ class DynamicModel:
     def next_log_probs(self, state: DynamicState) -> LogProbs:
         """Return ln P(next = v | past) for every v: (N, V)."""
         rows = []
-        for row in state.of_sequences:
-            self._load(row.weights)
-            rows.append(self._own.next_log_probs(row.now))
+        with self._learners.borrow() as learner:
+            for row in state.of_sequences:
+                learner.load(row.weights)
+                rows.append(learner.model.next_log_probs(row.now))
         return np.concatenate(rows)
 
     def target_log_probs(
@@ -157,61 +160,46 @@ class DynamicModel:
         """Return the results of `target_log_probs` and, between them, the top layer's h that predicts each token."""
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
         mask = np.ones(ids.shape, np.bool_) if counted is None else checked_mask(counted, ids.shape)
-        results = [self._read(*row) for row in zip(ids, mask, state.of_sequences, strict=True)]
+        with self._learners.borrow() as learner:
+            results = [self._read(learner, *row) for row in zip(ids, mask, state.of_sequences, strict=True)]
         log_probs = np.stack([np.concatenate(scores) for scores, _, _ in results])
         log_probs[~mask] = 0
         hidden = [namespace(parts[0]).concatenate(parts)[None] for _, parts, _ in results]
         after = DynamicState(tuple(row for _, _, row in results))
         return log_probs, namespace(hidden[0]).concatenate(hidden), after
 
-    def _read(self, ids: NDArray[np.int64], counted: Mask, row: SequenceState) -> SequenceResult:
+    def _read(
+        self, learner: Learner, ids: NDArray[np.int64], counted: Mask, row: SequenceState
+    ) -> SequenceResult:
         """Read ids (T,) in one sequence; return ln P and h, in parts, and the state after them."""
-        self._load(row.weights)
-        own = self._own
+        learner.load(row.weights)
+        model = learner.model
         before, tokens, now = row.before, row.tokens, row.now
         known = True  # whether `now` is the state after `tokens` under the present weights
         scores: list[LogProbs] = []
         hidden: list[Array] = []
-        first = 0
+        first, stepped = 0, False
         while first < len(ids) or not scores:
             last = first + self.block + 1 - len(tokens)
             part, part_counted = ids[first:last], counted[first:last]
             whole = len(tokens) == 1 and len(part) == self.block
             if not whole:
-                now = now if known else own.feed(np.array([tokens]), before)
-                found, states, now = self._learner.score(part, now, part_counted)
+                now = now if known else model.feed(np.array([tokens]), before)
+                found, states, now = learner.score(part, now, part_counted)
                 known = True
                 scores.append(found)
                 hidden.append(states)
             tokens = (*tokens, *part.tolist())
             if len(tokens) > self.block:
-                read = self._learner.read(before, np.array(tokens))
+                read = learner.read(before, np.array(tokens))
                 if whole:
                     scores.append(read.log_probs)
                     hidden.append(read.hidden)
-                self._loaded = ()
-                self._step.apply(own.params, own.grads, own.grad_rows)
+                learner.step(self._step)
+                stepped = True
                 before, tokens, known = read.after, tokens[-1:], False
             first = last
-        weights = row.weights
-        if not self._loaded:
-            self._loaded = weights = self._copied_weights()
+        weights = learner.weights() if stepped else row.weights
         if not known:
-            now = own.feed(np.array([tokens]), before)
+            now = model.feed(np.array([tokens]), before)
         return scores, hidden, SequenceState(weights, before, tokens, now)
-
-    def _load(self, weights: tuple[Array, ...]) -> None:
-        """Copy these weights into the model, unless it has them already."""
-        if self._loaded is not weights:
-            self._loaded = ()
-            for param, weight in zip(self._own.params, weights, strict=True):
-                param[...] = weight
-            self._loaded = weights
-
-    def _copied_weights(self) -> tuple[Array, ...]:
-        """Return a copy of the present weights."""
-        copied = tuple(param + 0 for param in self._own.params)
-        for weight in copied:
-            if not is_torch(weight):
-                weight.flags.writeable = False
-        return copied

@@ -12,6 +12,7 @@ from elman.errors import ConfigError, TextError, TrainingDiverged
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask
 from elman.models.recurrent import RecurrentLM
 from elman.models.window import WindowLM
+from elman.workers import limited_threads
 
 CHUNK = 1 << 15  # numbers of an array processed at once, so that several passes find them in the cache
 Rows = Sequence[Array | None]
@@ -134,6 +135,30 @@ class Learner:
                 f"{type(model).__name__} is not; use a cache (--cache)"
             )
         self.model = _copy_of(model)
+        self._loaded: tuple[Array, ...] = ()  # the weights that the copy has, as a value; (): others
+
+    def load(self, weights: tuple[Array, ...]) -> None:
+        """Copy these weights into the model, unless it has them already."""
+        if self._loaded is not weights:
+            self._loaded = ()
+            for param, weight in zip(self.model.params, weights, strict=True):
+                param[...] = weight
+            self._loaded = weights
+
+    def weights(self) -> tuple[Array, ...]:
+        """Return the present weights as a value: the input of `load`."""
+        if not self._loaded:
+            copied = tuple(param + 0 for param in self.model.params)
+            for weight in copied:
+                if not is_torch(weight):
+                    weight.flags.writeable = False
+            self._loaded = copied
+        return self._loaded
+
+    def step(self, step: GradientStep) -> None:
+        """Update the weights by the gradients that `read` computed."""
+        self._loaded = ()
+        step.apply(self.model.params, self.model.grads, self.model.grad_rows)
 
     def score(self, ids: Ids, state: Any, counted: Mask) -> tuple[LogProbs, Array, Any]:
         """Predict ids (T,) after a one-sequence state; return ln P (T,), the h (T, H) of each, and the next state.
@@ -207,15 +232,16 @@ def mean_squares(model: LanguageModel, ids: Ids, block: int = 20, blocks: int = 
     count = (len(known) - 1) // block
     if count < 1:
         raise TextError(f"the text to compute gradients from must have at least {block + 1} known tokens")
-    for k in range(0, count * block, block):
-        state = learner.read(state, known[k : k + block + 1]).after
-        for square, grad, rows in zip(squares, learner.model.grads, learner.model.grad_rows, strict=True):
-            if rows is None:
-                total, g = square.reshape(-1), grad.reshape(-1)
-                for span in spans(g):
-                    total[span] += g[span] ** 2
-            else:
-                square[rows] += grad[rows] ** 2
+    with limited_threads(0):  # a block of one sequence makes no large products
+        for k in range(0, count * block, block):
+            state = learner.read(state, known[k : k + block + 1]).after
+            for square, grad, rows in zip(squares, learner.model.grads, learner.model.grad_rows, strict=True):
+                if rows is None:
+                    total, g = square.reshape(-1), grad.reshape(-1)
+                    for span in spans(g):
+                        total[span] += g[span] ** 2
+                else:
+                    square[rows] += grad[rows] ** 2
     for square in squares:
         square /= count
     return squares
