@@ -45,7 +45,7 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         _replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -95,7 +95,8 @@ def _replace_renamed(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

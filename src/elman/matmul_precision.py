@@ -7,10 +7,12 @@ rounds both sides to bf16 (8 bits of precision in place of 24), sums in float32,
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, Literal
+
+from elman.workers import SharedSetting
 
 Precision = Literal["float32", "bf16"]
 
@@ -68,47 +70,30 @@ def product_precision(precision: Precision) -> Iterator[None]:
 
     "float32" chooses the fastest products that lose no digit. NumPy arrays always have their own precision.
     """
-    torch = sys.modules.get("torch")
-    if torch is None:
+    if "torch" not in sys.modules:
         yield
         return
     token = _in_force.set(_shared_bf16_torch() if precision == "bf16" else None)
-    medium = _medium_is_float32()
-    if medium:
-        _medium.enter(torch)
     try:
-        yield
+        with _medium.held() if _medium_is_float32() else nullcontext():
+            yield
     finally:
-        if medium:
-            _medium.leave(torch)
         _in_force.reset(token)
 
 
-class _Medium:
-    """torch's setting "medium", which belongs to the process: in force while at least one thread wants it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blocks = 0
-        self._before = ""
-
-    def enter(self, torch: Any) -> None:
-        """Choose "medium", unless another thread has."""
-        with self._lock:
-            if self._blocks == 0:
-                self._before = torch.get_float32_matmul_precision()
-                torch.set_float32_matmul_precision("medium")
-            self._blocks += 1
-
-    def leave(self, torch: Any) -> None:
-        """Return to the setting before, after the last block."""
-        with self._lock:
-            self._blocks -= 1
-            if self._blocks == 0:
-                torch.set_float32_matmul_precision(self._before)
+def _choose_medium() -> str:
+    """Choose torch's setting "medium"; return the one before."""
+    torch = sys.modules["torch"]
+    before: str = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    return before
 
 
-_medium = _Medium()
+def _restore_precision(before: str) -> None:
+    sys.modules["torch"].set_float32_matmul_precision(before)
+
+
+_medium = SharedSetting(_choose_medium, _restore_precision)
 
 
 @cache

@@ -135,38 +135,31 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="elman")
 
 
-class _BlasLimit:
-    """The limit of the BLAS to one thread: set while at least one thread is within a block of `limited_threads`.
+class SharedSetting(Generic[T]):
+    """A setting of the whole process, in force while at least one thread is within a block of `held`.
 
-    The limit belongs to the whole process, so that blocks of several threads may overlap in any order.
+    ``change`` puts it in force and returns what was set before, which ``restore`` sets again. Blocks of several
+    threads may overlap in any order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, change: Callable[[], T], restore: Callable[[T], None]) -> None:
+        self._change, self._restore = change, restore
         self._lock = threading.Lock()
-        self._blocks = 0
-        self._before: list[int] = []  # the threads of each BLAS
+        self._befores: list[T] = []  # one for each block; the first that entered found it
 
-    def enter(self) -> int:
-        """Set the limit, unless it is set; return how many threads the BLAS had before it."""
+    @contextmanager
+    def held(self) -> Iterator[T]:
+        """Keep the setting in force within the block; yield what was set before."""
         with self._lock:
-            if self._blocks == 0:
-                self._before = [library.num_threads for library in _blas()]
-                for library in _blas():
-                    library.set_num_threads(1)
-            self._blocks += 1
-            return max(self._before, default=1)
-
-    def leave(self) -> None:
-        """Lift the limit after the last block."""
-        with self._lock:
-            self._blocks -= 1
-            if self._blocks == 0:
-                for library, number in zip(_blas(), self._before, strict=True):
-                    library.set_num_threads(number)
-
-
-_blas_limit = _BlasLimit()
-_within_limit: ContextVar[bool] = ContextVar("within_limit", default=False)
+            before = self._befores[0] if self._befores else self._change()
+            self._befores.append(before)
+        try:
+            yield before
+        finally:
+            with self._lock:
+                self._befores.pop()
+                if not self._befores:
+                    self._restore(before)
 
 
 @cache
@@ -174,6 +167,22 @@ def _blas() -> list[Any]:
     from threadpoolctl import ThreadpoolController  # slow to import: only where something is computed
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def _limit_blas() -> list[int]:
+    """Limit every BLAS to one thread; return how many each had."""
+    before = [library.num_threads for library in _blas()]
+    _set_blas_threads([1] * len(before))
+    return before
+
+
+def _set_blas_threads(numbers: list[int]) -> None:
+    for library, number in zip(_blas(), numbers, strict=True):
+        library.set_num_threads(number)
+
+
+_one_blas_thread = SharedSetting(_limit_blas, _set_blas_threads)
+_within_limit: ContextVar[bool] = ContextVar("within_limit", default=False)
 
 
 @contextmanager
@@ -190,14 +199,14 @@ def limited_threads(multiplications: int) -> Iterator[None]:
     if _within_limit.get():
         yield
         return
-    allowed = _blas_limit.enter()
-    token = _within_limit.set(True)
-    try:
-        with use_workers(min(allowed, MAX_WORKERS) if multiplications >= MIN_PARALLEL_MULTIPLICATIONS else 1):
-            yield
-    finally:
-        _within_limit.reset(token)
-        _blas_limit.leave()
+    with _one_blas_thread.held() as before:
+        number = min(max(before, default=1), MAX_WORKERS)
+        token = _within_limit.set(True)
+        try:
+            with use_workers(number if multiplications >= MIN_PARALLEL_MULTIPLICATIONS else 1):
+                yield
+        finally:
+            _within_limit.reset(token)
 
 
 class Pool(Generic[T]):

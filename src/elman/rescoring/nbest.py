@@ -5,7 +5,6 @@ natural logarithms.
 """
 
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from elman.errors import RunError, TextError
-from elman.files import atomic_write
+from elman.files import atomic_write, umask
 from elman.text.reading import read_text
 
 COLUMNS = ("utterance", "rank", "score", "text")
@@ -237,7 +236,7 @@ def write_kaldi(folder: Path, utterances: Sequence[Utterance]) -> None:
             for name, lines in files.items():
                 with atomic_write(temporary / name, "w", encoding="utf-8") as file:
                     file.writelines(f"{line}\n" for line in lines)
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(0o777 & ~umask())
             temporary.rename(folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -249,9 +248,3 @@ def write_kaldi(folder: Path, utterances: Sequence[Utterance]) -> None:
 def _cost(ln_prob: float) -> str:
     """Return -ln P as text; a large finite number if P is 0, because Kaldi's programs cannot read infinity."""
     return repr(0.0 - ln_prob) if math.isfinite(ln_prob) else "1e+10"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
