@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,10 @@ def generate(
     model: LanguageModel, state: Any, sampler: Sampler, rng: np.random.Generator, length: int | None = None
 ) -> Iterator[int]:
     """Yield ``length`` sampled ids, starting from a one-sequence ``state``; endlessly if length is None."""
-    count = 0
-    while length is None or count < length:
+    token: int | None = None
+    for _ in count() if length is None else range(length):
         with limited_threads(0):
+            if token is not None:
+                state = model.feed(np.array([[token]]), state)
             token = sampler.draw(model.next_log_probs(state)[0], rng)
         yield token
-        count += 1
-        with limited_threads(0):
-            state = model.feed(np.array([[token]]), state)

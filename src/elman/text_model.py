@@ -119,7 +119,7 @@ class TextModel(TokenizedModel):
             if known.any():
                 known_ids = block[known][None].astype(np.intp)
                 lengths[known] = ngram_lengths(self.model, known_ids, state, read)[0]
-                with reading_threads(self.model, known_ids.size):
+                with reading_threads(known_ids.size, self.model):
                     log_probs, state = self.model.target_log_probs(known_ids, state)
                 log10_probs[known] = log_probs[0] / math.log(10)
                 read += known_ids.size
@@ -152,7 +152,7 @@ class TextModel(TokenizedModel):
         known = _known_ids(ids)
         if not known.size:
             return (-math.inf if len(ids) else 0.0), in_state
-        with reading_threads(self.model, known.size):
+        with reading_threads(known.size, self.model):
             found, after = self.model.target_log_probs(known, in_state)
         log10_prob = float(found.sum(dtype=np.float64)) / math.log(10)
         return (log10_prob if known.size == len(ids) else -math.inf), after
@@ -170,7 +170,7 @@ class TextModel(TokenizedModel):
             raise ConfigError(f"top must be ≥ 1, or None for all tokens; got {top}")
         state = self.begin_sentence() if bos else self.null_context()
         known = _known_ids(self.encode(text)[1])
-        with reading_threads(self.model, known.size):
+        with reading_threads(known.size, self.model):
             if known.size:
                 state = self.model.feed(known, state)
             log_probs = self.model.next_log_probs(state)[0]

@@ -125,7 +125,7 @@ class CarriedLines:
         model = self._text_model.model
         nlls = np.full(len(ids), np.inf)
         (known,) = np.nonzero(ids >= 0)
-        with reading_threads(model, min(BLOCK, len(known))):
+        with reading_threads(min(BLOCK, len(known)), model):
             for first in range(0, len(known), BLOCK):
                 indices = known[first : first + BLOCK]
                 log_probs, self._state = model.target_log_probs(
@@ -147,7 +147,7 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
     indices = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
-    with reading_threads(model, min(int(lengths[readable].sum()), BLOCK_TOKENS)):
+    with reading_threads(min(int(lengths[readable].sum()), BLOCK_TOKENS), model):
         while batch := list(islice(indices, 1)):
             batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)

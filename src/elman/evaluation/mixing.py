@@ -129,7 +129,7 @@ def _log_probs(model: LanguageModel, ids: Ids, eos: int | None) -> NDArray[np.fl
     """Return ln P of every token of a text of ids (n,), by one model: (n,)."""
     state = begin(model, eos)
     parts: list[NDArray[Any]] = []
-    with reading_threads(model, min(len(ids), BLOCK)):
+    with reading_threads(min(len(ids), BLOCK), model):
         for k in range(0, len(ids), BLOCK):
             scores, state = model.target_log_probs(ids[None, k : k + BLOCK].astype(np.intp), state)
             parts.append(scores[0])

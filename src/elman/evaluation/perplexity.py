@@ -78,7 +78,7 @@ def read(model: LanguageModel, ids: Ids, eos: int | None) -> Any:
     """Return the state (of one sequence) after a text of ids (n,); ids below 0 are skipped."""
     state = begin(model, eos)
     known = np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)
-    with reading_threads(model, len(known)):
+    with reading_threads(len(known), model):
         return model.feed(known[None], state) if len(known) else state
 
 
@@ -113,7 +113,7 @@ def evaluate(
     tail = known[batch_size * length :].reshape(1, -1)
     nll = unknown_nll = 0.0
     unknown = missing
-    with reading_threads(model, min(length, BLOCK) * batch_size):
+    with reading_threads(min(length, BLOCK) * batch_size, model):
         for part in (sequences, tail):
             if part.size == 0:
                 continue

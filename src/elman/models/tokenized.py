@@ -22,9 +22,9 @@ from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
 
 
-def reading_threads(model: LanguageModel, tokens: int) -> AbstractContextManager[None]:
-    """Return a context that limits the threads to what a model can use when it reads ``tokens`` tokens at once."""
-    return limited_threads(tokens * _largest_weight(model))
+def reading_threads(tokens: int, *models: LanguageModel) -> AbstractContextManager[None]:
+    """Return a context that limits the threads to what models can use when they read ``tokens`` tokens at once."""
+    return limited_threads(tokens * max(map(_largest_weight, models), default=0))
 
 
 def _largest_weight(model: LanguageModel) -> int:

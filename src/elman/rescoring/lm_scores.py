@@ -6,7 +6,6 @@ The candidates of one utterance share the states of their common prefixes. Utter
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,7 +82,7 @@ def lm_scores(
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(utterances)
     start = begin(text_model.model, text_model.start_id)
     counts = StepCounts()
-    with reading_threads(text_model.model, BATCH):
+    with reading_threads(BATCH, text_model.model):
         for batch in _batches(utterances):
             state = start.select([0] * len(batch))
             found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, counts)
@@ -156,9 +155,7 @@ def carried_lm_scores(
     """
     counts = StepCounts()
     states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
-    with ExitStack() as stack:
-        for model, _ in models:
-            stack.enter_context(reading_threads(model.model, BATCH))
+    with reading_threads(BATCH, *(model.model for model, _ in models)):
         for turn in range(max(map(len, speakers), default=0)):
             indices = [own[turn] for own in speakers if turn < len(own)]
             found, ends = [], []
