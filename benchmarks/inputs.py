@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.bench import workloads as bench
-from elman.bench.workloads import draw_weights, zipf
+from elman.benchmark import workloads as bench
+from elman.benchmark.workloads import draw_weights, zipf
 from workloads import Workload
 
 EOS = "<eos>"

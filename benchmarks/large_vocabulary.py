@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.bench.machine import describe, peak_mb
-from elman.bench.worker import answer
-from elman.bench.workloads import zipf
+from elman.benchmark.machine import describe, peak_mb
+from elman.benchmark.worker import answer
+from elman.benchmark.workloads import zipf
 from elman.models.clusters import default_cutoffs
 from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import SGD

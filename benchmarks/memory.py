@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from elman.bench.machine import describe
-from elman.bench.workloads import zipf
+from elman.benchmark.machine import describe
+from elman.benchmark.workloads import zipf
 from tables import markdown
 from watched import Watched, elman, watch
 

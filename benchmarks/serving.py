@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.bench.machine import describe
+from elman.benchmark.machine import describe
 from tables import markdown
 from watched import elman
 

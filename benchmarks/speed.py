@@ -21,8 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from elman.bench.machine import CORETYPE, describe, usable_cores
-from elman.bench.measurement import Member, measure, team
+from elman.benchmark.machine import CORETYPE, describe, usable_cores
+from elman.benchmark.measurement import Member, measure, team
 from inputs import make_inputs, save_inputs
 from peers import KINDS
 from tables import Verdict, agreement, markdown, summary, verdicts, workload_table

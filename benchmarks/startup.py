@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from elman.bench.machine import describe
+from elman.benchmark.machine import describe
 from elman.numba_jit import is_available
 from tables import markdown
 from watched import elman, watch

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from elman.bench.machine import bf16_flags
-from elman.bench.measurement import Member
+from elman.benchmark.machine import bf16_flags
+from elman.benchmark.measurement import Member
 from peers import KINDS
 from workloads import CLOCK, FLOOR, Target, Workload
 

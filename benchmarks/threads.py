@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from elman import RecurrentLM, TextModel, Vocabulary, make_tokenizer
-from elman.bench.machine import describe
+from elman.benchmark.machine import describe
 
 V, UNITS, LAYERS, WORDS = 10_000, 200, 2, 20
 

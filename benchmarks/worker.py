@@ -1,4 +1,4 @@
-"""The process of one peer: ``python worker.py PEER WORKLOAD INPUTS``; see `elman.bench.worker`."""
+"""The process of one peer: ``python worker.py PEER WORKLOAD INPUTS``; see `elman.benchmark.worker`."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 def main() -> None:
     sys.path.append(str(Path(__file__).parents[1] / "src"))  # for a Python that has JAX but not elman
-    from elman.bench.worker import serve
+    from elman.benchmark.worker import serve
     from inputs import load_inputs
     from peers import KINDS
     from workloads import WORKLOADS

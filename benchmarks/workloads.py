@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from elman.bench import workloads as standard
+from elman.benchmark import workloads as standard
 
 FLOOR = "floor"  # a target's ``against``: the floor's time as a fraction of elman's
 CLOCK = "clock"  # a target's ``against``: microseconds per token

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 SOURCE = Path(__file__).parents[1] / "src" / "elman"
 PICTURE = Path(__file__).parent / "images" / "architecture.svg"
-BASE = ("errors", "files", "workers", "arrays", "numba_jit", "matmul_precision", "backend")
+BASE = ("errors", "results", "files", "workers", "arrays", "numba_jit", "matmul_precision", "backend")
 PLACES = {  # the middle of each box; a new package needs one
-    "cli": (0, 8),
+    "cli": (0, 9),
+    "api": (0, 8),
     "gradcheck": (-4.2, 7),
     "serving": (-2.5, 7),
-    "replay": (-0.75, 7),
-    "bench": (1.4, 7),
+    "recording": (-0.75, 7),
+    "benchmark": (1.4, 7),
     "rescoring": (3.4, 7),
     "training": (1.4, 6),
     "web": (-3.2, 5.4),
@@ -97,11 +98,11 @@ def reduced(arrows: Arrows) -> Arrows:
 
 def draw(arrows: Arrows) -> Figure:
     """Return the picture: a box for each package, an arrow from each to what it imports."""
-    figure = Figure(figsize=(10, 7.8))
+    figure = Figure(figsize=(10, 8.6))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     axes.set_xlim(-5.1, 5.1)
-    axes.set_ylim(-0.45, 8.45)
+    axes.set_ylim(-0.45, 9.45)
     for name, (x, y) in PLACES.items():
         width = BASE_WIDTH if name == "base" else WIDTH
         box = mpl.patches.FancyBboxPatch(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elman.bench.floor import shapes
-from elman.bench.measurement import Member
+from elman.benchmark.floor import shapes
+from elman.benchmark.measurement import Member
 from elman.models.parameters import plan_weights
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))

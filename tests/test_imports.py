@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
-BASE = "errors numba_jit files workers arrays matmul_precision backend"
+BASE = "errors results numba_jit files workers arrays matmul_precision backend"
 ORDER = [  # lowest first; the packages and modules of one line may import each other
     BASE,
     "text",
@@ -26,19 +26,19 @@ ORDER = [  # lowest first; the packages and modules of one line may import each 
     "training",
     "rescoring",
     "inspection",
-    "bench",
+    "benchmark",
     "web",
     "serving",
-    "replay",
+    "recording",
     "api",
     "cli",
     "__main__",
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names.split()}
-MAY_IMPORT_THE_ROOT = {"formats", "bench", "cli", "replay", "serving"}  # for elman.__version__
+MAY_IMPORT_THE_ROOT = {"formats", "benchmark", "cli", "recording", "serving"}  # for elman.__version__
 START = "a command loads what it needs when it runs: `elman --help` starts at once, and extras stay optional"
 LATE = {  # modules that import from elman inside a function, and why
-    "elman.bench.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
+    "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli.demo": START,
     "elman.cli.import_model": START,
     "elman.cli.outputs": START,

@@ -1,6 +1,6 @@
-"""The floor: the workload's matrix products alone; see `elman.bench.floor`."""
+"""The floor: the workload's matrix products alone; see `elman.benchmark.floor`."""
 
-from elman.bench.floor import Floor
+from elman.benchmark.floor import Floor
 from inputs import Inputs
 from workloads import Workload
 

@@ -5,8 +5,8 @@ Variants: NumPy unless named, "torch" for torch tensors, "bf16" for these with b
 
 from elman import RecurrentLM, Vocabulary, make_tokenizer
 from elman.backend import NUMPY, Backend
-from elman.bench import ours as bench
-from elman.bench.workloads import Peer
+from elman.benchmark import ours as bench
+from elman.benchmark.workloads import Peer
 from elman.evaluation.line_scores import score_lines
 from elman.text_model import TextModel
 from inputs import EOS, Inputs

@@ -1,11 +1,11 @@
-"""PyTorch eager (`elman.bench.pytorch`); variants: float32 unless named, "bf16", and "padded" for lines of text."""
+"""PyTorch eager (`elman.benchmark.pytorch`); variants: float32 unless named, "bf16", and "padded" for lines of text."""
 
 from functools import partial
 
 import torch
 
-from elman.bench.pytorch import LanguageModel, Training, Words
-from elman.bench.workloads import Peer
+from elman.benchmark.pytorch import LanguageModel, Training, Words
+from elman.benchmark.workloads import Peer
 from inputs import Inputs
 from workloads import Workload
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from elman.bench.measurement import Member, Result
-from elman.bench.workloads import QUICK, WORKLOADS, Workload
+from elman.benchmark.measurement import Member, Result
+from elman.benchmark.workloads import QUICK, WORKLOADS, Workload
 from elman.cli import bench as bench_command
 
 Refused = Callable[..., str]

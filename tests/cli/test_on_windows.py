@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from elman import cli
-from elman.cli import inputs
+from elman.text import sources
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_a_folder_with_a_mapped_file_is_removed_when_python_ends(monkeypatch: py
     remove = shutil.rmtree
     with monkeypatch.context() as mapped:
         mapped.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)
-        with inputs.temporary_folder() as folder:
+        with sources.temporary_folder() as folder:
             (folder / "ids").write_bytes(b"12")
     assert [call[1] for call in at_exit] == [folder]
     remove(folder)
@@ -74,6 +74,6 @@ def test_a_folder_with_a_mapped_file_is_removed_when_python_ends(monkeypatch: py
 
 def test_a_folder_that_can_be_removed_is_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("atexit.register", None)
-    with inputs.temporary_folder() as folder:
+    with sources.temporary_folder() as folder:
         (folder / "ids").write_bytes(b"12")
     assert not folder.exists()

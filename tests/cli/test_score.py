@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from elman.cli.inputs import read_line_groups, read_lines
+from elman.cli.inputs import text_argument
+from elman.text.sources import read_line_groups, read_lines
 from elman.text_model import load
 from support.processes import SECONDS
 from support.tiny import STORY
@@ -200,4 +201,4 @@ def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.
     assert all(groups)
     assert [line for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"tom\nmary\n")))
-    assert list(read_line_groups("-")) == [["tom", "mary"]]
+    assert list(read_line_groups(text_argument("-"))) == [["tom", "mary"]]

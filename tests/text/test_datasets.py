@@ -1,5 +1,4 @@
 import hashlib
-import io
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -264,12 +263,12 @@ def test_an_unknown_corpus_argument_is_refused(cache: Path) -> None:
 
 
 def test_a_pipe_becomes_a_file(tmp_path: Path) -> None:
-    first = spool(io.BytesIO(b"one\n"), tmp_path / "spool")
+    first = spool([b"one\n"], tmp_path / "spool")
     time = first.stat().st_mtime_ns
     assert first.read_bytes() == b"one\n"
-    assert spool(io.BytesIO(b"one\n"), tmp_path / "spool") == first
+    assert spool([b"one\n"], tmp_path / "spool") == first
     assert first.stat().st_mtime_ns == time
-    assert spool(io.BytesIO(b"two\n"), tmp_path / "spool").read_bytes() == b"two\n"
+    assert spool([b"two\n"], tmp_path / "spool").read_bytes() == b"two\n"
     assert len(files_in(tmp_path / "spool")) == 2
 
 

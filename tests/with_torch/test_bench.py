@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elman.bench import ours
-from elman.bench.workloads import WORDS_A_STEP, WORKLOADS, made_up
+from elman.benchmark import ours
+from elman.benchmark.workloads import WORDS_A_STEP, WORKLOADS, made_up
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.torch
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_the_losses_are_the_same(name: str) -> None:
-    from elman.bench import pytorch
+    from elman.benchmark import pytorch
 
     work = WORKLOADS[name]
     first = 10 * WORDS_A_STEP

@@ -4,13 +4,16 @@ import contextlib
 import errno
 import importlib
 import io
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
 
 from elman import __version__
+from elman.cli.messages import LogHandler, in_options
 from elman.errors import ElmanError
 
 COMMANDS = {  # name: (module, one line of help)
@@ -77,21 +80,23 @@ def main(args: list[str] | None = None) -> Any:
     """Run a command. An error that a user can cause is one line on standard error and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         _set_encoding(stream)
+    command = _command_named(sys.argv[1:] if args is None else args)
     try:
-        return group.main(args=args, prog_name="elman", standalone_mode=False)
+        with _logging(command):
+            return group.main(args=args, prog_name="elman", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "elman"
-        _fail(f"{error.format_message().rstrip('.')}; for help, type: {command} --help")
+        path = error.ctx.command_path if error.ctx else "elman"
+        _fail(f"{error.format_message().rstrip('.')}; for help, type: {path} --help")
     except (click.Abort, KeyboardInterrupt):
         click.echo("elman: interrupted", err=True)
         sys.exit(130)
     except ElmanError as error:
-        _fail(str(error))
+        _fail(in_options(str(error), command))
     except MemoryError:
         _fail("out of memory; try a smaller --hidden, --batch-size or --max-vocab")
     except OSError as error:
@@ -99,6 +104,26 @@ def main(args: list[str] | None = None) -> Any:
             _discard_output()  # the reader of our pipe has gone: EPIPE elsewhere, which click handles
             sys.exit(1)
         _fail(f"{error.filename or 'the output'}: {(error.strerror or str(error)).lower()}")
+
+
+def _command_named(args: list[str]) -> click.Command | None:
+    """Return the command that the arguments begin with; None where there is none."""
+    name = args[0] if args else ""
+    return group.get_command(click.Context(group), name) if name in COMMANDS else None
+
+
+@contextlib.contextmanager
+def _logging(command: click.Command | None) -> Iterator[None]:
+    """Within the block, print what the library logs."""
+    logger, handler = logging.getLogger("elman"), LogHandler(command)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _set_encoding(stream: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from elman import __version__
-from elman.bench.machine import CORETYPE, allowed_threads, describe, own_kernels
-from elman.bench.measurement import ROUNDS, TORCH, Result, measured
-from elman.bench.workloads import WORKLOADS, chosen
+from elman.benchmark.machine import CORETYPE, allowed_threads, describe, own_kernels
+from elman.benchmark.measurement import ROUNDS, TORCH, Result, measured
+from elman.benchmark.workloads import WORKLOADS, chosen
 
 DISTURBANCE = 0.1  # fraction of the cores that other processes may use without a remark
 AGREEMENT_NATS = 1e-3

@@ -1,6 +1,5 @@
 """`elman compare`: several models on one text, ranked where their numbers can be compared."""
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cli.evaluate import measure
-from elman.cli.inputs import STANDARD_INPUT, encoded_text, stdin_as_file, temporary_folder
-from elman.cli.tables import format_table, to_json
+from elman.cli.inputs import text_argument
 from elman.errors import ConfigError
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
 from elman.evaluation.perplexity import LineNlls
 from elman.formats.model_file import MODEL_NAME, describe_model, model_file
 from elman.models.base import Ids, LogProbs
+from elman.results import format_table, to_json
+from elman.text.corpus import encode_corpus
+from elman.text.sources import source_files, temporary_folder
 from elman.text_model import TextModel, load
 
 
@@ -55,12 +56,8 @@ def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: 
     if (Path(text) / MODEL_NAME).exists():
         raise ConfigError(f"{text} is a run, not a text; name the TEXT after the RUNs")
     models = [(str(run), load(run)) for run in runs]
-    with contextlib.ExitStack() as stack:
-        source = text
-        if text == STANDARD_INPUT:
-            folder = stack.enter_context(temporary_folder())
-            source = str(stack.enter_context(stdin_as_file(folder)))
-        found = [_read(name, model, source, split, encoding) for name, model in models]
+    with temporary_folder() as folder, source_files(text_argument(text), split, folder) as files:
+        found = [_read(name, model, files, encoding) for name, model in models]
     ranked = ranking([each.text_model for each in found], [each.unknown for each in found])
     if ranked.by is not None:
         found = _in_order(found, ranked.by, seed)
@@ -70,7 +67,7 @@ def command(runs: tuple[Path, ...], text: str, split: str, encoding: str, seed: 
         click.echo(f"{table(found)}\n\n{definition(found, ranked, seed)}")
 
 
-def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str) -> Compared:
+def _read(name: str, text_model: TextModel, files: list[Path], encoding: str) -> Compared:
     """Measure a model on a text, read as one sequence, and how fast it reads."""
     lines = LineNlls(text_model.vocabulary.eos_id)
     start = end = perf_counter()
@@ -80,7 +77,10 @@ def _read(name: str, text_model: TextModel, text: str, split: str, encoding: str
         lines(ids, log_probs)
         end = perf_counter()
 
-    with encoded_text(text_model, text, split, encoding) as corpus:
+    with temporary_folder() as folder:
+        corpus = encode_corpus(
+            files, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
+        )
         start = perf_counter()
         numbers = measure(text_model, corpus, watch=watch)
         unknown = replaced_tokens(text_model, corpus, encoding)

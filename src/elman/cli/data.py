@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from elman.cli.tables import format_table
+from elman.results import format_table
 from elman.text import datasets
 
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 import click
 
 from elman.backend import Backend
-from elman.cli.inputs import encoded_text
+from elman.cli.inputs import text_argument
 from elman.cli.options import cache_options, dynamic_options, with_cache, with_dynamic
-from elman.cli.tables import format_table, to_json
 from elman.evaluation.perplexity import Watch, evaluate
 from elman.evaluation.rooms import rooms_optimum
 from elman.models.adaptive.cache import CachedModel
@@ -18,7 +17,9 @@ from elman.models.base import LanguageModel
 from elman.models.mixture import Mixture
 from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
+from elman.results import format_table, to_json
 from elman.text.corpus import Corpus
+from elman.text.sources import encoded
 from elman.text_model import TextModel, load
 
 
@@ -73,7 +74,7 @@ def command(
     """
     dynamic_model = with_dynamic(load(run, Backend(backend, device=device)), encoding, **dynamic)
     text_model = with_cache(dynamic_model, cache, neural_cache, theta, cache_weight)
-    with encoded_text(text_model, text, split, encoding) as corpus:
+    with encoded(text_argument(text), text_model.tokenizer, text_model.vocabulary, split, encoding) as corpus:
         numbers = measure(text_model, corpus, batch_size)
     if numbers["unknown_tokens"] and text_model.vocabulary.unk_id is None:
         click.echo(

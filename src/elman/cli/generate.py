@@ -9,13 +9,14 @@ from typing import Any
 import click
 import numpy as np
 
-from elman.cli.inputs import encoded_text, temporary_folder
-from elman.cli.tables import format_table, to_json
+from elman.cli.inputs import text_argument
 from elman.evaluation.novelty import novelty
 from elman.evaluation.perplexity import read
 from elman.files import release_pages
 from elman.generation import Sampler, generate
+from elman.results import format_table, to_json
 from elman.text.corpus import Corpus
+from elman.text.sources import encoded, temporary_folder
 from elman.text_model import TextModel, load
 from elman.training.origin import training_text
 
@@ -143,7 +144,8 @@ def _comparison_text(
 ) -> Iterator[tuple[str, Corpus]]:
     """Yield the name and ids of a corpus argument, or of the model's training text where it is None."""
     if named is not None:
-        with encoded_text(text_model, named, "train", encoding) as corpus:
+        text = text_argument(named)
+        with encoded(text, text_model.tokenizer, text_model.vocabulary, "train", encoding) as corpus:
             yield named, corpus
     else:
         with temporary_folder() as folder:

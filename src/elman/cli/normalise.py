@@ -7,9 +7,10 @@ from typing import IO, Any
 
 import click
 
-from elman.cli.inputs import input_name, read_lines
+from elman.cli.inputs import text_argument
 from elman.cli.outputs import open_output
 from elman.errors import ConfigError, TextError
+from elman.text.sources import read_lines, text_name
 from elman.text.spoken import LAYOUTS, spoken_lines
 
 HELD_OUT = 0.05  # fraction of the sentences of each file
@@ -61,12 +62,13 @@ def command(
     with contextlib.ExitStack() as stack:
         valid = None if valid_output is None else stack.enter_context(open_output(valid_output))
         text = stack.enter_context(open_output(output))
-        for name in files:
-            written, held_out = _write(spoken_lines(read_lines(name, encoding), layout), text, valid)
+        for source in map(text_argument, files):
+            name = text_name(source)
+            written, held_out = _write(spoken_lines(read_lines(source, encoding), layout), text, valid)
             if not written + held_out:
-                raise TextError(f"{input_name(name)} contains no sentence")
+                raise TextError(f"{name} contains no sentence")
             about = f", {held_out:,} of them held out" if valid is not None else ""
-            reports.append(f"{input_name(name)}: {written + held_out:,} sentences{about}")
+            reports.append(f"{name}: {written + held_out:,} sentences{about}")
     click.echo("\n".join(reports), err=True)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from elman.cli.inputs import input_name, read_lines
+from elman.cli.inputs import text_argument
 from elman.cli.outputs import open_output
-from elman.cli.tables import format_table, to_json
 from elman.evaluation.minimal_pairs import Accuracy, PairScore, accuracies, over_all, read_pairs, score_pairs
 from elman.evaluation.spelling import CASES, PUNCTUATIONS, Spelling, spelling_for
+from elman.results import format_table, to_json
+from elman.text.sources import read_lines, text_name
 from elman.text_model import load
 
 AUTO = "auto"
@@ -74,7 +75,8 @@ def command(
     spelling = spelling_for(
         text_model, None if case == AUTO else case, None if punctuation == AUTO else punctuation
     )
-    pairs = [pair for file in files for pair in read_pairs(read_lines(file, encoding), input_name(file), by)]
+    texts = map(text_argument, files)
+    pairs = [pair for text in texts for pair in read_pairs(read_lines(text, encoding), text_name(text), by)]
     scores = list(score_pairs(text_model, pairs, spelling, normalize))
     sets = accuracies(scores)
     if per_pair is not None:

@@ -46,8 +46,8 @@ def command(
     texts: those of --text, or texts that the model writes.
     """
     from elman.files import atomic_write
-    from elman.replay.document import make_page
-    from elman.replay.recording import record
+    from elman.recording.document import make_page
+    from elman.recording.recording import record
 
     path = output or (run / "replay.html" if run.is_dir() else run.with_suffix(".html"))
     if not path.absolute().parent.is_dir():

@@ -8,10 +8,9 @@ from typing import Any
 import click
 import numpy as np
 
-from elman.cli.inputs import input_name, read_lines
+from elman.cli.inputs import text_argument
 from elman.cli.options import cache_options, with_cache
 from elman.cli.outputs import check_output_file, open_output
-from elman.cli.tables import to_json
 from elman.errors import ConfigError, RunError
 from elman.evaluation.spelling import CASES
 from elman.rescoring.nbest import Utterance, read_kaldi, read_references, read_tsv, write_kaldi
@@ -19,6 +18,8 @@ from elman.rescoring.rescorer import SEPARATOR, Rescorer, first_half, reranked, 
 from elman.rescoring.tuning import Floats, Table, Weights
 from elman.rescoring.unknown_words import Lexicon, read_lexicon, wordfreq_lexicon
 from elman.rescoring.word_errors import Measured, Result, TuningExperiment, error_table
+from elman.results import to_json
+from elman.text.sources import read_lines, text_name
 from elman.text_model import load
 
 
@@ -135,7 +136,7 @@ def command(
             "--unknown plain treats all unknown words alike, so --lexicon has no effect; leave one out"
         )
     utterances = read_kaldi(Path(nbest), encoding) if Path(nbest).is_dir() else _read_table(nbest, encoding)
-    references = {} if ref is None else read_references(read_lines(ref, encoding), ref)
+    references = {} if ref is None else read_references(read_lines(text_argument(ref), encoding), ref)
     first, *further = (with_cache(load(each), **caches) for each in (run, *others))
     known = None if lexicon is None else _lexicon(lexicon, encoding)
     rescorer = Rescorer(first, utterances, case, unknown, further, known)
@@ -194,14 +195,14 @@ def _check_output(output: Path | None, write: str, ref: str | None) -> None:
 
 
 def _read_table(nbest: str, encoding: str) -> list[Utterance]:
-    return read_tsv(read_lines(nbest, encoding), input_name(nbest))
+    return read_tsv(read_lines(text := text_argument(nbest), encoding), text_name(text))
 
 
 def _lexicon(given: str, encoding: str) -> Lexicon:
     library, _, language = given.partition(":")
     if library == "wordfreq":
         return wordfreq_lexicon(language or "en")
-    return read_lexicon(read_lines(given, encoding), given)
+    return read_lexicon(read_lines(text_argument(given), encoding), given)
 
 
 def _print_summary(rescorer: Rescorer) -> None:

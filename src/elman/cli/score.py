@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import click
 
-from elman.cli.inputs import read_line_groups
+from elman.cli.inputs import text_argument
 from elman.cli.score_tables import LineTable, SrilmTable, TokenTable, TopTable, warn_of_zero_probability
 from elman.errors import ConfigError
 from elman.evaluation.line_scores import CarriedLines, Measure, Per, Unit, score_lines
+from elman.text.sources import read_line_groups
 from elman.text_model import TextModel, load
 
 
@@ -69,7 +70,7 @@ def command(run: Path, file: str, encoding: str, **options: Any) -> None:
     """
     _refuse_conflicts(options)
     table = _table(load(run), file, **options)
-    groups = read_line_groups(file, encoding)
+    groups = read_line_groups(text_argument(file), encoding)
     zero = 0
     table.begin()
     try:

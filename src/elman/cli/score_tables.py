@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from elman.cli.tables import to_json
 from elman.evaluation.line_scores import NATS, Found, LeastProbableLines, LineScore, Measure, Unit
 from elman.evaluation.perplexity import perplexity_of
 from elman.evaluation.surprisal import TokenReader, TokenScore
+from elman.results import to_json
 from elman.text.tokenizers import SubwordTokenizer
 from elman.text_model import FullScore, TextModel
 

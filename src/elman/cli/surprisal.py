@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from elman.cli.inputs import read_lines
+from elman.cli.inputs import text_argument
 from elman.cli.outputs import check_output_file, open_output
 from elman.cli.score_tables import warn_of_zero_probability
-from elman.cli.tables import to_json
 from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
+from elman.results import to_json
+from elman.text.sources import read_lines
 from elman.text_model import TextModel, load
 
 COLUMNS = (
@@ -47,7 +48,7 @@ def command(run: Path, file: str, output: Path | None, context: str, as_json: bo
     """
     check_output_file(output)
     text_model = load(run)
-    lines = read_lines(file, encoding)
+    lines = read_lines(text_argument(file), encoding)
     with _open_table(output) as write:
         if not as_json:
             write("\t".join(COLUMNS) + "\n")

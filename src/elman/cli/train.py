@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from elman.cli.inputs import STANDARD_INPUT, save_stdin
+from elman.cli.inputs import STANDARD_INPUT, text_argument
 from elman.cli.options import config_options
 from elman.cli.progress_display import ProgressDisplay, encoding_bar, overfitting_line
 from elman.errors import ConfigError
 from elman.formats.model_file import LAST_NAME
+from elman.text.sources import saved_text
 from elman.training.budget_choice import options_to_keep
 from elman.training.corpora import RunCorpora
 from elman.training.model_options import check_options
@@ -101,7 +102,7 @@ def command(
         named = {*given, *recipe_options(recipe)}
         held = options_to_keep(config, named, False if recipe and choose is None else choose)
         how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
-        with _remove_empty_folder(output), _corpus_argument(corpus, output) as text:
+        with _remove_empty_folder(output), saved_text(text_argument(corpus), output) as text:
             if config.model == "ngram":
                 _report_ngrams(train_ngram(output, text, config, **how, on_encoding=encoding_bar(quiet)))
                 return
@@ -129,16 +130,6 @@ def _remove_empty_folder(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-
-
-@contextlib.contextmanager
-def _corpus_argument(corpus: str, output: Path) -> Iterator[str]:
-    """Yield the corpus; standard input, which can be read only once, is saved as a file in the run folder."""
-    if corpus != STANDARD_INPUT:
-        yield corpus
-        return
-    with save_stdin(output) as path:
-        yield str(path)
 
 
 def _train(run: TrainingRun, quiet: bool) -> bool:

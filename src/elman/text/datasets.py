@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from elman.errors import DatasetError, TextError
 from elman.files import cache_folder, reason, writing
@@ -42,13 +42,14 @@ def fetch(name: str | Dataset, progress: bool = False, mirror: str | None = None
     return {split: _obtain(chosen, split, progress, mirror) for split in chosen.files}
 
 
-def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[Path]:
+def resolve(corpus: str | os.PathLike[str], split: str = "train", progress: bool = False) -> list[Path]:
     """Return the files that a corpus argument refers to: a named corpus's split, a file, or a folder's texts.
 
     A named corpus takes precedence over a file or folder of the same name, which can be written ``./NAME``.
     A folder stands for all its ``*.txt`` files at any depth, in order of their paths, except hidden ones.
     Raises TextError or DatasetError if there is no such file, folder or corpus.
     """
+    corpus = os.fspath(corpus)
     if is_named(corpus):
         return [_obtain(named(corpus), split, progress, None)]
     path = Path(corpus)
@@ -62,18 +63,18 @@ def resolve(corpus: str, split: str = "train", progress: bool = False) -> list[P
     )
 
 
-def spool(stream: IO[bytes], folder: Path) -> Path:
-    """Copy a stream that can be read only once to a file in ``folder`` named by its content; return the path.
+def spool(chunks: Iterable[bytes], folder: Path, prefix: str = "text") -> Path:
+    """Copy bytes that can be read only once to a file in ``folder`` named by its content; return the path.
 
     The same content always gives the same file, left untouched, so that encodings cached for it stay valid.
     """
     digest = hashlib.sha256()
-    waiting = folder / f".stdin-{os.getpid()}"
+    waiting = folder / f".{prefix}-{os.getpid()}"
     with writing(waiting) as file:
-        while chunk := stream.read(1 << 20):
+        for chunk in chunks:
             digest.update(chunk)
             file.write(chunk)
-    path = folder / f"stdin-{digest.hexdigest()[:16]}.txt"
+    path = folder / f"{prefix}-{digest.hexdigest()[:16]}.txt"
     if path.exists():
         waiting.unlink()
     else:

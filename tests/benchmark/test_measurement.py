@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from elman.bench import measurement as results
-from elman.bench import worker
-from elman.bench.measurement import Result, measure, measured, team
-from elman.bench.workloads import WORKLOADS
+from elman.benchmark import measurement as results
+from elman.benchmark import worker
+from elman.benchmark.measurement import Result, measure, measured, team
+from elman.benchmark.workloads import WORKLOADS
 from elman.errors import ConfigError, MissingExtra, RunError
 
 ANSWERS = """

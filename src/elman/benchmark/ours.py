@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.backend import NUMPY, Backend
-from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Workload
+from elman.benchmark.workloads import WORDS_A_STEP, Inputs, Peer, Workload
 from elman.models.recurrent import RecurrentLM
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import BlockDone, Event

@@ -1,6 +1,7 @@
 """The process of one peer: it reads a number of steps per line, runs them, and prints their time.
 
-``python -m elman.bench.worker PEER WORKLOAD`` reads standard input to its end and answers each line with one of JSON.
+``python -m elman.benchmark.worker PEER WORKLOAD`` reads standard input to its end. It answers each line
+with one of JSON.
 """
 
 import json
@@ -10,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from elman.bench.machine import numpy_blas, peak_mb
-from elman.bench.workloads import Peer, load
+from elman.benchmark.machine import numpy_blas, peak_mb
+from elman.benchmark.workloads import Peer, load
 from elman.errors import ElmanError
 
 LOSSES_REPORTED = 10
@@ -59,7 +60,7 @@ def serve(load: Callable[[], M], build: Callable[[M], Peer]) -> None:
 
 def main() -> None:
     """Run the peer and workload named by the arguments."""
-    from elman.bench.workloads import WORKLOADS, made_up
+    from elman.benchmark.workloads import WORKLOADS, made_up
 
     name, workload = sys.argv[1], WORKLOADS[sys.argv[2]]
     serve(lambda: load(name), lambda module: module.build(workload, made_up(workload)))

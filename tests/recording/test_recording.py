@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.replay.recording import MAX_POINTS, MAX_SAMPLE_LENGTH, MAX_SAMPLES, thinned
+from elman.recording.recording import MAX_POINTS, MAX_SAMPLE_LENGTH, MAX_SAMPLES, thinned
 
 
 def line(kind: str, iteration: int, **values: Any) -> dict[str, Any]:

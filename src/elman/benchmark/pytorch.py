@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from elman.bench.machine import allowed_threads
-from elman.bench.workloads import WORDS_A_STEP, Inputs, Peer, Workload
+from elman.benchmark.machine import allowed_threads
+from elman.benchmark.workloads import WORDS_A_STEP, Inputs, Peer, Workload
 
 torch.set_num_threads(allowed_threads())
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from elman.bench import machine
+from elman.benchmark import machine
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_no_module_needs_what_windows_lacks() -> None:
         "import sys\n"
         "for name in ('resource', 'fcntl', 'pwd', 'grp', 'termios'):\n"
         "    sys.modules[name] = None\n"
-        "import elman.bench.machine, elman.bench.measurement, elman.bench.worker, elman.bench.ours\n"
+        "import elman.benchmark.machine, elman.benchmark.measurement, elman.benchmark.worker, elman.benchmark.ours\n"
         "import elman.training.run, elman.training.ngram_run, elman.text_model, elman.cli\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -78,7 +78,7 @@ def test_the_default_kernels_are_looked_up_only_where_the_environment_overrides_
 def test_the_peak_of_memory_includes_what_was_freed() -> None:
     code = (
         "import numpy as np\n"
-        "from elman.bench.machine import peak_mb\n"
+        "from elman.benchmark.machine import peak_mb\n"
         "before = peak_mb()\n"
         "np.ones(8 << 20)\n"
         "print(peak_mb() - before)"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from elman.bench.workloads import QUICK, WORKLOADS, chosen, made_up, zipf
+from elman.benchmark.workloads import QUICK, WORKLOADS, chosen, made_up, zipf
 from elman.errors import ConfigError
 from elman.models.parameters import plan_weights
 

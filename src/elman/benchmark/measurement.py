@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elman.bench.machine import busy_seconds, with_threads
-from elman.bench.workloads import Workload
+from elman.benchmark.machine import busy_seconds, with_threads
+from elman.benchmark.workloads import Workload
 from elman.errors import MissingExtra, RunError
 
 
@@ -171,7 +171,7 @@ def measured(workload: Workload, peers: Sequence[str], threads: int, seconds: fl
         RunError: a process cannot start, or dies.
     """
     names = (OURS, FLOOR, *peers)
-    commands = {name: [sys.executable, "-m", "elman.bench.worker", name, workload.name] for name in names}
+    commands = {name: [sys.executable, "-m", "elman.benchmark.worker", name, workload.name] for name in names}
     with team(commands, threads) as (members, absent):
         if TORCH in absent:
             raise MissingExtra("torch", "torch")

@@ -14,7 +14,7 @@ from elman.formats.metrics_log import read_metrics
 from elman.generation import Sampler, generate
 from elman.inspection.network import summary
 from elman.models.recurrent import RecurrentLM
-from elman.replay.recorded_text import Part, parts_of, record_inside, record_scores, whole_ln_prob
+from elman.recording.recorded_text import Part, parts_of, record_inside, record_scores, whole_ln_prob
 from elman.text.offsets import token_offsets
 from elman.text_model import TextModel, load
 

@@ -90,7 +90,7 @@ def own_kernels() -> str | None:
     if CORETYPE not in os.environ:
         return None
     environment = {name: value for name, value in os.environ.items() if name != CORETYPE}
-    code = "import numpy; from elman.bench.machine import numpy_blas; print(numpy_blas().get('architecture'))"
+    code = "import numpy; from elman.benchmark.machine import numpy_blas; print(numpy_blas().get('architecture'))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

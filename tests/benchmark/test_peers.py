@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elman.bench import floor, ours
-from elman.bench.workloads import WORDS_A_STEP, WORKLOADS, Workload, made_up
+from elman.benchmark import floor, ours
+from elman.benchmark.workloads import WORDS_A_STEP, WORKLOADS, Workload, made_up
 
 
 def small(workload: Workload) -> Workload:

@@ -154,5 +154,5 @@ class PeerModule(Protocol):
 
 def load(name: str) -> PeerModule:
     """Import the module of a peer and the libraries it needs. Raises ImportError where one is missing."""
-    module: PeerModule = importlib.import_module(f"elman.bench.{PEERS[name]}")
+    module: PeerModule = importlib.import_module(f"elman.benchmark.{PEERS[name]}")
     return module

@@ -1,0 +1,73 @@
+"""Python is a front door: every command is one public function or method, with the same arguments and defaults.
+
+FUNCTIONS maps each command to its function. COMMAND_ONLY are options that only make sense at the command line, and
+PYTHON_ONLY arguments that only make sense in Python; RENAMED says where the two have different names, and why.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+
+import elman
+from elman.cli import COMMANDS, group
+
+FUNCTIONS: dict[str, str] = {}  # command: the function or method of `elman` that it calls
+PENDING = set(COMMANDS)  # commands whose function does not exist yet
+COMMAND_ONLY = {
+    "as_json": "a result has to_dict()",
+    "quiet": "progress and logging are settings of Python",
+}
+RENAMED: dict[tuple[str, str], str | None] = {}  # (command, parameter): the argument; None: there is none
+PYTHON_ONLY: dict[str, set[str]] = {}  # command: arguments without an option
+
+
+def function_of(command: str) -> Callable[..., Any]:
+    value: Any = elman
+    for name in FUNCTIONS[command].split("."):
+        value = getattr(value, name)
+    return value
+
+
+def parameters_of(command: str) -> dict[str, click.Parameter]:
+    loaded = group.get_command(click.Context(group), command)
+    assert loaded is not None
+    return {str(each.name): each for each in loaded.params if each.expose_value}
+
+
+def test_every_command_has_a_function() -> None:
+    assert set(FUNCTIONS) | PENDING == set(COMMANDS)
+    assert not set(FUNCTIONS) & PENDING
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_a_command_and_its_function_have_the_same_arguments(command: str) -> None:
+    arguments = dict(inspect.signature(function_of(command)).parameters)
+    arguments.pop("self", None)
+    takes_options = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
+    matched = set()
+    for name, parameter in parameters_of(command).items():
+        if name in COMMAND_ONLY:
+            continue
+        own = RENAMED.get((command, name), name)
+        if own is None:
+            continue
+        if own not in arguments:
+            assert takes_options, f"{command}: {name} is no argument of {FUNCTIONS[command]}"
+            continue
+        matched.add(own)
+        if isinstance(parameter, click.Option) and not parameter.required:
+            assert arguments[own].default == default_of(parameter), (
+                f"{command}: the defaults of {name} differ"
+            )
+    others = {name for name, each in arguments.items() if each.kind is not each.VAR_KEYWORD} - matched
+    assert others == PYTHON_ONLY.get(command, set()), (
+        f"{command}: {others} cannot be given on the command line"
+    )
+
+
+def default_of(option: click.Option) -> Any:
+    default = option.get_default(click.Context(click.Command("test")))
+    return () if default is None and option.multiple else default
