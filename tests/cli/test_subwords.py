@@ -140,7 +140,7 @@ def test_conflicting_options_are_refused(refused: Refused, trained: Any, text: P
     assert "must be an integer ≥ 257" in refused(*subword, "--vocab-size", 256)
     assert "the tokenizer none.json cannot be read" in refused(*subword, "--tokenizer", "none.json")
     given = ("--tokenizer", "t.json", "--subwords", "unigram")
-    assert "--subwords cannot be combined with a given `tokenizer`" in refused(*subword, *given)
+    assert "--subwords cannot be combined with a given --tokenizer" in refused(*subword, *given)
     one = trained("one", "--vocab-size", 300)
     assert "with the suffix .json" in refused("export", one, "--to", "tokenizer", "-o", "t.arpa")
     other = trained("other", "--vocab-size", 300, "--subwords", "unigram")
