@@ -14,12 +14,10 @@ from pathlib import Path
 
 import kenlm
 
-from elman import load
+import elman
 from elman.evaluation.line_scores import score_line, score_lines
 from elman.formats.arpa_writer import write_arpa
 from elman.text import datasets
-from elman.training.config import Config
-from elman.training.ngram_run import train_ngram
 
 ROUNDS = 5
 
@@ -30,8 +28,8 @@ def main() -> None:
     words = sum(len(line.split()) + 1 for line in lines)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "kn5")
-        train_ngram(run, "ptb", Config(model="ngram", order=5))
-        model = load(run)
+        elman.train("ptb", run, model="ngram", order=5)
+        model = elman.load(run)
         arpa = Path(folder, "kn5.arpa")
         write_arpa(arpa, model)
         theirs = kenlm.Model(str(arpa))

@@ -108,6 +108,12 @@ def test_the_library_prints_nothing() -> None:
         "ids = np.arange(50) % 7\n"
         "model = RecurrentLM(7, 3, 4, 'lstm')\n"
         "RnnlmTrainer(model, Adam()).fit(ids[:-1], ids[1:], 2, 2, 5, eval_interval=1)\n"
-        "evaluate(model, ids)"
+        "evaluate(model, ids)\n"
+        "import elman, tempfile\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    small = {'hidden': 2, 'wordvec': 2, 'batch_size': 2, 'time_size': 4, 'epochs': 1}\n"
+        "    run = elman.train(['a b c'] * 20, folder + '/run', options=small)\n"
+        "    elman.train(['a b c'] * 20, folder + '/counted', model='ngram')\n"
+        "    run.resume(epochs=2).history"
     )
     assert run_python(code) == []

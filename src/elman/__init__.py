@@ -59,13 +59,19 @@ if TYPE_CHECKING:
     from elman.text.vocabulary import Vocabulary as Vocabulary
     from elman.text_model import TextModel as TextModel
     from elman.text_model import load as load
-    from elman.training.ngram_run import train_ngram as train_ngram
     from elman.training.optimizers import SGD as SGD
     from elman.training.optimizers import AdaGrad as AdaGrad
     from elman.training.optimizers import Adam as Adam
     from elman.training.optimizers import Momentum as Momentum
     from elman.training.optimizers import RMSProp as RMSProp
-    from elman.training.run import TrainingRun as TrainingRun
+    from elman.training.progress import BlockDone as BlockDone
+    from elman.training.progress import EpochDone as EpochDone
+    from elman.training.progress import IntervalDone as IntervalDone
+    from elman.training.progress import Overfitting as Overfitting
+    from elman.training.progress import SampleDrawn as SampleDrawn
+    from elman.training.runs import Run as Run
+    from elman.training.runs import open_run as open_run
+    from elman.training.runs import train as train
     from elman.training.trainer import RnnlmTrainer as RnnlmTrainer
 
 __version__ = "0.2.0"
@@ -115,8 +121,8 @@ _HOMES = {
     "elman.text.tokenizers": ("make_tokenizer",),
     "elman.text.vocabulary": ("Vocabulary",),
     "elman.training.optimizers": ("SGD", "AdaGrad", "Adam", "Momentum", "RMSProp"),
-    "elman.training.ngram_run": ("train_ngram",),
-    "elman.training.run": ("TrainingRun",),
+    "elman.training.progress": ("BlockDone", "EpochDone", "IntervalDone", "Overfitting", "SampleDrawn"),
+    "elman.training.runs": ("Run", "open_run", "train"),
     "elman.training.trainer": ("RnnlmTrainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,5 +1,6 @@
 """Plots of perplexity on a logarithmic scale: learning curves of runs, and perplexity of answers by distance."""
 
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +36,11 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
     return figure
 
 
-def plot_runs(folders: list[Path], path: Path) -> Any:
-    """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines; save it.
+def plot_runs(folders: list[Path], path: Path | None = None) -> Any:
+    """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines.
 
-    The run of an n-gram model, which is not trained step by step, is a horizontal line.
+    Returns the figure, saved if a path is given. The run of an n-gram model, which is not trained step by step, is a
+    horizontal line.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -76,7 +78,8 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
     axes.legend(frameon=False)
     label_scale(axes)
-    save(figure, path)
+    if path is not None:
+        save(figure, path)
     return figure
 
 
@@ -230,6 +233,16 @@ def save(figure: Any, path: Path) -> None:
         raise RunError(
             f"cannot write the picture {path}: {error.strerror or error}; choose another place with -o"
         ) from error
+
+
+def svg(figure: Any) -> str:
+    """Return the figure as an SVG element, which can stand in an HTML page."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in a script that the font lacks
+        figure.savefig(file, format="svg")
+    text = file.getvalue().decode("utf-8")
+    return text[text.index("<svg") :]
 
 
 def draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None:

@@ -23,7 +23,7 @@ def test_training_is_one_line_of_result(command: Any, story: Path) -> None:
     assert outcome.code == 0
     first, warning = outcome.err.splitlines()
     assert first == f"{story}: 77 tokens (words), vocabulary 24"
-    assert warning.startswith(f"  warning: the validation text {story} repeats the training text: at least ")
+    assert warning.startswith(f"elman: the validation text {story} repeats the training text: at least ")
     (line,) = outcome.out.splitlines()
     assert line.startswith("a/run: validation perplexity ")
     assert " per word, " in line

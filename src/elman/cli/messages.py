@@ -6,6 +6,7 @@ are options of its own in the shell's way: ``--allow-overlap``.
 
 import logging
 import re
+import sys
 
 import click
 
@@ -30,7 +31,7 @@ def in_options(message: str, command: click.Command | None) -> str:
             return parameter.human_readable_name if value is None else value.strip("'\"")
         option = max(parameter.opts, key=len)
         if value is None or value == "True":
-            return option
+            return option if parameter.is_flag or value is None else f"{option} {parameter.metavar}"
         if value == "False":
             return max(parameter.secondary_opts, key=len, default=f"no {option}")
         return " ".join([option, value.strip("'\"")])
@@ -46,6 +47,11 @@ class LogHandler(logging.Handler):
         self._command = command
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record."""
+        """Print a record, above the progress bars that there may be."""
         prefix = "elman: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + in_options(record.getMessage(), self._command), err=True)
+        text = prefix + in_options(record.getMessage(), self._command)
+        bars = sys.modules.get("tqdm")
+        if bars is None or sys.stderr is None:
+            click.echo(text, err=True)
+        else:
+            bars.tqdm.write(text, file=sys.stderr)

@@ -14,6 +14,7 @@ from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, absolute_source, check_valid, load_corpora
+from elman.training.model_options import check_options
 from elman.training.origin import origin_of
 from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, new_run_folder
 
@@ -49,8 +50,9 @@ def train_ngram(
 
     Raises:
         RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
-        ElmanError: the corpus cannot be read.
+        ElmanError: the corpus cannot be read, or options do not go together.
     """
+    check_options(config)
     stored = {
         "corpus": absolute_source(corpus),
         "valid": absolute_source(valid) if valid else "",

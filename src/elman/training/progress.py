@@ -6,10 +6,10 @@ decides when a sample of generated text is due: often enough to be watched, seld
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from elman.formats.metrics_log import read_metrics
 
@@ -190,8 +190,15 @@ class SampleTimer:
 
 def epochs_of(folder: Path) -> list[EpochDone]:
     """Return the epochs in a run's metrics; none where there are no metrics. Raises RunError where they are damaged."""
-    if not (folder / "metrics.jsonl").is_file():
-        return []
-    names = {each.name for each in fields(EpochDone)}
-    lines = [line for line in read_metrics(folder) if line["kind"] == "epoch" and names <= line.keys()]
-    return [EpochDone(**{name: line[name] for name in names}) for line in lines]
+    return events_in(read_metrics(folder), EpochDone) if (folder / "metrics.jsonl").is_file() else []
+
+
+Recorded = TypeVar("Recorded", IntervalDone, EpochDone, SampleDrawn)
+KINDS: dict[type[Any], str] = {IntervalDone: "interval", EpochDone: "epoch", SampleDrawn: "sample"}
+
+
+def events_in(lines: Iterable[Mapping[str, Any]], event: type[Recorded]) -> list[Recorded]:
+    """Return the events of one type among the lines of a run's metrics."""
+    names = {each.name for each in fields(event)}
+    chosen = [line for line in lines if line["kind"] == KINDS[event] and names <= line.keys()]
+    return [event(**{name: line[name] for name in names}) for line in chosen]

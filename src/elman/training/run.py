@@ -27,7 +27,7 @@ from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
 from elman.training.corpora import Progress as EncodingProgress
 from elman.training.corpora import RunCorpora, absolute_source, check_valid, load_corpora
-from elman.training.model_options import Network, new_model, regularisation_of
+from elman.training.model_options import Network, check_options, new_model, regularisation_of
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.origin import origin_of
 from elman.training.progress import (
@@ -120,6 +120,7 @@ class TrainingRun:
         """
         if config.model == "ngram":
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
+        check_options(config)
         sources = {"corpus": absolute_source(corpus), "valid": absolute_source(valid) if valid else ""}
         backend = Backend(config.backend, config.precision, config.device)
         with new_run_folder(folder, {**sources, "options": config.to_dict()}, overwrite) as written:

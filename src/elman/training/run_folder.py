@@ -72,8 +72,8 @@ def new_run_folder(folder: Path, stored: dict[str, Any], overwrite: bool) -> Ite
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not overwrite:
         raise RunError(
-            f"{folder} already holds a run ({', '.join(existing)}); continue it with --resume {folder}, replace it "
-            "with --overwrite, or choose another folder"
+            f"{folder} already holds a run ({', '.join(existing)}); continue it with `resume=True`, replace it "
+            "with `overwrite=True`, or choose another folder"
         )
     new = folder / f"{CONFIG_NAME}.new"  # renamed when all else has succeeded
     write_stored(new, stored)

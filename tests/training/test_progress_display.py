@@ -1,15 +1,20 @@
 """What is shown on standard error while a text is encoded and a model trains."""
 
 import io
+import logging
+import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from elman.cli.progress_display import encoding_bar, overfitting_line
+import elman
 from elman.training.progress import Overfitting
-from support.command_line import SMALL
+from elman.training.progress_display import encoding_bar, overfitting_line
+from support.tiny import STORY
+
+SMALL = {"hidden": 6, "wordvec": 5, "batch_size": 2, "time_size": 4, "epochs": 4}
 
 
 class Terminal(io.StringIO):
@@ -37,9 +42,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_terminal_shows_a_live_bar(command: Any, story: Any, terminal: Callable[[], Terminal]) -> None:
+def test_a_terminal_shows_a_live_bar(tmp_path: Path, terminal: Callable[[], Terminal]) -> None:
     shown = terminal()
-    assert command("train", story, "-o", "run", *SMALL, "--epochs", 4).code == 0
+    elman.train(STORY.splitlines(), tmp_path / "run", progress=True, options=SMALL)
     last = shown.getvalue().split("\r")[-1]
     assert "100%" in last
     assert "36/36" in last
@@ -48,8 +53,30 @@ def test_a_terminal_shows_a_live_bar(command: Any, story: Any, terminal: Callabl
     assert "<" in last  # between the elapsed and the remaining time
 
 
+def test_log_messages_appear_above_the_bar(tmp_path: Path, terminal: Callable[[], Terminal]) -> None:
+    shown, logger = terminal(), logging.getLogger("elman")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        elman.train(STORY.splitlines(), tmp_path / "run", progress=True, options=SMALL)
+        assert logger.handlers == [handler]
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    written = [line for line in re.split(r"[\r\n]", shown.getvalue()) if "epoch" in line]
+    assert [line.split(":")[0] for line in written] == [f"INFO epoch {k}" for k in (1, 2, 3, 4)]
+
+
+def test_without_progress_there_is_no_bar(tmp_path: Path, terminal: Callable[[], Terminal]) -> None:
+    shown = terminal()
+    elman.train(STORY.splitlines(), tmp_path / "run", options=SMALL)
+    assert shown.getvalue() == ""
+
+
 def test_fast_encoding_shows_no_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:
-    shown, show = terminal(), encoding_bar(quiet=False)
+    shown, show = terminal(), encoding_bar(True)
     assert show is not None
     for done in (10, 60, 100):
         clock[0] += 0.3
@@ -58,7 +85,7 @@ def test_fast_encoding_shows_no_bar(terminal: Callable[[], Terminal], clock: lis
 
 
 def test_slow_encoding_shows_a_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:
-    shown, show = terminal(), encoding_bar(quiet=False)
+    shown, show = terminal(), encoding_bar(True)
     assert show is not None
     for done in (10, 60, 100):
         clock[0] += 2
@@ -66,8 +93,8 @@ def test_slow_encoding_shows_a_bar(terminal: Callable[[], Terminal], clock: list
     assert "encoding:  60%" in shown.getvalue()
 
 
-def test_quiet_shows_no_bar() -> None:
-    assert encoding_bar(quiet=True) is None
+def test_a_bar_that_is_not_wanted_is_none() -> None:
+    assert encoding_bar(False) is None
 
 
 def test_overfitting_is_described_with_both_perplexities() -> None:
@@ -81,5 +108,5 @@ def test_overfitting_is_described_with_both_perplexities() -> None:
     )
     assert overfitting_line(found) == (
         "overfitting since epoch 4: validation 9.0 → 37.7 while training fell 10.2 → 1.4; "
-        "the model of epoch 3 is kept; try --dropout, --weight-decay, a smaller model or --patience 3"
+        "the model of epoch 3 is kept; try `dropout`, `weight_decay`, a smaller model or `patience=3`"
     )

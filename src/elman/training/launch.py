@@ -1,0 +1,178 @@
+"""Start a run, or continue one, and train it to its end: the steps of `elman.train`."""
+
+import contextlib
+import difflib
+import logging
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.errors import ConfigError
+from elman.text.sources import Text, is_path, saved_text
+from elman.training.budget_choice import options_to_keep
+from elman.training.config import Config
+from elman.training.interrupts import Interrupts, TrainingInterrupted
+from elman.training.model_options import check_options
+from elman.training.ngram_run import train_ngram
+from elman.training.output_folder import VALID, output_folder
+from elman.training.progress import Event
+from elman.training.progress_display import (
+    ProgressDisplay,
+    encoding_bar,
+    log_ngrams,
+    log_start,
+    overfitting_line,
+)
+from elman.training.recipes import configure, recipe_options
+from elman.training.run import TrainingRun
+
+logger = logging.getLogger(__name__)
+UTF_8 = Config().encoding
+Callback = Callable[[Event], object]
+
+
+def given_options(
+    options: Mapping[str, Any] | None, more: Mapping[str, Any], arguments: Collection[str]
+) -> dict[str, Any]:
+    """Return the options of a training that a user has given, as plain data; those in ``more`` win.
+
+    Raises:
+        ConfigError: there is no option of a name; suggests the nearest one, or the nearest of the other ``arguments``.
+    """
+    given = {**(options or {}), **more}
+    for name in given:
+        if name in arguments:
+            raise ConfigError(f"`{name}` is an argument, not one of the `options`; give it by itself")
+        if name not in Config.__struct_fields__:
+            close = difflib.get_close_matches(str(name), [*Config.__struct_fields__, *arguments], 1)
+            hint = f"did you mean `{close[0]}`?" if close else "`elman train --help` lists all options"
+            raise ConfigError(f"unknown option {name!r}; {hint}")
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of an option, a path or a NumPy number, as the str or number that it stands for."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def new_run(
+    corpus: Text,
+    output: str | os.PathLike[str] | None,
+    given: dict[str, Any],
+    *,
+    recipe: str | None,
+    valid: Text | None,
+    allow_overlap: bool,
+    overwrite: bool,
+    choose: bool | None,
+    progress: bool,
+) -> tuple[Path, TrainingRun | None]:
+    """Make a run and write its folder; return both. The run of an n-gram model is complete already, and None.
+
+    Raises:
+        ElmanError: see `elman.train`; no folder that was made is left.
+    """
+    config = configure(recipe, given)
+    check_options(config)
+    for text in (corpus, valid):
+        _check_text(text, config)
+    named = {*given, *recipe_options(recipe)}
+    held = options_to_keep(config, named, False if recipe and choose is None else choose)
+    with (
+        output_folder(output, corpus, overwrite) as folder,
+        saved_text(corpus, folder) as text,
+        _saved_valid(valid, folder) as valid_text,
+    ):
+        how: dict[str, Any] = {
+            "valid": valid_text,
+            "allow_overlap": allow_overlap,
+            "overwrite": overwrite,
+            "on_encoding": encoding_bar(progress),
+        }
+        ngrams = train_ngram(folder, text, config, **how) if config.model == "ngram" else None
+        worker = None if ngrams else TrainingRun.create(folder, text, config, held=held, **how)
+    if output is None:
+        logger.info("run folder: %s", folder)
+    if ngrams is not None:
+        log_ngrams(ngrams)
+    return folder, worker
+
+
+def _check_text(text: Text | None, config: Config) -> None:
+    """Raise ConfigError for a text that is given in place of its path, and for lines with an encoding."""
+    if isinstance(text, str) and "\n" in text:
+        raise ConfigError(
+            f"a str is the path of a text or the name of a corpus, not the text itself ({text[:20]!r}...); "
+            "give its lines: text.splitlines()"
+        )
+    is_bytes = hasattr(text, "read") and not hasattr(text, "encoding")
+    if text is not None and not is_path(text) and not is_bytes and config.encoding != UTF_8:
+        raise ConfigError(
+            f"`encoding={config.encoding!r}` is for files and binary streams; lines are str and have none: "
+            "leave it out, or give all texts as files"
+        )
+
+
+@contextlib.contextmanager
+def _saved_valid(valid: Text | None, folder: Path) -> Iterator[str | None]:
+    """Yield the path or name of a validation text; a stream or lines are saved in the run."""
+    if valid is None:
+        yield None
+        return
+    with saved_text(valid, folder / VALID) as text:
+        yield text
+
+
+def resumed_run(
+    folder: Path, given: dict[str, Any], corpus: Text | None, progress: bool, **taken_from_the_run: Any
+) -> TrainingRun:
+    """Return the run in a folder, with new limits; ``taken_from_the_run`` are arguments that may not be given.
+
+    Raises:
+        ConfigError: there is nothing left to do, or something is given that may not change.
+        ElmanError: see `TrainingRun.resume`.
+    """
+    for name, value in taken_from_the_run.items():
+        if value is not None and value is not False:
+            raise ConfigError(f"`resume=True` takes all but new limits from the run; leave out `{name}`")
+    moved: dict[str, Any] = {}
+    if corpus is not None:
+        if not isinstance(corpus, (str, os.PathLike)):
+            raise ConfigError("a run continues on the text that it began with; name the file it has moved to")
+        moved = {"corpus": os.fspath(corpus)}
+    worker = TrainingRun.resume(folder, given, encoding_bar(progress), **moved)
+    if worker.finished:
+        done = worker.trainer.progress
+        raise ConfigError(
+            f"{folder} is finished: {done.epoch} epochs, {done.iteration} iterations; raise `epochs` or "
+            "`iterations` to continue"
+        )
+    return worker
+
+
+def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, resumed: bool) -> None:
+    """Train until a limit is reached, or the callback returns False.
+
+    Raises:
+        TrainingInterrupted: Ctrl-C ended it; everything is saved.
+        TrainingDiverged: the loss exploded; the last good checkpoint stays.
+    """
+    log_start(worker, resumed)
+    with ProgressDisplay(worker, progress) as display, Interrupts(worker.stop) as interrupts:
+
+        def on_event(event: Event) -> None:
+            display(event)
+            answer = None if callback is None else callback(event)
+            if isinstance(answer, (bool, np.bool_)) and not answer:
+                worker.stop()
+
+        worker.train(on_event)
+    if interrupts.seen:
+        raise TrainingInterrupted(worker.folder, worker.trainer.progress.iteration)
+    if worker.overfitting.found is not None:
+        logger.warning("%s", overfitting_line(worker.overfitting.found))
