@@ -1,6 +1,9 @@
 """`elman train`: its files, its output, and resuming."""
 
+import io
+import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,27 @@ def test_progress_goes_to_standard_error_with_a_line_an_epoch(command: Any, stor
     assert [line.split(":")[0] for line in epochs] == ["epoch 1", "epoch 2"]
     assert "perplexity" in epochs[0]
     assert "learning rate 0.002" in epochs[0]
+
+
+def test_a_terminal_shows_a_bar_below_the_lines(
+    command: Any, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert command("train", story, "-o", "run", *SMALL).code == 0
+    written = re.split(r"[\r\n]+", shown.getvalue())
+    assert [line[:8] for line in written if "epoch" in line] == ["epoch 1:", "epoch 2:"]
+    assert "100%" in written[-2]
+
+
+def test_without_an_output_the_folder_is_named_after_the_text(command: Any, story: Path) -> None:
+    first, second = (command("train", story, *SMALL) for _ in range(2))
+    assert first.out.startswith("runs/story: best training perplexity ")
+    assert second.err.startswith("run folder: runs/story-2\n")
 
 
 def test_a_validation_text_is_measured_after_every_epoch(command: Any, story: Path) -> None:
