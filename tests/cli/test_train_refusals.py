@@ -133,10 +133,14 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
             "run was started with hidden = 6 and cannot continue with 9; leave the option out",
         ),
         (["--level", "char"], "run was started with level = 'word' and cannot continue with 'char'"),
-        (["other.txt"], "--resume takes the corpus, the recipe and the folder from the run; leave the other"),
-        (["-o", "other"], "--resume takes the corpus"),
-        (["--recipe", "textbook"], "--resume takes the corpus"),
-        (["--overwrite"], "--resume takes the corpus"),
+        (["other.txt"], "there is no file, folder or named corpus"),
+        (
+            ["-o", "other"],
+            "--resume takes the recipe and the folder from the run; leave the other options out",
+        ),
+        (["--recipe", "textbook"], "--resume takes the recipe"),
+        (["--overwrite"], "--resume takes the recipe"),
+        (["--init-from", "other"], "--resume takes the recipe"),
     ],
     ids=" ".join,
 )
@@ -178,4 +182,7 @@ def test_changed_or_missing_text_is_named(refused: Refused, command: Any, story:
         "train", "--resume", "run", "--epochs", 3
     )
     story.unlink()
-    assert "there is no file, folder or named corpus" in refused("train", "--resume", "run", "--epochs", 3)
+    line = refused("train", "--resume", "run", "--epochs", 3)
+    assert line == (
+        f"the training text of run is no longer at {story}; if it has moved, give its new place as CORPUS"
+    )

@@ -54,7 +54,23 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_list_recipes,
     help="print the named sets of options",
 )
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="resume an interrupted run")
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="start from the weights of this model (a run folder or a model file), which also sets tokens and sizes",
+)
+@click.option(
+    "--extend-vocab",
+    is_flag=True,
+    help="add the tokens of CORPUS that the model of --init-from lacks to its vocabulary",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="resume an interrupted run; give CORPUS, or --valid, only if that text has moved",
+)
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option("-q", "--quiet", is_flag=True, help="do not show the progress bar and samples")
 @click.option(
@@ -71,6 +87,8 @@ def command(
     valid: str | None,
     allow_overlap: bool,
     recipe: str | None,
+    init_from: Path | None,
+    extend_vocab: bool,
     resume: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -85,11 +103,11 @@ def command(
     """
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
-        if corpus or output or recipe or valid or overwrite or allow_overlap:
+        if output or recipe or overwrite or allow_overlap or init_from or extend_vocab:
             raise ConfigError(
-                "--resume takes the corpus, the recipe and the folder from the run; leave the other options out"
+                "--resume takes the recipe and the folder from the run; leave the other options out"
             )
-        run = TrainingRun.resume(resume, given, encoding_bar(quiet))
+        run = TrainingRun.resume(resume, given, encoding_bar(quiet), corpus, valid)
     else:
         if corpus is None:
             raise ConfigError("name a CORPUS: a file, a folder, a named corpus (see `elman data`), or -")
@@ -98,15 +116,19 @@ def command(
         if valid == STANDARD_INPUT:
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
-        check_options(config)
+        if init_from is None:
+            check_options(config)
         named = {*given, *recipe_options(recipe)}
-        held = options_to_keep(config, named, False if recipe and choose is None else choose)
+        held = options_to_keep(config, named, False if (recipe or init_from) and choose is None else choose)
         how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
         with _remove_empty_folder(output), saved_text(text_argument(corpus), output) as text:
-            if config.model == "ngram":
+            if config.model == "ngram" and init_from is None:
                 _report_ngrams(train_ngram(output, text, config, **how, on_encoding=encoding_bar(quiet)))
                 return
-            run = TrainingRun.create(output, text, config, **how, held=held, on_encoding=encoding_bar(quiet))
+            start: Any = {"init_from": init_from, "extend_vocab": extend_vocab, "given": named}
+            run = TrainingRun.create(
+                output, text, config, **how, **start, held=held, on_encoding=encoding_bar(quiet)
+            )
     if run.finished:
         raise ConfigError(
             f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "
