@@ -279,6 +279,17 @@ def test_kinds_that_cannot_be_trained_are_refused(tmp_path: Path) -> None:
         WarmStart.of(tmp_path / "nothing")
 
 
+def test_held_out_words_are_not_added(tmp_path: Path) -> None:
+    old = new_run(tmp_path / "old")
+    corpus = tmp_path / "corpus2.txt"
+    corpus.write_text(STORY * 3 + "nobody ever saw this other sentence .\n", encoding="utf-8")
+    config = Config.of(TRAINING, "this test")
+    how: dict[str, Any] = {"valid": "auto", "allow_overlap": True, "extend_vocab": True}
+    run = TrainingRun.create(tmp_path / "new", str(corpus), config, init_from=old.folder, **how)
+    assert run.corpora.held_out
+    assert run.text_model.vocabulary == old.text_model.vocabulary
+
+
 def test_fixed_vocabularies_are_not_extended(tmp_path: Path) -> None:
     for options, what in (
         ({"level": "byte"}, "its bytes are fixed"),
@@ -293,8 +304,9 @@ def test_fixed_vocabularies_are_not_extended(tmp_path: Path) -> None:
 def test_subwords_are_the_models_own(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers")
     old = new_run(tmp_path / "old", level="subword", vocab_size=270)
-    run = started(tmp_path / "new", old.folder)
+    run = started(tmp_path / "new", old.folder, max_tokens=60)
     assert run.text_model.tokenizer == old.text_model.tokenizer
+    assert run.corpora.train.tokens == 60
     run.train()
     assert TrainingRun.resume(run.folder).finished
     with pytest.raises(ConfigError, match="its subwords are fixed"):

@@ -236,7 +236,7 @@ class TrainingRun:
         )
         check_text("corpus", places["corpus"], corpora.train.sha256, folder, info)
         if corpora.valid is not None and not corpora.held_out:
-            check_text("valid", places["valid"], corpora.valid.sha256, folder, info)
+            check_text("valid", places["valid"] or places["corpus"], corpora.valid.sha256, folder, info)
         run = cls(folder, config, corpora, model)
         run.text_model.info |= info
         with reading_description(last):

@@ -30,8 +30,8 @@ from elman.text.corpus import Corpus
 from elman.text.sources import temporary_folder
 from elman.text.vocabulary import UNK, Vocabulary
 from elman.text_model import load
-from elman.training.config import Config
-from elman.training.corpora import Progress, RunCorpora, load_corpora
+from elman.training.config import AUTO, Config
+from elman.training.corpora import NO_VALIDATION, Progress, RunCorpora, load_corpora
 from elman.training.model_options import (
     SUBWORD_OPTIONS,
     WHOLE_TOKEN_OPTIONS,
@@ -115,15 +115,14 @@ class WarmStart:
                 )
         for name in changed_options(config):
             if name in SUBWORD_OPTIONS or (name in WHOLE_TOKEN_OPTIONS and not self.extend_vocab):
-                hint = (
-                    "leave it out" if name in SUBWORD_OPTIONS else "leave it out, or add `extend_vocab=True`"
-                )
+                hint = "" if name in SUBWORD_OPTIONS else ", or add `extend_vocab=True`"
                 raise ConfigError(
                     f"`{name}` cannot be {getattr(config, name)!r}: the vocabulary is that of {self.name} "
-                    f"({len(self.text_model.vocabulary):,} tokens); {hint}"
+                    f"({len(self.text_model.vocabulary):,} tokens); leave it out{hint}"
                 )
         config = msgspec.structs.replace(config, **own)
-        check_options(config)
+        # refuses max_tokens for subwords that are still to be learnt; the model's are known
+        check_options(msgspec.structs.replace(config, max_tokens=0))
         return config
 
     def corpora(
@@ -136,22 +135,18 @@ class WarmStart:
         vocabulary, tokenizer = self.text_model.vocabulary, self.text_model.tokenizer
         if self.extend_vocab:
             whole = msgspec.structs.replace(config, max_vocab=0, min_count=1)
-            counted = load_corpora(corpus, valid, whole, run, progress, tokenizer=tokenizer)
+            same_part = valid if valid in (None, AUTO) else NO_VALIDATION  # held-out text is not trained on
+            counted = load_corpora(corpus, same_part, whole, run, progress, tokenizer=tokenizer)
             vocabulary = extended(vocabulary, counted.train, config)
         corpora = load_corpora(corpus, valid, config, run, progress, vocabulary, tokenizer)
         train = corpora.train
         if train.unknown:
-            closed = train.vocabulary.unk is None
-            logger.warning(
-                "%s of the %s tokens of %s are %s%s",
-                f"{train.unknown:,}",
-                f"{train.tokens:,}",
-                corpus,
-                "left out: the vocabulary lacks them, and has no token for unknown ones"
-                if closed
-                else f"{train.vocabulary.unk}, which stands for what the vocabulary lacks",
-                "" if self.extend_vocab else "; to add them to the vocabulary, set `extend_vocab=True`",
-            )
+            what = f"{train.vocabulary.unk}, which stands for what the vocabulary lacks"
+            if train.vocabulary.unk is None:
+                what = "left out: the vocabulary lacks them, and has no token for unknown ones"
+            remedy = "" if self.extend_vocab else "; to add them to the vocabulary, set `extend_vocab=True`"
+            count = f"{train.unknown:,} of the {train.tokens:,} tokens of {corpus}"
+            logger.warning("%s are %s%s", count, what, remedy)
         return corpora
 
     def model(self, vocabulary: Vocabulary, config: Config, backend: Backend) -> Network:
@@ -166,7 +161,8 @@ class WarmStart:
             "weights": {name: _extended(name, to_numpy(weight), V) for name, weight in old.weights.items()},
             "backend": backend,
         }
-        logger.info("starts from %s, with %d new tokens", self.name, V - old.vocab_size)
+        added = f"; new tokens: {V - old.vocab_size:,}" if self.extend_vocab else ""
+        logger.info("starts from %s%s", self.name, added)
         if isinstance(old, WindowLM):
             made: Network = type(old)(**options)
             return made
