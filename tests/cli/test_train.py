@@ -165,3 +165,26 @@ def test_standard_input_is_saved_in_the_run_and_resumed(command: Any, tmp_path: 
     assert command(*piped, "--overwrite", stdin=STORY.encode() * 2).code == 0
     (other,) = contents(Path("run")).keys() - FILES
     assert other != kept
+
+
+def test_a_run_starts_from_another(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    story.write_text(STORY.replace("tom", "tim"), encoding="utf-8")
+    training = ("--batch-size", 2, "--time-size", 4, "--epochs", 1, "-q")
+    outcome = command("train", story, "-o", "new", "--init-from", "run", *training)
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[:2] == [
+        f"elman: 3 of the 77 tokens of {story} are left out: the vocabulary lacks them, and has no token for unknown "
+        "ones; to add them to the vocabulary, set --extend-vocab",
+        "starts from run",
+    ]
+    outcome = command("train", story, "-o", "more", "--init-from", "run", "--extend-vocab", *training)
+    assert outcome.err.splitlines()[0] == "starts from run; new tokens: 1"
+    assert "elman: " not in outcome.err
+
+
+def test_a_run_whose_text_has_moved_is_resumed(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    story.rename("moved.txt")
+    assert command("train", "--resume", "run", "moved.txt", "--epochs", 4).code == 0
+    assert command("train", "--resume", "run", "--epochs", 5).code == 0

@@ -138,6 +138,8 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
         (["--recipe", "textbook"], "--resume RUN takes all but new limits from the run; leave out --recipe"),
         (["--overwrite"], "--resume RUN takes all but new limits from the run; leave out --overwrite"),
         (["--valid", "none"], "--resume RUN takes all but new limits from the run; leave out --valid"),
+        (["other.txt"], "there is no file, folder or named corpus"),
+        (["--init-from", "other"], "--resume RUN takes all but new limits from the run; leave out --init-from"),
     ],
     ids=" ".join,
 )
@@ -179,4 +181,7 @@ def test_changed_or_missing_text_is_named(refused: Refused, command: Any, story:
         "train", "--resume", "run", "--epochs", 3
     )
     story.unlink()
-    assert "there is no file, folder or named corpus" in refused("train", "--resume", "run", "--epochs", 3)
+    line = refused("train", "--resume", "run", "--epochs", 3)
+    assert line == (
+        f"the training text of run is no longer at {story}; if it has moved, give its new place as CORPUS"
+    )

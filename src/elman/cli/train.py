@@ -55,7 +55,23 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_list_recipes,
     help="print the named sets of options",
 )
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="resume an interrupted run")
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="start from the weights of this model (a run folder or a model file), which also sets tokens and sizes",
+)
+@click.option(
+    "--extend-vocab",
+    is_flag=True,
+    help="add the tokens of CORPUS that the model of --init-from lacks to its vocabulary",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="resume an interrupted run; give CORPUS, or --valid, only if that text has moved",
+)
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option("-q", "--quiet", is_flag=True, help="show warnings and the result only")
 @click.option(
@@ -73,6 +89,8 @@ def command(
     allow_overlap: bool,
     recipe: str | None,
     resume: Path | None,
+    init_from: Path | None,
+    extend_vocab: bool,
     overwrite: bool,
     quiet: bool,
     choose: bool | None,
@@ -99,6 +117,8 @@ def command(
                 valid=valid,
                 options={name: value for name, value in options.items() if value is not None},
                 resume=resume is not None,
+                init_from=init_from,
+                extend_vocab=extend_vocab,
                 overwrite=overwrite,
                 allow_overlap=allow_overlap,
                 choose=choose,

@@ -96,6 +96,7 @@ def load_corpora(
         span=spans[0],
         progress=progress,
     )
+    train = _without_unknown(train, corpus)
     if sources is None:
         return RunCorpora(corpus, train, tokenizer=tokenizer)
     held_out = encode_corpus(
@@ -118,6 +119,15 @@ def load_corpora(
     return RunCorpora(
         corpus, train, held_out, _references(corpus, train, held_out, config), is_end, tokenizer=tokenizer
     )
+
+
+def _without_unknown(train: Corpus, corpus: str) -> Corpus:
+    """Return a training text whose ids lack the tokens that a given, closed vocabulary lacks: no model reads them."""
+    if train.unknown == 0 or train.vocabulary.unk_id is not None:
+        return train
+    if train.unknown == train.tokens:
+        raise TextError(f"the vocabulary has no token of the training text {corpus}; train on other text")
+    return replace(train, ids=train.ids[train.ids >= 0])
 
 
 def check_valid(

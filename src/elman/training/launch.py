@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import ConfigError
+from elman.models.tokenized import TokenizedModel
 from elman.text.sources import Text, is_path, saved_text
 from elman.training.budget_choice import options_to_keep
 from elman.training.config import Config
@@ -67,6 +68,8 @@ def new_run(
     *,
     recipe: str | None,
     valid: Text | None,
+    init_from: str | os.PathLike[str] | TokenizedModel | None,
+    extend_vocab: bool,
     allow_overlap: bool,
     overwrite: bool,
     choose: bool | None,
@@ -78,11 +81,13 @@ def new_run(
         ElmanError: see `elman.train`; no folder that was made is left.
     """
     config = configure(recipe, given)
-    check_options(config)
+    if init_from is None:
+        check_options(config)
     for text in (corpus, valid):
         _check_text(text, config)
     named = {*given, *recipe_options(recipe)}
-    held = options_to_keep(config, named, False if recipe and choose is None else choose)
+    fixed = choose is None and (recipe is not None or init_from is not None)
+    held = options_to_keep(config, named, False if fixed else choose)
     with (
         output_folder(output, corpus, overwrite) as folder,
         saved_text(corpus, folder) as text,
@@ -94,8 +99,10 @@ def new_run(
             "overwrite": overwrite,
             "on_encoding": encoding_bar(progress),
         }
-        ngrams = train_ngram(folder, text, config, **how) if config.model == "ngram" else None
-        worker = None if ngrams else TrainingRun.create(folder, text, config, held=held, **how)
+        counted = config.model == "ngram" and init_from is None
+        ngrams = train_ngram(folder, text, config, **how) if counted else None
+        how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given, "held": held}
+        worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
     if output is None:
         logger.info("run folder: %s", folder)
     if ngrams is not None:
@@ -129,7 +136,12 @@ def _saved_valid(valid: Text | None, folder: Path) -> Iterator[str | None]:
 
 
 def resumed_run(
-    folder: Path, given: dict[str, Any], corpus: Text | None, progress: bool, **taken_from_the_run: Any
+    folder: Path,
+    given: dict[str, Any],
+    corpus: Text | None,
+    valid: Text | None,
+    progress: bool,
+    **taken_from_the_run: Any,
 ) -> TrainingRun:
     """Return the run in a folder, with new limits; ``taken_from_the_run`` are arguments that may not be given.
 
@@ -140,12 +152,7 @@ def resumed_run(
     for name, value in taken_from_the_run.items():
         if value is not None and value is not False:
             raise ConfigError(f"`resume=True` takes all but new limits from the run; leave out `{name}`")
-    moved: dict[str, Any] = {}
-    if corpus is not None:
-        if not isinstance(corpus, (str, os.PathLike)):
-            raise ConfigError("a run continues on the text that it began with; name the file it has moved to")
-        moved = {"corpus": os.fspath(corpus)}
-    worker = TrainingRun.resume(folder, given, encoding_bar(progress), **moved)
+    worker = TrainingRun.resume(folder, given, encoding_bar(progress), _moved(corpus), _moved(valid))
     if worker.finished:
         done = worker.trainer.progress
         raise ConfigError(
@@ -153,6 +160,13 @@ def resumed_run(
             "`iterations` to continue"
         )
     return worker
+
+
+def _moved(text: Text | None) -> str | None:
+    """Return the path to which a text has moved; None if it has not. Raises ConfigError for lines and streams."""
+    if text is None or isinstance(text, (str, os.PathLike)):
+        return None if text is None else os.fspath(text)
+    raise ConfigError("a run continues on the texts that it began with; name the file to which one has moved")
 
 
 def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, resumed: bool) -> None:

@@ -64,7 +64,7 @@ def check_options(config: Config) -> None:
         ConfigError: one has not.
     """
     _check_level(config)
-    for name in _changed(config):
+    for name in changed_options(config):
         if name in UNUSED_BY[config.model]:
             raise ConfigError(
                 f"`{name}` applies only to model={_models_with(name)}, but model is {config.model!r}; "
@@ -85,12 +85,12 @@ def _check_level(config: Config) -> None:
             refused["max_tokens"] = (
                 "counts subwords, which are not known before they are learnt (give a `tokenizer`, or a shorter text)"
             )
-    for name in _changed(config):
+    for name in changed_options(config):
         if name in refused:
             raise ConfigError(f"`{name}` {refused[name]}; leave out {name} = {getattr(config, name)!r}")
 
 
-def _changed(config: Config) -> list[str]:
+def changed_options(config: Config) -> list[str]:
     """Return the names of the options that differ from their defaults."""
     default = Config()
     return [name for name in Config.__struct_fields__ if getattr(config, name) != getattr(default, name)]

@@ -19,13 +19,16 @@ UTF_8 = Config().encoding
 def origin_of(corpora: RunCorpora, config: Config) -> dict[str, Any]:
     """Return a model's record of its training text: name, checksum and, where not the defaults, how it was read.
 
-    ``max_tokens`` is recorded where the training text is only the first so many tokens.
+    ``max_tokens`` is recorded where the training text is only the first so many tokens, ``valid_sha256`` where there is
+    a validation text apart from it.
     """
     origin: dict[str, Any] = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256}
     if config.encoding != UTF_8:
         origin["encoding"] = config.encoding
     if config.max_tokens or corpora.held_out:
         origin["max_tokens"] = corpora.train.tokens
+    if corpora.valid is not None and not corpora.held_out:
+        origin["valid_sha256"] = corpora.valid.sha256
     return origin
 
 

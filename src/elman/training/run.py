@@ -17,6 +17,7 @@ from elman.formats.model_file import LAST_NAME, MODEL_NAME, build_model, reading
 from elman.generation import Sampler, generate
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
+from elman.models.tokenized import TokenizedModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
@@ -27,7 +28,13 @@ from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
 from elman.training.corpora import Progress as EncodingProgress
 from elman.training.corpora import RunCorpora, absolute_source, check_valid, load_corpora
-from elman.training.model_options import Network, check_options, new_model, regularisation_of
+from elman.training.model_options import (
+    Network,
+    changed_options,
+    check_options,
+    new_model,
+    regularisation_of,
+)
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.origin import origin_of
 from elman.training.progress import (
@@ -55,7 +62,9 @@ from elman.training.run_folder import (
     write_stored,
 )
 from elman.training.schedules import SCHEDULES
+from elman.training.text_places import check_text, current_places
 from elman.training.trainer import RnnlmTrainer
+from elman.training.warm_start import WarmStart
 
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
@@ -100,8 +109,11 @@ class TrainingRun:
         overwrite: bool = False,
         on_encoding: EncodingProgress | None = None,
         held: Collection[str] | None = None,
+        init_from: str | Path | TokenizedModel | None = None,
+        extend_vocab: bool = False,
+        given: Collection[str] = (),
     ) -> "TrainingRun":
-        """Start a run in ``folder``: read the corpus, draw the weights, write the options.
+        """Start a run in ``folder``: read the corpus, draw or take over the weights, write the options.
 
         Args:
             folder: is made if it does not exist.
@@ -113,18 +125,37 @@ class TrainingRun:
             on_encoding: called with the bytes read so far and their total.
             held: names of options to keep; all others are then chosen for the time budget, from the measured speed
                 of this machine (measuring counts towards the budget). ``choice`` reports what was chosen.
+            init_from: a model, its file or its run folder to start from: architecture, tokenizer, vocabulary and
+                weights are taken over; the state of its optimizer is not.
+            extend_vocab: with ``init_from``, add the tokens of the text that the model lacks to its vocabulary,
+                within ``min_count`` and ``max_vocab``.
+            given: names of the options that were set. With ``init_from`` they must not contradict the model.
 
         Raises:
             RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
-            ElmanError: the corpus cannot be read, or the options do not fit it.
+            ElmanError: the corpus cannot be read, or the options do not fit it or the model to start from.
         """
+        start = None if init_from is None else WarmStart.of(init_from, extend_vocab)
+        if start is not None:
+            config = start.options(config, {*given, *changed_options(config)})
+            if held is not None:
+                raise ConfigError("no options can be chosen for a model to start from; leave out `choose`")
+        elif extend_vocab:
+            raise ConfigError(
+                "`extend_vocab` applies only to a model to start from; name one with `init_from`"
+            )
         if config.model == "ngram":
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
         check_options(config)
-        sources = {"corpus": absolute_source(corpus), "valid": absolute_source(valid) if valid else ""}
+        sources = {
+            "corpus": absolute_source(corpus),
+            "valid": absolute_source(valid) if valid else "",
+            "folder": str(folder.absolute()),
+        }
         backend = Backend(config.backend, config.precision, config.device)
         with new_run_folder(folder, {**sources, "options": config.to_dict()}, overwrite) as written:
-            corpora = load_corpora(corpus, valid, config, folder, on_encoding)
+            load = load_corpora if start is None else start.corpora
+            corpora = load(corpus, valid, config, folder, on_encoding)
             corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
             choice = None
@@ -145,9 +176,16 @@ class TrainingRun:
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
-            model = new_model(config, ids, vocab_size, backend)
-            run = cls(folder, config, corpora, model)
-            run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
+            if start is None:
+                run = cls(folder, config, corpora, new_model(config, ids, vocab_size, backend))
+            else:
+                vocabulary = corpora.train.vocabulary
+                run = cls(folder, config, corpora, start.model(vocabulary, config, backend))
+                run.text_model.info["init_from"] = start.record(vocabulary)
+                write_stored(
+                    written, {**sources, "init_from": start.record(vocabulary), "options": config.to_dict()}
+                )
+            run.trainer.progress.smooth_loss = config.time_size * math.log(vocab_size)
             if choice is not None:
                 run.choice, run.trainer.progress.seconds = choice, choice.seconds
         try:
@@ -161,12 +199,20 @@ class TrainingRun:
 
     @classmethod
     def resume(
-        cls, folder: Path, changes: dict[str, Any] | None = None, on_encoding: EncodingProgress | None = None
+        cls,
+        folder: Path,
+        changes: dict[str, Any] | None = None,
+        on_encoding: EncodingProgress | None = None,
+        corpus: str | None = None,
+        valid: str | None = None,
     ) -> "TrainingRun":
         """Continue the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
 
+        ``corpus`` and ``valid`` are the new places of texts that have moved (see `current_places`).
+
         Raises:
-            RunError: there is no run, its options cannot be read, or its corpus has changed.
+            RunError: there is no run, its options cannot be read, or one of its texts has changed.
+            TextError: one of its texts cannot be found.
             ConfigError: an option changes that may not.
             ModelFileError: the checkpoint is damaged, or belongs to another run.
         """
@@ -188,14 +234,15 @@ class TrainingRun:
             description = dict(checkpoint.about["tokenizer"])
             tokenizer = make_tokenizer(**description)
         check_same(config, model, {"level": description["level"], "lower": description["lower"]}, path)
+        places = current_places(stored, folder, info, corpus, valid)
+        if places["corpus"] != stored["corpus"]:
+            info["corpus"] = places["corpus"]
         corpora = load_corpora(
-            stored["corpus"], stored["valid"] or None, config, folder, on_encoding, vocabulary, tokenizer
+            places["corpus"], places["valid"] or None, config, folder, on_encoding, vocabulary, tokenizer
         )
-        if corpora.train.sha256 != info.get("corpus_sha256"):
-            raise RunError(
-                f"the training text {stored['corpus']!r} has changed since {folder} was started; "
-                "restore it, or start a new run"
-            )
+        check_text("corpus", places["corpus"], corpora.train.sha256, folder, info)
+        if corpora.valid is not None and not corpora.held_out:
+            check_text("valid", places["valid"] or places["corpus"], corpora.valid.sha256, folder, info)
         run = cls(folder, config, corpora, model)
         run.text_model.info |= info
         with reading_description(last):
@@ -205,8 +252,8 @@ class TrainingRun:
             for event in epochs_of(folder):
                 run.overfitting.epoch(event)
         remove_unfinished_files(folder)
-        if changes:
-            write_stored(path, {**stored, "options": config.to_dict()})
+        if changes or places != stored:
+            write_stored(path, {**places, "options": config.to_dict()})
         return run
 
     def describe(self) -> dict[str, Any]:

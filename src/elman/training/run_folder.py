@@ -111,7 +111,7 @@ def remove_unfinished_files(folder: Path) -> None:
 
 def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
     """Raise ConfigError where the options (perhaps edited by hand) differ from those of the trained model."""
-    for name, value in {**_trained_options(config, model), **tokenizer}.items():
+    for name, value in {**trained_options(config, model), **tokenizer}.items():
         if getattr(config, name) != value:
             raise ConfigError(
                 f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint next to it has {value!r}; "
@@ -119,7 +119,7 @@ def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: 
             )
 
 
-def _trained_options(config: Config, model: Network) -> dict[str, Any]:
+def trained_options(config: Config, model: Network) -> dict[str, Any]:
     """Return the options that can be read off a trained model."""
     trained: dict[str, Any] = {"wordvec": model.wordvec_size, "tie_weights": model.tie_weights}
     if isinstance(model, WindowLM):

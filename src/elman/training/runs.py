@@ -86,15 +86,16 @@ class Run:
         self,
         *,
         corpus: str | os.PathLike[str] | None = None,
+        valid: str | os.PathLike[str] | None = None,
         progress: bool = False,
         callback: Callback | None = None,
         **changes: Any,
     ) -> "Run":
         """Continue the training from its last checkpoint, with new limits such as ``epochs=20``; return this run.
 
-        It ends as if it had not been interrupted. The arguments, and the errors, are those of `elman.train`.
+        It ends as if it had not been interrupted. ``corpus`` and ``valid`` name texts that have moved. The arguments, and the errors, are those of `elman.train`.
         """
-        train(corpus, self.folder, resume=True, progress=progress, callback=callback, **changes)
+        train(corpus, self.folder, valid=valid, resume=True, progress=progress, callback=callback, **changes)
         return self
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
@@ -215,6 +216,8 @@ def train(
     recipe: str | os.PathLike[str] | None = None,
     valid: Text | None = None,
     options: Mapping[str, Any] | None = None,
+    init_from: str | os.PathLike[str] | TextModel | None = None,
+    extend_vocab: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     allow_overlap: bool = False,
@@ -238,6 +241,9 @@ def train(
         valid: the validation text, given like the corpus, or "none", or "auto": the validation part of a named corpus,
             else the last 5 % of the corpus. By default that of a named corpus, if it has one.
         options: options of the training, as in `Config`: ``{"hidden": 200}``. They override the recipe.
+        init_from: a model, its file or its run folder to start from: architecture, tokenizer, vocabulary and weights
+            are taken over.
+        extend_vocab: with ``init_from``, add the tokens of the corpus that the model lacks to its vocabulary.
         resume: continue the run in ``output`` from its last checkpoint; the options are new limits.
         overwrite: replace the run that is in ``output``.
         allow_overlap: allow a validation text that is mostly contained in the training text.
@@ -258,6 +264,8 @@ def train(
     how: dict[str, Any] = {
         "recipe": None if recipe is None else os.fspath(recipe),
         "valid": valid,
+        "init_from": init_from,
+        "extend_vocab": extend_vocab,
         "allow_overlap": allow_overlap,
         "overwrite": overwrite,
         "choose": choose,
