@@ -1,6 +1,7 @@
 """`elman train`: train a model on a corpus, and save it in a run folder."""
 
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from elman.cli.progress_display import ProgressDisplay, encoding_bar, overfittin
 from elman.errors import ConfigError
 from elman.formats.model_file import LAST_NAME
 from elman.text.sources import saved_text
-from elman.training.budget_choice import options_to_keep
 from elman.training.corpora import RunCorpora
+from elman.training.defaults import choose_defaults
 from elman.training.model_options import check_options
 from elman.training.ngram_run import NgramRun, train_ngram
-from elman.training.recipes import configure, recipe_names, recipe_options, recipe_text
+from elman.training.recipes import configure, recipe_names, recipe_text
 from elman.training.run import TrainingRun
+
+logger = logging.getLogger(__name__)
 
 
 def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -61,8 +64,8 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     "--choose/--no-choose",
     "choose",
     default=None,
-    help="choose all options that are not given to fit the time budget and the speed of this machine  "
-    "[default: if there is a time budget, but no recipe and no model size]",
+    help="choose the options that are not given to suit the text, the time budget and the speed of this machine  "
+    "[default: if there is no recipe and no model size]",
 )
 @config_options
 def command(
@@ -99,14 +102,17 @@ def command(
             raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
         config = configure(recipe, given)
         check_options(config)
-        named = {*given, *recipe_options(recipe)}
-        held = options_to_keep(config, named, False if recipe and choose is None else choose)
-        how: Any = {"valid": valid, "allow_overlap": allow_overlap, "overwrite": overwrite}
         with _remove_empty_folder(output), saved_text(text_argument(corpus), output) as text:
+            chosen = choose_defaults(text, config, given, valid=valid, recipe=recipe, choose=choose)
+            config, overlap = chosen.config, allow_overlap or chosen.allow_overlap
+            how: Any = {"valid": chosen.valid, "allow_overlap": overlap, "overwrite": overwrite}
+            how |= {"on_encoding": encoding_bar(quiet)}
             if config.model == "ngram":
-                _report_ngrams(train_ngram(output, text, config, **how, on_encoding=encoding_bar(quiet)))
+                _report_ngrams(train_ngram(output, text, config, **how))
                 return
-            run = TrainingRun.create(output, text, config, **how, held=held, on_encoding=encoding_bar(quiet))
+            run = TrainingRun.create(output, text, config, **how, held=chosen.held, given=given)
+            for reason in chosen.reasons:
+                logger.info(reason)
     if run.finished:
         raise ConfigError(
             f"{run.folder} is finished: {run.trainer.progress.epoch} epochs, {run.trainer.progress.iteration} "

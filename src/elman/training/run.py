@@ -1,6 +1,7 @@
 """A training run, tied to a folder: its options, its best model, its last checkpoint and its metrics."""
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Collection
@@ -8,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from elman.backend import Backend
@@ -20,8 +22,9 @@ from elman.models.clusters import count_ids
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
+from elman.training.advice import warn_about
 from elman.training.averaging import averaging_of
-from elman.training.batches import Minibatches
+from elman.training.batches import Minibatches, fitting_block
 from elman.training.budget import Task
 from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
@@ -57,6 +60,7 @@ from elman.training.run_folder import (
 from elman.training.schedules import SCHEDULES
 from elman.training.trainer import RnnlmTrainer
 
+logger = logging.getLogger(__name__)
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
 
@@ -100,6 +104,7 @@ class TrainingRun:
         overwrite: bool = False,
         on_encoding: EncodingProgress | None = None,
         held: Collection[str] | None = None,
+        given: Collection[str] = (),
     ) -> "TrainingRun":
         """Start a run in ``folder``: read the corpus, draw the weights, write the options.
 
@@ -113,6 +118,8 @@ class TrainingRun:
             on_encoding: called with the bytes read so far and their total.
             held: names of options to keep; all others are then chosen for the time budget, from the measured speed
                 of this machine (measuring counts towards the budget). ``choice`` reports what was chosen.
+            given: names of options that the user set: a ``batch_size`` or ``time_size`` among them must fit the text.
+                Others shrink to a shorter text; ``config`` then tells to what.
 
         Raises:
             RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
@@ -127,6 +134,7 @@ class TrainingRun:
             corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
             choice = None
+            config = _with_fitting_block(config, corpora.train.tokens, given, held)
             try:
                 if held is not None:
                     choice = choose(
@@ -139,7 +147,11 @@ class TrainingRun:
                         ),
                     )
                     config = choice.config
-                    write_stored(written, {**sources, "options": config.to_dict()})
+                    if "time_budget" not in held and {"epochs", "iterations"} & set(held):
+                        config = msgspec.structs.replace(
+                            config, time_budget=0.0
+                        )  # it served to choose the size
+                write_stored(written, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
             except TextError as error:
@@ -149,6 +161,8 @@ class TrainingRun:
             run.trainer.progress.smooth_loss = config.time_size * math.log(model.vocab_size)
             if choice is not None:
                 run.choice, run.trainer.progress.seconds = choice, choice.seconds
+            else:
+                warn_about(corpora, config, valid)
         try:
             run.metrics.write("start", **run.describe())
             run.save()
@@ -345,3 +359,20 @@ class TrainingRun:
             self.text_model.info["best"] = best
             with self.trainer.averaging.applied(self.trainer.model.params):
                 save_model(self.folder / MODEL_NAME, self.text_model)
+
+
+def _with_fitting_block(
+    config: Config, tokens: int, given: Collection[str], held: Collection[str] | None
+) -> Config:
+    """Return the options with a block that is no longer than the text; see `TrainingRun.create`."""
+    if held is not None and not {"batch_size", "time_size"} & set(held):
+        return config  # both are chosen to fit
+    batch_size, time_size = fitting_block(tokens, config.batch_size, config.time_size, given, config.wrap)
+    if (batch_size, time_size) != (config.batch_size, config.time_size):
+        logger.info(
+            "the text of %s tokens is shorter than a block of %s × %s: training on blocks of %s × %s "
+            "(`batch_size=%s`, `time_size=%s`)",
+            *(f"{tokens:,}", config.batch_size, config.time_size),
+            *(batch_size, time_size, batch_size, time_size),
+        )
+    return msgspec.structs.replace(config, batch_size=batch_size, time_size=time_size)
