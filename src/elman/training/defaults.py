@@ -4,12 +4,12 @@
 model, its learning rate and the number of epochs follow later, from the speed of the machine (`budget_choice`).
 """
 
-import importlib.util
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +211,7 @@ def level_for(look: Look, given: Collection[str] = ()) -> tuple[str, str]:
     about = f"{about}: too many to learn words"
     if look.characters < SUBWORDS_FROM or set(given) & (WHOLE_TOKEN_OPTIONS | {"max_tokens"}):
         return "char", about
-    if importlib.util.find_spec("tokenizers") is None:
+    if find_spec("tokenizers") is None:
         return "char", f"{about} (subwords need the library tokenizers)"
     return "subword", about
 
@@ -250,7 +250,10 @@ def _validation(corpus: str, level: str, config: Config, look: Look) -> tuple[st
 
 def _written(options: Mapping[str, Any]) -> str:
     """Return options as messages write them."""
-    return f" ({', '.join(f'`{name}={value!r}`' for name, value in options.items())})" if options else ""
+    values = {
+        name: f"{value:g}" if isinstance(value, float) else repr(value) for name, value in options.items()
+    }
+    return f" ({', '.join(f'`{name}={value}`' for name, value in values.items())})" if options else ""
 
 
 def _is_unspaced(character: str) -> bool:
