@@ -137,10 +137,11 @@ def test_a_text_that_cannot_be_read_is_left_to_the_run(choose: Any, tmp_path: Pa
     assert choose_defaults(str(tmp_path / "gone.txt"), PLAIN, ()) == fixed
 
 
-def test_named_corpora_keep_their_validation_part() -> None:
-    found = choose_defaults("rooms", PLAIN, ())
+def test_named_corpora_keep_their_validation_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "has_validation", lambda corpus: True)
+    found = choose_defaults("prose-en", PLAIN, ())
     assert (found.valid, found.config.patience) == (None, PATIENCE)
-    assert found.reasons[1] == "validation: the validation part of rooms"
+    assert found.reasons[1] == "validation: the validation part of prose-en"
 
 
 def test_all_files_of_a_folder_are_looked_at(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def _validation(corpus: str, level: str, config: Config, look: Look) -> tuple[st
         )
     if look.ends_empty:
         return NO_VALIDATION, "none, the text ends with empty lines"
-    return AUTO, "the last 5 % of the text, on which it is not trained (`valid='none'` trains on all)"
+    return AUTO, "the last 5 % of the text, which is not trained on (`valid='auto'`)"
 
 
 def _written(options: Mapping[str, Any]) -> str:

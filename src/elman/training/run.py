@@ -147,10 +147,6 @@ class TrainingRun:
                         ),
                     )
                     config = choice.config
-                    if "time_budget" not in held and {"epochs", "iterations"} & set(held):
-                        config = msgspec.structs.replace(
-                            config, time_budget=0.0
-                        )  # it served to choose the size
                 write_stored(written, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
