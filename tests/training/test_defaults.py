@@ -134,6 +134,7 @@ def test_a_text_that_cannot_be_read_is_left_to_the_run(choose: Any, tmp_path: Pa
     fixed = Chosen(PLAIN, None, None)
     assert choose(b"") == fixed
     assert choose(b"caf\xe9 " * 9000) == fixed
+    assert choose(b"caf\xe9 " * 9000, level="byte").valid == "auto"  # bytes can always be read
     assert choose_defaults(str(tmp_path / "gone.txt"), PLAIN, ()) == fixed
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,54 +10,10 @@ from elman.errors import TextError
 
 SAMPLE = 8192  # bytes at the beginning of a file, among which a binary file is expected to have a NUL byte
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks of texts that have NUL bytes
-BINARY = (  # endings of files that may hold no NUL byte at their beginning
-    *(
-        ".avi",
-        ".bmp",
-        ".flac",
-        ".gif",
-        ".ico",
-        ".jpeg",
-        ".jpg",
-        ".mkv",
-        ".mov",
-        ".mp3",
-        ".mp4",
-        ".ogg",
-        ".png",
-    ),
-    *(
-        ".tif",
-        ".tiff",
-        ".wav",
-        ".webm",
-        ".webp",
-        ".doc",
-        ".docx",
-        ".epub",
-        ".odt",
-        ".pdf",
-        ".ppt",
-        ".pptx",
-        ".xls",
-    ),
-    *(
-        ".xlsx",
-        ".7z",
-        ".bz2",
-        ".gz",
-        ".rar",
-        ".tar",
-        ".tgz",
-        ".whl",
-        ".xz",
-        ".zip",
-        ".zst",
-        ".exe",
-        ".pyc",
-        ".so",
-    ),
-    *(".npy", ".npz", ".onnx", ".pt", ".safetensors", ".eot", ".otf", ".ttf", ".woff", ".woff2"),
+BINARY = re.compile(  # endings of files that may hold no NUL byte at their beginning
+    r"\.(avi|bmp|flac|gif|ico|jpe?g|mkv|mov|mp3|mp4|ogg|png|tiff?|wav|webm|webp|docx?|epub|odt|pdf|pptx?|xlsx?"
+    r"|7z|bz2|gz|rar|tar|tgz|whl|xz|zip|zst|exe|pyc|so|npy|npz|onnx|pt|safetensors|eot|otf|ttf|woff2?)",
+    re.IGNORECASE,
 )
 RUN_OPTIONS, RUN_METRICS = "config.toml", "metrics.jsonl"
 NEW_RUN_OPTIONS = f"{RUN_OPTIONS}.new"
@@ -122,7 +79,7 @@ def _is_empty(path: Path) -> bool:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a file is not text; one that cannot be read counts as text, so that reading it says why."""
-    if path.suffix.lower() in BINARY:
+    if BINARY.fullmatch(path.suffix):
         return True
     try:
         with path.open("rb") as file:

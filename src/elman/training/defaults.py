@@ -128,7 +128,7 @@ def choose_defaults(
     free = choose if choose is not None else not set(SIZES) & set(given)
     unlimited = "time_budget" in given and not config.time_budget
     if recipe is None and free and config.model == "rnn" and not unlimited:
-        look = look_at(corpus, config.encoding)
+        look = look_at(corpus, "latin-1" if config.level == "byte" else config.encoding)
         if look is not None:
             return _chosen(corpus, config, frozenset(given), valid, look)
     named = {*given, *recipe_options(recipe)}
@@ -234,8 +234,8 @@ def _vocabulary_options(level: str, look: Look, config: Config) -> Mapping[str, 
 
 def _validation(corpus: str, level: str, config: Config, look: Look) -> tuple[str | None, str]:
     """Return the validation text, and what it is."""
-    if has_validation(corpus) and not config.max_tokens:
-        return None, f"the validation part of {corpus}"
+    if has_validation(corpus):
+        return (AUTO if config.max_tokens else None), f"the validation part of {corpus}"
     tokens = {"word": look.words, "subword": look.characters // 5}.get(level, look.characters)
     tokens = min(tokens, config.max_tokens or tokens)
     if look.characters < TINY or tokens < FEW_WORDS:
