@@ -22,6 +22,7 @@ COMMAND_ONLY = {
 }
 RENAMED: dict[tuple[str, str], str | None] = {  # (command, parameter): the argument; None: there is none
     ("train", "resume"): "output",  # --resume RUN is train(output=RUN, resume=True)
+    ("train", "moved"): "corpus",  # --corpus, where the corpus of --resume RUN has moved to
 }
 PYTHON_ONLY: dict[str, set[str]] = {  # command: arguments without an option
     "train": {

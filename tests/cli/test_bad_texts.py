@@ -27,7 +27,7 @@ def texts(tmp_path: Path) -> Path:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "notes.md").write_text("# no text file")
+    (tmp_path / "folder" / "picture.png").write_bytes(b"no text")
     return tmp_path
 
 
@@ -49,7 +49,7 @@ NO_TEXT = [
         "gone.txt",
         "there is no file, folder or named corpus 'gone.txt' (`elman data` lists the named corpora)",
     ),
-    ("folder", "the folder folder holds no *.txt file"),
+    ("folder", "the folder folder holds no text file"),
     ("romos", "there is no file, folder or named corpus 'romos'; did you mean rooms"),
 ]
 TOO_SHORT = [

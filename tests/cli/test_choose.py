@@ -27,7 +27,11 @@ def test_time_budget_alone_chooses_a_model(command: Any, story: Path, tmp_path: 
     given = ("--time-budget", "5s", "--iterations", 20, "--level", level, "--lower", "--clip-norm", "2")
     outcome = command("train", story, "-o", "run", *given)
     assert outcome.code == 0
-    measured, chosen, flags = outcome.err.splitlines()[1:4]
+    tokens, validation, training = outcome.err.splitlines()[:3]
+    assert tokens.startswith("tokens: of the level given")
+    assert validation == "validation: none, the text is too short to hold out a part (312 characters)"
+    assert training.startswith("training: at most 5 s, ")
+    measured, chosen, flags = outcome.err.splitlines()[4:7]
     assert measured.startswith("measured in ")
     assert chosen.startswith("chosen: lstm 1×")
     kept = options(tmp_path / "run")
@@ -86,13 +90,26 @@ def test_no_choose_keeps_the_defaults(command: Any, story: Path, tmp_path: Path)
     assert options(tmp_path / "run")["cell"] == "rnn"
 
 
-def test_choose_needs_a_time_budget(refused: Refused, story: Path) -> None:
-    assert "add --time-budget 10m" in refused("train", story, "-o", "run", "--choose")
+def test_with_a_recipe_choose_needs_a_time_budget(refused: Refused, story: Path) -> None:
+    given = ("--recipe", "char-lstm", "--choose")
+    assert "add --time-budget 10m" in refused("train", story, "-o", "run", *given)
+
+
+def test_without_any_option_all_is_chosen(command: Any, story: Path, tmp_path: Path) -> None:
+    outcome = command("train", story, "-o", "run", "--iterations", 20)
+    assert outcome.code == 0
+    assert outcome.err.startswith(
+        "tokens: 312 characters are too few to learn words from (--level char, --open-voc"
+    )
+    kept = options(tmp_path / "run")
+    assert (kept["cell"], kept["level"], kept["open_vocabulary"]) == ("lstm", "char", True)
+    assert kept["time_budget"] == 0  # the given iterations end it
 
 
 def test_large_vocabulary_gets_adaptive_softmax_and_time_ends_the_run(command: Any, tmp_path: Path) -> None:
     words = " ".join(f"w{k}" for k in range(20_000))
     (tmp_path / "large.txt").write_text(words + "\n" + STORY, encoding="utf-8")
-    assert command("train", "large.txt", "-o", "run", "--time-budget", "0.3s").code == 0
+    given = ("--level", "word", "--min-count", "1", "--valid", "none", "--time-budget", "0.3s")
+    assert command("train", "large.txt", "-o", "run", *given).code == 0
     kept = options(tmp_path / "run")
     assert (kept["softmax"], kept["tie_weights"]) == ("adaptive", False)

@@ -139,7 +139,10 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
         (["--overwrite"], "--resume RUN takes all but new limits from the run; leave out --overwrite"),
         (["--valid", "none"], "--resume RUN takes all but new limits from the run; leave out --valid"),
         (["other.txt"], "there is no file, folder or named corpus"),
-        (["--init-from", "other"], "--resume RUN takes all but new limits from the run; leave out --init-from"),
+        (
+            ["--init-from", "other"],
+            "--resume RUN takes all but new limits from the run; leave out --init-from",
+        ),
     ],
     ids=" ".join,
 )

@@ -240,9 +240,9 @@ def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pyt
         (texts / name).parent.mkdir(parents=True, exist_ok=True)
         (texts / name).write_text("text\n")
     assert resolve(str(texts / "e.md")) == [texts / "e.md"]
-    assert resolve(str(texts)) == [texts / "a" / "c.txt", texts / "b.txt"]
+    assert resolve(str(texts)) == [texts / "a" / "c.txt", texts / "b.txt", texts / "e.md"]
     (texts / "none").mkdir()
-    with pytest.raises(TextError, match=r"none holds no \*\.txt file"):
+    with pytest.raises(TextError, match="none holds no text file"):
         resolve(str(texts / "none"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hello").mkdir()
@@ -258,8 +258,16 @@ def test_an_unknown_corpus_argument_is_refused(cache: Path) -> None:
         resolve("/no/such/file.txt")
     with pytest.raises(DatasetError, match=r"no corpus named 'wikitext2'; did you mean wikitext-2\?"):
         fetch("wikitext2")
-    with pytest.raises(DatasetError, match="hello has no split 'valid'; it has train"):
-        resolve("hello", "valid")
+    with pytest.raises(DatasetError, match="hello has no split 'dev'; it has train"):
+        resolve("hello", "dev")
+
+
+def test_the_only_split_of_a_corpus_stands_for_any(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "elman")
+    assert resolve("hello", "test", report=False) == resolve("hello")
+    assert not caplog.records
+    assert resolve("hello", "test") == [registry.builtin_path("hello", "train")]
+    assert caplog.messages == ["hello has no split 'test'; reading its only one, 'train'"]
 
 
 def test_a_pipe_becomes_a_file(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elman.errors import TextError
+from elman.errors import DatasetError, TextError
 from elman.evaluation.perplexity import evaluate
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney
@@ -208,3 +208,10 @@ def test_held_out_text_that_repeats_the_training_text_is_refused(tmp_path: Path)
     corpora = load_corpora("hello", "auto", Config(), tmp_path / "run")
     with pytest.raises(TextError, match="the validation text held out of hello repeats the training text"):
         check_valid(corpora, "auto", Config())
+
+
+def test_a_corpus_of_one_split_does_not_validate_itself(tmp_path: Path) -> None:
+    assert load_corpora("hello", None, Config(), tmp_path / "run").valid is None
+    with pytest.raises(DatasetError, match="hello has no validation part; hold out the end of the text"):
+        load_corpora("hello", "hello", Config(), tmp_path / "run")
+    assert load_corpora("prose-en", "hello", Config(min_count=2), tmp_path / "run").valid is not None

@@ -125,7 +125,7 @@ def test_one_file_of_a_run_is_a_run(tmp_path: Path, name: str) -> None:
 
 
 def overwrite(folder: Path, corpus: str, **options: Any) -> TrainingRun:
-    return TrainingRun.create(folder, corpus, small_config(**options), overwrite=True)
+    return TrainingRun.create(folder, corpus, small_config(**options), overwrite=True, given=options)
 
 
 def test_overwrite_replaces_a_run_and_keeps_other_files(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_overwrite_replaces_a_run_and_keeps_other_files(tmp_path: Path) -> None:
     [
         ("gone.txt", {}, TextError),
         ("empty.txt", {}, TextError),
-        ("short.txt", {}, TextError),
+        ("short.txt", {"batch_size": 4}, TextError),
         ("corpus.txt", {"tie_weights": True}, ConfigError),
         ("corpus.txt", {"wrap": "restart"}, ConfigError),
         ("corpus.txt", {"batch_size": 500}, TextError),

@@ -70,7 +70,13 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="resume an interrupted run; give CORPUS, or --valid, only if that text has moved",
+    help="resume an interrupted run",
+)
+@click.option(
+    "--corpus",
+    "moved",
+    metavar="CORPUS",
+    help="with --resume: where the corpus has moved to (likewise --valid)",
 )
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option("-q", "--quiet", is_flag=True, help="show warnings and the result only")
@@ -78,8 +84,8 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     "--choose/--no-choose",
     "choose",
     default=None,
-    help="choose all options that are not given to fit the time budget and the speed of this machine  "
-    "[default: if there is a time budget, but no recipe and no model size]",
+    help="choose the options that are not given to suit the text, the time budget and the speed of this machine  "
+    "[default: if there is no recipe and no model size]",
 )
 @config_options
 def command(
@@ -89,6 +95,7 @@ def command(
     allow_overlap: bool,
     recipe: str | None,
     resume: Path | None,
+    moved: str | None,
     init_from: Path | None,
     extend_vocab: bool,
     overwrite: bool,
@@ -106,6 +113,11 @@ def command(
         raise ConfigError("only the CORPUS can come from standard input; name a file to validate on")
     if resume is not None and output is not None:
         raise ConfigError(f"--resume {resume} names the run folder; leave out --output")
+    if moved is not None and (resume is None or corpus is not None):
+        raise ConfigError(
+            "--corpus is for a run whose corpus has moved: elman train --resume RUN --corpus NEWPLACE"
+        )
+    corpus = corpus or moved
     if quiet:
         logging.getLogger("elman").setLevel(logging.WARNING)
     with _terminated_like_interrupted():

@@ -1,13 +1,16 @@
 """Corpora by name, file or folder: found on this machine, generated, or downloaded and verified."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from elman.errors import DatasetError, TextError
 from elman.files import cache_folder, reason, writing
+from elman.text.folders import texts_in
 from elman.text.registry import (
+    SPLITS,
     Dataset,
     builtin_path,
     datasets,
@@ -20,6 +23,8 @@ from elman.text.registry import (
 __all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
 
 TIMEOUT = 30.0  # seconds without a byte
+
+logger = logging.getLogger(__name__)
 
 
 def locate(name: str | Dataset) -> dict[str, Path] | None:
@@ -42,25 +47,40 @@ def fetch(name: str | Dataset, progress: bool = False, mirror: str | None = None
     return {split: _obtain(chosen, split, progress, mirror) for split in chosen.files}
 
 
-def resolve(corpus: str | os.PathLike[str], split: str = "train", progress: bool = False) -> list[Path]:
+def resolve(
+    corpus: str | os.PathLike[str], split: str = "train", progress: bool = False, report: bool = True
+) -> list[Path]:
     """Return the files that a corpus argument refers to: a named corpus's split, a file, or a folder's texts.
 
-    A named corpus takes precedence over a file or folder of the same name, which can be written ``./NAME``.
-    A folder stands for all its ``*.txt`` files at any depth, in order of their paths, except hidden ones.
+    A named corpus takes precedence over a file or folder of the same name, which can be written ``./NAME``; one that
+    has a single split stands for it, whichever ``split`` is requested. A folder stands for all text files in it,
+    see `texts_in`. ``report`` logs that a split was replaced or files of a folder were left out.
+
     Raises TextError or DatasetError if there is no such file, folder or corpus.
     """
     corpus = os.fspath(corpus)
     if is_named(corpus):
-        return [_obtain(named(corpus), split, progress, None)]
+        found = named(corpus)
+        return [_obtain(found, _split_of(found, split, report), progress, None)]
     path = Path(corpus)
     if path.is_dir():
-        return _texts_in(path)
+        return texts_in(path, report)
     if path.exists():
         return [path]
     raise TextError(
         f"there is no file, folder or named corpus {corpus!r}{suggestion(corpus)} "
         "(`elman data` lists the named corpora)"
     )
+
+
+def _split_of(chosen: Dataset, split: str, report: bool) -> str:
+    """Return the split to read instead of one that a corpus of a single split does not have."""
+    if split in chosen.files or len(chosen.files) > 1 or split not in SPLITS:
+        return split
+    (only,) = chosen.files
+    if report:
+        logger.info("%s has no split %r; reading its only one, %r", chosen.name, split, only)
+    return only
 
 
 def spool(chunks: Iterable[bytes], folder: Path, prefix: str = "text") -> Path:
@@ -80,17 +100,6 @@ def spool(chunks: Iterable[bytes], folder: Path, prefix: str = "text") -> Path:
     else:
         waiting.replace(path)
     return path
-
-
-def _texts_in(folder: Path) -> list[Path]:
-    texts = [
-        path
-        for path in sorted(folder.rglob("*.txt"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not texts:
-        raise TextError(f"the folder {folder} holds no *.txt file")
-    return texts
 
 
 def _places(chosen: Dataset, split: str) -> list[Path]:

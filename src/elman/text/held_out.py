@@ -17,6 +17,8 @@ from elman.text.tokenizers import EOS, Tokenizer
 from elman.text.vocabulary import code_points
 
 FRACTION = 0.05  # of the tokens
+LINES = 10  # are held out at least, unless they are more than this fraction of the tokens:
+MOST = 0.2
 MOST_ENDS = 1 << 16  # line ends remembered; each time there are more, every other one is dropped
 
 
@@ -43,8 +45,9 @@ def hold_out(
     """Return where to cut the files' text, or its first ``max_tokens``, so that the last 5 % are held out.
 
     The cut is at the end of a line, so somewhat more than 5 % may be held out; if that would hold out more than
-    half of the text, it is within a line. Memory does not grow with the text. ``cache`` is a folder that keeps
-    the cut for the same settings and files, unchanged in size and modification time.
+    half of the text, it is within a line. At least ten lines are held out, unless these are more than a fifth of the
+    text. Memory does not grow with the text. ``cache`` is a folder that keeps the cut for the same settings and
+    files, unchanged in size and modification time.
 
     Raises:
         TextError: the text has fewer than two tokens, or a file cannot be read.
@@ -96,5 +99,8 @@ def _newlines(piece: Piece) -> NDArray[np.int64]:
 
 def _cut(tokens: int, ends: NDArray[np.int64]) -> Cut:
     latest = max(0, tokens - max(1, int(tokens * FRACTION)))
+    starts = np.append(0, ends[ends < tokens])  # of lines
+    if len(starts) >= LINES and tokens - starts[-LINES] <= MOST * tokens:
+        latest = min(latest, int(starts[-LINES]))
     whole_lines = int(ends[ends <= latest].max(initial=0))
     return Cut(tokens, whole_lines if 2 * whole_lines >= tokens else latest)

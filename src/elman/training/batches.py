@@ -1,5 +1,6 @@
 """Minibatches for truncated BPTT: one long text read as N sequences in order, T steps at a time."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,24 @@ from elman.files import release_pages
 
 KEPT = 1 << 22  # ids of a memory-mapped text that are read before its pages are released
 Wrap = Literal["circle", "restart"]
+
+
+def fitting_block(
+    tokens: int, batch_size: int, time_size: int, given: Collection[str] = (), wrap: Wrap = "circle"
+) -> tuple[int, int]:
+    """Return the sizes of a block no longer than a text of ``tokens``: fewer sequences first, then fewer steps.
+
+    Sizes named in ``given`` ("batch_size", "time_size") stay, even if the text is then too short.
+
+    >>> fitting_block(101, 20, 35), fitting_block(31, 20, 35), fitting_block(31, 20, 35, ["batch_size"])
+    ((2, 35), (1, 30), (20, 1))
+    """
+    targets = tokens - 1 - (wrap == "restart")
+    if "batch_size" not in given:
+        batch_size = max(1, min(batch_size, targets // time_size))
+    if "time_size" not in given:
+        time_size = max(1, min(time_size, targets // batch_size))
+    return batch_size, time_size
 
 
 class Minibatches:

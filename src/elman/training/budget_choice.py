@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from elman.errors import ConfigError
 from elman.models.base import Ids
 from elman.training.budget import Speeds, Task, best, candidates, recurrent_weights, scheduled
@@ -75,8 +77,9 @@ Measure = Callable[[Config, float], float]  # (options, seconds to measure for) 
 class Choice:
     """The chosen options and the measurements behind them.
 
-    ``chosen`` are the options that differ from the given ones; ``speeds`` the measured models, as (layers, width,
-    tokens per second); ``epochs`` the number of epochs expected; ``seconds`` the time spent on measuring.
+    ``chosen`` are the options that differ from the fixed defaults and were not given; ``speeds`` the measured models,
+    as (layers, width, tokens per second); ``epochs`` the number of epochs expected; ``seconds`` the time spent on
+    measuring.
     """
 
     config: Config
@@ -162,8 +165,12 @@ def choose(task: Task, measure: Measure, now: Callable[[], float] = time.perf_co
         if model in measured or now() + two_blocks > until:
             break
     config = scheduled(task, model, epochs)
-    before, after = task.config.to_dict(), config.to_dict()
-    chosen = {name: value for name, value in after.items() if value != before[name]}
+    if "time_budget" not in task.held and {"epochs", "iterations"} & task.held:
+        config = msgspec.structs.replace(
+            config, time_budget=0.0
+        )  # a default, which only served to choose the size
+    fixed, after = Config().to_dict(), config.to_dict()
+    chosen = {name: after[name] for name in after if name not in task.held and after[name] != fixed[name]}
     rates = tuple((m.layers, m.hidden, 1 / seconds) for m, seconds in measured.items())
     return Choice(config, chosen, rates, epochs, task.tokens, spent())
 

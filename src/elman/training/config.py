@@ -76,6 +76,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = "appearance"
     max_vocab: Annotated[int, zero_or_more("keep only this many tokens, the rest becomes <unk>; 0: all")] = 0
     min_count: Annotated[int, at_least_one("tokens that occur less often become <unk>")] = 1
+    open_vocabulary: Annotated[
+        bool,
+        described(
+            "include <unk> even if no token of the text becomes it: new tokens then have a probability"
+        ),
+    ] = False
     max_tokens: Annotated[int, zero_or_more("train on the first this many tokens only; 0: all")] = 0
 
     model: Annotated[

@@ -13,7 +13,7 @@ from elman.models.ngram.smoothing import kneser_ney
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text.held_out import Cut, hold_out
-from elman.text.registry import LANGUAGES
+from elman.text.registry import LANGUAGES, named
 from elman.text.stream import Span
 from elman.text.tokenizers import LineCharacters, Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
@@ -92,6 +92,7 @@ def load_corpora(
         order=config.vocab_order,
         max_vocab=config.max_vocab or None,
         min_count=config.min_count,
+        open_vocabulary=config.open_vocabulary,
         max_tokens=limit if cut is None else cut.learnt,
         span=spans[0],
         progress=progress,
@@ -166,14 +167,24 @@ def _described(corpora: RunCorpora, valid: str | None) -> str:
 def _valid_sources(corpus: str, valid: str | None, config: Config) -> list[Path] | None:
     if valid == NO_VALIDATION:
         return None
-    if valid not in (None, AUTO):
+    if valid not in (None, AUTO) and valid != corpus:
         return datasets.resolve(str(valid), "valid")
-    if not datasets.is_named(corpus) or (config.max_tokens and valid is None):
+    if not datasets.is_named(corpus):
+        return None if valid in (None, AUTO) else datasets.resolve(corpus)
+    if valid is None and config.max_tokens:
         return None
-    try:
+    if has_validation(corpus):
         return datasets.resolve(corpus, "valid")
-    except DatasetError:  # a corpus without a validation part
-        return None
+    if valid == corpus:
+        raise DatasetError(
+            f"{corpus} has no validation part; hold out the end of the text with `valid='auto'`"
+        )
+    return None
+
+
+def has_validation(corpus: str) -> bool:
+    """Return whether a corpus argument is a named corpus with a validation part of its own."""
+    return datasets.is_named(corpus) and "valid" in named(corpus).files
 
 
 def absolute_source(source: str) -> str:

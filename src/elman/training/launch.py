@@ -13,8 +13,8 @@ import numpy as np
 from elman.errors import ConfigError
 from elman.models.tokenized import TokenizedModel
 from elman.text.sources import Text, is_path, saved_text
-from elman.training.budget_choice import options_to_keep
 from elman.training.config import Config
+from elman.training.defaults import Chosen, choose_defaults
 from elman.training.interrupts import Interrupts, TrainingInterrupted
 from elman.training.model_options import check_options
 from elman.training.ngram_run import train_ngram
@@ -27,7 +27,7 @@ from elman.training.progress_display import (
     log_start,
     overfitting_line,
 )
-from elman.training.recipes import configure, recipe_options
+from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -85,23 +85,27 @@ def new_run(
         check_options(config)
     for text in (corpus, valid):
         _check_text(text, config)
-    named = {*given, *recipe_options(recipe)}
-    fixed = choose is None and (recipe is not None or init_from is not None)
-    held = options_to_keep(config, named, False if fixed else choose)
     with (
         output_folder(output, corpus, overwrite) as folder,
         saved_text(corpus, folder) as text,
         _saved_valid(valid, folder) as valid_text,
     ):
+        chosen = Chosen(config, valid_text, None)
+        if init_from is None or choose:
+            chosen = choose_defaults(text, config, given, valid=valid_text, recipe=recipe, choose=choose)
+        for reason in chosen.reasons:
+            logger.info("%s", reason)
+        config = chosen.config
         how: dict[str, Any] = {
-            "valid": valid_text,
-            "allow_overlap": allow_overlap,
+            "valid": chosen.valid,
+            "allow_overlap": allow_overlap or chosen.allow_overlap,
             "overwrite": overwrite,
             "on_encoding": encoding_bar(progress),
         }
         counted = config.model == "ngram" and init_from is None
         ngrams = train_ngram(folder, text, config, **how) if counted else None
-        how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given, "held": held}
+        how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given}
+        how["held"] = chosen.held
         worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
     if output is None:
         logger.info("run folder: %s", folder)

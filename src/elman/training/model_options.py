@@ -25,7 +25,7 @@ from elman.training.config import Config, expected
 
 SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size", "tokenizer"))
 LEARNT_SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size"))
-WHOLE_TOKEN_OPTIONS = frozenset(("vocab_order", "max_vocab", "min_count"))
+WHOLE_TOKEN_OPTIONS = frozenset(("vocab_order", "max_vocab", "min_count", "open_vocabulary"))
 TEXT_OPTIONS = (
     SUBWORD_OPTIONS | WHOLE_TOKEN_OPTIONS | {"about", "level", "lower", "encoding", "max_tokens", "model"}
 )

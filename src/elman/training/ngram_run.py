@@ -12,6 +12,7 @@ from elman.formats.model_file import MODEL_NAME, save_model
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
+from elman.training.advice import warn_about
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, absolute_source, check_valid, load_corpora
 from elman.training.model_options import check_options
@@ -65,6 +66,7 @@ def train_ngram(
         text_model = _counted(corpora, config)
         seconds = time.monotonic() - began
         perplexity = _valid_perplexity(text_model, corpora)
+        warn_about(corpora, config, valid)
     model: Any = text_model.model
     run = NgramRun(
         folder, corpora, text_model, tuple(len(level.keys) - 1 for level in model.levels), perplexity, seconds

@@ -1,6 +1,7 @@
 """A training run, tied to a folder: its options, its best model, its last checkpoint and its metrics."""
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Collection
@@ -8,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from elman.backend import Backend
@@ -21,8 +23,9 @@ from elman.models.tokenized import TokenizedModel
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
+from elman.training.advice import warn_about
 from elman.training.averaging import averaging_of
-from elman.training.batches import Minibatches
+from elman.training.batches import Minibatches, fitting_block
 from elman.training.budget import Task
 from elman.training.budget_choice import Choice, choose, seconds_per_token
 from elman.training.config import Config
@@ -66,6 +69,7 @@ from elman.training.text_places import check_text, current_places
 from elman.training.trainer import RnnlmTrainer
 from elman.training.warm_start import WarmStart
 
+logger = logging.getLogger(__name__)
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
 
@@ -129,7 +133,9 @@ class TrainingRun:
                 weights are taken over; the state of its optimizer is not.
             extend_vocab: with ``init_from``, add the tokens of the text that the model lacks to its vocabulary,
                 within ``min_count`` and ``max_vocab``.
-            given: names of the options that were set. With ``init_from`` they must not contradict the model.
+            given: names of the options that the user set. A ``batch_size`` or ``time_size`` among them must fit the
+                text; others shrink to a shorter text (see ``config``). With ``init_from`` none may contradict
+                the model.
 
         Raises:
             RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
@@ -147,7 +153,7 @@ class TrainingRun:
         if config.model == "ngram":
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
         check_options(config)
-        sources = {
+        sources: dict[str, Any] = {
             "corpus": absolute_source(corpus),
             "valid": absolute_source(valid) if valid else "",
             "folder": str(folder.absolute()),
@@ -159,6 +165,7 @@ class TrainingRun:
             corpora = check_valid(corpora, valid, config, allow_overlap)
             ids, vocab_size = corpora.train.ids, len(corpora.train.vocabulary)
             choice = None
+            config = _with_fitting_block(config, corpora.train.tokens, given, held)
             try:
                 if held is not None:
                     choice = choose(
@@ -171,7 +178,9 @@ class TrainingRun:
                         ),
                     )
                     config = choice.config
-                    write_stored(written, {**sources, "options": config.to_dict()})
+                if start is not None:
+                    sources["init_from"] = start.record(corpora.train.vocabulary)
+                write_stored(written, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
             except TextError as error:
@@ -181,13 +190,12 @@ class TrainingRun:
             else:
                 vocabulary = corpora.train.vocabulary
                 run = cls(folder, config, corpora, start.model(vocabulary, config, backend))
-                run.text_model.info["init_from"] = start.record(vocabulary)
-                write_stored(
-                    written, {**sources, "init_from": start.record(vocabulary), "options": config.to_dict()}
-                )
+                run.text_model.info["init_from"] = sources["init_from"]
             run.trainer.progress.smooth_loss = config.time_size * math.log(vocab_size)
             if choice is not None:
                 run.choice, run.trainer.progress.seconds = choice, choice.seconds
+            else:
+                warn_about(corpora, config, valid)
         try:
             run.metrics.write("start", **run.describe())
             run.save()
@@ -393,3 +401,20 @@ class TrainingRun:
             self.text_model.info["best"] = best
             with self.trainer.averaging.applied(self.trainer.model.params):
                 save_model(self.folder / MODEL_NAME, self.text_model)
+
+
+def _with_fitting_block(
+    config: Config, tokens: int, given: Collection[str], held: Collection[str] | None
+) -> Config:
+    """Return the options with a block that is no longer than the text; see `TrainingRun.create`."""
+    if held is not None and not {"batch_size", "time_size"} & set(held):
+        return config  # both are chosen to fit
+    batch_size, time_size = fitting_block(tokens, config.batch_size, config.time_size, given, config.wrap)
+    if (batch_size, time_size) != (config.batch_size, config.time_size):
+        logger.info(
+            "the text of %s tokens is shorter than a block of %s × %s: training on blocks of %s × %s "
+            "(`batch_size=%s`, `time_size=%s`)",
+            *(f"{tokens:,}", config.batch_size, config.time_size),
+            *(batch_size, time_size, batch_size, time_size),
+        )
+    return msgspec.structs.replace(config, batch_size=batch_size, time_size=time_size)

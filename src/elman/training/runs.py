@@ -93,7 +93,8 @@ class Run:
     ) -> "Run":
         """Continue the training from its last checkpoint, with new limits such as ``epochs=20``; return this run.
 
-        It ends as if it had not been interrupted. ``corpus`` and ``valid`` name texts that have moved. The arguments, and the errors, are those of `elman.train`.
+        It ends as if it had not been interrupted. ``corpus`` and ``valid`` name texts that have moved. The arguments,
+        and the errors, are those of `elman.train`.
         """
         train(corpus, self.folder, valid=valid, resume=True, progress=progress, callback=callback, **changes)
         return self
@@ -239,7 +240,8 @@ def train(
         output: the run folder; by default a new one in ``runs/``, named after the corpus.
         recipe: a named set of options, or the path of a TOML file.
         valid: the validation text, given like the corpus, or "none", or "auto": the validation part of a named corpus,
-            else the last 5 % of the corpus. By default that of a named corpus, if it has one.
+            else the last 5 % of the corpus. By default that of a named corpus, if it has one; where options are
+            chosen, else the last 5 %.
         options: options of the training, as in `Config`: ``{"hidden": 200}``. They override the recipe.
         init_from: a model, its file or its run folder to start from: architecture, tokenizer, vocabulary and weights
             are taken over.
@@ -247,8 +249,8 @@ def train(
         resume: continue the run in ``output`` from its last checkpoint; the options are new limits.
         overwrite: replace the run that is in ``output``.
         allow_overlap: allow a validation text that is mostly contained in the training text.
-        choose: choose all options that are not given to fit the time budget and the speed of this machine. By
-            default, if there is a time budget but no recipe and no model size.
+        choose: choose the options that are not given to suit the text, the time budget and the speed of this machine.
+            By default, if there is no recipe, no model size and no ``init_from``.
         progress: show a progress bar, in a terminal or a notebook.
         callback: called with every event: `BlockDone`, `IntervalDone`, `EpochDone`, `Overfitting`, `SampleDrawn`.
             Training stops after the block, with everything saved, if it returns False. (Counting n-grams has none.)

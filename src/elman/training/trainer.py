@@ -111,7 +111,8 @@ class RnnlmTrainer:
             schedule: (learning rate) a factor on the optimizer's learning rate; constant if not given.
 
             max_iterations: (end) stop after so many blocks in all.
-            time_budget: (end) stop after so many seconds of training in all, including the last validation.
+            time_budget: (end) stop after so many seconds of training in all, including the last validation; one block
+                is trained on in any case.
             patience: (end) stop after so many epochs in a row without a better perplexity.
 
             valid: (validation) ids of a text that is evaluated after each epoch, as a batch of up to N sequences.
@@ -157,7 +158,8 @@ class RnnlmTrainer:
 
         def continues() -> bool:
             patient = patience is None or progress.epochs_without_gain < patience
-            return progress.iteration < blocks and in_time() and patient and not self.stopped
+            first = progress.iteration == 0  # is trained on even if all the time has gone into preparations
+            return progress.iteration < blocks and (first or in_time()) and patient and not self.stopped
 
         largest = 0  # torch has threads of its own
         if not is_torch(self.model.params[0]):
@@ -167,7 +169,7 @@ class RnnlmTrainer:
             if time_budget is not None and validation is not None and not self._validation_seconds:
                 self._estimate_validation_seconds(validation)
             while continues():
-                done = max(progress.iteration / blocks, progress.seconds / deadline())
+                done = max(progress.iteration / blocks, progress.seconds / deadline()) if in_time() else 0.0
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
                 self.averaging.progress(done)
                 with np.errstate(all="ignore"):  # an overflow shows in the loss and the norm
