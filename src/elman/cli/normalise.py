@@ -8,8 +8,8 @@ from typing import IO, Any
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.outputs import open_output
 from elman.errors import ConfigError, TextError
+from elman.files import open_output
 from elman.text.sources import read_lines, text_name
 from elman.text.spoken import LAYOUTS, spoken_lines
 

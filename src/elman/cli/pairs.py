@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.outputs import open_output
 from elman.evaluation.minimal_pairs import Accuracy, PairScore, accuracies, over_all, read_pairs, score_pairs
 from elman.evaluation.spelling import CASES, PUNCTUATIONS, Spelling, spelling_for
+from elman.files import open_output
 from elman.results import format_table, to_json
 from elman.text.sources import read_lines, text_name
 from elman.text_model import load
