@@ -85,4 +85,6 @@ def test_a_command_and_its_function_have_the_same_arguments(command: str) -> Non
 
 def default_of(option: click.Option) -> Any:
     default = option.get_default(click.Context(click.Command("test")))
+    if default is getattr(click.core, "UNSET", None):  # since click 8.3
+        default = None
     return () if default is None and option.multiple else default

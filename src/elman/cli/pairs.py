@@ -7,10 +7,10 @@ import click
 
 from elman.api import AUTO, pairs
 from elman.cli.inputs import text_argument
-from elman.cli.outputs import open_output
 from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult
 from elman.evaluation.spelling import CASES, PUNCTUATIONS
+from elman.files import open_output
 from elman.results import to_json
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from elman.errors import ConfigError, RunError, TextError
-from elman.files import atomic_write
+from elman.errors import ConfigError, TextError
+from elman.files import open_output
 from elman.results import Table
 from elman.text.sources import Text, read_lines, text_name
 from elman.text.spoken import LAYOUTS, spoken_lines
@@ -73,8 +73,8 @@ def normalise(
         raise ConfigError("`valid_output` must be a different file from `output`")
     rows, lines = list[NormalisedText](), list[str]()
     with contextlib.ExitStack() as stack:
-        valid = None if valid_output is None else stack.enter_context(_writer(Path(valid_output)))
-        text = None if output is None else stack.enter_context(_writer(Path(output)))
+        valid = None if valid_output is None else stack.enter_context(open_output(valid_output))
+        text = None if output is None else stack.enter_context(open_output(output))
         for source in files:
             sentences = spoken_lines(read_lines(source, encoding), layout)
             if text is None:
@@ -90,17 +90,6 @@ def normalise(
         about = f", {row.held_out:,} of them held out" if valid_output is not None else ""
         log.info("%s: %s sentences%s", row.text, f"{row.sentences:,}", about)
     return Normalised(rows, lines)
-
-
-@contextlib.contextmanager
-def _writer(path: Path) -> Any:
-    try:
-        with atomic_write(path, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-    except BrokenPipeError:  # such as /dev/stdout whose reader has gone: the end, and no mistake
-        raise
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _write(lines: Iterable[str], text: IO[Any], valid: IO[Any] | None) -> tuple[int, int]:

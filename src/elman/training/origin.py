@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import DatasetError, TextError
+from elman.formats.run_files import CONFIG_NAME
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text_model import TextModel
 from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, RunCorpora, load_corpora
-from elman.training.run_folder import CONFIG_NAME, read_stored
+from elman.training.run_folder import read_stored
 
 ADVICE = "give a text to compare with: `novelty_text=TEXT`"
 UTF_8 = Config().encoding
