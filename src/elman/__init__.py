@@ -8,9 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elman.api import novelty as novelty
-    from elman.api import pairs as pairs
-    from elman.api import serve as serve
+    from elman.api.compare import compare as compare
+    from elman.api.mix import mix as mix
+    from elman.api.novelty import novelty as novelty
+    from elman.api.pairs import pairs as pairs
+    from elman.api.serve import serve as serve
     from elman.backend import Backend as Backend
     from elman.benchmark.bench import bench as bench
     from elman.errors import ElmanError as ElmanError
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from elman.models.window_models import NPLM as NPLM
     from elman.plots import plot as plot
     from elman.recording.replay import replay as replay
+    from elman.rescoring.rescore import rescore as rescore
     from elman.text import ptb as ptb
     from elman.text.corpus import Corpus as Corpus
     from elman.text.corpus import encode_corpus as encode_corpus
@@ -81,11 +84,12 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "elman.api": (
-        "novelty",
-        "pairs",
-        "serve",
-    ),
+    "elman.api.compare": ("compare",),
+    "elman.api.mix": ("mix",),
+    "elman.api.novelty": ("novelty",),
+    "elman.api.pairs": ("pairs",),
+    "elman.api.serve": ("serve",),
+    "elman.rescoring.rescore": ("rescore",),
     "elman.benchmark.bench": ("bench",),
     "elman.plots": ("plot",),
     "elman.recording.replay": ("replay",),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from elman.api import compared_text
+from elman.api.novelty import compared_text
 from elman.cli.inputs import text_argument
 from elman.evaluation.novelty_report import NoveltyReport, novelty_report
 from elman.evaluation.perplexity import read

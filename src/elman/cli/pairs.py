@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from elman.api import AUTO, pairs
+from elman.api.pairs import AUTO, pairs
 from elman.cli.inputs import text_argument
 from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult

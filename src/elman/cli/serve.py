@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from elman.api import serve
+from elman.api.serve import serve
 
 
 @click.command("serve", no_args_is_help=True)

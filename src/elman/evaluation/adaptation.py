@@ -3,6 +3,7 @@
 In a mixture each member that can adapt does so for itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -59,6 +60,26 @@ def adapted(
         name = next(iter(chosen))
         raise ConfigError(f"`dynamic_{name}` applies only to dynamic evaluation; add `dynamic=True`")
     return with_cache(text_model, cache, neural_cache, theta, cache_weight)
+
+
+def as_read(members: Mapping[str, M], encoding: str = "utf-8", **adaptation: Any) -> dict[str, LanguageModel]:
+    """Return the members of a mixture as they read a text: each `adapted` as far as it can be.
+
+    Raises:
+        ConfigError: the arguments contradict one another, or fit no member.
+    """
+    dynamic = {name: value for name, value in adaptation.items() if name.startswith("dynamic")}
+    caches = {name: value for name, value in adaptation.items() if name not in dynamic}
+    trainable = [name for name in members if any_fits(members[name].model, learns)]
+    with_states = [name for name in members if any_fits(members[name].model, has_hidden_states)]
+    found = {}
+    for name, member in members.items():
+        if name in trainable or not trainable:
+            member = adapted(member, encoding, **dynamic)
+        if name in with_states or not with_states:
+            member = adapted(member, **caches)
+        found[name] = member.model
+    return found
 
 
 def with_cache(
