@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from elman.errors import ConfigError, MissingExtra
 from elman.text_model import Models
@@ -14,6 +14,34 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
+@overload
+def serve(
+    models: Models,
+    *,
+    host: str = ...,
+    port: int = ...,
+    watch: PathLike | Sequence[PathLike] = ...,
+    api_key: str | None = ...,
+    width: int | None = ...,
+    max_seconds: float = ...,
+    max_tokens: int = ...,
+    max_streams: int = ...,
+    block: Literal[True] = ...,
+) -> None: ...
+@overload
+def serve(
+    models: Models,
+    *,
+    host: str = ...,
+    port: int = ...,
+    watch: PathLike | Sequence[PathLike] = ...,
+    api_key: str | None = ...,
+    width: int | None = ...,
+    max_seconds: float = ...,
+    max_tokens: int = ...,
+    max_streams: int = ...,
+    block: Literal[False],
+) -> "Serving": ...
 def serve(
     models: Models,
     *,

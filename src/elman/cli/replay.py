@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from elman.recording.replay import replay
-
 
 @click.command("replay", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
@@ -42,5 +40,7 @@ def command(
     The page has the training curve, the samples, and everything that the page of `elman serve` shows about a few
     texts: those of --text, or texts that the model writes.
     """
+    from elman.recording.replay import replay
+
     path = replay(run, output, text=text, compare=compare, tokens=tokens, seed=seed)
     click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

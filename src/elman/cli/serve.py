@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from elman.api.serve import serve
-
 
 @click.command("serve", no_args_is_help=True)
 @click.argument("models", metavar="RUN...", nargs=-1, type=click.Path(path_type=Path))
@@ -73,6 +71,8 @@ def command(
     Each model has the name of its folder. The first is the default of requests that name none. On Ctrl-C or SIGTERM
     the server finishes the open requests and stops.
     """
+    from elman.api.serve import serve
+
     serve(
         models,
         host=host,
