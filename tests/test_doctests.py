@@ -8,6 +8,7 @@ import pytest
 
 from elman import kenlm_compat, text_model
 from elman.models import tokenized
+from elman.text import datasets, normalising
 
 
 def examples(module: ModuleType) -> dict[str, doctest.DocTest]:
@@ -34,6 +35,12 @@ def beginning() -> dict[str, Any]:
 def test_examples_of_text_models(module: ModuleType) -> None:
     for example in examples(module).values():
         names_after(example, beginning())
+
+
+@pytest.mark.parametrize("module", [datasets, normalising])
+def test_examples_of_functions(module: ModuleType) -> None:
+    for example in examples(module).values():
+        names_after(example, dict(vars(module)))
 
 
 @pytest.mark.parametrize("name", sorted(examples(kenlm_compat)))

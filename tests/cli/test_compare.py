@@ -109,9 +109,10 @@ def test_table_defines_its_numbers(command: Any) -> None:
 
 
 def test_runs_must_be_different_and_come_before_the_text(command: Any, refused: Refused) -> None:
-    advice = "name two or more different RUNs to compare, and then the TEXT"
+    advice = "name two or more different models to compare, and then the text"
     assert refused("compare", "kn.safetensors", "story.txt") == advice
-    assert refused("compare", "kn.safetensors", "kn.safetensors", "story.txt") == advice
+    twice = "kn.safetensors is given twice; name different models"
+    assert refused("compare", "kn.safetensors", "kn.safetensors", "story.txt") == twice
     Path("run").mkdir()
     Path("kn.safetensors").rename("run/model.safetensors")
     assert refused("compare", "rnn.safetensors", "mix.safetensors", "run").startswith(

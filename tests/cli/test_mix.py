@@ -125,8 +125,8 @@ def test_run_is_replaced_only_with_overwrite(command: Any, refused: Refused, two
 
 def test_missing_arguments_are_refused(refused: Refused, two: tuple[str, str]) -> None:
     given = ("--tune", "valid.txt", "-o", "mix")
-    assert refused("mix", "rnn", *given) == "name two or more different RUNs to mix"
-    assert refused("mix", "rnn", "rnn", *given) == "name two or more different RUNs to mix"
+    assert refused("mix", "rnn", *given) == "name two or more different models to mix"
+    assert refused("mix", "rnn", "rnn", *given) == "rnn is given twice; name different models"
     assert "--tune valid.txt" in refused("mix", *two, "-o", "mix")
     assert refused("mix", *two, "--tune", "valid.txt") == "name the run folder to create: -o MIX"
     assert "none.txt" in refused("mix", *two, "--tune", "none.txt", "-o", "mix")
@@ -182,5 +182,5 @@ def test_different_starts_are_refused() -> None:
 def test_different_case_is_refused() -> None:
     small = text_model()
     lower = type(small.tokenizer)(lower=True)  # type: ignore[call-arg]
-    with pytest.raises(ModelFileError, match="--lower"):
+    with pytest.raises(ModelFileError, match="lower=True"):
         check_alike("x", like("a b"), "y", like("a b", tokenizer=lower))

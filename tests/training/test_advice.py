@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from elman.training.config import Config
 from elman.training.ngram_run import train_ngram
 from elman.training.run import TrainingRun
 from support.runs import small_config
@@ -55,5 +56,5 @@ def test_built_in_corpora_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_n_grams_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "text.txt").write_text(ONCE)
-    train_ngram(tmp_path / "run", str(tmp_path / "text.txt"), small_config(model="ngram"))
+    train_ngram(tmp_path / "run", str(tmp_path / "text.txt"), Config(model="ngram"))
     assert len(caplog.messages) == 2

@@ -1,8 +1,8 @@
 """Mix text models: check that they are compatible and fit the mixture's weights to a text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,64 +12,94 @@ from elman.evaluation.perplexity import BLOCK, begin, perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture, fit_weights, mix_log_probs
 from elman.models.tokenized import TokenizedModel, reading_threads
+from elman.results import Table
 from elman.text.vocabulary import Vocabulary
+
+M = TypeVar("M", bound=TokenizedModel)
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """A mixture, with the perplexities of it and its members on the text to which its weights were fitted.
+class MixedMember:
+    """A member of a mixture with its ``weight``, or the mixture itself with none, and its perplexity on the text."""
 
-    The perplexities are over the tokens in the vocabulary, including ``<unk>``; ``unknown`` counts the tokens without
-    a probability.
+    model: str
+    weight: float | None
+    perplexity: float
+
+
+class Mixed(Table[MixedMember], Generic[M]):
+    """A mixture, ``model``, with the perplexities of it and its members on the text to which its weights were fitted.
+
+    The rows are the members, and last the mixture. The perplexities are over the tokens in the vocabulary, including
+    ``<unk>``; ``unknown`` counts the tokens without a probability.
     """
 
-    text_model: TokenizedModel
-    weights: tuple[float, ...]
-    perplexities: tuple[float, ...]
-    perplexity: float
-    unknown: int
+    left = 0
+
+    def __init__(self, rows: Sequence[MixedMember], model: M, unknown: int) -> None:
+        super().__init__(rows)
+        self.model, self.unknown = model, unknown
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weights of the members."""
+        return tuple(row.weight for row in self if row.weight is not None)
+
+    @property
+    def perplexity(self) -> float:
+        """The perplexity of the mixture."""
+        return self[-1].perplexity
+
+    def text_rows(self) -> list[list[str]]:
+        """Return the table as text."""
+        unit = f"known {self.model.unit}" if self.unknown else self.model.unit
+        rows = [
+            ["" if row.weight is None else f"{row.weight:.4f}", f"{row.perplexity:.4f}", row.model]
+            for row in self
+        ]
+        return [["weight", f"perplexity per {unit}", "model"], *rows]
 
 
 def mix(
-    members: Mapping[str, TokenizedModel],
+    members: Mapping[str, M],
     ids: Ids,
     info: Mapping[str, Any],
     as_read: Callable[[str], LanguageModel] | None = None,
-) -> Mixed:
+    name: str = "mixture",
+) -> Mixed[M]:
     """Mix named models with the weights that give a text of ids (n,) the highest probability.
 
     The text is read as by ``evaluate``. ``info`` is stored in the mixture, along with its members' info. ``as_read``
     returns, for a member's name, the model that reads the text, for example a wrapper that adapts to it; the mixture
-    itself consists of the unwrapped members.
+    itself consists of the unwrapped members. ``name`` is its name in the table.
 
     Raises:
         ConfigError, ModelFileError, VocabularyError: there are fewer than two models, or they are incompatible.
         TextError: the text has no token with a probability.
     """
     if len(members) < 2:
-        raise ConfigError(f"a mixture needs at least two models, got {len(members)}")
+        raise ConfigError(f"name two or more different models to mix, got {len(members)}")
     (first_name, first), *others = members.items()
-    for name, other in others:
-        check_alike(first_name, first, name, other)
+    for other_name, other in others:
+        check_alike(first_name, first, other_name, other)
     known = np.asarray(ids)
     known = known[known >= 0]
     if len(known) == 0:
         raise TextError("the text to fit the weights to has no token that is in the vocabulary")
-    reader = as_read or (lambda name: members[name].model)
-    columns = [_log_probs(reader(name), known, first.start_id) for name in members]
+    reader = as_read or (lambda each: members[each].model)
+    columns = [_log_probs(reader(each), known, first.start_id) for each in members]
     weights = tuple(fit_weights(np.stack(columns, axis=1)).tolist())
     model = Mixture([member.model for member in members.values()], weights)
-    about = {**info, "members": {name: member.info for name, member in members.items()}}
+    about = {**info, "members": {each: member.info for each, member in members.items()}}
     corpora = {str(member.info.get("corpus")) for member in members.values()}
     if len(corpora) == 1:
         about["corpus"] = corpora.pop()
-    return Mixed(
-        TokenizedModel(model, first.tokenizer, first.vocabulary, about, first.start),
-        weights,
-        tuple(_perplexity(column) for column in columns),
-        _perplexity(mix_log_probs(columns, weights)),
-        len(ids) - len(known),
-    )
+    rows = [
+        MixedMember(each, weight, _perplexity(column))
+        for each, weight, column in zip(members, weights, columns, strict=True)
+    ]
+    rows.append(MixedMember(name, None, _perplexity(mix_log_probs(columns, weights))))
+    return Mixed(rows, replace(first, model=model, info=about), len(ids) - len(known))
 
 
 def check_alike(name: str, one: TokenizedModel, other_name: str, other: TokenizedModel) -> None:
@@ -83,15 +113,17 @@ def check_alike(name: str, one: TokenizedModel, other_name: str, other: Tokenize
     if one.tokenizer.level != other.tokenizer.level:
         raise ModelFileError(f"{both}: one is a model of {one.unit}s, the other of {other.unit}s")
     if one.tokenizer.lower != other.tokenizer.lower:
-        raise ModelFileError(f"{both}: one of them lower-cases text (--lower), the other does not")
+        raise ModelFileError(
+            f"{both}: one of them lower-cases text (`train(lower=True)`), the other does not"
+        )
     if one.vocabulary != other.vocabulary:
         raise VocabularyError(
             f"{both}: {_difference(one.vocabulary, other.vocabulary)}; train both on the same text with the "
-            "same --vocab-order, --min-count and --max-vocab"
+            "same `train(vocab_order)`, `train(min_count)` and `train(max_vocab)`"
         )
     if one.tokenizer != other.tokenizer:
         raise ModelFileError(
-            f"{both}: they split words into different subwords; train one with the other's --tokenizer"
+            f"{both}: they split words into different subwords; train one with the other's `train(tokenizer)`"
         )
     if one.start_id != other.start_id:
         raise ModelFileError(

@@ -1,0 +1,1 @@
+"""What commands call, where models may be given as paths: thin functions over the packages below."""

@@ -1,0 +1,81 @@
+"""Test which sentence of each minimal pair models prefer."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from elman.errors import ConfigError
+from elman.evaluation.minimal_pairs import Normalisation, Pair, read_pairs, score_pairs
+from elman.evaluation.pairs_table import PairsResult
+from elman.evaluation.spelling import CASES, PUNCTUATIONS, Case, Punctuation, spelling_for
+from elman.text.sources import Text, read_lines, text_name
+from elman.text_model import Models, as_model, by_name
+
+AUTO: Literal["auto"] = "auto"
+
+
+def pairs(
+    models: Models,
+    files: Text | Sequence[Text] | Iterable[tuple[str, str]],
+    by: str | None = None,
+    case: Literal["auto"] | Case = AUTO,
+    punctuation: Literal["auto"] | Punctuation = AUTO,
+    normalize: Normalisation = "none",
+    *,
+    encoding: str = "utf-8",
+) -> PairsResult:
+    """Test which sentence of each minimal pair models prefer.
+
+    A pair is right if P(right sentence) > P(wrong sentence), each with its end of line. A tie is wrong. Unknown words
+    are scored as `<unk>`, or have probability 0 if the vocabulary has none.
+
+    Args:
+        models: one or several models or paths, or a mapping from names to them.
+        files: a file of pairs or several, as read by `read_pairs` (BLiMP's JSON Lines, or two columns); or pairs in
+            memory: (right sentence, wrong sentence).
+        by: the JSON field that names the set of a pair; by default ``UID``.
+        case: "lower" or "upper" convert sentences, "asis" leaves them; "auto" follows the words of the vocabulary.
+        punctuation: "split" separates punctuation from words that are not in the vocabulary, "asis" does not; "auto"
+            splits if no word of the vocabulary has punctuation.
+        normalize: "none" compares ln P of whole sentences, "token" ln P per token.
+        encoding: of the files.
+
+    Raises:
+        ConfigError: an argument is not one of its values.
+        TextError: a file cannot be read, or a line is not a pair.
+    """
+    for name, value, allowed in (
+        ("case", case, (AUTO, *CASES)),
+        ("punctuation", punctuation, (AUTO, *PUNCTUATIONS)),
+        ("normalize", normalize, ("none", "token")),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"`{name}` must be one of {', '.join(allowed)}; got {value!r}")
+    loaded = {name: as_model(model) for name, model in by_name(models).items()}
+    spellings = {
+        name: spelling_for(
+            model, None if case == "auto" else case, None if punctuation == "auto" else punctuation
+        )
+        for name, model in loaded.items()
+    }
+    wanted = _pairs_of(files, by, encoding)
+    scores = {name: list(score_pairs(loaded[name], wanted, spellings[name], normalize)) for name in loaded}
+    return PairsResult(scores, spellings, normalize)
+
+
+def _pairs_of(
+    files: Text | Sequence[Text] | Iterable[tuple[str, str]], by: str | None, encoding: str
+) -> list[Pair]:
+    """Return the pairs of a file, of several, or in memory."""
+    if isinstance(files, (str, os.PathLike)) or hasattr(files, "read"):
+        given: list[Any] = [files]
+    else:
+        given = list(files)
+    found: list[Pair] = []
+    for number, each in enumerate(given, 1):
+        if isinstance(each, tuple):
+            good, bad = each
+            found.append(Pair(good, bad, "pairs", number))
+        else:
+            found += read_pairs(read_lines(each, encoding), text_name(each), by)
+    return found
