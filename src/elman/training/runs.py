@@ -11,6 +11,7 @@ from typing import Any
 from elman.errors import ConfigError, MissingExtra, RunError
 from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, model_file
+from elman.formats.run_files import CONFIG_NAME
 from elman.plots import plot_runs, save, svg
 from elman.results import as_row
 from elman.text.sources import Text
@@ -19,7 +20,7 @@ from elman.training.history import Best, History
 from elman.training.launch import Callback, carry_out, given_options, new_run, resumed_run
 from elman.training.progress import EpochDone, IntervalDone, SampleDrawn, events_in
 from elman.training.run import TrainingRun
-from elman.training.run_folder import CONFIG_NAME, read_stored
+from elman.training.run_folder import read_stored
 
 
 class Run:
