@@ -39,6 +39,7 @@ MAY_IMPORT_THE_ROOT = {"formats", "benchmark", "cli", "recording", "serving"}  #
 START = "a command loads what it needs when it runs: `elman --help` starts at once, and extras stay optional"
 LATE = {  # modules that import from elman inside a function, and why
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
+    "elman.cli": START,
     "elman.cli.demo": START,
     "elman.cli.import_model": START,
     "elman.cli.outputs": START,
