@@ -16,6 +16,7 @@ import numpy as np
 
 from elman.errors import ConfigError, TextError, VocabularyError
 from elman.files import writing
+from elman.one_line import number_of, one_line
 from elman.text.reading import check_file, normalise, read_bytes
 from elman.text.stream import (
     WHOLE,
@@ -60,6 +61,16 @@ class Corpus:
     words: int
     sha256: str
     sources: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else ""
+        source = f"{self.sources[0].name}{more}" if self.sources else ""
+        sizes = (
+            number_of(self.tokens, "token"),
+            f"{self.unknown:,} unknown",
+            f"vocabulary {len(self.vocabulary):,}",
+        )
+        return one_line(self, source, *sizes)
 
 
 def encode_corpus(

@@ -88,6 +88,9 @@ class TrainingRun:
         self.choice: Choice | None = None  # set where `create` chose options
         self._saved_at = 0.0
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}, {self.text_model.model!r})"
+
     @classmethod
     def create(
         cls,
