@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 
 from elman import files
-from elman.errors import TextError
-from elman.files import atomic_write, cache_folder, release_pages, remove_leftovers, writing
+from elman.errors import RunError, TextError
+from elman.files import (
+    atomic_write,
+    cache_folder,
+    check_output_file,
+    open_output,
+    release_pages,
+    remove_leftovers,
+    writing,
+)
 from support.windows import Windows
 
 
@@ -256,3 +264,33 @@ def test_an_ordinary_array_is_left_alone() -> None:
     ids = np.arange(5)
     release_pages(ids)
     np.testing.assert_array_equal(ids, np.arange(5))
+
+
+def test_a_file_takes_its_name_only_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    with open_output(path) as file:
+        file.write("한 줄\n")
+        assert not path.exists()
+    assert path.read_bytes() == "한 줄\n".encode()
+    with pytest.raises(ZeroDivisionError), open_output(path) as file:
+        file.write(f"half of it {1 / 0}")
+    assert path.read_bytes() == "한 줄\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "out.txt"
+    with pytest.raises(RunError, match=r"there is no folder .*gone to write out.txt in"):
+        check_output_file(path)
+    with pytest.raises(RunError, match=r"is a folder; name a file"):
+        check_output_file(tmp_path)
+    check_output_file(None)
+    with pytest.raises(RunError, match=r"cannot write .*out.txt: No such file"), open_output(path):
+        pass
+    with pytest.raises(RunError, match=r"cannot write .*: No space left"), open_output(tmp_path / "out.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_closed_pipe_is_no_mistake(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), open_output(tmp_path / "out.txt"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")

@@ -38,14 +38,11 @@ LEVEL = {name: level for level, names in enumerate(ORDER) for name in names.spli
 MAY_IMPORT_THE_ROOT = {"formats", "benchmark", "cli", "recording", "serving"}  # for elman.__version__
 START = "a command loads what it needs when it runs: `elman --help` starts at once, and extras stay optional"
 LATE = {  # modules that import from elman inside a function, and why
+    "elman.api": "serving needs an extra",
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli": START,
     "elman.cli.demo": START,
     "elman.cli.import_model": START,
-    "elman.cli.outputs": START,
-    "elman.cli.plot": START,
-    "elman.cli.replay": START,
-    "elman.cli.serve": START,
 }
 
 

@@ -157,7 +157,7 @@ def test_a_picture_that_cannot_be_written_is_named(make: Make, tmp_path: Path) -
     run = make("run", epoch(10, 15.0))
     (tmp_path / "file").write_text("precious")
     with pytest.raises(
-        RunError, match=r"cannot write the picture .*file/c.png: .*; choose another place with -o"
+        RunError, match=r"cannot write the picture .*file/c.png: .*; choose another place with `output`"
     ):
         plot_runs([run], tmp_path / "file" / "c.png")
     with pytest.raises(RunError, match=r"cannot draw a picture of kind 'txt' .*; choose png, svg, pdf"):

@@ -8,7 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elman.api import novelty as novelty
+    from elman.api import pairs as pairs
+    from elman.api import serve as serve
     from elman.backend import Backend as Backend
+    from elman.benchmark.bench import bench as bench
     from elman.errors import ElmanError as ElmanError
     from elman.evaluation.perplexity import Evaluation as Evaluation
     from elman.evaluation.perplexity import evaluate as evaluate
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from elman.formats.state_dict import to_state_dict as to_state_dict
     from elman.generation import Sampler as Sampler
     from elman.generation import generate as generate
+    from elman.gradcheck import check_all_gradients as check_all_gradients
     from elman.gradcheck import check_gradients as check_gradients
     from elman.inspection.through_time import through_time as through_time
     from elman.inspection.trace import trace as trace
@@ -51,9 +56,14 @@ if TYPE_CHECKING:
     from elman.models.rooms_truth import RoomsTruth as RoomsTruth
     from elman.models.window_models import CBOW as CBOW
     from elman.models.window_models import NPLM as NPLM
+    from elman.plots import plot as plot
+    from elman.recording.replay import replay as replay
     from elman.text import ptb as ptb
     from elman.text.corpus import Corpus as Corpus
     from elman.text.corpus import encode_corpus as encode_corpus
+    from elman.text.datasets import corpora as corpora
+    from elman.text.datasets import fetch as fetch
+    from elman.text.normalising import normalise as normalise
     from elman.text.rooms import World as World
     from elman.text.tokenizers import make_tokenizer as make_tokenizer
     from elman.text.vocabulary import Vocabulary as Vocabulary
@@ -71,11 +81,24 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "elman.api": (
+        "novelty",
+        "pairs",
+        "serve",
+    ),
+    "elman.benchmark.bench": ("bench",),
+    "elman.plots": ("plot",),
+    "elman.recording.replay": ("replay",),
+    "elman.text.datasets": (
+        "corpora",
+        "fetch",
+    ),
+    "elman.text.normalising": ("normalise",),
     "elman.backend": ("Backend",),
     "elman.errors": ("ElmanError",),
     "elman.evaluation.perplexity": ("Evaluation", "evaluate"),
     "elman.generation": ("Sampler", "generate"),
-    "elman.gradcheck": ("check_gradients",),
+    "elman.gradcheck": ("check_all_gradients", "check_gradients"),
     "elman.layers": (
         "GRU",
         "LSTM",

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import TextError
+from elman.errors import RunError, TextError
 
 _SUFFIX = ".part"
 _ON_WINDOWS = os.name == "nt"
@@ -122,6 +122,29 @@ def about_to_write(path: Path) -> Iterator[None]:
     except OSError as error:
         message = f"{path} cannot be written: {reason(error)}; free space or choose another folder"
         raise TextError(message) from error
+
+
+def check_output_file(path: str | Path | None) -> None:
+    """Raise RunError now for a file that could not be written at the end; None stands for no file."""
+    if path is None:
+        return
+    path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise RunError(f"there is no folder {path.parent} to write {path.name} in")
+    if path.is_dir():
+        raise RunError(f"{path} is a folder; name a file")
+
+
+@contextlib.contextmanager
+def open_output(path: str | Path) -> Iterator[IO[Any]]:
+    """Yield a UTF-8 text file that takes its name when the block succeeds. Raises RunError where it cannot."""
+    try:
+        with atomic_write(Path(path), "w", encoding="utf-8", newline="\n") as file:
+            yield file
+    except BrokenPipeError:  # such as /dev/stdout whose reader has gone: the end, and no mistake
+        raise
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def remove_leftovers(path: Path) -> None:

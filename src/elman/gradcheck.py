@@ -5,19 +5,34 @@
 (If the output is a single number, it is L.) In float64 the two agree to about nine digits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from elman.arrays import Array
 from elman.errors import ConfigError
+from elman.layers import (
+    TimeAdaptiveSoftmaxWithLoss,
+    TimeAffine,
+    TimeAffineSoftmaxWithLoss,
+    TimeEmbedding,
+    TimeGRU,
+    TimeLSTM,
+    TimeRNN,
+    TimeSoftmaxWithLoss,
+)
+from elman.layers.adaptive import AdaptiveWeights
+from elman.models.recurrent import RecurrentLM
+from elman.models.window_models import CBOW, NPLM
+from elman.results import Table
 
 
 @dataclass(frozen=True)
 class GradientRow:
-    """The result for one gradient: the largest absolute and relative error of ``checked`` entries."""
+    """The result for one gradient of a layer: the largest absolute and relative error of ``checked`` entries."""
 
+    layer: str
     name: str
     shape: tuple[int, ...]
     checked: int
@@ -26,16 +41,25 @@ class GradientRow:
     passed: bool
 
 
-@dataclass(frozen=True)
-class GradientReport:
+class GradientReport(Table[GradientRow]):
     """The results of a check: one row for every parameter, for the input, and for the carried state."""
 
-    rows: tuple[GradientRow, ...]
+    left = 3
 
     @property
     def passed(self) -> bool:
         """Whether every row passed."""
         return all(row.passed for row in self.rows)
+
+    def text_rows(self) -> list[list[str]]:
+        """Return the table as text; a gradient that did not pass is WRONG."""
+        head = ["layer", "gradient of", "shape", "entries", "worst error", "verdict"]
+        return [head, *map(_text_row, self)]
+
+
+def _text_row(row: GradientRow) -> list[str]:
+    shape, verdict = "×".join(map(str, row.shape)), "ok" if row.passed else "WRONG"
+    return [row.layer, row.name, shape, str(row.checked), f"{row.max_rel_error:.1e}", verdict]
 
 
 def check_gradients(
@@ -106,8 +130,9 @@ def check_gradients(
         for name, value in state.items()
         if getattr(part, f"d{name}", None) is not None
     ]
+    layer_name = type(layer).__name__
     return GradientReport(
-        tuple(_compare(name, p, g, loss, eps, tolerance, max_entries, rng) for name, p, g in checked)
+        [_compare(layer_name, name, p, g, loss, eps, tolerance, max_entries, rng) for name, p, g in checked]
     )
 
 
@@ -132,6 +157,7 @@ def _carried_states(parts: tuple[Any, ...]) -> list[tuple[Any, dict[str, Array]]
 
 
 def _compare(
+    layer: str,
     name: str,
     p: Array,
     analytic: Array,
@@ -160,5 +186,53 @@ def _compare(
     scale = np.maximum(np.abs(exact) + np.abs(numeric), 1e-2 * np.abs(analytic).max() + 1e-12)
     passed = bool((error <= tolerance * scale + rounding).all())
     return GradientRow(
-        name, tuple(p.shape), len(chosen), float(error.max()), float((error / scale).max()), passed
+        layer, name, tuple(p.shape), len(chosen), float(error.max()), float((error / scale).max()), passed
     )
+
+
+N, T, D, H, V = 2, 5, 3, 4, 6  # of the layers that `check_all_gradients` checks
+
+
+def check_all_gradients(seed: int = 0) -> GradientReport:
+    """Compare every layer's backward pass with central differences, in float64, on the second block.
+
+    Recurrent layers, output layers, whole recurrent models of two layers and window models are checked; ``seed`` draws
+    weights and inputs. A layer of one's own is checked by `check_gradients`.
+
+    >>> check_all_gradients().passed
+    True
+    """
+    rng = np.random.default_rng(seed)
+
+    def randn(*shape: int) -> Any:
+        return rng.standard_normal(shape)
+
+    xs, before = randn(N, T, D), randn(N, T, D)
+    ids, ts = rng.integers(0, V, (N, T)), rng.integers(0, V, (N, T))
+
+    def weights(gates: int) -> tuple[Any, Any, Any]:
+        return randn(D, gates * H), randn(H, gates * H), randn(gates * H)
+
+    rows: list[GradientRow] = []
+    for layer in (
+        TimeRNN(*weights(1), stateful=True),
+        TimeLSTM(*weights(4), stateful=True),
+        TimeGRU(*weights(3), randn(H), stateful=True),
+    ):
+        rows += check_gradients(layer, xs, before=before)
+    rows += check_gradients(TimeEmbedding(randn(V, D)), ids)
+    rows += check_gradients(TimeAffine(randn(D, V), randn(V)), xs)
+    rows += check_gradients(TimeSoftmaxWithLoss(), randn(N, T, V), ts)
+    rows += check_gradients(TimeAffineSoftmaxWithLoss(randn(D, V), randn(V)), xs, ts)
+    head, tail = (randn(D, 3), randn(3)), (randn(D, 2), randn(2, V - 2), randn(V - 2))
+    clusters = TimeAdaptiveSoftmaxWithLoss(AdaptiveWeights(head, [tail], rng.permutation(V)))
+    rows += check_gradients(clusters, xs, ts, before=before)
+    for name in ("rnn", "lstm", "gru"):
+        model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
+        found = check_gradients(model, ids, ts, before=ids[:, ::-1])
+        rows += [replace(row, layer=f"RecurrentLM {name}, 2 layers") for row in found]
+    scales: dict[str, Any] = {"rng": rng, "weight_scale": 0.5, "dtype": np.float64}
+    for window in (CBOW(V, D, 3, **scales), NPLM(V, D, H, 3, **scales)):
+        found = check_gradients(window, ids, ts, before=ids[:, ::-1])
+        rows += [replace(row, layer=f"{type(window).__name__}, 3 words") for row in found]
+    return GradientReport(rows)

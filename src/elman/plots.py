@@ -1,7 +1,11 @@
 """Plots of perplexity on a logarithmic scale: learning curves of runs, and perplexity of answers by distance."""
 
+import io
+import logging
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,9 @@ from elman.evaluation.rooms import LOWEST, Distances
 from elman.files import atomic_write
 from elman.formats.metrics_log import read_metrics
 
-__all__ = ["plot_by_distance", "plot_perplexities", "plot_runs"]
+__all__ = ["Plot", "plot", "plot_by_distance", "plot_perplexities", "plot_runs"]
+
+log = logging.getLogger(__name__)
 
 # Okabe and Ito's palette, whose colours people with any kind of colour vision can distinguish
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -33,6 +39,47 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
     if path is not None:
         save(figure, Path(path))
     return figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A matplotlib ``figure``, which a notebook shows, and the file it is saved in."""
+
+    figure: Any
+    path: Path
+
+    def _repr_png_(self) -> bytes:
+        image = io.BytesIO()
+        self.figure.savefig(image, format="png", dpi=100)
+        return image.getvalue()
+
+
+def plot(
+    runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+) -> Plot:
+    """Draw the learning curves of one or several runs in one image, and save it.
+
+    Args:
+        runs: a run folder or several.
+        output: the image to write (.png, .svg, .pdf); by default curve.png in the first run.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        RunError: a folder is not a run, has no point to plot yet, or the picture cannot be written.
+    """
+    folders = [Path(runs)] if isinstance(runs, (str, os.PathLike)) else list(map(Path, runs))
+    if not folders:
+        raise RunError("there is no run to draw; give one or more")
+    path = folders[0] / "curve.png" if output is None else Path(output)
+    figure = plot_runs(folders, path)
+    units = {line["unit"] for folder in folders for line in read_metrics(folder) if "unit" in line}
+    if len(units) > 1:
+        log.warning(
+            "perplexities per %s cannot be compared; compare the bits per character that `elman eval` prints",
+            " and per ".join(sorted(units)),
+        )
+    return Plot(figure, path)
 
 
 def plot_runs(folders: list[Path], path: Path) -> Any:
@@ -228,7 +275,7 @@ def save(figure: Any, path: Path) -> None:
             figure.savefig(file, format=kind, dpi=150)
     except OSError as error:
         raise RunError(
-            f"cannot write the picture {path}: {error.strerror or error}; choose another place with -o"
+            f"cannot write the picture {path}: {error.strerror or error}; choose another place with `output`"
         ) from error
 
 

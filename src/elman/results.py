@@ -63,8 +63,11 @@ def as_row(row: Any) -> dict[str, Any]:
 class Table(Sequence[Row], Generic[Row]):
     """A result with one typed row per word, line or model: a sequence of its rows.
 
-    Subclasses may define `row_dict` (the columns of a row), `text_rows` (what people see) and `notes`.
+    Subclasses may define `row_dict` (the columns of a row), `text_rows` (what people see), `notes`, and ``left``, how
+    many columns are text and flush left.
     """
+
+    left = 1
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = tuple(rows)
@@ -117,13 +120,17 @@ class Table(Sequence[Row], Generic[Row]):
         shown = rows if len(rows) <= SHOWN + 1 else [*rows[: SHOWN + 1], ["…"] + [""] * (len(rows[0]) - 1)]
         more = f"\n[{len(self):,} rows]" if len(shown) < len(rows) else ""
         notes = self.notes()
-        return format_table(shown) + more + (f"\n\n{notes}" if notes else "")
+        return format_table(shown, self.left) + more + (f"\n\n{notes}" if notes else "")
 
     def _repr_html_(self) -> str:
         rows = self.text_rows()
         notes = self.notes()
         more = f"<p>{len(self):,} rows, the first {SHOWN} are shown</p>" if len(self) > SHOWN else ""
-        return html_table(rows[: SHOWN + 1]) + more + (f"<pre>{html.escape(notes)}</pre>" if notes else "")
+        return (
+            html_table(rows[: SHOWN + 1], self.left)
+            + more
+            + (f"<pre>{html.escape(notes)}</pre>" if notes else "")
+        )
 
 
 def show(value: Any) -> str:

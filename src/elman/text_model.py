@@ -1,9 +1,10 @@
 """`TextModel`: scores, surprisals and predictions for text, by a model with its tokenizer and vocabulary."""
 
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,3 +211,40 @@ def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
     path = model_file(Path(path))
     found = read_arpa(path) if is_arpa(path) else read_model(path, backend)
     return TextModel(found.model, found.tokenizer, found.vocabulary, found.info, found.start)
+
+
+Model: TypeAlias = (
+    TextModel | str | os.PathLike[str]
+)  # an argument: a model, or the path of its file or run folder
+Models: TypeAlias = Model | Iterable[Model] | Mapping[str, Model]
+
+
+def as_model(model: Model) -> TextModel:
+    """Return a model argument as a model, loaded if it is a path. Raises ConfigError for anything else."""
+    if isinstance(model, TextModel):
+        return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise ConfigError(f"a model must be a TextModel or a path, got {model!r}")
+    return load(Path(model))
+
+
+def by_name(models: Models) -> dict[str, Model]:
+    """Return model arguments by name: that of a mapping, else the path, or "model 1" and so on.
+
+    >>> from elman.text_model import by_name
+    >>> list(by_name(["runs/lstm", model]))
+    ['runs/lstm', 'model 2']
+
+    Raises:
+        ConfigError: a path is given twice.
+    """
+    if isinstance(models, Mapping):
+        return dict(models)
+    given = [models] if isinstance(models, (TextModel, str, os.PathLike)) else list(models)
+    names = [
+        f"model {number}" if isinstance(model, TextModel) else str(model)
+        for number, model in enumerate(given, 1)
+    ]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{max(names, key=names.count)} is given twice; name different models")
+    return dict(zip(names, given, strict=True))

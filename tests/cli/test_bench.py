@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from elman.benchmark import bench as bench_module
 from elman.benchmark.measurement import Member, Result
 from elman.benchmark.workloads import QUICK, WORKLOADS, Workload
-from elman.cli import bench as bench_command
 
 Refused = Callable[..., str]
 
@@ -33,7 +33,7 @@ def as_if_measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]
             members["torch"] = member("torch", 6e-6, losses=(1.5,))
         return Result(work, members, 0.4)
 
-    monkeypatch.setattr(bench_command, "measured", measured)
+    monkeypatch.setattr(bench_module, "measured", measured)
     return calls
 
 
@@ -85,7 +85,7 @@ def test_overridden_blas_kernels_are_named(
     command: Any, as_if_measured: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    monkeypatch.setattr(bench_command, "own_kernels", lambda: "SkylakeX")
+    monkeypatch.setattr(bench_module, "own_kernels", lambda: "SkylakeX")
     said = command("bench", "A").out
     assert "OPENBLAS_CORETYPE=Haswell" in said
     assert "without it NumPy's BLAS would choose its SkylakeX kernels" in said

@@ -104,7 +104,7 @@ def test_window_model_adapts_but_has_no_hidden_states(command: Any, refused: Ref
     shared = ("--min-count", 2, *SMALL, "--model", "nplm", "--window", 2)
     assert command("train", runs, *shared, "-o", "nplm").code == 0
     assert perplexity(command, "nplm", "valid.txt", *PLAIN) != perplexity(command, "nplm", "valid.txt")
-    assert "use CachedModel" in refused("eval", "nplm", "valid.txt", *PLAIN, *CACHE)
+    assert "use --cache SIZE" in refused("eval", "nplm", "valid.txt", *PLAIN, *CACHE)
     outcome = command("mix", "nplm", "rnn", "--tune", "valid.txt", *PLAIN, *CACHE, "-o", "mix")
     (nplm, rnn) = (line.split("\t")[1] for line in outcome.out.splitlines()[1:3])
     assert perplexity(command, "nplm", "valid.txt", *PLAIN) == float(nplm)
@@ -113,7 +113,7 @@ def test_window_model_adapts_but_has_no_hidden_states(command: Any, refused: Ref
 
 def test_conflicting_options_are_refused(command: Any, refused: Refused, runs: Path) -> None:
     message = refused("eval", "ngram", "valid.txt", "--dynamic")
-    assert message.endswith("trained by gradient descent, which NgramModel is not; use a cache (--cache)")
+    assert message.endswith("trained by gradient descent, which NgramModel is not; use --cache SIZE")
     assert refused("eval", "rnn", "valid.txt", "--dynamic-lr", 1).startswith("--dynamic-lr applies only to")
     both = ("--dynamic-step", "plain", "--dynamic-text", "valid.txt")
     assert "--dynamic-text applies only to --dynamic-step scaled" in refused(
@@ -122,8 +122,8 @@ def test_conflicting_options_are_refused(command: Any, refused: Refused, runs: P
     assert "≥ 1 token, got 0" in refused("eval", "rnn", "valid.txt", *PLAIN, "--dynamic-block", 0)
     command("train", runs, "--model", "ngram", "--min-count", 2, "--order", 2, "-o", "bigrams")
     mix = ("mix", "ngram", "bigrams", "--tune", "valid.txt", "-o", "mix")
-    assert "NgramModel is not; use a cache (--cache)" in refused(*mix, "--dynamic")
-    assert "NgramModel does not have; use CachedModel (--cache)" in refused(*mix, *CACHE)
+    assert "NgramModel is not; use `cache=SIZE`" in refused(*mix, "--dynamic")
+    assert "NgramModel does not have; use `cache=SIZE`" in refused(*mix, *CACHE)
     assert "add --neural-cache SIZE" in refused(*mix, "--theta", 1)
     runs.unlink()
     assert "name a text with --dynamic-text TEXT" in refused("eval", "rnn", "valid.txt", "--dynamic")

@@ -193,7 +193,7 @@ def test_ngram_model_takes_cache_but_no_neural_cache(
     assert found["state"] == "reset on every line; the cache is carried through the text"
     assert refused("eval", "counted", story, "--neural-cache", 20) == (
         "a neural cache needs the hidden states of a recurrent model, which NgramModel does not have; "
-        "use CachedModel (--cache)"
+        "use --cache SIZE"
     )
 
 

@@ -47,7 +47,7 @@ def test_bad_metrics_are_a_one_line_error(refused: Refused, runs: Path) -> None:
         ("c.doc", "cannot draw a picture of kind 'doc' (c.doc); choose png, svg, pdf"),
         (
             "/proc/c.png",
-            "cannot write the picture /proc/c.png: No such file or directory; choose another place with -o",
+            "cannot write the picture /proc/c.png: No such file or directory; choose another place with --output",
         ),
     ],
 )

@@ -128,6 +128,6 @@ def test_a_full_disk_leaves_the_page_as_it_was(
 
     monkeypatch.setattr("elman.files.atomic_write", full)
     line = refused("replay", runs / "word", "-o", "page.html", "--text", "tom")
-    assert line == "cannot write page.html: No space left on device; choose another place with -o"
+    assert line == "cannot write page.html: No space left on device; choose another place with --output"
     assert Path("page.html").read_text() == "older"
     assert [path.name for path in Path().iterdir()] == ["page.html"]

@@ -231,7 +231,7 @@ def test_columns_must_be_two(line: str, words: str) -> None:
 def test_a_set_needs_its_field() -> None:
     with pytest.raises(TextError, match="line 1 has no field 'term'"):
         list(read_pairs([blimp()], "verbs.jsonl", by="term"))
-    with pytest.raises(TextError, match="omit --by"):
+    with pytest.raises(TextError, match="omit `by`"):
         list(read_pairs(["a\tb"], "verbs.tsv", by="term"))
 
 

@@ -116,5 +116,5 @@ def test_the_error_for_a_missing_library_names_its_extra() -> None:
 
 def test_an_address_in_use_is_an_error(address: str) -> None:
     host, port = address.removeprefix("http://").split(":")
-    with pytest.raises(ConfigError, match="choose another with --port"):
+    with pytest.raises(ConfigError, match="choose another with `port`"):
         listen(host, int(port))

@@ -11,10 +11,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.cli.evaluate import measure
 from elman.cli.inputs import text_argument
 from elman.errors import ConfigError
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
+from elman.evaluation.measures import measure
 from elman.evaluation.perplexity import LineNlls
 from elman.formats.model_file import MODEL_NAME, describe_model, model_file
 from elman.models.base import Ids, LogProbs
@@ -82,7 +82,7 @@ def _read(name: str, text_model: TextModel, files: list[Path], encoding: str) ->
             files, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
         )
         start = perf_counter()
-        numbers = measure(text_model, corpus, watch=watch)
+        numbers = measure(text_model, corpus, watch=watch).to_dict()
         unknown = replaced_tokens(text_model, corpus, encoding)
     arrays, _ = describe_model(text_model.model)
     numbers |= {

@@ -5,7 +5,7 @@ import sys
 import click
 
 from elman.results import format_table
-from elman.text import datasets
+from elman.text.datasets import corpora, fetch
 
 
 @click.command("data")
@@ -17,12 +17,8 @@ def command(name: str | None) -> None:
     and its checksum verified.
     """
     if name is not None:
-        for split, path in datasets.fetch(name, progress=sys.stderr.isatty()).items():
+        for split, path in fetch(name, progress=sys.stderr.isatty()).items():
             click.echo(f"{split}\t{path}")
         return
-    rows = [("name", "size", "licence", "where", "what")]
-    for known in datasets.datasets():
-        found = datasets.locate(known.name)
-        where = str(next(iter(found.values())).parent) if found else f"not here yet: elman data {known.name}"
-        rows.append((known.name, f"{known.size / 1e6:.1f} MB", known.licence, where, known.description))
-    click.echo(format_table(rows, left=5))
+    found = corpora()
+    click.echo(format_table(found.text_rows(), found.left))

@@ -1,27 +1,20 @@
 """`elman generate`: write text token by token, and with --novelty measure how much of it is copied."""
 
 import contextlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from elman.api import compared_text
 from elman.cli.inputs import text_argument
-from elman.evaluation.novelty import novelty
+from elman.evaluation.novelty_report import NoveltyReport, novelty_report
 from elman.evaluation.perplexity import read
-from elman.files import release_pages
 from elman.generation import Sampler, generate
-from elman.results import format_table, to_json
-from elman.text.corpus import Corpus
-from elman.text.sources import encoded, temporary_folder
+from elman.results import to_json
 from elman.text_model import TextModel, load
-from elman.training.origin import training_text
-
-LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "byte": 10}
-CHUNK = 1 << 20  # tokens in which ends of lines are counted at a time
 
 
 @click.command("generate", no_args_is_help=True)
@@ -88,7 +81,8 @@ def command(
     with contextlib.ExitStack() as stack:
         compared = None
         if novelty or novelty_text is not None:  # fails before there is any output
-            compared = stack.enter_context(_comparison_text(run, text_model, novelty_text, encoding))
+            other = None if novelty_text is None else text_argument(novelty_text)
+            compared = stack.enter_context(compared_text(run, text_model, other, encoding))
         drawn: list[int] = []
         parts: list[str] = []
         for part in _draw_text(text_model, prompt, sampler, np.random.default_rng(seed), length, drawn):
@@ -99,7 +93,7 @@ def command(
         return
     click.echo()
     if copied is not None:
-        click.echo(novelty_table(copied, text_model.unit, len(drawn)), err=True)
+        click.echo(repr(copied), err=True)
 
 
 def _draw_text(
@@ -132,69 +126,10 @@ def _warn_of_unknown(text_model: TextModel, tokens: list[str]) -> None:
 
 
 def _as_dict(
-    text_model: TextModel, prompt: str, text: str, drawn: list[int], copied: dict[str, Any] | None
+    text_model: TextModel, prompt: str, text: str, drawn: list[int], copied: NoveltyReport | None
 ) -> dict[str, Any]:
     found = {"prompt": prompt, "text": text, "unit": text_model.unit, "tokens": len(drawn)}
-    return found if copied is None else found | {"novelty": copied}
-
-
-@contextlib.contextmanager
-def _comparison_text(
-    run: Path, text_model: TextModel, named: str | None, encoding: str
-) -> Iterator[tuple[str, Corpus]]:
-    """Yield the name and ids of a corpus argument, or of the model's training text where it is None."""
-    if named is not None:
-        text = text_argument(named)
-        with encoded(text, text_model.tokenizer, text_model.vocabulary, "train", encoding) as corpus:
-            yield named, corpus
-    else:
-        with temporary_folder() as folder:
-            corpus = training_text(run, text_model, folder)
-            yield str(text_model.info.get("corpus", corpus.sources[0])), corpus
-
-
-def novelty_report(text_model: TextModel, drawn: Sequence[int], name: str, corpus: Corpus) -> dict[str, Any]:
-    """Return the longest part of ``drawn`` ids copied from a text, and the fractions of n-grams not in it."""
-    found = novelty(np.array(drawn, np.int64), corpus.ids, max_n=LONGEST_NGRAM[text_model.tokenizer.level])
-    copied = drawn[found.begin : found.begin + found.longest]
-    text = text_model.tokenizer.join(text_model.vocabulary.decode(copied))
-    return {
-        "compared_with": name,
-        "compared_tokens": corpus.tokens,
-        "longest_tokens": found.longest,
-        "longest_characters": len(text),
-        "longest_text": text,
-        "longest_line": _line_number(corpus, found.position) if found.longest else None,
-        "new_share": {str(n): share for n, share in found.new_share.items()},
-    }
-
-
-def _line_number(corpus: Corpus, position: int) -> int | None:
-    """Return the number (from 1) of the line that a token is in; None where the ids hold no ends of lines."""
-    eos = corpus.vocabulary.eos_id
-    if eos is None:
-        return 1 if corpus.lines == 1 else None
-    line = 1
-    for k in range(0, position, CHUNK):
-        line += int(np.count_nonzero(corpus.ids[k : min(k + CHUNK, position)] == eos))
-        release_pages(corpus.ids)
-    return line
-
-
-def novelty_table(report: dict[str, Any], unit: str, tokens: int) -> str:
-    """Return a novelty report on ``tokens`` drawn tokens as a table for people."""
-    rows = [("compared with", f"{report['compared_with']}, {report['compared_tokens']:,} {unit}s")]
-    if report["longest_tokens"]:
-        characters = f", {report['longest_characters']:,} characters" if unit != "character" else ""
-        rows += [
-            ("longest copy", f"{report['longest_tokens']:,} {unit}s{characters}"),
-            ("its text", json.dumps(report["longest_text"], ensure_ascii=False)),
-        ]
-        if report["longest_line"] is not None:
-            rows.append(("its place", f"line {report['longest_line']:,}"))
-    else:
-        rows.append(("longest copy", "none"))
-    for n, fraction in report["new_share"].items():
-        count = tokens - int(n) + 1
-        rows.append((f"new {n}-grams", f"{fraction:7.2%}  {round(fraction * count):,} of {count:,}"))
-    return format_table(rows, left=2)
+    if copied is None:
+        return found
+    report = {name: value for name, value in copied.to_dict().items() if name not in ("unit", "tokens")}
+    return found | {"novelty": report}

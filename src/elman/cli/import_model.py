@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from elman.cli.outputs import check_run_folder, save_run
 from elman.errors import ConfigError
 from elman.formats.arpa_reader import is_arpa
+from elman.formats.run_files import check_run_folder, save_run
 from elman.models.tokenized import TokenizedModel
 from elman.text_model import load
 

@@ -1,7 +1,8 @@
 """Messages of the library at the command line: what it logs, and its errors in terms of options.
 
 The library speaks of arguments in Python's way, in backquotes: `` `allow_overlap=True` ``. A command shows those that
-are options of its own in the shell's way: ``--allow-overlap``.
+are options of its own in the shell's way: ``--allow-overlap``. An argument of a method, `` `dynamic(lr=0.1)` ``, may be
+an option of the command that does the same, ``--dynamic-lr 0.1``; one of `train` belongs to ``elman train``.
 """
 
 import logging
@@ -10,6 +11,7 @@ import re
 import click
 
 ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+OF_METHOD = re.compile(r"`(\w+)\((\w+)(?:=([^`()]*))?\)`")  # `dynamic(lr=0.1)` is --dynamic-lr 0.1
 
 
 def in_options(message: str, command: click.Command | None) -> str:
@@ -18,6 +20,8 @@ def in_options(message: str, command: click.Command | None) -> str:
     >>> train = click.Command("train", params=[click.Option(["--min-count"]), click.Option(["--lower/--no-lower"])])
     >>> in_options("add `min_count=2` or `lower=True`; `x` stays", train)
     'add --min-count 2 or --lower; `x` stays'
+    >>> in_options("see `train(min_count=2)`", None)
+    'see `elman train --min-count 2`'
     """
     parameters = {} if command is None else {each.name: each for each in command.params}
 
@@ -29,13 +33,29 @@ def in_options(message: str, command: click.Command | None) -> str:
         if not isinstance(parameter, click.Option):
             return parameter.human_readable_name if value is None else value.strip("'\"")
         option = max(parameter.opts, key=len)
-        if value is None or value == "True":
-            return option
         if value == "False":
             return max(parameter.secondary_opts, key=len, default=f"no {option}")
-        return " ".join([option, value.strip("'\"")])
+        return _with_value(option, value)
 
-    return ARGUMENT.sub(written, message)
+    def written_of_method(match: re.Match[str]) -> str:
+        method, name, value = match.groups()
+        if f"{method}_{name}" in parameters:
+            return _with_value(f"--{method}-{name}".replace("_", "-"), value)
+        return (
+            f"`elman train {_with_value(f'--{name}'.replace('_', '-'), value)}`"
+            if method == "train"
+            else match[0]
+        )
+
+    return ARGUMENT.sub(written, OF_METHOD.sub(written_of_method, message))
+
+
+def _with_value(option: str, value: str | None) -> str:
+    return (
+        option
+        if value in (None, "True")
+        else f"{option} {value}".translate({ord(quote): "" for quote in "'\""})
+    )
 
 
 class LogHandler(logging.Handler):

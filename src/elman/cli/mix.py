@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
-from elman.cli.options import dynamic_options, neural_cache_options, with_cache, with_dynamic
-from elman.cli.outputs import check_run_folder, save_run
+from elman.cli.options import dynamic_options, neural_cache_options
 from elman.errors import ConfigError, RunError
+from elman.evaluation.adaptation import adapted
 from elman.evaluation.mixing import Mixed, mix
+from elman.formats.run_files import FILES, check_run_folder, save_run
 from elman.models.adaptive.cache import has_hidden_states
 from elman.models.adaptive.learner import learns
 from elman.models.base import LanguageModel
@@ -17,7 +18,6 @@ from elman.text import datasets
 from elman.text.corpus import encode_corpus
 from elman.text_model import load
 from elman.training.corpora import absolute_source
-from elman.training.run_folder import FILES
 
 
 @click.command("mix", no_args_is_help=True)
@@ -77,9 +77,9 @@ def command(
         """Return a member as it is read: adapting if it can; where no member can adapt, this raises."""
         member = members[name]
         if name in trainable or not trainable:
-            member = with_dynamic(member, encoding, **dynamic)
+            member = adapted(member, encoding, **dynamic)
         if name in with_states or not with_states:
-            member = with_cache(member, None, neural_cache, theta, cache_weight)
+            member = adapted(member, neural_cache=neural_cache, theta=theta, cache_weight=cache_weight)
         return member.model
 
     mixed = mix(members, text.ids, {"tuned_on": absolute_source(tune)}, as_read)

@@ -1,19 +1,14 @@
 """`elman normalise`: rewrite text as it is spoken, for models that rescore speech recognition."""
 
-import contextlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.outputs import open_output
-from elman.errors import ConfigError, TextError
-from elman.text.sources import read_lines, text_name
-from elman.text.spoken import LAYOUTS, spoken_lines
-
-HELD_OUT = 0.05  # fraction of the sentences of each file
+from elman.errors import ConfigError
+from elman.text.normalising import normalise
+from elman.text.spoken import LAYOUTS
 
 
 @click.command("normalise", no_args_is_help=True)
@@ -41,8 +36,8 @@ HELD_OUT = 0.05  # fraction of the sentences of each file
 @click.option("--encoding", default="utf-8", show_default=True, help="the encoding of the FILEs")
 def command(
     files: tuple[str, ...],
-    style: str,
-    layout: str,
+    style: Any,
+    layout: Any,
     output: Path | None,
     valid_output: Path | None,
     encoding: str,
@@ -56,32 +51,11 @@ def command(
         raise ConfigError("name one or more FILEs to normalise, or - for standard input")
     if output is None:
         raise ConfigError("name the file to write: -o TEXT")
-    if valid_output is not None and valid_output.absolute() == output.absolute():
-        raise ConfigError("--valid-output must be a different file from -o")
-    reports = []
-    with contextlib.ExitStack() as stack:
-        valid = None if valid_output is None else stack.enter_context(open_output(valid_output))
-        text = stack.enter_context(open_output(output))
-        for source in map(text_argument, files):
-            name = text_name(source)
-            written, held_out = _write(spoken_lines(read_lines(source, encoding), layout), text, valid)
-            if not written + held_out:
-                raise TextError(f"{name} contains no sentence")
-            about = f", {held_out:,} of them held out" if valid is not None else ""
-            reports.append(f"{name}: {written + held_out:,} sentences{about}")
-    click.echo("\n".join(reports), err=True)
-
-
-def _write(lines: Iterable[str], text: IO[Any], valid: IO[Any] | None) -> tuple[int, int]:
-    """Write lines to ``text``, and the last of them to ``valid``; return how many went to each."""
-    if valid is None:
-        written = 0
-        for line in lines:
-            text.write(f"{line}\n")
-            written += 1
-        return written, 0
-    whole = list(lines)
-    cut = len(whole) - int(len(whole) * HELD_OUT)
-    text.writelines(f"{line}\n" for line in whole[:cut])
-    valid.writelines(f"{line}\n" for line in whole[cut:])
-    return cut, len(whole) - cut
+    normalise(
+        *map(text_argument, files),
+        output=output,
+        valid_output=valid_output,
+        style=style,
+        layout=layout,
+        encoding=encoding,
+    )

@@ -9,10 +9,11 @@ import click
 import numpy as np
 
 from elman.cli.inputs import text_argument
-from elman.cli.options import cache_options, with_cache
-from elman.cli.outputs import check_output_file, open_output
+from elman.cli.options import cache_options
 from elman.errors import ConfigError, RunError
+from elman.evaluation.adaptation import adapted
 from elman.evaluation.spelling import CASES
+from elman.files import check_output_file, open_output
 from elman.rescoring.nbest import Utterance, read_kaldi, read_references, read_tsv, write_kaldi
 from elman.rescoring.rescorer import SEPARATOR, Rescorer, first_half, reranked, speaker_of
 from elman.rescoring.tuning import Floats, Table, Weights
@@ -137,7 +138,7 @@ def command(
         )
     utterances = read_kaldi(Path(nbest), encoding) if Path(nbest).is_dir() else _read_table(nbest, encoding)
     references = {} if ref is None else read_references(read_lines(text_argument(ref), encoding), ref)
-    first, *further = (with_cache(load(each), **caches) for each in (run, *others))
+    first, *further = (adapted(load(each), **caches) for each in (run, *others))
     known = None if lexicon is None else _lexicon(lexicon, encoding)
     rescorer = Rescorer(first, utterances, case, unknown, further, known)
     if weights is not None and ref is None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from elman.errors import ConfigError, MissingExtra
+from elman.api import serve
 
 
 @click.command("serve", no_args_is_help=True)
-@click.argument("runs", metavar="RUN...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("models", metavar="RUN...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="address to listen on; 0.0.0.0: all addresses"
 )
@@ -21,7 +21,6 @@ from elman.errors import ConfigError, MissingExtra
 )
 @click.option(
     "--watch",
-    "watched",
     multiple=True,
     type=click.Path(path_type=Path),
     help="run whose training can be followed while it continues; can be given several times",
@@ -59,10 +58,10 @@ from elman.errors import ConfigError, MissingExtra
     help="limit for simultaneous streams",
 )
 def command(
-    runs: tuple[Path, ...],
+    models: tuple[Path, ...],
     host: str,
     port: int,
-    watched: tuple[Path, ...],
+    watch: tuple[Path, ...],
     api_key: str | None,
     width: int | None,
     max_seconds: float,
@@ -74,39 +73,14 @@ def command(
     Each model has the name of its folder. The first is the default of requests that name none. On Ctrl-C or SIGTERM
     the server finishes the open requests and stops.
     """
-    if not runs:
-        raise ConfigError("there is no model to serve; give a run that `elman train` made")
-    try:
-        from elman.serving.app import make_app
-        from elman.serving.middleware import LOOPBACK
-        from elman.serving.schemas import Limits
-        from elman.serving.server import is_loopback, listen, serve
-        from elman.serving.state import load_models, name_of
-    except ImportError as error:
-        raise MissingExtra(error.name or "starlette", "serve") from error
-
-    limits = Limits(seconds=max_seconds, prompt_tokens=max_tokens, max_tokens=max_tokens, streams=max_streams)
-    folders = {name_of(run): run for run in runs if run.is_dir()}
-    for run in watched:
-        if folders.setdefault(name_of(run), run).resolve() != run.resolve():
-            raise ConfigError(
-                f"two of the runs have the same name, {name_of(run)}; rename one of the folders"
-            )
-    local = is_loopback(host)
-    models = load_models(runs, limits, width)
-    app = make_app(models, limits, folders, api_key, LOOPBACK if local else None)
-    listening = listen(host, port)
-
-    def ready() -> None:
-        names = ", ".join(each.name for each in models.all)
-        place = f"[{host}]" if ":" in host else host
-        click.echo(
-            f"elman serves {names} at http://{place}:{listening.getsockname()[1]}; Ctrl-C stops it", err=True
-        )
-        if not local and api_key is None:
-            click.echo(
-                "elman: there is no --api-key, so everyone who can reach this address can use the server",
-                err=True,
-            )
-
-    serve(app, listening, limits, ready)
+    serve(
+        models,
+        host=host,
+        port=port,
+        watch=watch,
+        api_key=api_key,
+        width=width,
+        max_seconds=max_seconds,
+        max_tokens=max_tokens,
+        max_streams=max_streams,
+    )

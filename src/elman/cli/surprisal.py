@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.outputs import check_output_file, open_output
 from elman.cli.score_tables import warn_of_zero_probability
 from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
+from elman.files import check_output_file, open_output
 from elman.results import to_json
 from elman.text.sources import read_lines
 from elman.text_model import TextModel, load

@@ -6,7 +6,7 @@ Pairs are read from BLiMP's JSON Lines or from two tab-separated columns.
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from statistics import NormalDist
@@ -82,7 +82,7 @@ def _from_json(line: str, where: str, by: str | None) -> tuple[Any, Any, str | N
 
 def _from_columns(line: str, where: str, by: str | None) -> tuple[str, str, None]:
     if by is not None:
-        raise TextError(f"{where} is not JSON, so it has no field {by!r}; omit --by, and the file is one set")
+        raise TextError(f"{where} is not JSON, so it has no field {by!r}; omit `by`, and the file is one set")
     cells = line.split("\t")
     if len(cells) != 2:
         columns = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
@@ -167,7 +167,10 @@ def _difference(
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many pairs of a set are right; ``ties`` count as wrong. ``unknown`` pairs contain an unknown token."""
+    """How many pairs of a set are right; ``ties`` count as wrong. ``unknown`` pairs contain an unknown token.
+
+    ``model`` is the name of the model.
+    """
 
     set: str
     pairs: int
@@ -175,6 +178,7 @@ class Accuracy:
     ties: int
     unknown: int
     right_known: int
+    model: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -198,12 +202,12 @@ class Accuracy:
         return wilson_interval(self.right_known, self.pairs - self.unknown)
 
 
-def accuracies(scores: Iterable[PairScore]) -> list[Accuracy]:
-    """Return the accuracy of every set, in order of first appearance."""
+def accuracies(scores: Iterable[PairScore], model: str = "") -> list[Accuracy]:
+    """Return the accuracy of every set, in order of first appearance, of a model of this name."""
     of_sets: dict[str, list[PairScore]] = {}
     for score in scores:
         of_sets.setdefault(score.pair.set, []).append(score)
-    return [_accuracy(name, members) for name, members in of_sets.items()]
+    return [replace(_accuracy(name, members), model=model) for name, members in of_sets.items()]
 
 
 def _accuracy(name: str, scores: Sequence[PairScore]) -> Accuracy:
@@ -220,7 +224,8 @@ def _accuracy(name: str, scores: Sequence[PairScore]) -> Accuracy:
 def over_all(sets: Sequence[Accuracy], name: str = "all") -> Accuracy:
     """Return the accuracy over the pairs of all sets, every pair weighted equally."""
     counts = [(each.pairs, each.right, each.ties, each.unknown, each.right_known) for each in sets]
-    return Accuracy(name, *(sum(column) for column in zip(*counts, strict=True)))
+    pairs, right, ties, unknown, right_known = (sum(column) for column in zip(*counts, strict=True))
+    return Accuracy(name, pairs, right, ties, unknown, right_known, sets[0].model)
 
 
 def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

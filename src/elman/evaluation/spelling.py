@@ -51,7 +51,7 @@ def spelling_for(
     if punctuation == "split" and not words:
         raise ConfigError(
             f"punctuation can only be split off words, but the model's tokens are {text_model.unit}s; "
-            "omit --punctuation split"
+            "omit `punctuation='split'`"
         )
     if punctuation is None:
         punctuation = "split" if words and not _attached(text_model.vocabulary) else "asis"

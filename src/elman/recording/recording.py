@@ -65,7 +65,7 @@ def record(
     wanted = texts or choose_texts(first, tokens, seed)
     chosen = list(dict.fromkeys(cut(first, text, tokens) for text in wanted))
     if not chosen or any(not len(first.encode(text)[1]) for text in chosen):
-        raise ConfigError("a text to record has no token; give another --text")
+        raise ConfigError("a text to record has no token; give another `text`")
     pair = choose_pair(first, chosen[0])
     return {
         "format": FORMAT,

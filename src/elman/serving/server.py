@@ -6,7 +6,9 @@ import ipaddress
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import h11
 import msgspec
@@ -125,16 +127,13 @@ def listen(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another with --port"
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another `port`"
         ) from error
     return listening
 
 
-def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the open requests and streams, and stop.
-
-    ``ready`` is called when the server answers requests. A second signal stops it at once.
-    """
+def make_server(app: Starlette, limits: Limits, ready: Callable[[], None]) -> uvicorn.Server:
+    """Return a server that calls ``ready`` when it answers requests."""
 
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -154,8 +153,61 @@ def serve(app: Starlette, listening: socket.socket, limits: Limits, ready: Calla
         timeout_graceful_shutdown=int(limits.seconds) + 5,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every client that disconnects
+    return _Server(config)
+
+
+def run_until_signal(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the open requests and streams, and stop; in the main thread only.
+
+    A second signal stops the server at once.
+    """
     with _ignore_signals():
-        _Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
+
+
+class Serving:
+    """A server in a thread of its own: until `stop`, the end of a ``with`` block, or the end of Python.
+
+    ``url`` is its address. Raises ConfigError if it cannot start.
+    """
+
+    def __init__(self, app: Starlette, listening: socket.socket, limits: Limits, url: str) -> None:
+        self.url = url
+        self._ready = threading.Event()
+        self._server = make_server(app, limits, self._ready.set)
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="elman-serve", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if not self._server.started:
+            raise ConfigError(f"the server at {url} could not start; its error is in the log")
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            self._server.run(sockets=[listening])
+        finally:
+            self._ready.set()
+
+    def wait(self) -> None:
+        """Wait until the server stops; KeyboardInterrupt (Ctrl-C, or the stop button of a notebook) stops it."""
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.2)  # on Windows, only a wait with a limit can be interrupted
+        except KeyboardInterrupt:
+            self.stop()
+
+    def stop(self) -> None:
+        """Finish the open requests, and stop."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<elman serves at {self.url}>" if self._thread.is_alive() else f"<stopped: {self.url}>"
 
 
 @contextlib.contextmanager

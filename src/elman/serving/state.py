@@ -13,7 +13,7 @@ from starlette.requests import Request
 from elman.errors import ConfigError
 from elman.serving.engine import Engine
 from elman.serving.schemas import Limits, RequestRefused, too_many_requests
-from elman.text_model import TextModel, load
+from elman.text_model import Model, TextModel, as_model
 
 T = TypeVar("T")
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)  # buckets of the histograms
@@ -59,14 +59,13 @@ class Models:
             each.engine.stop()
 
 
-def load_models(runs: Sequence[Path], limits: Limits, width: int | None = None) -> Models:
-    """Load the models of runs or model files.
+def load_models(models: Mapping[str, Model], limits: Limits, width: int | None = None) -> Models:
+    """Load models by name, each a model, a run or a model file.
 
     Raises:
         ModelFileError: a file is not a model, as in `load`.
-        ConfigError: two models have the same name.
     """
-    return Models([ServedModel(name_of(run), load(run), limits, width) for run in runs])
+    return Models([ServedModel(name, as_model(model), limits, width) for name, model in models.items()])
 
 
 def name_of(run: Path) -> str:

@@ -4,9 +4,11 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from elman.errors import DatasetError, TextError
 from elman.files import cache_folder, reason, writing
+from elman.results import Table
 from elman.text.registry import (
     Dataset,
     builtin_path,
@@ -17,9 +19,43 @@ from elman.text.registry import (
     write_builtin,
 )
 
-__all__ = ["Dataset", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
+__all__ = ["Corpora", "Dataset", "corpora", "datasets", "fetch", "is_named", "locate", "resolve", "spool"]
 
 TIMEOUT = 30.0  # seconds without a byte
+
+
+class Corpora(Table[Dataset]):
+    """The named corpora; ``folder`` in `to_dict` is None for one that is not on this machine."""
+
+    left = 5
+
+    def row_dict(self, row: Dataset) -> dict[str, Any]:
+        """Return the columns of a corpus; ``size`` is in bytes."""
+        found = locate(row)
+        return {
+            "name": row.name,
+            "size": row.size,
+            "licence": row.licence,
+            "folder": str(next(iter(found.values())).parent) if found else None,
+            "description": row.description,
+        }
+
+    def text_rows(self) -> list[list[str]]:
+        """Return the table as text."""
+        return [["name", "size", "licence", "where", "what"], *map(self._text_row, map(self.row_dict, self))]
+
+    def _text_row(self, row: dict[str, Any]) -> list[str]:
+        where = row["folder"] or f"not here yet: elman data {row['name']}"
+        return [row["name"], f"{row['size'] / 1e6:.1f} MB", row["licence"], where, row["description"]]
+
+
+def corpora() -> Corpora:
+    """Return the named corpora with size, licence and place.
+
+    >>> "ptb" in corpora().to_dict()["name"]
+    True
+    """
+    return Corpora(datasets())
 
 
 def locate(name: str | Dataset) -> dict[str, Path] | None:

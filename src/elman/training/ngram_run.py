@@ -9,13 +9,14 @@ from typing import Any
 from elman.evaluation.perplexity import evaluate
 from elman.formats.metrics_log import Metrics
 from elman.formats.model_file import MODEL_NAME, save_model
+from elman.formats.run_files import CONFIG_NAME, METRICS_NAME
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.corpora import Progress, RunCorpora, absolute_source, check_valid, load_corpora
 from elman.training.origin import origin_of
-from elman.training.run_folder import CONFIG_NAME, METRICS_NAME, new_run_folder
+from elman.training.run_folder import new_run_folder
 
 SMOOTHINGS: dict[str, Smoothing] = {"kneser-ney": kneser_ney, "witten-bell": witten_bell}
 

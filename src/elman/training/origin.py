@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import DatasetError, TextError
+from elman.formats.run_files import CONFIG_NAME
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text_model import TextModel
 from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, RunCorpora, load_corpora
-from elman.training.run_folder import CONFIG_NAME, read_stored
+from elman.training.run_folder import read_stored
 
-ADVICE = "give a text to compare with: --novelty-text TEXT"
+ADVICE = "give a text to compare with: `novelty_text=TEXT`"
 UTF_8 = Config().encoding
 
 
@@ -29,18 +30,22 @@ def origin_of(corpora: RunCorpora, config: Config) -> dict[str, Any]:
     return origin
 
 
-def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
+def training_text(run: Path | None, text_model: TextModel, scratch: Path) -> Corpus:
     """Return the training text of the model in ``run``, as its ids; a mixture's members must share it.
 
-    In a run folder the ids from training are reused; otherwise ids are cached in ``scratch``.
+    In a run folder the ids from training are reused; otherwise, and for a model in memory (``run`` is None), ids are
+    cached in ``scratch``.
 
     Raises:
         TextError: the text is not known, cannot be read, or has changed.
     """
-    origin = _one_origin(text_model.info, run)
-    folder = run if run.is_dir() else run.parent
+    name = "the model" if run is None else str(run)
+    origin = _one_origin(text_model.info, name)
+    folder = run if run is None or run.is_dir() else run.parent
     try:
-        corpus = _of_run(folder, text_model) if (folder / CONFIG_NAME).is_file() else None
+        corpus = None
+        if folder is not None and (folder / CONFIG_NAME).is_file():
+            corpus = _of_run(folder, text_model)
         if (
             corpus is None or corpus.vocabulary != text_model.vocabulary
         ):  # the model file was copied from another folder
@@ -54,11 +59,11 @@ def training_text(run: Path, text_model: TextModel, scratch: Path) -> Corpus:
             )
     except (TextError, DatasetError) as error:
         raise TextError(
-            f"the training text of {run} cannot be read: {error}; restore it, or {ADVICE}"
+            f"the training text of {name} cannot be read: {error}; restore it, or {ADVICE}"
         ) from error
     if corpus.sha256 != origin["corpus_sha256"]:
         raise TextError(
-            f"the training text of {run}, {' and '.join(map(str, corpus.sources[:2]))}, has changed since "
+            f"the training text of {name}, {' and '.join(map(str, corpus.sources[:2]))}, has changed since "
             f"(its SHA-256 begins with {corpus.sha256[:8]}, not {origin['corpus_sha256'][:8]}); restore it, or {ADVICE}"
         )
     return corpus
@@ -73,17 +78,17 @@ def _of_run(folder: Path, text_model: TextModel) -> Corpus:
     return load_corpora(stored["corpus"], valid, config, folder, tokenizer=tokenizer).train
 
 
-def _one_origin(info: Mapping[str, Any], run: Path) -> Mapping[str, Any]:
+def _one_origin(info: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the record of the training text; raise TextError where there is none, or several that differ."""
     origins = {}
     for origin in _origins(info):
         if "corpus_sha256" not in origin:
-            raise TextError(f"{run} does not record its training text; {ADVICE}")
+            raise TextError(f"{name} does not record its training text; {ADVICE}")
         origins[origin["corpus_sha256"], origin.get("max_tokens")] = origin
     first, *others = origins.values()
     if others:
         raise TextError(
-            f"the models in {run} have different training texts ({first['corpus']} and {others[0]['corpus']}); "
+            f"the models in {name} have different training texts ({first['corpus']} and {others[0]['corpus']}); "
             f"{ADVICE}"
         )
     return first

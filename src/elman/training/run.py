@@ -14,6 +14,7 @@ from elman.backend import Backend
 from elman.errors import ConfigError, RunError, TextError
 from elman.formats.metrics_log import Metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
+from elman.formats.run_files import CONFIG_NAME, METRICS_NAME
 from elman.generation import Sampler, generate
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
@@ -41,8 +42,6 @@ from elman.training.progress import (
     epochs_of,
 )
 from elman.training.run_folder import (
-    CONFIG_NAME,
-    METRICS_NAME,
     check_same,
     load_checkpoint,
     new_run_folder,

@@ -15,7 +15,8 @@ import numpy as np
 from elman.arrays import asarray, in_double, to_numpy
 from elman.errors import ConfigError, ModelFileError, RunError
 from elman.files import atomic_write, remove_leftovers
-from elman.formats.model_file import LAST_NAME, MODEL_NAME, Arrays, describe, read_arrays, write_arrays
+from elman.formats.model_file import Arrays, describe, read_arrays, write_arrays
+from elman.formats.run_files import CONFIG_NAME, FILES
 from elman.models.window import WindowLM
 from elman.models.window_models import NPLM
 from elman.text.vocabulary import ORDERS
@@ -25,8 +26,6 @@ from elman.training.model_options import Network
 from elman.training.progress import Progress
 from elman.training.trainer import RnnlmTrainer
 
-CONFIG_NAME, METRICS_NAME = "config.toml", "metrics.jsonl"
-FILES = (CONFIG_NAME, LAST_NAME, MODEL_NAME, METRICS_NAME)
 MAY_CHANGE = {  # when a run is resumed
     "about",
     "epochs",

@@ -241,7 +241,7 @@ class NeuralCache(CachedModel):
             raise ConfigError(
                 "a neural cache needs the hidden states of a recurrent model, which "
                 f"{type(model.model if isinstance(model, DynamicModel) else model).__name__} "
-                "does not have; use CachedModel (--cache)"
+                "does not have; use `cache=SIZE`"
             )
         if not 0 <= theta < math.inf:
             raise ConfigError(f"theta of a neural cache must be ≥ 0 and finite, got {theta}; try 0.3")

@@ -132,7 +132,7 @@ class Learner:
         if not isinstance(model, RecurrentLM | WindowLM):
             raise ConfigError(
                 "dynamic evaluation needs a model that is trained by gradient descent, which "
-                f"{type(model).__name__} is not; use a cache (--cache)"
+                f"{type(model).__name__} is not; use `cache=SIZE`"
             )
         self.model = _copy_of(model)
         self._loaded: tuple[Array, ...] = ()  # the weights that the copy has, as a value; (): others
@@ -197,7 +197,7 @@ def _check(loss: float) -> None:
     """Raise TrainingDiverged unless a loss is finite."""
     if not math.isfinite(loss):
         raise TrainingDiverged(
-            f"the weights diverged while adapting to the text (loss {loss}); use a smaller learning rate (--dynamic-lr)"
+            f"the weights diverged while adapting to the text (loss {loss}); use a smaller `dynamic(lr)`"
         )
 
 
