@@ -76,7 +76,7 @@ def plot(
     units = {line["unit"] for folder in folders for line in read_metrics(folder) if "unit" in line}
     if len(units) > 1:
         log.warning(
-            "perplexities per %s cannot be compared; compare the bits per character that `elman eval` prints",
+            "perplexities per %s cannot be compared; compare the bits per character that `elman.evaluate()` computes",
             " and per ".join(sorted(units)),
         )
     return Plot(figure, path)

@@ -87,7 +87,7 @@ def test_no_choose_keeps_the_defaults(command: Any, story: Path, tmp_path: Path)
 
 
 def test_choose_needs_a_time_budget(refused: Refused, story: Path) -> None:
-    assert "add --time-budget 10m" in refused("train", story, "-o", "run", "--choose")
+    assert "add --time-budget 600" in refused("train", story, "-o", "run", "--choose")
 
 
 def test_large_vocabulary_gets_adaptive_softmax_and_time_ends_the_run(command: Any, tmp_path: Path) -> None:

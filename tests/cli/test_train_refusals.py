@@ -27,7 +27,7 @@ def test_run_is_replaced_only_with_overwrite(refused: Refused, command: Any, sto
     before = contents(Path("run"))
     line = refused("train", story, "-o", "run", *SMALL)
     assert line.startswith("run already holds a run (config.toml, ")
-    assert "--resume run" in line
+    assert "--resume RUN, " in line
     assert "--overwrite" in line
     assert contents(Path("run")) == before
     assert command("train", story, "-o", "run", *SMALL, "--overwrite", "--hidden", 7).code == 0

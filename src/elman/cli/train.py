@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from elman.cli.inputs import STANDARD_INPUT, text_argument
+from elman.cli.messages import in_options
 from elman.cli.options import config_options
 from elman.cli.progress_display import ProgressDisplay, encoding_bar, overfitting_line
 from elman.errors import ConfigError
@@ -114,7 +115,7 @@ def command(
         )
     _announce(run, resumed=resume is not None)
     for line in run.choice.lines() if run.choice is not None else ():
-        click.echo(line, err=True)
+        click.echo(in_options(line, None), err=True)
     finished = _train(run, quiet)
     _report(run, finished)
 

@@ -45,7 +45,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
-        raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman train` made")
+        raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman.train()` made")
     lines = path.read_bytes().splitlines()  # bytes: text would also be split at Unicode line separators
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):

@@ -158,7 +158,9 @@ class TuningExperiment:
     def halves(self, first: Rows, which: Tune) -> Measured:
         """Tune on one half (or each in turn) and measure on the other; ``first`` (U,) marks the first half."""
         if first.all() or not first.any():
-            raise ConfigError(f"{len(first)} utterance cannot be halved for tuning; give --lambda and --beta")
+            raise ConfigError(
+                f"{len(first)} utterance cannot be halved for tuning; give `lm_weight` and `beta`"
+            )
         results, parts = [], []
         for tuned, own, name, other in (
             (first, "first", "first half", "second half"),

@@ -95,7 +95,7 @@ def resolve(corpus: str | os.PathLike[str], split: str = "train", progress: bool
         return [path]
     raise TextError(
         f"there is no file, folder or named corpus {corpus!r}{suggestion(corpus)} "
-        "(`elman data` lists the named corpora)"
+        "(`elman.corpora()` lists the named corpora)"
     )
 
 

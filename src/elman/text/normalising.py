@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +36,8 @@ class Normalised(Table[NormalisedText]):
 
 def normalise(
     *files: Text,
-    output: str | os.PathLike[str] | None = None,
-    valid_output: str | os.PathLike[str] | None = None,
+    output: str | Path | None = None,
+    valid_output: str | Path | None = None,
     style: Literal["speech"] = "speech",
     layout: Literal["paragraphs", "lines"] = "paragraphs",
     encoding: str = "utf-8",

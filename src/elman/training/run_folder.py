@@ -71,8 +71,8 @@ def new_run_folder(folder: Path, stored: dict[str, Any], overwrite: bool) -> Ite
     existing = [name for name in FILES if (folder / name).exists()]
     if existing and not overwrite:
         raise RunError(
-            f"{folder} already holds a run ({', '.join(existing)}); continue it with --resume {folder}, replace it "
-            "with --overwrite, or choose another folder"
+            f"{folder} already holds a run ({', '.join(existing)}); continue it with `resume=True`, replace it "
+            "with `overwrite=True`, or choose another folder"
         )
     new = folder / f"{CONFIG_NAME}.new"  # renamed when all else has succeeded
     write_stored(new, stored)
@@ -142,7 +142,7 @@ def read_stored(path: Path) -> dict[str, Any]:
     wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
     if wrong:
         raise RunError(
-            f"{path} lacks {' and '.join(wrong)}: the file was changed since `elman train` wrote it; restore it"
+            f"{path} lacks {' and '.join(wrong)}: the file was changed since `elman.train()` wrote it; restore it"
         )
     options = stored["options"]
     if options.get("order") in ORDERS:  # the old name of vocab_order, before n-grams had an order
