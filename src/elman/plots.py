@@ -82,7 +82,7 @@ def plot(
     return Plot(figure, path)
 
 
-def plot_runs(folders: list[Path], path: Path) -> Any:
+def plot_runs(folders: Sequence[str | Path], path: str | Path) -> Any:
     """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines; save it.
 
     The run of an n-gram model, which is not trained step by step, is a horizontal line.
@@ -95,8 +95,9 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     references: dict[str, float] = {}
     units = set()
     curves = 0
-    names = _names(folders)
-    for k, folder in enumerate(folders):
+    runs = [Path(folder) for folder in folders]
+    names = _names(runs)
+    for k, folder in enumerate(runs):
         lines = read_metrics(folder)
         try:
             start = next((line for line in lines if line["kind"] == "start"), {})
@@ -123,7 +124,7 @@ def plot_runs(folders: list[Path], path: Path) -> Any:
     axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
     axes.legend(frameon=False)
     label_scale(axes)
-    save(figure, path)
+    save(figure, Path(path))
     return figure
 
 
