@@ -9,6 +9,7 @@ import pytest
 import elman
 from elman.formats.metrics_log import Metrics, read_metrics
 from elman.text import make_tokenizer
+from elman.training.config import Config
 from support.ngrams import sentence_model
 from support.tiny import STORY, text_model
 
@@ -68,3 +69,17 @@ def test_writing(tmp_path: Path, write: Any, model: Any) -> None:
 def test_metrics(tmp_path: Path) -> None:
     Metrics(str(tmp_path / "metrics.jsonl")).write("run", seed=1)
     assert [line["kind"] for line in read_metrics(tmp_path)] == ["run"]
+
+
+def test_runs(folder: Path) -> None:
+    options: dict[str, Any] = {"hidden": 4, "wordvec": 4, "batch_size": 2, "time_size": 4, "epochs": 1}
+    for kind in (str, Path):
+        run = elman.TrainingRun.create(
+            kind(folder / kind.__name__), kind(folder / "a.txt"), Config(**options)
+        )
+        run.train()
+        assert elman.TrainingRun.resume(kind(folder / kind.__name__)).finished
+        counted = elman.train_ngram(
+            kind(folder / f"n-{kind.__name__}"), kind(folder / "a.txt"), Config(model="ngram", order=2)
+        )
+        assert counted.folder == folder / f"n-{kind.__name__}"

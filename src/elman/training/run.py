@@ -93,11 +93,11 @@ class TrainingRun:
     @classmethod
     def create(
         cls,
-        folder: Path,
-        corpus: str,
+        folder: str | Path,
+        corpus: str | Path,
         config: Config,
         *,
-        valid: str | None = None,
+        valid: str | Path | None = None,
         allow_overlap: bool = False,
         overwrite: bool = False,
         on_encoding: EncodingProgress | None = None,
@@ -120,6 +120,8 @@ class TrainingRun:
             RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options do not fit it.
         """
+        folder, corpus = Path(folder), str(corpus)
+        valid = None if valid is None else str(valid)
         if config.model == "ngram":
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
         sources = {"corpus": absolute_source(corpus), "valid": absolute_source(valid) if valid else ""}
@@ -162,7 +164,10 @@ class TrainingRun:
 
     @classmethod
     def resume(
-        cls, folder: Path, changes: dict[str, Any] | None = None, on_encoding: EncodingProgress | None = None
+        cls,
+        folder: str | Path,
+        changes: dict[str, Any] | None = None,
+        on_encoding: EncodingProgress | None = None,
     ) -> "TrainingRun":
         """Continue the run in ``folder`` from its last checkpoint; ``changes`` may set new limits.
 
@@ -171,6 +176,7 @@ class TrainingRun:
             ConfigError: an option changes that may not.
             ModelFileError: the checkpoint is damaged, or belongs to another run.
         """
+        folder = Path(folder)
         path = folder / CONFIG_NAME
         stored = read_stored(path) if path.is_file() else None
         if stored is not None and stored["options"].get("model") == "ngram":
