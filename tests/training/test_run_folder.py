@@ -110,7 +110,7 @@ def test_a_run_is_not_replaced_without_overwrite(tmp_path: Path) -> None:
     run.train()
     before = contents(run.folder)
     with pytest.raises(
-        RunError, match=r"already holds a run \(.*model.safetensors.*\); continue it with --resume"
+        RunError, match=r"already holds a run \(.*model.safetensors.*\); continue it with `resume=True`"
     ):
         new_run(run.folder)
     assert contents(run.folder) == before
