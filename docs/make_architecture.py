@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 
 SOURCE = Path(__file__).parents[1] / "src" / "elman"
 PICTURE = Path(__file__).parent / "images" / "architecture.svg"
-BASE = ("errors", "results", "files", "workers", "arrays", "numba_jit", "matmul_precision", "backend")
+BASE = (
+    "errors",
+    "results",
+    "one_line",
+    "files",
+    "workers",
+    "arrays",
+    "numba_jit",
+    "matmul_precision",
+    "backend",
+)
 PLACES = {  # the middle of each box; a new package needs one
     "cli": (0, 9),
     "api": (0, 8),

@@ -84,6 +84,17 @@ def run_python(code: str) -> list[str]:
     return done.stdout.split()
 
 
+def test_only_public_names_are_listed() -> None:
+    shown = set(run_python("import elman, elman.cli, elman.layers; print(*dir(elman))"))
+    assert {name for name in shown if not name.startswith("__")} == set(elman.__all__)
+    assert "__version__" in shown
+
+
+def test_a_star_imports_the_public_names() -> None:
+    shown = run_python("from elman import *; print(*(name for name in dir() if not name.startswith('__')))")
+    assert sorted(shown) == elman.__all__
+
+
 def test_importing_elman_loads_nothing_heavy() -> None:
     loaded = set(run_python("import elman, sys; print(*sys.modules)"))
     assert "elman" in loaded

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
-BASE = "errors results numba_jit files workers arrays matmul_precision backend"
+BASE = "errors results one_line numba_jit files workers arrays matmul_precision backend"
 ORDER = [  # lowest first; the packages and modules of one line may import each other
     BASE,
     "text",
@@ -40,6 +40,7 @@ START = "a command loads what it needs when it runs: `elman --help` starts at on
 LATE = {  # modules that import from elman inside a function, and why
     "elman.api.serve": "serving needs an extra",
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
+    "elman.cli": START,
     "elman.cli.demo": START,
     "elman.cli.import_model": START,
     "elman.cli.plot": START,

@@ -1,12 +1,14 @@
 """The replacement for KenLM's module: the states that decoders write, copy and compare."""
 
 import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from elman import kenlm_compat
 from elman.errors import ModelFileError
 from elman.formats.model_file import save_model
 from elman.kenlm_compat import MISSING_LOG10, NO_LIMIT, FullScoreReturn, Model, State
@@ -103,6 +105,43 @@ def test_a_model_is_loaded_from_its_file(tmp_path: Path) -> None:
     assert Model(given).path == b""
     with pytest.raises(ModelFileError, match="there is no model"):
         Model(tmp_path / "other")
+
+
+def test_paths_of_every_kind_give_the_same_model(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(path, text_model())
+    models = [Model(path), Model(str(path)), Model(str(path).encode()), kenlm_compat.LanguageModel(str(path))]
+    models.append(pickle.loads(pickle.dumps(models[0])))
+    assert {model.path for model in models} == {str(path).encode()}
+    assert {model.score(LINE) for model in models} == {models[0].score(LINE)}
+    assert {repr(model) for model in models} == {"<Model from b'm.safetensors'>"}
+    assert repr(Model(text_model())).startswith("<Model from RecurrentLM(")
+
+
+def test_the_settings_of_loading_are_accepted(tmp_path: Path) -> None:
+    config = kenlm_compat.Config()
+    assert (config.load_method, config.show_progress, config.arpa_complain) == (
+        2,
+        True,
+        0,
+    )  # KenLM's defaults
+    config.load_method = kenlm_compat.LoadMethod.LAZY
+    config.arpa_complain = kenlm_compat.ARPALoadComplain.NONE
+    save_model(tmp_path / "m.safetensors", text_model())
+    assert Model(str(tmp_path / "m.safetensors"), config).score(LINE) == Model(text_model()).score(LINE)
+
+
+@every_model
+def test_bytes_are_read_as_utf_8(made: Any) -> None:
+    model = Model(made())
+    assert model.score(LINE.encode()) == model.score(LINE)
+    assert model.perplexity(LINE.encode()) == model.perplexity(LINE)
+    assert b"tom" in model
+    state, after = state_after(model, "tom"), State()
+    assert model.BaseScore(state, b"was", after) == model.BaseScore(state, "was", State())
+    assert after == state_after(model, "tom was")
+    assert model.BaseScore(state, b"</s>", after) == model.BaseScore(state, "</s>", State())
+    assert repr(state) == f"State({state._read} tokens read)"
 
 
 def test_words_and_boundaries_are_known() -> None:

@@ -170,4 +170,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_OF])
+    """Return the public names, without what this file needs itself."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -36,11 +36,11 @@ class Backend:
             _check_device(_torch(), self.device)
         elif self.precision != "float32":
             raise ConfigError(
-                f"precision {self.precision} needs torch tensors; add --backend torch, or use --precision float32"
+                f"precision {self.precision} needs torch tensors; add `backend='torch'`, or use `precision='float32'`"
             )
         elif self.device != "cpu":
             raise ConfigError(
-                f"device {self.device!r} needs torch tensors; add --backend torch, or use --device cpu"
+                f"device {self.device!r} needs torch tensors; add `backend='torch'`, or use `device='cpu'`"
             )
 
     @classmethod

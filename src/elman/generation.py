@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError
 from elman.models.base import LanguageModel
+from elman.one_line import number_of, one_line, settings
 from elman.workers import limited_threads
 
 
@@ -42,6 +43,10 @@ class Sampler:
             raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}")
         if any(id_ < 0 for id_ in self.exclude):
             raise ConfigError(f"ids to exclude must be ≥ 0, got {min(self.exclude)}")
+
+    def __repr__(self) -> str:
+        excluded = f"{number_of(len(self.exclude), 'id')} excluded" if self.exclude else ""
+        return one_line(self, settings(self, "temperature"), excluded)
 
     def distribution(self, log_probs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (V,) to sample from, for ln P (V,).

@@ -7,6 +7,7 @@ and its decimal logarithms. For a decoder that imports ``kenlm`` itself, first s
 
 import contextlib
 import math
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -28,7 +29,36 @@ MISSING_LOG10 = -100.0  # of an unknown word if the vocabulary has no <unk>, as 
 _LN_10 = math.log(10)
 _CACHED = 64  # distributions, of the states used last
 
-__all__ = ["FullScoreReturn", "Model", "State"]
+__all__ = [
+    "ARPALoadComplain",
+    "Config",
+    "FullScoreReturn",
+    "LanguageModel",
+    "LoadMethod",
+    "Model",
+    "State",
+]
+
+
+class LoadMethod:
+    """KenLM's ways of reading a binary file; a model of elman is always read whole."""
+
+    LAZY, POPULATE_OR_LAZY, POPULATE_OR_READ, READ, PARALLEL_READ = range(5)
+
+
+class ARPALoadComplain:
+    """When KenLM warns that an ARPA file is slow to load; elman does not."""
+
+    ALL, EXPENSIVE, NONE = range(3)
+
+
+class Config:
+    """KenLM's settings of loading, with its defaults. They can be set, and change nothing."""
+
+    def __init__(self) -> None:
+        self.load_method = LoadMethod.POPULATE_OR_READ
+        self.show_progress = True
+        self.arpa_complain = ARPALoadComplain.ALL
 
 
 class FullScoreReturn(NamedTuple):
@@ -55,6 +85,9 @@ class State:
     def _write(self, value: Any, read: int, begun: bool) -> None:
         self._value, self._read, self._begun = value, read, begun
 
+    def __repr__(self) -> str:
+        return f"State({self._read} tokens read)"
+
     def __copy__(self) -> "State":
         copied = State()
         copied._write(self._value, self._read, self._begun)
@@ -73,8 +106,9 @@ class State:
 
 
 class Model:
-    """KenLM's ``Model(path)`` for a run folder, a model file, an ARPA file, or a `TextModel`.
+    """KenLM's ``Model(path, config)`` for a run folder, a model file, an ARPA file, or a `TextModel`.
 
+    Paths, sentences and words may also be bytes, in UTF-8. The ``config`` changes nothing.
     ``order`` is 2,147,483,647 if the model depends on everything it has read. Sentences are words separated by
     spaces, without ``<s>`` and ``</s>``. A model of characters, bytes or subwords takes words too, and reads the
     spaces between them; its ``full_scores`` are those of its own tokens. A word that is unknown to a vocabulary
@@ -92,9 +126,12 @@ class Model:
         ModelFileError: the path is not that of a model.
     """
 
-    def __init__(self, path: str | Path | TextModel) -> None:
-        self.text_model = path if isinstance(path, TextModel) else load(path)
-        self.path = b"" if isinstance(path, TextModel) else str(Path(path).absolute()).encode()
+    def __init__(self, path: str | bytes | Path | TextModel, config: Config | None = None) -> None:
+        if isinstance(path, TextModel):
+            self.text_model, self.path = path, b""
+        else:
+            file = Path(os.fsdecode(path)).absolute()
+            self.text_model, self.path = load(file), os.fsencode(file)
         self.order: int = self.text_model.order or NO_LIMIT
         tokenizer = self.text_model.tokenizer
         # between words that are read one by one; some tokenizers add a space before each text themselves
@@ -104,22 +141,29 @@ class Model:
         # by the id() of a state; the state is stored, too, so that its id is not reused
         self._cache: OrderedDict[int, tuple[Any, LogProbs]] = OrderedDict()
 
-    def __contains__(self, word: str) -> bool:
-        return word in (START, END) or word in self.text_model
+    def __contains__(self, word: str | bytes) -> bool:
+        return _text(word) in (START, END) or _text(word) in self.text_model
 
-    def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
+    def __repr__(self) -> str:
+        name = os.fsencode(Path(os.fsdecode(self.path)).name)
+        return f"<Model from {name or self.text_model.model!r}>"
+
+    def __reduce__(self) -> tuple[type["Model"], tuple[bytes | TextModel]]:
+        return type(self), (self.path or self.text_model,)  # a copy in another process loads the file again
+
+    def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence </s> | <s>); without ``bos`` or ``eos``, without that beginning or end."""
         return sum(log10_prob for log10_prob, _, _ in self.full_scores(sentence, bos, eos))
 
     def full_scores(
-        self, sentence: str, bos: bool = True, eos: bool = True
+        self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10 P, n-gram length, unknown) of every word and, with ``eos``, of the end."""
-        text = re.sub(f"(^| ){END}( |$)", "\n", " ".join(sentence.split()))
+        text = re.sub(f"(^| ){END}( |$)", "\n", " ".join(_text(sentence).split()))
         for log10_prob, length, unknown in self.text_model.full_scores(text, bos, eos):
             yield log10_prob if length else MISSING_LOG10, length, unknown
 
-    def perplexity(self, sentence: str) -> float:
+    def perplexity(self, sentence: str | bytes) -> float:
         """Return 10 ** (-score / n) of a sentence, n its tokens and its end."""
         scores = [log10_prob for log10_prob, _, _ in self.full_scores(sentence)]
         return float(10 ** (-sum(scores) / len(scores))) if scores else math.nan
@@ -132,26 +176,27 @@ class Model:
         """Set ``state`` to the empty past."""
         state._write(self.text_model.null_context(), 0, False)
 
-    def BaseScore(self, in_state: State, word: str, out_state: State) -> float:
+    def BaseScore(self, in_state: State, word: str | bytes, out_state: State) -> float:
         """Return log10 P(word | in_state) and set ``out_state`` to the state after it; ``</s>`` ends the sentence."""
         value, known, missing = self._encode(in_state, word)
         log10_prob = MISSING_LOG10 * missing
-        read, begun = in_state._read + known.size, self._needs_spaces and word != END
+        read, begun = in_state._read + known.size, self._needs_spaces and _text(word) != END
         if known.size:
             found, value = self._score(value, known)
             log10_prob += found
         out_state._write(value, read, begun)
         return log10_prob
 
-    def BaseFullScore(self, in_state: State, word: str, out_state: State) -> FullScoreReturn:
+    def BaseFullScore(self, in_state: State, word: str | bytes, out_state: State) -> FullScoreReturn:
         """Do the same as `BaseScore`; also return on how many tokens the last one depends, and if one is unknown."""
         value, known, missing = self._encode(in_state, word)
         lengths = ngram_lengths(self.text_model.model, known, value, in_state._read)[0].tolist()
         unknown = missing > 0 or bool((known == self.text_model.vocabulary.unknown_id).any())
         return FullScoreReturn(self.BaseScore(in_state, word, out_state), [0, *lengths][-1], unknown)
 
-    def _encode(self, state: State, word: str) -> tuple[Any, NDArray[np.intp], int]:
+    def _encode(self, state: State, word: str | bytes) -> tuple[Any, NDArray[np.intp], int]:
         """Return the model's own state, the known ids (1, T) of a word after it, and the number of unknown tokens."""
+        word = _text(word)
         if state._value is None:
             self.NullContextWrite(state)
         ids = self.text_model.encode("\n" if word == END else f" {word}" if state._begun else word)[1]
@@ -180,3 +225,10 @@ class Model:
             with contextlib.suppress(KeyError):
                 self._cache.move_to_end(id(state))
         return cached[1]
+
+
+LanguageModel = Model  # its older name
+
+
+def _text(text: str | bytes) -> str:
+    return text.decode("utf-8") if isinstance(text, bytes) else text

@@ -76,13 +76,13 @@ def plot(
     units = {line["unit"] for folder in folders for line in read_metrics(folder) if "unit" in line}
     if len(units) > 1:
         log.warning(
-            "perplexities per %s cannot be compared; compare the bits per character that `elman eval` prints",
+            "perplexities per %s cannot be compared; compare the bits per character that `elman.evaluate()` computes",
             " and per ".join(sorted(units)),
         )
     return Plot(figure, path)
 
 
-def plot_runs(folders: list[Path], path: Path | None = None) -> Any:
+def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> Any:
     """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines.
 
     Returns the figure, saved if a path is given. The run of an n-gram model, which is not trained step by step, is a
@@ -96,8 +96,9 @@ def plot_runs(folders: list[Path], path: Path | None = None) -> Any:
     references: dict[str, float] = {}
     units = set()
     curves = 0
-    names = _names(folders)
-    for k, folder in enumerate(folders):
+    runs = [Path(folder) for folder in folders]
+    names = _names(runs)
+    for k, folder in enumerate(runs):
         lines = read_metrics(folder)
         try:
             start = next((line for line in lines if line["kind"] == "start"), {})
@@ -125,7 +126,7 @@ def plot_runs(folders: list[Path], path: Path | None = None) -> Any:
     axes.legend(frameon=False)
     label_scale(axes)
     if path is not None:
-        save(figure, path)
+        save(figure, Path(path))
     return figure
 
 

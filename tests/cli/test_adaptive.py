@@ -51,7 +51,7 @@ def test_parameter_count_includes_the_clusters(command: Any, story: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--cutoffs", "4,9"], "--cutoffs applies only to softmax='adaptive', but softmax is 'full'"),
+        (["--cutoffs", "4,9"], "--cutoffs applies only to --softmax adaptive, but softmax is 'full'"),
         (
             [*ADAPTIVE[:2], "--cutoffs", "9,4"],
             "increasing numbers ≥ 1 and below the vocabulary's 24 tokens; got 9, 4",

@@ -92,7 +92,7 @@ def test_no_choose_keeps_the_defaults(command: Any, story: Path, tmp_path: Path)
 
 def test_with_a_recipe_choose_needs_a_time_budget(refused: Refused, story: Path) -> None:
     given = ("--recipe", "char-lstm", "--choose")
-    assert "add --time-budget 10m" in refused("train", story, "-o", "run", *given)
+    assert "add --time-budget 600" in refused("train", story, "-o", "run", *given)
 
 
 def test_without_any_option_all_is_chosen(command: Any, story: Path, tmp_path: Path) -> None:

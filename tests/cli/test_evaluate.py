@@ -278,7 +278,7 @@ def model_files(tmp_path: Path, runs: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone", "there is no model at gone; `elman train CORPUS -o RUN` makes one"),
+        ("gone", "there is no model at gone; `elman train` makes one"),
         ("folder", "there is no model at folder/model.safetensors; `elman train"),
         ("text.txt", "text.txt is truncated or is not a model file"),
         ("nothing.safetensors", "nothing.safetensors is truncated or is not a model file"),

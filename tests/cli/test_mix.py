@@ -182,5 +182,5 @@ def test_different_starts_are_refused() -> None:
 def test_different_case_is_refused() -> None:
     small = text_model()
     lower = type(small.tokenizer)(lower=True)  # type: ignore[call-arg]
-    with pytest.raises(ModelFileError, match="lower=True"):
+    with pytest.raises(ModelFileError, match="`lower=True`"):
         check_alike("x", like("a b"), "y", like("a b", tokenizer=lower))

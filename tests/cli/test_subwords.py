@@ -132,10 +132,10 @@ def test_windows_take_subwords_too(command: Any, text: Path) -> None:
 
 def test_conflicting_options_are_refused(refused: Refused, trained: Any, text: Path) -> None:
     subword = ("train", text, "-o", "run", "--level", "subword")
-    assert "--vocab-size applies only to level='subword', but level is 'word'" in refused(
+    assert "--vocab-size applies only to --level subword, but level is 'word'" in refused(
         "train", text, "-o", "run", "--vocab-size", 300
     )
-    assert "--max-vocab does not apply to level='subword'" in refused(*subword, "--max-vocab", 300)
+    assert "--max-vocab does not apply to --level subword" in refused(*subword, "--max-vocab", 300)
     assert "--max-tokens counts subwords" in refused(*subword, "--max-tokens", 9)
     assert "must be an integer ≥ 257" in refused(*subword, "--vocab-size", 256)
     assert "the tokenizer none.json cannot be read" in refused(*subword, "--tokenizer", "none.json")

@@ -27,9 +27,8 @@ def test_run_is_replaced_only_with_overwrite(refused: Refused, command: Any, sto
     before = contents(Path("run"))
     line = refused("train", story, "-o", "run", *SMALL)
     assert line.startswith("run already holds a run (config.toml, ")
-    assert line.endswith(
-        "continue it with --resume RUN, replace it with --overwrite, or choose another folder"
-    )
+    assert "--resume RUN, " in line
+    assert "--overwrite" in line
     assert contents(Path("run")) == before
     assert command("train", story, "-o", "run", *SMALL, "--overwrite", "--hidden", 7).code == 0
     assert contents(Path("run")) != before

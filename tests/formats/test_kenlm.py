@@ -96,3 +96,14 @@ def base_scores(module: Any, model: Any, begin: str, line: str) -> list[float]:
 def test_a_model_in_its_place_knows_the_same_words(both: Any) -> None:
     for word in ("tom", "<unk>", "nobody", "</s>", "<s>"):
         assert (word in both[1]) == (word in both[0])
+
+
+def test_the_module_has_the_names_of_kenlm(both: Any) -> None:
+    for name in kenlm_compat.__all__:
+        assert hasattr(kenlm, name)
+    for name in ("LoadMethod", "ARPALoadComplain"):
+        for value in (each for each in dir(getattr(kenlm, name)) if each.isupper()):
+            assert getattr(getattr(kenlm_compat, name), value) == getattr(getattr(kenlm, name), value)
+    for name in ("load_method", "show_progress", "arpa_complain"):
+        assert getattr(kenlm_compat.Config(), name) == getattr(kenlm.Config(), name)
+    assert repr(both[1]) == repr(both[0])

@@ -109,7 +109,10 @@ def test_missing_layers_and_gates_are_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "hint"),
     [
-        ("n-gram", "NgramModel has no hidden units of its own; use a model that was trained with --cell"),
+        (
+            "n-gram",
+            "NgramModel has no hidden units of its own; use a model that was trained with `cell='rnn'`",
+        ),
         ("window", "NPLM has no hidden units"),
         ("mixture", "of its 3 members number 1 is recurrent"),
         ("cache", "the model that it wraps is recurrent"),

@@ -269,5 +269,5 @@ def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) ->
 
 
 def test_one_hot_input_has_no_word_vectors_to_drop() -> None:
-    with pytest.raises(ConfigError, match=r"input_dropout = 0\.2 drops word vectors"):
+    with pytest.raises(ConfigError, match=r"`input_dropout=0\.2` drops word vectors"):
         lm(Regularisation(input_dropout=0.2), D=0)

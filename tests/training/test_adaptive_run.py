@@ -69,7 +69,7 @@ def test_it_learns_and_its_checkpoint_is_a_model_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cutoffs": "4,9"}, "leave it out, or set softmax to 'adaptive'"),
+        ({"cutoffs": "4,9"}, "leave it out, or set `softmax='adaptive'`"),
         ({"softmax": "adaptive", "cutoffs": "4,30"}, "below the vocabulary's 24 tokens; got 4, 30"),
         ({"softmax": "adaptive", "cutoffs": "9,4"}, "got 9, 4"),
         ({"softmax": "adaptive", "tie_weights": True, "wordvec": 6}, "use only one of the two"),

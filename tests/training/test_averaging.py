@@ -231,8 +231,9 @@ def test_options_for_another_kind_of_averaging_are_errors() -> None:
     assert isinstance(averaging_of(Config(averaging="tail")), Tail)
     assert isinstance(averaging_of(Config(averaging="triggered", averaging_patience=2)), Triggered)
     with pytest.raises(
-        ConfigError, match=r"averaging_share = 0.5 applies only to averaging='tail', but averaging is 'none'"
+        ConfigError,
+        match=r"`averaging_share=0.5` applies only to `averaging='tail'`, but averaging is 'none'",
     ):
         averaging_of(Config(averaging_share=0.5))
-    with pytest.raises(ConfigError, match="averaging_patience = 2 applies only to averaging='triggered'"):
+    with pytest.raises(ConfigError, match="`averaging_patience=2` applies only to `averaging='triggered'`"):
         averaging_of(Config(averaging="tail", averaging_patience=2))

@@ -138,11 +138,14 @@ def test_a_training_run_is_of_a_recurrent_model(texts: tuple[str, str], tmp_path
     [
         (
             {"model": "ngram", "hidden": 7},
-            "`hidden` applies only to model='rnn' or 'nplm', but model is 'ngram'; leave out hidden = 7",
+            "`hidden` applies only to `model='rnn'` or `model='nplm'`, but model is 'ngram'; leave out `hidden=7`",
         ),
-        ({"model": "ngram", "epochs": 3}, "`epochs` applies only to model='rnn' or 'cbow' or 'nplm'"),
-        ({"order": 3}, "`order` applies only to model='ngram', but model is 'rnn'; leave out order = 3"),
-        ({"smoothing": "witten-bell"}, "`smoothing` applies only to model='ngram'"),
+        (
+            {"model": "ngram", "epochs": 3},
+            "`epochs` applies only to `model='rnn'` or `model='cbow'` or `model='nplm'`",
+        ),
+        ({"order": 3}, "`order` applies only to `model='ngram'`, but model is 'rnn'; leave out `order=3`"),
+        ({"smoothing": "witten-bell"}, "`smoothing` applies only to `model='ngram'`"),
     ],
 )
 def test_options_of_another_model_are_refused(values: dict[str, Any], message: str) -> None:

@@ -56,10 +56,10 @@ def test_a_dropout_rate_of_one_place_can_be_zero() -> None:
     [
         (
             {"input_dropout": -0.5},
-            "input_dropout must be a number ≥ 0 and < 1, or -1 for the value of dropout; got",
+            "`input_dropout` must be a number ≥ 0 and < 1, or -1 for the value of dropout; got",
         ),
-        ({"output_dropout": -0.1}, "output_dropout must be a number"),
-        ({"input_dropout": 0.2, "wordvec": 0}, "input_dropout = 0.2 drops word vectors, but wordvec is 0"),
+        ({"output_dropout": -0.1}, "`output_dropout` must be a number"),
+        ({"input_dropout": 0.2, "wordvec": 0}, "`input_dropout=0.2` drops word vectors, but wordvec is 0"),
         ({"temporal_penalty": 1.0, "time_size": 1}, "compares the steps of a block, but time_size is 1"),
         ({"init": "identity", "cell": "gru"}, "use cell='rnn'"),
         ({"init": "uniform", "weight_scale": 0.0}, "needs weight_scale; set it"),

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import importlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from typing import Any, NoReturn
 import click
 
 from elman import __version__
-from elman.cli.messages import LogHandler, in_options
 from elman.errors import ElmanError
 
 COMMANDS = {  # name: (module, one line of help)
@@ -96,6 +94,8 @@ def main(args: list[str] | None = None) -> Any:
         click.echo("elman: interrupted", err=True)
         sys.exit(130)
     except ElmanError as error:
+        from elman.cli.messages import in_options
+
         _fail(in_options(str(error), command))
     except MemoryError:
         _fail("out of memory; try a smaller --hidden, --batch-size or --max-vocab")
@@ -114,7 +114,14 @@ def _command_named(args: list[str]) -> click.Command | None:
 
 @contextlib.contextmanager
 def _logging(command: click.Command | None) -> Iterator[None]:
-    """Within the block, print what the library logs."""
+    """Within the block, print what the library logs; without a command, it logs nothing."""
+    if command is None:
+        yield
+        return
+    import logging
+
+    from elman.cli.messages import LogHandler
+
     logger, handler = logging.getLogger("elman"), LogHandler(command)
     level = logger.level
     logger.addHandler(handler)

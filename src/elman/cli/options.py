@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from elman.cli.messages import in_options
 from elman.errors import ConfigError
 from elman.evaluation.adaptation import (
     CACHE_WEIGHT,
@@ -37,11 +38,11 @@ def _add_options(command: Callable[..., Any], *options: Callable[[Any], Any]) ->
 def _config_option(name: str) -> Callable[[Any], Any]:
     kind, meta = get_args(kinds()[name])
     default = getattr(Config(), name)
-    flag = f"--{name.replace('_', '-')}"
+    flag, meaning = f"--{name.replace('_', '-')}", in_options(meta.description, None)
     if kind is bool:
-        text = f"{meta.description}  [default: {'yes' if default else 'no'}]"
+        text = f"{meaning}  [default: {'yes' if default else 'no'}]"
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
-    text = f"{meta.description}  [default: {default}]"
+    text = f"{meaning}  [default: {default}]"
     if get_origin(kind) is Literal:
         return click.option(flag, name, type=click.Choice(get_args(kind)), default=None, help=text)
     metavar = "TIME" if name == "time_budget" else _METAVARS[kind]

@@ -43,8 +43,7 @@ def ranking(models: Sequence[TokenizedModel], unknown: Sequence[int]) -> Ranking
         return Ranking("perplexity", same)
     if len({model.tokenizer.lower for model in models}) > 1:
         return Ranking(
-            None,
-            "some of the models lower-case the text (`train(lower=True)`), so they read a different text",
+            None, "some of the models lower-case the text (`lower=True`), so they read a different text"
         )
     differ = _difference(models)
     vague = [n for model, n in zip(models, unknown, strict=True) if n and model.vocabulary.unk_id is not None]

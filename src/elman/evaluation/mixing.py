@@ -113,17 +113,15 @@ def check_alike(name: str, one: TokenizedModel, other_name: str, other: Tokenize
     if one.tokenizer.level != other.tokenizer.level:
         raise ModelFileError(f"{both}: one is a model of {one.unit}s, the other of {other.unit}s")
     if one.tokenizer.lower != other.tokenizer.lower:
-        raise ModelFileError(
-            f"{both}: one of them lower-cases text (`train(lower=True)`), the other does not"
-        )
+        raise ModelFileError(f"{both}: one of them lower-cases text (`lower=True`), the other does not")
     if one.vocabulary != other.vocabulary:
         raise VocabularyError(
             f"{both}: {_difference(one.vocabulary, other.vocabulary)}; train both on the same text with the "
-            "same `train(vocab_order)`, `train(min_count)` and `train(max_vocab)`"
+            "same `vocab_order`, `min_count` and `max_vocab`"
         )
     if one.tokenizer != other.tokenizer:
         raise ModelFileError(
-            f"{both}: they split words into different subwords; train one with the other's `train(tokenizer)`"
+            f"{both}: they split words into different subwords; train one with the other's `tokenizer`"
         )
     if one.start_id != other.start_id:
         raise ModelFileError(

@@ -54,7 +54,7 @@ def _checked(text_model: TokenizedModel) -> NgramModel:
     model: Any = text_model.model
     if not isinstance(model, NgramModel):
         raise ModelFileError(
-            "only n-gram models can be written as ARPA files, and this is not one; see `elman train --model ngram`"
+            "only n-gram models can be written as ARPA files, and this is not one; see `train(model='ngram')`"
         )
     if text_model.tokenizer.level != "word":
         raise ModelFileError(
@@ -63,7 +63,7 @@ def _checked(text_model: TokenizedModel) -> NgramModel:
     if model.eos is None:
         raise ModelFileError(
             "only models of sentences can be written as ARPA files, but this one's contexts cross the ends of lines; "
-            "train one with `elman train --model ngram` or NgramModel.train(..., eos=)"
+            "train one with `train(model='ngram')` or NgramModel.train(..., eos=)"
         )
     return model
 

@@ -11,8 +11,8 @@ from elman.errors import RunError
 class Metrics:
     """Appends lines to a run's metrics file; a resumed run first truncates it to its length at the checkpoint."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line.
@@ -37,15 +37,15 @@ class Metrics:
             os.truncate(self.path, size)
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics, without a last line that a crash left incomplete.
 
     Raises:
         RunError: the run has no metrics, or a line other than the last is damaged.
     """
-    path = folder / "metrics.jsonl"
+    path = Path(folder) / "metrics.jsonl"
     if not path.is_file():
-        raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman train` made")
+        raise RunError(f"{folder} holds no metrics.jsonl: it is not a run that `elman.train()` made")
     lines = path.read_bytes().splitlines()  # bytes: text would also be split at Unicode line separators
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):

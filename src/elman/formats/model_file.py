@@ -61,7 +61,7 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         ModelFileError: the file is missing, truncated, or not written by elman.
     """
     if not path.is_file():
-        raise ModelFileError(f"there is no model at {path}; `elman train CORPUS -o RUN` makes one")
+        raise ModelFileError(f"there is no model at {path}; `elman.train()` makes one")
     try:
         with safe_open(path, framework="numpy") as file:
             about = (file.metadata() or {}).get(KEY)

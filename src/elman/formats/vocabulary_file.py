@@ -135,7 +135,7 @@ def write_tokenizer(path: str | Path, text_model: TokenizedModel) -> None:
     if not isinstance(tokenizer, SubwordTokenizer):
         raise ModelFileError(
             f"only subword models have a tokenizer.json, and this is a model of {text_model.unit}s; see "
-            "`elman train --level subword`"
+            "`train(level='subword')`"
         )
     try:
         with atomic_write(Path(path), "w", encoding="utf-8") as file:

@@ -23,6 +23,7 @@ from elman.layers import output
 from elman.layers.base import check_sequence, check_weights
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.softmax import IGNORE_LABEL, check_targets
+from elman.one_line import layer_line, number_of
 
 Head = tuple[Array, Array]
 Tail = tuple[Array, Array, Array]
@@ -117,6 +118,11 @@ class TimeAdaptiveSoftmaxWithLoss:
             self.grads += tail.grads
         self.ignore_label = ignore_label
         self.train_flg = True
+
+    def __repr__(self) -> str:
+        return layer_line(
+            self, len(self.params[0]), self.weights.vocab_size, number_of(len(self.tails), "cluster")
+        )
 
     @property
     def grad_rows(self) -> list[Array | None]:

@@ -8,6 +8,7 @@ Sums are over all sequences and steps of a block.
 
 from elman.arrays import Array, Buffers, batch_major, namespace, time_major, zeros
 from elman.layers.base import check_gradient, check_sequence, check_weights
+from elman.one_line import layer_line
 
 
 class TimeAffine:
@@ -18,6 +19,9 @@ class TimeAffine:
         self.params = [W, b]
         self.grads = [zeros(tuple(p.shape), p) for p in self.params]
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        return layer_line(self, *self.params[0].shape)
 
     def forward(self, xs: Array) -> Array:
         """Return xs·W + b, (N, T, V)."""

@@ -13,6 +13,7 @@ import numpy as np
 from elman.arrays import Array, Buffers, asarray, batch_major, host_sync_allowed, namespace, time_major
 from elman.errors import ConfigError, ShapeError
 from elman.layers.base import check_gradient
+from elman.one_line import one_line
 
 Span = Literal["step", "block"]
 
@@ -43,6 +44,9 @@ class TimeDropout:
         self.train_flg = True
         self._mask: Any = None
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        return one_line(self, f"ratio={self.ratio:g}", f"mask={self.mask!r}")
 
     def forward(self, xs: Array) -> Array:
         """Return xs (N, T, D), with units dropped while training."""

@@ -16,6 +16,7 @@ from elman.errors import ShapeError, VocabularyError
 from elman.layers.base import check_gradient
 from elman.layers.dropout import WeightDropout
 from elman.layers.kernels import kernels_for
+from elman.one_line import layer_line
 
 
 class TimeEmbedding:
@@ -39,6 +40,9 @@ class TimeEmbedding:
         self.dropout: WeightDropout | None = None
         self._factors: Array | None = None
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        return layer_line(self, *self.params[0].shape)
 
     def forward(self, ids: Array) -> Array:
         """Return the word vectors (N, T, D) of ids (N, T).

@@ -20,6 +20,7 @@ from elman.layers.base import check_weights
 from elman.layers.kernels import kernels_for
 from elman.layers.lstm import sigmoid
 from elman.layers.recurrent import TimeRecurrence
+from elman.one_line import layer_line
 
 
 class GRU:
@@ -32,6 +33,9 @@ class GRU:
             check_weights("GRU", b_h=(b_h, (H,)))
         self.params = [Wx, Wh, b] if b_h is None else [Wx, Wh, b, b_h]
         self.grads = [zeros(tuple(p.shape), p) for p in self.params]
+
+    def __repr__(self) -> str:
+        return layer_line(self, self.params[0].shape[0], self.params[1].shape[0])
 
     def forward(self, x: Array, h_prev: Array) -> Array:
         """Return h_next (N, H) for x (N, D) and h_prev (N, H)."""

@@ -19,6 +19,7 @@ from elman.arrays import Array, batch_major, namespace, zeros
 from elman.layers.base import check_weights, copied_state
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
+from elman.one_line import layer_line
 
 
 def sigmoid(z: Array) -> Array:
@@ -34,6 +35,9 @@ class LSTM:
         check_weights("LSTM", Wx=(Wx, (Wx.shape[0], 4 * H)), Wh=(Wh, (H, 4 * H)), b=(b, (4 * H,)))
         self.params = [Wx, Wh, b]
         self.grads = [zeros(tuple(p.shape), p) for p in self.params]
+
+    def __repr__(self) -> str:
+        return layer_line(self, self.params[0].shape[0], self.params[1].shape[0])
 
     def forward(self, x: Array, h_prev: Array, c_prev: Array) -> tuple[Array, Array]:
         """Return h_next, c_next (N, H) for x (N, D), h_prev and c_prev (N, H)."""

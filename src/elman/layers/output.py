@@ -30,6 +30,7 @@ from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights
 from elman.layers.kernels import kernels_for
 from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
+from elman.one_line import layer_line
 from elman.workers import Task, run_tasks, split_evenly, worker_count
 
 
@@ -164,6 +165,9 @@ class TimeAffineSoftmaxWithLoss:
     def nlls(self) -> Array:
         """-ln P(target) of every row of the last `forward`, in time-major order: (T·N,), valid until the next."""
         return self._nll
+
+    def __repr__(self) -> str:
+        return layer_line(self, *self.params[0].shape)
 
     def forward(self, xs: Array, ts: Array) -> float:
         """Return the mean of -ln P(target) over the counted positions.

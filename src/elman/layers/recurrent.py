@@ -21,6 +21,7 @@ from elman.arrays import (
 from elman.errors import ShapeError
 from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
 from elman.layers.dropout import WeightDropout
+from elman.one_line import layer_line
 
 
 class InputProjection:
@@ -106,6 +107,9 @@ class TimeRecurrence(ABC):
         self.dh = None
         self.dropout: WeightDropout | None = None
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        return layer_line(self, self.projection.D, len(self.Wh))
 
     def forward(self, xs: Array) -> Array:
         """Return hs (N, T, H) for xs (N, T, D).

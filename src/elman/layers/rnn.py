@@ -14,6 +14,7 @@ from elman.arrays import Array, namespace, zeros
 from elman.layers.base import check_weights
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
+from elman.one_line import layer_line
 
 
 class RNN:
@@ -24,6 +25,9 @@ class RNN:
         check_weights("RNN", Wx=(Wx, (Wx.shape[0], H)), Wh=(Wh, (H, H)), b=(b, (H,)))
         self.params = [Wx, Wh, b]
         self.grads = [zeros(tuple(p.shape), p) for p in self.params]
+
+    def __repr__(self) -> str:
+        return layer_line(self, *self.params[0].shape)
 
     def forward(self, x: Array, h_prev: Array) -> Array:
         """Return h_next (N, H) for x (N, D) and h_prev (N, H)."""

@@ -52,12 +52,12 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         W, b = full.params
         if is_torch(W):
             raise ConfigError(
-                "the sampled softmax needs NumPy arrays, got torch tensors; use --backend numpy, or --softmax full"
+                "the sampled softmax needs NumPy arrays, got torch tensors; use `backend='numpy'`, or `softmax='full'`"
             )
         if not 0 < candidates < len(b):
             raise ConfigError(
                 f"the sampled softmax needs fewer candidates than the vocabulary's {len(b):,} words, got "
-                f"{candidates:,}; use --softmax full"
+                f"{candidates:,}; use `softmax='full'`"
             )
         super().__init__(W, b, full.grads[0], full.ignore_label)
         self.params, self.grads = full.params, full.grads

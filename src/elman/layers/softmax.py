@@ -10,6 +10,7 @@ from typing import Any
 from elman.arrays import Array, Buffers, as_ids, batch_major, host_sync_allowed, namespace, time_major
 from elman.errors import ShapeError
 from elman.layers.kernels.numpy import exp_rows
+from elman.one_line import one_line
 
 IGNORE_LABEL = -1
 
@@ -56,6 +57,9 @@ class TimeSoftmaxWithLoss:
         self.grads: list[Array] = []
         self.ignore_label = ignore_label
         self._buffers = Buffers()
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
     def forward(self, xs: Array, ts: Array) -> float:
         """Return the mean of -ln P(target) over the counted positions.

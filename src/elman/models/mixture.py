@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ShapeError, TextError, VocabularyError
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_mask
+from elman.one_line import one_line
 
 GAP = 1e-8  # nats per token: EM stops when the likelihood is at most so far below its maximum
 STEPS = 1000
+SHOWN = 4  # members in the repr
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class Mixture:
                 f"the models of a mixture must share a vocabulary, but their vocabularies have {sorted(sizes)} tokens; "
                 "train them on the same text with the same vocabulary options"
             )
+
+    def __repr__(self) -> str:
+        pairs = list(zip(self.weights, self.models, strict=True))
+        members = [f"{weight:.2g} {type(model).__name__}" for weight, model in pairs[:SHOWN]]
+        more = [f"{len(pairs) - SHOWN} more"] if len(pairs) > SHOWN else []
+        return one_line(self, " + ".join(members + more), f"vocabulary {self.vocab_size:,}")
 
     @property
     def vocab_size(self) -> int:

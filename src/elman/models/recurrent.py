@@ -27,6 +27,7 @@ from elman.models.parameters import (
 )
 from elman.models.recurrent_state import RecurrentState, put_state, state_of
 from elman.models.regularisation import NONE, Regularisation
+from elman.one_line import one_line, parameters
 from elman.workers import Pool
 
 
@@ -111,6 +112,15 @@ class RecurrentLM:
                 if not (tie_weights and layer is self.loss_layer and param.ndim == 2):
                     self.params.append(param)
                     self.grads.append(grad)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            f"{self.cell.upper()} {len(self.rnn_layers)}×{self.hidden_size}",
+            f"word vectors {self.wordvec_size}" if self.wordvec_size else "one-hot input",
+            f"vocabulary {self.vocab_size:,}",
+            parameters(self.params),
+        )
 
     def _new_reader(self) -> list[Any]:
         """Return layers on the model's weights, with buffers of their own, for one call that reads."""

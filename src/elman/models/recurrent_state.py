@@ -7,6 +7,7 @@ import numpy as np
 
 from elman.arrays import Array, as_ids, namespace, to_numpy
 from elman.models.base import Ids
+from elman.one_line import number_of, one_line
 
 
 class RecurrentState:
@@ -22,6 +23,9 @@ class RecurrentState:
         for array in (*self.h, *self.c):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return one_line(self, number_of(self.batch_size, "sequence"))
 
     @property
     def batch_size(self) -> int:

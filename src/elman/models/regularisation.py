@@ -70,8 +70,8 @@ class Regularisation:
         """
         if one_hot and self.input_dropout:
             raise ConfigError(
-                f"input_dropout = {self.input_dropout} drops word vectors, but the input is one-hot (wordvec 0); "
-                "leave it out, or use embedding_dropout, which drops words"
+                f"`input_dropout={self.input_dropout}` drops word vectors, but the input is one-hot (wordvec 0); "
+                "leave it out, or use `embedding_dropout`, which drops words"
             )
         ends = self.input_dropout, self.output_dropout
         first, last = (dropout if rate is None else rate for rate in ends)

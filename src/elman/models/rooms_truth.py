@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from elman.errors import VocabularyError
 from elman.models.base import Ids, Mask, checked_ids, checked_mask
+from elman.one_line import one_line
 from elman.text.rooms import Place, World
 from elman.text.tokenizers import EOS
 
@@ -55,6 +56,9 @@ class RoomsTruth:
             )
         if len(self._ids) < len(self._tokens):
             raise VocabularyError("the vocabulary has a token twice; list each token once")
+
+    def __repr__(self) -> str:
+        return one_line(self, f"language {self._world.language!r}", f"vocabulary {self.vocab_size:,}")
 
     @property
     def vocab_size(self) -> int:

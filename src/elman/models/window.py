@@ -15,6 +15,7 @@ from elman.layers.output import log_probs, target_log_probs
 from elman.layers.window import TimePaddedEmbedding
 from elman.models.base import BEFORE_TEXT, Ids, LogProbs, Mask, Past, checked_ids, checked_mask
 from elman.models.parameters import Weight, draw_weights
+from elman.one_line import one_line, parameters
 from elman.workers import Pool
 
 
@@ -73,6 +74,15 @@ class WindowLM(ABC):
         pairs += [*zip(self.loss_layer.params, self.loss_layer.grads, strict=True)][own]
         self.params: list[Array] = [param for param, _ in pairs]
         self.grads: list[Array] = [grad for _, grad in pairs]
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            f"window {self.window}",
+            f"word vectors {self.wordvec_size}",
+            f"vocabulary {self.vocab_size:,}",
+            parameters(self.params),
+        )
 
     def _new_reader(self) -> list[Any]:
         """Return layers on the model's weights, with buffers of their own, for one call that reads."""

@@ -62,9 +62,7 @@ class AccessControl:
 
     def _check(self, headers: Headers, path: str) -> RequestRefused | None:
         if self._hosts is not None and _without_port(headers.get("host", "")) not in self._hosts:
-            message = (
-                "this server is available as localhost only; start it with --host to serve other machines"
-            )
+            message = "this server is available as localhost only; start it with another `host` to serve other machines"
             return RequestRefused(message, code="host_not_allowed", status=403)
         if self._key is None or path in self._public_paths or path.startswith(PREFIX):
             return None

@@ -77,7 +77,7 @@ def served_names(models: Models) -> dict[str, Model]:
             )
         served[short] = model
     if not served:
-        raise ConfigError("there is no model to serve; give a run that `elman train` made")
+        raise ConfigError("there is no model to serve; give a run that `elman.train()` made")
     return served
 
 

@@ -174,7 +174,7 @@ def make_prompt(text_model: TextModel, given: str | Sequence[int], param: str, l
         examples = ", ".join(repr(token) for token in list(dict.fromkeys(unknown))[:5])
         raise RequestRefused(
             f"the model has no unknown-word token and its vocabulary lacks {examples}; leave these words out, or "
-            "serve a model trained with --min-count 2 or --max-vocab",
+            "serve a model trained with min_count=2 or max_vocab",
             param,
             "unknown_token",
         )

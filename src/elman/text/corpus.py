@@ -16,6 +16,7 @@ import numpy as np
 
 from elman.errors import ConfigError, TextError, VocabularyError
 from elman.files import writing
+from elman.one_line import number_of, one_line
 from elman.text.reading import check_file, normalise, read_bytes
 from elman.text.stream import (
     WHOLE,
@@ -61,12 +62,22 @@ class Corpus:
     sha256: str
     sources: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        more = f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else ""
+        source = f"{self.sources[0].name}{more}" if self.sources else ""
+        sizes = (
+            number_of(self.tokens, "token"),
+            f"{self.unknown:,} unknown",
+            f"vocabulary {len(self.vocabulary):,}",
+        )
+        return one_line(self, source, *sizes)
+
 
 def encode_corpus(
-    sources: Sequence[Path],
+    sources: str | Path | Sequence[str | Path],
     tokenizer: Tokenizer,
     *,
-    cache: Path | None,
+    cache: str | Path | None,
     vocabulary: Vocabulary | None = None,
     encoding: str = "utf-8",
     order: str = "appearance",
@@ -85,7 +96,7 @@ def encode_corpus(
     a fixed vocabulary.
 
     Args:
-        sources: the files, encoded one after the other.
+        sources: a file, or several, encoded one after the other.
         tokenizer: how to split their text.
         cache: a folder that keeps the ids. They are reused for the same settings and the same files, unchanged in
             size and modification time.
@@ -101,26 +112,27 @@ def encode_corpus(
         TextError: a file cannot be read, is empty or changes while it is read; or the disk is full.
         ConfigError, VocabularyError: the settings contradict each other.
     """
-    if not sources:
+    files = [Path(each) for each in ([sources] if isinstance(sources, str | Path) else sources)]
+    if not files:
         raise TextError("no file to read; name at least one")
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
     given = _fixed_vocabulary(tokenizer, vocabulary) or vocabulary
-    stamps = stamps_of(sources)
+    stamps = stamps_of(files)
     store = None
     if cache is not None:
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
         choice = given.digest if given else (order, max_vocab, min_count, open_vocabulary)
         more = [skip_tokens or None, None if span == WHOLE else span, getattr(tokenizer, "digest", None)]
         store = IdCache(
-            cache, sources, [*text, choice, *(setting for setting in more if setting is not None)]
+            Path(cache), files, [*text, choice, *(setting for setting in more if setting is not None)]
         )
         if kept := store.load(stamps):
             ids, known, record = kept
-            return _corpus(ids, known, record.size, record.sha256, sources)
+            return _corpus(ids, known, record.size, record.sha256, files)
 
     on_read = _meter(progress, stamps, given)
-    reading = _Reading(sources, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens, span)
+    reading = _Reading(files, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens, span)
     known = given or Vocabulary.build(
         reading.counts(), order, max_vocab, min_count, eos=tokenizer.eos, open_vocabulary=open_vocabulary
     )
@@ -130,10 +142,10 @@ def encode_corpus(
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
     if store is None:
         ids = np.concatenate(list(parts))
-        return _corpus(ids, known, tally.size(), _sha256(sources), sources)
+        return _corpus(ids, known, tally.size(), _sha256(files), files)
     store.write_ids(parts)
-    record = Record(stamps, dtype, tally.size(), _sha256(sources), known.to_json())
-    return _corpus(store.write_record(record), known, record.size, record.sha256, sources)
+    record = Record(stamps, dtype, tally.size(), _sha256(files), known.to_json())
+    return _corpus(store.write_record(record), known, record.size, record.sha256, files)
 
 
 def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bool = True) -> Corpus:

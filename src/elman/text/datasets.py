@@ -105,7 +105,7 @@ def resolve(
         return [path]
     raise TextError(
         f"there is no file, folder or named corpus {corpus!r}{suggestion(corpus)} "
-        "(`elman data` lists the named corpora)"
+        "(`elman.corpora()` lists the named corpora)"
     )
 
 

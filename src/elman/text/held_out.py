@@ -64,7 +64,7 @@ def hold_out(
     if cut.learnt == 0:
         raise TextError(
             f"{sources[0]} is too short to hold out a part of it: it has {cut.tokens} tokens; give more text, or "
-            "a validation text with --valid"
+            "a validation text with `valid`"
         )
     if kept is not None:
         with writing(kept) as file:

@@ -105,7 +105,7 @@ def _decode(chunks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
             yield text
         raise TextError(
             f"{name}: byte 0x{error.object[error.start]:02x} at offset {done - bad} (line {line}) is not {encoding}; "
-            "name the file's encoding with --encoding (latin-1, cp949, utf-16)"
+            "name the file's encoding with `encoding` (latin-1, cp949, utf-16)"
         ) from error
 
 
@@ -120,7 +120,7 @@ def _refuse_binary(chunks: Iterable[str], name: str) -> Iterator[str]:
         if "\0" in chunk:
             raise TextError(
                 f"{name} holds NUL bytes, so it is not text in this encoding; "
-                "give its --encoding (utf-16) or read it as bytes"
+                "give its `encoding` (utf-16) or read it as bytes"
             )
         yield chunk
 

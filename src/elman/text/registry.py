@@ -53,7 +53,7 @@ def named(name: str) -> Dataset:
     try:
         return _all()[name]
     except KeyError:
-        message = f"there is no corpus named {name!r}{suggestion(name)} (`elman data` lists them)"
+        message = f"there is no corpus named {name!r}{suggestion(name)} (`elman.corpora()` lists them)"
         raise DatasetError(message) from None
 
 

@@ -103,7 +103,7 @@ class Pieces:
         if not self._byte_level and not data["model"].get("byte_fallback"):
             raise ConfigError(
                 f"{where} cannot encode every text: it is neither byte-level nor has byte fallback; use another "
-                "tokenizer, or omit --tokenizer to train one"
+                "tokenizer, or omit `tokenizer` to train one"
             )
         single = BYTES if self._byte_level else [f"<0x{byte:02X}>" for byte in range(256)]
         if missing := [token for token in single if token not in self._bytes]:

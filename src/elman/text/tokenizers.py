@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import ClassVar, Protocol
 
 from elman.errors import ConfigError
+from elman.one_line import number_of, one_line
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
 from elman.text.reading import nfc
 from elman.text.tokenizer_json import Pieces
@@ -234,6 +235,9 @@ class SubwordTokenizer(_LineTokenizer):
     lower: bool = False
     level: ClassVar[str] = "subword"
     eos: ClassVar[str | None] = EOS
+
+    def __repr__(self) -> str:
+        return one_line(self, number_of(len(self.vocabulary), "piece"), f"lower={self.lower}")
 
     def __post_init__(self) -> None:
         self.vocabulary  # noqa: B018 - report a missing library or a bad file here, not later

@@ -104,7 +104,7 @@ class Vocabulary:
         return hash((self.tokens, self.unk, self.eos))
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} tokens, unk={self.unk!r}, eos={self.eos!r})"
+        return f"Vocabulary({len(self):,} tokens, unk={self.unk!r}, eos={self.eos!r})"
 
     def id(self, token: str) -> int:
         """Return the id of a token; outside the vocabulary the id of ``unk``, or -1 if there is no ``unk``."""

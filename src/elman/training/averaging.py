@@ -126,7 +126,7 @@ def averaging_of(config: Config) -> Averaging:
         value = getattr(config, name)
         if config.averaging != kind and value != getattr(Config(), name):
             raise ConfigError(
-                f"{name} = {value!r} applies only to averaging={kind!r}, but averaging is {config.averaging!r}; "
+                f"`{name}={value!r}` applies only to `averaging={kind!r}`, but averaging is {config.averaging!r}; "
                 "leave it out"
             )
     if config.averaging == "triggered":

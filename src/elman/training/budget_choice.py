@@ -104,7 +104,7 @@ class Choice:
         return [
             f"measured in {self.seconds:.1f} s: {speeds}",
             f"chosen: {config.cell} {config.layers}×{config.hidden} ({why})",
-            " ".join(["options:", *(_flag(name, value) for name, value in self.chosen.items())]),
+            " ".join(["options:", *(f"`{name}={value!r}`" for name, value in self.chosen.items())]),
         ]
 
 
@@ -128,10 +128,11 @@ def options_to_keep(
 
 def _check_choosable(config: Config) -> None:
     if not config.time_budget:
-        raise ConfigError("choosing options needs a time budget; for instance, add --time-budget 10m")
+        raise ConfigError("choosing options needs a time budget; for instance, add `time_budget=600`")
     if config.model != "rnn":
         raise ConfigError(
-            f"only options of a recurrent model can be chosen, not of {config.model!r}; leave out --choose or --model"
+            f"only options of a recurrent model can be chosen, not of {config.model!r}; leave out `choose=True` "
+            "or `model`"
         )
 
 
@@ -173,10 +174,3 @@ def choose(task: Task, measure: Measure, now: Callable[[], float] = time.perf_co
     chosen = {name: after[name] for name in after if name not in task.held and after[name] != fixed[name]}
     rates = tuple((m.layers, m.hidden, 1 / seconds) for m, seconds in measured.items())
     return Choice(config, chosen, rates, epochs, task.tokens, spent())
-
-
-def _flag(name: str, value: Any) -> str:
-    flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    return f"--{flag} {value}"

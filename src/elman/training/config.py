@@ -39,7 +39,7 @@ def dropout_rate(description: str) -> Meta:
 def dropout_rate_or_default(description: str) -> Meta:
     """A fraction to drop at one place, in [0, 1), or -1: the rate of ``dropout``."""
     title = "a number ≥ 0 and < 1, or -1 for the value of dropout"
-    return Meta(ge=-1, lt=1, title=title, description=f"{description}; -1: as --dropout")
+    return Meta(ge=-1, lt=1, title=title, description=f"{description}; -1: as `dropout`")
 
 
 def described(description: str) -> Meta:
@@ -55,18 +55,18 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     level: Annotated[Literal["word", "char", "byte", "subword"], described("what a token is")] = "word"
     subwords: Annotated[
         Literal["bpe", "unigram"],
-        described("how subwords are learnt from the training text (--level subword)"),
+        described("how subwords are learnt from the training text (`level='subword'`)"),
     ] = "bpe"
     vocab_size: Annotated[
         int,
         Meta(
             ge=MIN_SUBWORDS,
             le=MAX_WIDTH,
-            description="the most subwords to learn, including the 256 bytes and <eos> (--level subword)",
+            description="the most subwords to learn, including the 256 bytes and <eos> (`level='subword'`)",
         ),
     ] = 8000
     tokenizer: Annotated[
-        str, described("use this tokenizer.json instead of learning subwords (--level subword)")
+        str, described("use this tokenizer.json instead of learning subwords (`level='subword'`)")
     ] = ""
     lower: Annotated[bool, described("convert the text to lower case")] = False
     encoding: Annotated[str, described("the text's encoding")] = "utf-8"
@@ -87,7 +87,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     model: Annotated[
         Literal["rnn", "ngram", "cbow", "nplm"],
         described(
-            "a recurrent network (see --cell), counted n-grams, or a network with a fixed window of words: their "
+            "a recurrent network (see `cell`), counted n-grams, or a network with a fixed window of words: their "
             "mean (cbow), or their concatenation and a hidden layer (nplm)"
         ),
     ] = "rnn"
@@ -97,17 +97,17 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
             ge=1,
             le=6,
             title="an integer from 1 to 6 (for the order of the vocabulary use vocab_order)",
-            description="length of the longest n-gram (--model ngram)",
+            description="length of the longest n-gram (`model='ngram'`)",
         ),
     ] = 5
     smoothing: Annotated[
         Literal["kneser-ney", "witten-bell"],
-        described("smoothing of the n-gram counts (--model ngram); kneser-ney: modified, interpolated"),
+        described("smoothing of the n-gram counts (`model='ngram'`); kneser-ney: modified, interpolated"),
     ] = "kneser-ney"
 
     window: Annotated[
         int,
-        Meta(ge=1, le=1000, description="words that the next one is predicted from (--model cbow or nplm)"),
+        Meta(ge=1, le=1000, description="words that the next one is predicted from (`model='cbow'` or nplm)"),
     ] = 5
 
     cell: Annotated[Literal["rnn", "lstm", "gru"], described("recurrent layer; rnn is Elman's")] = "rnn"
@@ -148,7 +148,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         ),
     ] = "full"
     candidates: Annotated[
-        int, at_least_one("sampled words per block, besides its targets (--softmax sampled)")
+        int, at_least_one("sampled words per block, besides its targets (`softmax='sampled'`)")
     ] = 4000
     cutoffs: Annotated[
         str,
@@ -162,8 +162,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     init: Annotated[
         Literal["normal", "uniform", "orthogonal", "identity"],
         described(
-            "how initial weights are drawn: N(0,1) or U(-1,1) times --weight-scale; or normal, except that the "
-            "hidden-to-hidden matrices are orthogonal or, with --cell rnn, the identity"
+            "how initial weights are drawn: N(0,1) or U(-1,1) times `weight_scale`; or normal, except that the "
+            "hidden-to-hidden matrices are orthogonal or, with `cell='rnn'`, the identity"
         ),
     ] = "normal"
     weight_scale: Annotated[
@@ -185,9 +185,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = "circle"
     fresh_lines: Annotated[
         bool,
-        described(
-            "reset the state of a sequence whose block begins at the end of a line, as `elman score` does"
-        ),
+        described("reset the state of a sequence whose block begins at the end of a line, as scoring does"),
     ] = True
     reduction: Annotated[
         Literal["mean", "sum"], described("take the gradient of a block's mean loss, or of its sum")
@@ -218,12 +216,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     averaging_patience: Annotated[
         int,
         at_least_one(
-            "begin when an epoch is worse than the best epoch before the last this many (--averaging triggered)"
+            "begin when an epoch is worse than the best epoch before the last this many (`averaging='triggered'`)"
         ),
     ] = 5
     averaging_share: Annotated[
         float,
-        Meta(gt=0, le=1, description="the last fraction of training to average over (--averaging tail)"),
+        Meta(gt=0, le=1, description="the last fraction of training to average over (`averaging='tail'`)"),
     ] = 0.25
     clip_norm: Annotated[float, zero_or_more("clip the gradient to this global norm; 0: no clipping")] = 1.0
     clip_value: Annotated[float, zero_or_more("clip every gradient entry to ± this; 0: no clipping")] = 0.0
@@ -242,10 +240,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     )
     precision: Annotated[
         Literal["float32", "bf16"],
-        described("precision of the matrix products while training; bf16 needs --backend torch"),
+        described("precision of the matrix products while training; bf16 needs `backend='torch'`"),
     ] = "float32"
     device: Annotated[
-        Literal["cpu", "cuda"], described("device of the tensors; cuda (a GPU) needs --backend torch")
+        Literal["cpu", "cuda"], described("device of the tensors; cuda (a GPU) needs `backend='torch'`")
     ] = "cpu"
 
     report_every: Annotated[int, zero_or_more("blocks between two points of the training curve; 0: 100")] = 0
@@ -286,8 +284,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         if self.softmax != "adaptive":
             if self.cutoffs != AUTO:
                 raise ConfigError(
-                    f"`cutoffs` applies only to softmax='adaptive', but softmax is {self.softmax!r} and cutoffs "
-                    f"{self.cutoffs!r}; leave it out, or set softmax to 'adaptive'"
+                    f"`cutoffs` applies only to `softmax='adaptive'`, but softmax is {self.softmax!r} and cutoffs "
+                    f"{self.cutoffs!r}; leave it out, or set `softmax='adaptive'`"
                 )
             return None
         if self.cutoffs == AUTO:

@@ -155,8 +155,8 @@ def check_valid(
     if allow_overlap:
         return replace(corpora, warning=f"{repeats}; its perplexity measures memorisation")
     raise TextError(
-        f"{repeats}, so its perplexity would measure memorisation; validate on other text (--valid FILE), "
-        "on none (--valid none), or add --allow-overlap if the text repeats itself by nature"
+        f"{repeats}, so its perplexity would measure memorisation; validate on other text (`valid=FILE`), "
+        "on none (`valid='none'`), or add `allow_overlap=True` if the text repeats itself by nature"
     )
 
 

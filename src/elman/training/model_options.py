@@ -67,18 +67,18 @@ def check_options(config: Config) -> None:
     for name in changed_options(config):
         if name in UNUSED_BY[config.model]:
             raise ConfigError(
-                f"`{name}` applies only to model={_models_with(name)}, but model is {config.model!r}; "
-                f"leave out {name} = {getattr(config, name)!r}"
+                f"`{name}` applies only to {_models_with(name)}, but model is {config.model!r}; "
+                f"leave out `{name}={getattr(config, name)!r}`"
             )
 
 
 def _check_level(config: Config) -> None:
     """Raise ConfigError for an option that does not go with the level, or with a given tokenizer."""
     refused = dict.fromkeys(
-        SUBWORD_OPTIONS, f"applies only to level='subword', but level is {config.level!r}"
+        SUBWORD_OPTIONS, f"applies only to `level='subword'`, but level is {config.level!r}"
     )
     if config.level == "subword":
-        refused = dict.fromkeys(WHOLE_TOKEN_OPTIONS, "does not apply to level='subword'")
+        refused = dict.fromkeys(WHOLE_TOKEN_OPTIONS, "does not apply to `level='subword'`")
         if config.tokenizer:
             refused |= dict.fromkeys(LEARNT_SUBWORD_OPTIONS, "cannot be combined with a given `tokenizer`")
         else:
@@ -87,7 +87,7 @@ def _check_level(config: Config) -> None:
             )
     for name in changed_options(config):
         if name in refused:
-            raise ConfigError(f"`{name}` {refused[name]}; leave out {name} = {getattr(config, name)!r}")
+            raise ConfigError(f"`{name}` {refused[name]}; leave out `{name}={getattr(config, name)!r}`")
 
 
 def changed_options(config: Config) -> list[str]:
@@ -98,7 +98,7 @@ def changed_options(config: Config) -> list[str]:
 
 def _models_with(name: str) -> str:
     """Return in words which models use an option."""
-    return " or ".join(repr(model) for model, unused in UNUSED_BY.items() if name not in unused)
+    return " or ".join(f"`model={model!r}`" for model, unused in UNUSED_BY.items() if name not in unused)
 
 
 def learns_tokenizer(config: Config) -> bool:
@@ -142,13 +142,13 @@ def regularisation_of(config: Config) -> Regularisation:
     """
     if config.input_dropout > 0 and not config.wordvec:
         raise ConfigError(
-            f"input_dropout = {config.input_dropout} drops word vectors, but wordvec is 0 (one-hot input); "
-            "leave it out, or use embedding_dropout, which drops words"
+            f"`input_dropout={config.input_dropout}` drops word vectors, but wordvec is 0 (one-hot input); "
+            "leave it out, or use `embedding_dropout`, which drops words"
         )
     if config.temporal_penalty and config.time_size == 1:
         raise ConfigError(
-            f"temporal_penalty = {config.temporal_penalty} compares the steps of a block, but time_size is 1; "
-            "increase time_size, or leave the penalty out"
+            f"`temporal_penalty={config.temporal_penalty}` compares the steps of a block, but time_size is 1; "
+            "increase `time_size`, or leave the penalty out"
         )
     return Regularisation(
         config.dropout_mask,
@@ -165,7 +165,7 @@ def _rate_or_none(config: Config, name: str) -> float | None:
     """Return a dropout rate; None for -1, which means the rate of ``dropout``."""
     rate: float = getattr(config, name)
     if -1 < rate < 0:
-        raise ConfigError(f"{name} must be {expected(name)}; got {rate}")
+        raise ConfigError(f"`{name}` must be {expected(name)}; got {rate}")
     return None if rate == -1 else rate
 
 

@@ -36,11 +36,11 @@ class NgramRun:
 
 
 def train_ngram(
-    folder: Path,
-    corpus: str,
+    folder: str | Path,
+    corpus: str | Path,
     config: Config,
     *,
-    valid: str | None = None,
+    valid: str | Path | None = None,
     allow_overlap: bool = False,
     overwrite: bool = False,
     on_encoding: Progress | None = None,
@@ -54,6 +54,8 @@ def train_ngram(
         RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
         ElmanError: the corpus cannot be read, or options do not go together.
     """
+    folder, corpus = Path(folder), str(corpus)
+    valid = None if valid is None else str(valid)
     check_options(config)
     stored = {
         "corpus": absolute_source(corpus),

@@ -26,6 +26,7 @@ import numpy as np
 from elman.arrays import Array, Buffers, is_torch, namespace, zeros
 from elman.errors import ConfigError
 from elman.numba_jit import can_jit
+from elman.one_line import one_line, settings
 from elman.training import update_kernels
 from elman.workers import run_parallel, split_evenly
 
@@ -59,6 +60,9 @@ class Optimizer(ABC):
         self._largest = 0
         self._numbers_from: tuple[Any, ...] | None = None
         self._numbers: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        return one_line(self, settings(self, always="lr"), f"step {self.step}")
 
     def update(
         self,

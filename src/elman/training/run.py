@@ -100,14 +100,17 @@ class TrainingRun:
         self.choice: Choice | None = None  # set where `create` chose options
         self._saved_at = 0.0
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r}, {self.text_model.model!r})"
+
     @classmethod
     def create(
         cls,
-        folder: Path,
-        corpus: str,
+        folder: str | Path,
+        corpus: str | Path,
         config: Config,
         *,
-        valid: str | None = None,
+        valid: str | Path | None = None,
         allow_overlap: bool = False,
         overwrite: bool = False,
         on_encoding: EncodingProgress | None = None,
@@ -140,6 +143,8 @@ class TrainingRun:
             RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
             ElmanError: the corpus cannot be read, or the options do not fit it or the model to start from.
         """
+        folder, corpus = Path(folder), str(corpus)
+        valid = None if valid is None else str(valid)
         start = None if init_from is None else WarmStart.of(init_from, extend_vocab)
         if start is not None:
             config = start.options(config, {*given, *changed_options(config)})
@@ -207,7 +212,7 @@ class TrainingRun:
     @classmethod
     def resume(
         cls,
-        folder: Path,
+        folder: str | Path,
         changes: dict[str, Any] | None = None,
         on_encoding: EncodingProgress | None = None,
         corpus: str | None = None,
@@ -223,6 +228,7 @@ class TrainingRun:
             ConfigError: an option changes that may not.
             ModelFileError: the checkpoint is damaged, or belongs to another run.
         """
+        folder = Path(folder)
         path = folder / CONFIG_NAME
         stored = read_stored(path) if path.is_file() else None
         if stored is not None and stored["options"].get("model") == "ngram":

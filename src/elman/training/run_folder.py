@@ -142,7 +142,7 @@ def read_stored(path: Path) -> dict[str, Any]:
     wrong = [name for name, kind in parts if not isinstance(stored.get(name), kind)]
     if wrong:
         raise RunError(
-            f"{path} lacks {' and '.join(wrong)}: the file was changed since `elman train` wrote it; restore it"
+            f"{path} lacks {' and '.join(wrong)}: the file was changed since `elman.train()` wrote it; restore it"
         )
     options = stored["options"]
     if options.get("order") in ORDERS:  # the old name of vocab_order, before n-grams had an order

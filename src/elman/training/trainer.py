@@ -15,6 +15,7 @@ from elman.arrays import is_torch
 from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.perplexity import evaluate
 from elman.models.base import LanguageModel
+from elman.one_line import one_line
 from elman.plots import plot_perplexities
 from elman.training.averaging import Averaging
 from elman.training.batches import Minibatches, Wrap
@@ -53,6 +54,15 @@ class RnnlmTrainer:
         self.averaging = Averaging()
         self.stopped = False
         self._validation_seconds = 0.0  # of the last validation, or an estimate of the first
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            type(self.model).__name__,
+            repr(self.optimizer),
+            f"epoch {self.progress.epoch}",
+            f"iteration {self.progress.iteration}",
+        )
 
     @property
     def ppl_list(self) -> list[float]:

@@ -16,6 +16,7 @@ from elman.errors import ConfigError
 from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_ids
 from elman.models.recurrent import RecurrentLM
+from elman.one_line import number_of, one_line, settings
 
 NO_WORD = -1  # fills the words of a sequence that has read fewer than another
 
@@ -37,6 +38,9 @@ class CacheState:
         self.inner, self.words, self.keys = inner, words[:, start:].copy(), keys[:, start:] + 0
         for array in (self.words, self.keys):
             array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return one_line(self, number_of(self.batch_size, "sequence"))
 
     @property
     def batch_size(self) -> int:
@@ -95,6 +99,9 @@ class CachedModel:
         if not 0 <= weight < 1:
             raise ConfigError(f"the weight of a cache must be in [0, 1), got {weight}; try 0.1")
         self.model, self.size, self.weight = model, size, weight
+
+    def __repr__(self) -> str:
+        return one_line(self, type(self.model).__name__, settings(self))
 
     @property
     def vocab_size(self) -> int:

@@ -12,6 +12,7 @@ from elman.arrays import Array, namespace, to_numpy
 from elman.errors import ConfigError
 from elman.models.adaptive.learner import GradientStep, Learner
 from elman.models.base import Ids, LanguageModel, LogProbs, Mask, checked_ids, checked_mask
+from elman.one_line import number_of, one_line
 from elman.workers import Pool
 
 
@@ -49,6 +50,9 @@ class DynamicState:
     """The `SequenceState` of N sequences, each with its own weights."""
 
     of_sequences: tuple[SequenceState, ...]
+
+    def __repr__(self) -> str:
+        return one_line(self, number_of(self.batch_size, "sequence"))
 
     @property
     def batch_size(self) -> int:
@@ -111,6 +115,9 @@ class DynamicModel:
         with self._learners.borrow() as learner:
             self._originals = learner.weights()
         self._step = GradientStep(self._originals, lr, decay, clip_norm, squares, epsilon)
+
+    def __repr__(self) -> str:
+        return one_line(self, type(self.model).__name__, f"lr={self._step.lr:g}", f"block={self.block}")
 
     @property
     def vocab_size(self) -> int:

@@ -11,6 +11,7 @@ from elman.models.base import BEFORE_TEXT, Ids, Mask, Past, checked_ids, checked
 from elman.models.ngram.counts import count_ngrams
 from elman.models.ngram.levels import UNSEEN, Level
 from elman.models.ngram.smoothing import Smoothing, witten_bell
+from elman.one_line import number_of, one_line
 
 _MAX_TOKENS = 2**31 - 1  # so that no key of a file exceeds 64 bits
 
@@ -63,6 +64,14 @@ class NgramModel:
         counts = count_ngrams(ids, vocab_size, order, eos)
         tables = zip(counts, smoothing(counts), strict=True)
         return cls([Level(c.keys, w.weights, w.backoffs, c.symbols) for c, w in tables], vocab_size, eos)
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            f"order {self.order}",
+            f"vocabulary {self.vocab_size:,}",
+            number_of(sum(len(level.keys) - 1 for level in self.levels), "n-gram"),
+        )
 
     @property
     def order(self) -> int:

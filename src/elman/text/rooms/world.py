@@ -53,6 +53,9 @@ class World:
         self._length = length_of(distractors)
         self._tries: dict[tuple[str | None, str | None, float], Trie] = {}
 
+    def __repr__(self) -> str:
+        return f"World({self.language!r})"
+
     @property
     def vocabulary(self) -> list[str]:
         """Every token that can occur, including `<eos>`, sorted."""
