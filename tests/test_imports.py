@@ -40,7 +40,6 @@ START = "a command loads what it needs when it runs: `elman --help` starts at on
 LATE = {  # modules that import from elman inside a function, and why
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli.demo": START,
-    "elman.cli.import_model": START,
     "elman.cli.plot": START,
     "elman.cli.replay": START,
     "elman.cli.serve": START,

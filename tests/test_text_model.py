@@ -256,7 +256,7 @@ def test_without_an_end_of_line_token_no_end_is_scored() -> None:
     given = text_model("char", "abc")
     assert given.score("ab", eos=True) == given.score("ab", eos=False)
     assert given.null_context() == given.begin_sentence()
-    assert len(given.surprisal("ab")) == 2
+    assert len(given.surprisal("ab", per="token")) == 2
 
 
 def test_the_null_context_of_a_stream_model_is_its_start() -> None:

@@ -39,23 +39,21 @@ def in_options(message: str, command: click.Command | None) -> str:
 
     def written_of_method(match: re.Match[str]) -> str:
         method, name, value = match.groups()
+        option = f"--{name}".replace("_", "-")
         if f"{method}_{name}" in parameters:
-            return _with_value(f"--{method}-{name}".replace("_", "-"), value)
-        return (
-            f"`elman train {_with_value(f'--{name}'.replace('_', '-'), value)}`"
-            if method == "train"
-            else match[0]
-        )
+            return _with_value(f"--{method}{option[1:]}", value)
+        return f"`elman train {_with_value(option, value)}`" if method == "train" else match[0]
 
     return ARGUMENT.sub(written, OF_METHOD.sub(written_of_method, message))
 
 
 def _with_value(option: str, value: str | None) -> str:
-    return (
-        option
-        if value in (None, "True")
-        else f"{option} {value}".translate({ord(quote): "" for quote in "'\""})
-    )
+    """Return an option with its value; a dictionary ``{'a': 'b'}`` is ``a=b``."""
+    if value is None or value == "True":
+        return option
+    if value.startswith("{"):
+        value = value.strip("{}").replace(": ", "=")
+    return f"{option} {value}".replace("'", "").replace('"', "")
 
 
 class LogHandler(logging.Handler):

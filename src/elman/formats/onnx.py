@@ -65,7 +65,7 @@ def _checked(model: Any) -> RecurrentLM:
     if not isinstance(model, RecurrentLM):
         raise ModelFileError(
             f"only recurrent models can be written as ONNX files, and this is a {type(model).__name__}; "
-            "export an n-gram model with --to arpa"
+            "export an n-gram model with `to='arpa'`"
         )
     size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
     if size > LARGEST:

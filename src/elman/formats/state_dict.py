@@ -59,7 +59,7 @@ def to_arrays(model: Any, names: Mapping[str, str] | None = None) -> Arrays:
         )
     if model.adaptive is not None:
         raise ModelFileError(
-            "nn.Linear cannot represent an adaptive softmax; export with --to onnx, or train with --softmax full"
+            "nn.Linear cannot represent an adaptive softmax; export with `to='onnx'`, or use `train(softmax='full')`"
         )
     weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
     if not model.wordvec_size:
@@ -268,11 +268,11 @@ class StateDict:
             return self._arrays[key]
         close = [other.removesuffix(name).rstrip(".") for other in self._arrays if other.endswith(name)]
         if part == "rnn" and len(close) == 1:
-            hint = f"give the layer's name: names={{'rnn': {close[0]!r}}}, or --name rnn={close[0]}"
+            hint = f"give the layer's name: `names={{'rnn': {close[0]!r}}}`"
         elif key == self.key("decoder", "weight"):
-            hint = f"if it is tied to {self.key('encoder', 'weight')}, set tie_weights=True (--tie-weights)"
+            hint = f"if it is tied to {self.key('encoder', 'weight')}, set `tie_weights=True`"
         else:
-            hint = f"give the part's name with names (--name {part}=...)"
+            hint = f"give the part's name: `names={{{part!r}: ...}}`"
         raise ModelFileError(
             f"the state dict has no {key}; {hint}; it has {_some(list(self._arrays)) or 'nothing'}"
         )

@@ -75,7 +75,7 @@ def read_torch(
             raise ConfigError(f"{path} contains its own vocabulary; omit lower, unk and eos")
         text = from_metadata(metadata, path)
     elif vocab is None and level != "byte":
-        raise ConfigError(f"{path} contains no vocabulary; give it with --vocab vocab.txt")
+        raise ConfigError(f"{path} contains no vocabulary; give it with `vocab='vocab.txt'`")
     else:
         text = read_text(None if vocab is None else Path(vocab), level or "word", lower, unk, eos)
     if len(text.vocabulary) != model.vocab_size:
