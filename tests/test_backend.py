@@ -35,9 +35,12 @@ def test_numpy_leaves_weights_where_they_are() -> None:
     [
         (
             {"precision": "bf16"},
-            "precision bf16 needs torch tensors; add --backend torch, or use --precision float32",
+            "precision bf16 needs torch tensors; add `backend='torch'`, or use `precision='float32'`",
         ),
-        ({"device": "cuda"}, "device 'cuda' needs torch tensors; add --backend torch, or use --device cpu"),
+        (
+            {"device": "cuda"},
+            "device 'cuda' needs torch tensors; add `backend='torch'`, or use `device='cpu'`",
+        ),
     ],
 )
 def test_options_that_numpy_does_not_support_are_errors(options: Any, message: str) -> None:

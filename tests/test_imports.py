@@ -42,7 +42,6 @@ LATE = {  # modules that import from elman inside a function, and why
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli": START,
     "elman.cli.demo": START,
-    "elman.cli.import_model": START,
     "elman.cli.plot": START,
     "elman.cli.replay": START,
     "elman.cli.serve": START,

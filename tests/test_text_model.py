@@ -3,12 +3,13 @@
 import copy
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from elman.errors import ConfigError
+from elman.errors import ConfigError, RunError
 from elman.evaluation.line_scores import score_line
 from elman.models.adaptive.cache import CachedModel
 from elman.models.adaptive.dynamic import DynamicModel
@@ -17,7 +18,7 @@ from elman.models.ngram.model import NgramModel
 from elman.models.window_models import NPLM
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from elman.text_model import TextModel
+from elman.text_model import TextModel, import_model, load
 from support.ngrams import sentence_model
 from support.tiny import STORY, small_lm, text_model
 
@@ -256,7 +257,7 @@ def test_without_an_end_of_line_token_no_end_is_scored() -> None:
     given = text_model("char", "abc")
     assert given.score("ab", eos=True) == given.score("ab", eos=False)
     assert given.null_context() == given.begin_sentence()
-    assert len(given.surprisal("ab")) == 2
+    assert len(given.surprisal("ab", per="token")) == 2
 
 
 def test_the_null_context_of_a_stream_model_is_its_start() -> None:
@@ -265,3 +266,93 @@ def test_the_null_context_of_a_stream_model_is_its_start() -> None:
     given = TextModel(model, make_tokenizer("word"), vocabulary)
     assert given.null_context() == model.start()
     assert [length for _, length, _ in given.full_scores("a b", bos=False)] == [1, 2, 2]
+
+
+def test_a_model_is_shown_in_a_line() -> None:
+    shown = "TextModel(RNN 1×5, word vectors 4{}, vocabulary 24 words, 290 parameters)"
+    assert repr(text_model()) == shown.format("")
+    assert repr(text_model().with_cache(cache=9)) == shown.format(", with a cache of 9")
+    plain = text_model().dynamic(step="plain", block=7)
+    assert repr(plain.with_cache(neural_cache=9)) == shown.format(
+        ", learning every 7 tokens, with a neural cache of 9"
+    )
+    assert "mixture of 0.5·(3-gram) + 0.5·(RNN 1×5, word vectors 4)" in repr(mixed())
+
+
+@every_model
+def test_a_text_can_be_evaluated_and_continued(made: Any) -> None:
+    given = made()
+    found = given.evaluate([SENTENCE])
+    assert found.nll_nats == pytest.approx(-math.log(10) * given.score(SENTENCE), rel=1e-6)
+    assert found.to_dict()["bits_per_char"] == pytest.approx(
+        found.nll_nats / math.log(2) / (len(SENTENCE) + 1)
+    )
+    text = given.generate("tom", 7, seed=1, temperature=0.5)
+    assert (
+        text
+        == given.generate("tom", 7, seed=1, temperature=0.5)
+        == "".join(given.stream("tom", 7, seed=1, temperature=0.5))
+    )
+    assert text.startswith("tom")
+    with pytest.raises(ConfigError, match="`length` must be ≥ 0, got -1"):
+        given.stream("tom", -1)
+
+
+def test_an_evaluation_is_a_table_for_people_and_programs() -> None:
+    found = text_model().evaluate(STORY.splitlines())
+    assert repr(found).startswith("perplexity per word ")
+    assert "<td" in found._repr_html_()
+    assert "cache" not in found.to_dict()
+    assert found.perplexity == found.to_dict()["perplexity"]
+
+
+def test_unknown_words_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    given = text_model()
+    given.generate("tom yodelling", 1)
+    assert caplog.messages == ["not in the vocabulary, left out: yodelling"]
+    given.evaluate(["tom yodelling"])
+    assert "1 words are not in the vocabulary, which has no <unk>" in caplog.messages[1]
+
+
+def test_the_next_tokens_are_a_table() -> None:
+    found = recurrent().next("tom was", top=3)
+    assert found.to_dict().keys() == {"token", "probability"}
+    assert [tuple(row) for row in found] == recurrent().next_distribution("tom was", top=3)
+    assert found._repr_html_().count("<tr>") == 3
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_model_is_saved_as_a_file_or_a_run(tmp_path: Path, kind: Any) -> None:
+    given = sentence_model()
+    for name in ("model.safetensors", "run"):
+        path = kind(tmp_path / name)
+        given.save(path)
+        assert load(path).score(SENTENCE) == given.score(SENTENCE)
+        with pytest.raises(RunError, match="replace it with `overwrite=True`"):
+            given.save(path)
+        given.save(path, overwrite=True)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_other_programs_formats_go_out_and_in(tmp_path: Path, kind: Any) -> None:
+    for given, name in ((sentence_model(), "model.arpa"), (text_model(), "model.safetensors")):
+        path = kind(tmp_path / name)
+        given.export(path, to="torch" if name != "model.arpa" else None)
+        assert import_model(path).score(SENTENCE) == pytest.approx(given.score(SENTENCE), rel=1e-5)
+    with pytest.raises(ConfigError, match="`level` applies only to a state dict"):
+        import_model(kind(tmp_path / "model.arpa"), level="word")
+    with pytest.raises(ConfigError, match=r"with the suffix .onnx: MODEL.onnx, not model.arpa"):
+        given.export(kind(tmp_path / "model.arpa"), to="onnx")
+    with pytest.raises(ConfigError, match="`form` applies only to `to='onnx'`, not to arpa"):
+        given.export(kind(tmp_path / "model.arpa"), form="step")
+
+
+def test_a_backend_may_be_named(tmp_path: Path) -> None:
+    text_model().save(tmp_path / "run")
+    assert load(str(tmp_path / "run"), "numpy", "cpu").score("tom") == text_model().score("tom")
+    with pytest.raises(
+        ConfigError, match="needs torch tensors; add `backend='torch'`, or use `device='cpu'`"
+    ):
+        load(tmp_path / "run", device="cuda")
+    with pytest.raises(ConfigError, match="`backend` must be one of numpy, torch, got 'jax'"):
+        load(tmp_path / "run", "jax")  # type: ignore[arg-type]

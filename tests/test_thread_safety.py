@@ -11,7 +11,6 @@ import pytest
 from elman import kenlm_compat
 from elman.errors import ConfigError
 from elman.evaluation.perplexity import evaluate
-from elman.evaluation.surprisal import token_scores
 from elman.generation import Sampler, generate
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import trace
@@ -65,7 +64,8 @@ CALLS: dict[str, Call] = {
     "score": lambda model, line: model.score(line),
     "scores": lambda model, line: model.scores([line, LINES[0], line[:20]]).tolist(),
     "full_scores": lambda model, line: list(model.full_scores(line)),
-    "surprisal": lambda model, line: list(token_scores(model, line)),
+    "surprisal": lambda model, line: list(model.surprisal(line, per="token")),
+    "written": lambda model, line: model.generate(line, 4, seed=1),
     "next_distribution": lambda model, line: model.next_distribution(line, top=None),
     "base_score": lambda model, line: model.base_score(model.begin_sentence(), line)[0],
     "generate": generated,

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from elman.text.tokenizers import make_tokenizer as make_tokenizer
     from elman.text.vocabulary import Vocabulary as Vocabulary
     from elman.text_model import TextModel as TextModel
+    from elman.text_model import import_model as import_model
     from elman.text_model import load as load
     from elman.training.optimizers import SGD as SGD
     from elman.training.optimizers import AdaGrad as AdaGrad
@@ -141,7 +142,7 @@ _HOMES = {
     "elman.models.regularisation": ("Regularisation",),
     "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
-    "elman.text_model": ("TextModel", "load"),
+    "elman.text_model": ("TextModel", "import_model", "load"),
     "elman.text": ("ptb",),
     "elman.text.corpus": ("Corpus", "encode_corpus"),
     "elman.text.rooms": ("World",),

@@ -5,13 +5,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from elman.arrays import Array, is_torch, to_numpy
 from elman.errors import ConfigError, MissingExtra
 from elman.matmul_precision import Precision, product_precision
+
+Library = Literal["numpy", "torch"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,15 @@ class Backend:
         MissingExtra: torch is not installed.
     """
 
-    library: Literal["numpy", "torch"] = "numpy"
+    library: Library = "numpy"
     precision: Precision = "float32"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        if self.library not in get_args(Library):
+            raise ConfigError(
+                f"`backend` must be one of {', '.join(get_args(Library))}, got {self.library!r}"
+            )
         if self.library == "torch":
             _check_device(_torch(), self.device)
         elif self.precision != "float32":
@@ -42,6 +48,11 @@ class Backend:
             raise ConfigError(
                 f"device {self.device!r} needs torch tensors; add `backend='torch'`, or use `device='cpu'`"
             )
+
+    @classmethod
+    def named(cls, backend: "Backend | Library", device: str) -> "Backend":
+        """Return the float32 backend of a library and a device; a `Backend` is returned as it is."""
+        return backend if isinstance(backend, Backend) else cls(backend, device=device)
 
     @classmethod
     def of(cls, weights: Mapping[str, Array]) -> "Backend":

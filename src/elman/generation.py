@@ -1,5 +1,6 @@
-"""Generation: sample the next token, feed it to the model, and repeat."""
+"""Generation: sample the next token, feed it to the model, and repeat; as ids, or as text."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -9,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError
+from elman.evaluation.perplexity import read
 from elman.models.base import LanguageModel
+from elman.models.tokenized import TokenizedModel
 from elman.one_line import number_of, one_line, settings
 from elman.workers import limited_threads
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,43 @@ def generate(
                 state = model.feed(np.array([[token]]), state)
             token = sampler.draw(model.next_log_probs(state)[0], rng)
         yield token
+
+
+class TextStream(Iterator[str]):
+    """A prompt and the text sampled after it, part by part; ``drawn`` are the ids sampled so far.
+
+    Words of the prompt that the vocabulary lacks are logged as a warning.
+    """
+
+    def __init__(
+        self, text_model: TokenizedModel, prompt: str, length: int, sampler: Sampler, rng: np.random.Generator
+    ) -> None:
+        self.drawn: list[int] = []
+        self._parts = self._draw(text_model, prompt, length, sampler, rng)
+
+    def __next__(self) -> str:
+        return next(self._parts)
+
+    def _draw(
+        self, text_model: TokenizedModel, prompt: str, length: int, sampler: Sampler, rng: np.random.Generator
+    ) -> Iterator[str]:
+        tokens, ids = text_model.encode(prompt)
+        _warn_of_unknown(text_model, tokens)
+        state = read(text_model.model, ids, text_model.start_id)
+        decoder = text_model.tokenizer.decoder()
+        yield "".join(decoder.push(token) for token in tokens)
+        for token_id in generate(text_model.model, state, sampler, rng, length):
+            self.drawn.append(token_id)
+            yield decoder.push(text_model.vocabulary.token(token_id))
+        yield decoder.finish()
+
+
+def _warn_of_unknown(text_model: TokenizedModel, tokens: list[str]) -> None:
+    flags = text_model.is_unknown(tokens)
+    unknown = [token for token, is_unknown in zip(tokens, flags, strict=True) if is_unknown]
+    if unknown:
+        what = "left out" if text_model.vocabulary.unk_id is None else "read as <unk>"
+        words = (
+            " ".join(dict.fromkeys(unknown)).encode(errors="replace").decode()
+        )  # no lone surrogates in a log
+        logger.warning(f"not in the vocabulary, {what}: {words}")

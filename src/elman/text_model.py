@@ -1,30 +1,40 @@
-"""`TextModel`: scores, surprisals and predictions for text, by a model with its tokenizer and vocabulary."""
+"""`TextModel`: everything that a model does with text, with its tokenizer and vocabulary.
+
+Each method calls a function of `elman.evaluation`, `elman.generation` or `elman.formats`.
+"""
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.backend import NUMPY, Backend
-from elman.errors import ConfigError
-from elman.evaluation.line_scores import BLOCK, score_line, score_lines
-from elman.evaluation.surprisal import TokenScore, token_scores
+from elman.backend import Backend, Library
+from elman.errors import ConfigError, RunError
+from elman.evaluation.adaptation import DYNAMIC_BLOCK, Step, with_cache, with_dynamic
+from elman.evaluation.full_scores import FullScore, full_scores
+from elman.evaluation.line_scores import Per, Unit, score_line, score_lines
+from elman.evaluation.measures import TextEvaluation, evaluate_text
+from elman.evaluation.next_tokens import NextTokens, next_tokens
+from elman.evaluation.scored_lines import ScoreStream, ScoreTable, StateRule
+from elman.evaluation.sentences import read_sentences
+from elman.evaluation.surprisal_table import Context, SurprisalTable, surprisal_table
+from elman.evaluation.surprisal_table import Per as PerWordOrToken
 from elman.formats.arpa_reader import is_arpa, read_arpa
-from elman.formats.model_file import model_file, read_model
-from elman.models.base import Ids
-from elman.models.tokenized import TokenizedModel, ngram_lengths, order_of, reading_threads
-
-
-class FullScore(NamedTuple):
-    """A token's log10 P(token | past), the number of tokens that it depends on (itself included), if it is unknown."""
-
-    log10_prob: float
-    ngram_length: int
-    unknown: bool
+from elman.formats.arpa_writer import write_arpa
+from elman.formats.export import FormatName, export
+from elman.formats.foreign import Names, read_foreign
+from elman.formats.model_file import model_file, read_model, save_model
+from elman.formats.onnx import Form, write_onnx
+from elman.formats.run_files import check_run_folder, save_run
+from elman.formats.torch_file import write_torch
+from elman.formats.vocabulary_file import write_tokenizer
+from elman.generation import Sampler, TextStream
+from elman.models.tokenized import TokenizedModel, order_of, reading_threads
+from elman.text.sources import Text
 
 
 class TextModel(TokenizedModel):
@@ -48,6 +58,8 @@ class TextModel(TokenizedModel):
     >>> ids = vocabulary.encode(tokens)
     >>> ngrams = NgramModel.train(ids, len(vocabulary), order=2, eos=vocabulary.eos_id)
     >>> model = TextModel(ngrams, tokenizer, vocabulary)
+    >>> model
+    TextModel(2-gram, vocabulary 6 words, 30 parameters)
     """
 
     @property
@@ -69,6 +81,71 @@ class TextModel(TokenizedModel):
             return False
         tokens, _ = self.encode(text)
         return bool(tokens) and not self.is_unknown(tokens).any()
+
+    def evaluate(
+        self, text: Text, split: str = "test", *, encoding: str = "utf-8", batch_size: int = 1
+    ) -> TextEvaluation:
+        """Return the perplexity and the other measures of the model on a text.
+
+        >>> found = model.evaluate(["you say hello", "i say goodbye"])
+        >>> round(found.perplexity, 3), found.tokens
+        (2.098, 8)
+
+        Args:
+            text: a file, a folder, the name of a corpus, a binary stream, or lines. It is read as one sequence.
+            split: the part of a named corpus.
+            encoding: of a file or a binary stream.
+            batch_size: parts that the text is cut into and read in parallel, each from a fresh state.
+
+        Raises:
+            TextError: the text cannot be read, or is empty.
+        """
+        return evaluate_text(self, text, split, encoding, batch_size)
+
+    def score_lines(
+        self,
+        text: Text,
+        *,
+        per_token: bool = False,
+        top: int | None = None,
+        unit: Unit | None = None,
+        normalize: Per | None = None,
+        state: StateRule = "reset",
+        encoding: str = "utf-8",
+    ) -> ScoreTable:
+        """Return the log probability of every line of a text, each with its end: a table with a row per line.
+
+        >>> model.score_lines(["you say hello", "say you hello"])
+        ln_prob  log10_prob  perplexity  tokens  unknown           text
+        -2.1245     -0.9227      1.7008       4        0  you say hello
+        -8.3189     -3.6129      8.0023       4        0  say you hello
+
+        Args:
+            text: a file, a binary stream, or lines.
+            per_token: return a row per token instead, with surprisal, rank and entropy (in bits unless ``unit``).
+            top: return only this many lines, the least probable first, with their numbers.
+            unit: of the log probabilities: "nats", "bits" or "log10"; None: nats and log10.
+            normalize: divide them by the line's tokens ("token") or characters ("char"); "none", the default, except
+                that with ``top`` it is "token".
+            state: read each line alone ("reset"), or as the continuation of the one before ("carry").
+            encoding: of a file or a binary stream.
+
+        Raises:
+            TextError: the text cannot be read.
+            ConfigError: the arguments contradict one another.
+        """
+        options = {"top": top, "unit": unit, "normalize": normalize, "state": state, "encoding": encoding}
+        return ScoreTable(self.stream_scores(text, per_token=per_token, **options))
+
+    def stream_scores(self, text: Text, **options: Any) -> ScoreStream:
+        """Return an iterator over the rows of `score_lines`, with its options: memory does not grow with the text.
+
+        >>> for row in model.stream_scores(["you say hello", "say you hello"]):
+        ...     print(row.line, f"{row.log10_prob:.4f}")
+        1 -0.9227
+        2 -3.6129
+        """
+        return ScoreStream(self, text, **options)
 
     def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence, end | beginning).
@@ -109,23 +186,7 @@ class TextModel(TokenizedModel):
         -inf 0 True
         -1.051 1 False
         """
-        tokens, ids = self.encode_line(sentence) if eos else self.encode(sentence)
-        unknown = self.is_unknown(tokens).tolist()
-        state = self.begin_sentence() if bos else self.null_context()
-        read = int(bos and self.start_id is not None)
-        for first in range(0, len(ids), BLOCK):
-            block = ids[first : first + BLOCK]
-            known = block >= 0
-            log10_probs, lengths = np.full(len(block), -math.inf), np.zeros(len(block), np.int64)
-            if known.any():
-                known_ids = block[known][None].astype(np.intp)
-                lengths[known] = ngram_lengths(self.model, known_ids, state, read)[0]
-                with reading_threads(known_ids.size, self.model):
-                    log_probs, state = self.model.target_log_probs(known_ids, state)
-                log10_probs[known] = log_probs[0] / math.log(10)
-                read += known_ids.size
-            flags = unknown[first : first + BLOCK]
-            yield from map(FullScore, log10_probs.tolist(), lengths.tolist(), flags)
+        return full_scores(self, sentence, bos, eos)
 
     def perplexity(self, sentence: str) -> float:
         """Return the perplexity per token, 10 ** (-score / n), with n tokens of the sentence and its end.
@@ -150,7 +211,7 @@ class TextModel(TokenizedModel):
         (-0.9227, -0.9227)
         """
         ids = self.encode(word)[1]
-        known = _known_ids(ids)
+        known = ids[ids >= 0].astype(np.intp)[None]
         if not known.size:
             return (-math.inf if len(ids) else 0.0), in_state
         with reading_threads(known.size, self.model):
@@ -158,63 +219,318 @@ class TextModel(TokenizedModel):
         log10_prob = float(found.sum(dtype=np.float64)) / math.log(10)
         return (log10_prob if known.size == len(ids) else -math.inf), after
 
-    def next_distribution(self, text: str, top: int | None = 10, bos: bool = True) -> list[tuple[str, float]]:
-        """Return the ``top`` most probable next tokens after a text, with their probabilities; all tokens for None.
+    def next(self, text: str, top: int | None = 10, bos: bool = True) -> NextTokens:
+        """Return the ``top`` most probable next tokens after a text; all tokens for None.
 
-        >>> [(token, round(probability, 3)) for token, probability in model.next_distribution("you say", top=2)]
-        [('hello', 0.467), ('goodbye', 0.244)]
+        >>> model.next("you say", top=2)
+        token    probability
+        hello         0.4667
+        goodbye       0.2444
 
         Raises:
             ConfigError: ``top`` is below 1.
         """
-        if top is not None and top < 1:
-            raise ConfigError(f"top must be ≥ 1, or None for all tokens; got {top}")
-        state = self.begin_sentence() if bos else self.null_context()
-        known = _known_ids(self.encode(text)[1])
-        with reading_threads(known.size, self.model):
-            if known.size:
-                state = self.model.feed(known, state)
-            log_probs = self.model.next_log_probs(state)[0]
-        best = np.argsort(-log_probs, kind="stable")[:top]
-        return list(zip(self.vocabulary.decode(best), np.exp(log_probs[best]).tolist(), strict=True))
+        return next_tokens(self, text, top, bos)
 
-    def surprisal(self, text: str, bos: bool = True, eos: bool = True) -> list[TokenScore]:
-        """Return the `TokenScore` of every token: surprisal and entropy in bits, rank, and position in the text.
+    def next_distribution(self, text: str, top: int | None = 10, bos: bool = True) -> list[tuple[str, float]]:
+        """Return `next` as a list of pairs.
 
-        >>> text = "you  say hello"
-        >>> for token in model.surprisal(text):
-        ...     bits = f"{token.surprisal_bits:.3f} of {token.entropy_bits:.3f} bits, rank {token.rank}"
-        ...     print(f"{token.token!r} at {token.start}-{token.end} {text[token.start:token.end]!r}: {bits}")
-        'you' at 0-3 'you': 1.100 of 2.091 bits, rank 1
-        'say' at 5-8 'say': 0.433 of 1.414 bits, rank 1
-        'hello' at 9-14 'hello': 1.100 of 2.091 bits, rank 1
-        '<eos>' at 14-14 '': 0.433 of 1.414 bits, rank 1
+        >>> [(token, round(probability, 3)) for token, probability in model.next_distribution("you say", top=2)]
+        [('hello', 0.467), ('goodbye', 0.244)]
         """
-        return list(token_scores(self, text, bos, eos))
+        return list(self.next(text, top, bos))
+
+    def surprisal(
+        self,
+        text: Text | Any,
+        *,
+        column: str | None = None,
+        context: Context = "sentence",
+        per: PerWordOrToken = "word",
+        bos: bool = True,
+        eos: bool = True,
+        encoding: str = "utf-8",
+    ) -> SurprisalTable:
+        """Return the surprisal of every word of a text: a table with a row per word, and one per end of a sentence.
+
+        >>> table = model.surprisal("you say  hello")
+        >>> for word in table:
+        ...     print(f"{word.word:5} {word.surprisal_bits:.3f} of {word.entropy_bits:.3f} bits, rank {word.rank}")
+        you   1.100 of 2.091 bits, rank 1
+        say   0.433 of 1.414 bits, rank 1
+        hello 1.100 of 2.091 bits, rank 1
+        <eos> 0.433 of 1.414 bits, rank 1
+        >>> data = {"item": [7, 8], "text": ["you say", "i say"]}
+        >>> model.surprisal(data, column="text", eos=False).to_dict()["item"]
+        [7, 7, 8, 8]
+
+        Args:
+            text: a str is one text, and its lines are sentences. A Path or a binary stream holds a sentence in each
+                line; any other iterable (a list, a column of a table) gives one sentence at a time. With ``column``:
+                a CSV or TSV file, or a table such as a pandas DataFrame.
+            column: the column of the sentences; the others are repeated in each row of the result.
+            context: what a word is predicted from: its own sentence, or also all sentences before it ("document").
+            per: whether there is a row for each word between spaces, or for each token.
+            bos: predict a sentence from the beginning of a line, not from an empty past.
+            eos: predict its end, too.
+            encoding: of a file or a binary stream.
+
+        ``start`` and ``end`` are places in the sentence: ``sentence[start:end]`` is the word.
+
+        Raises:
+            TextError: the file cannot be read.
+            ConfigError: the table lacks the column, or has one with the name of a column of the result.
+        """
+        return surprisal_table(self, read_sentences(text, column, encoding), context, per, bos, eos)
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 100,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        unk: bool = False,
+        seed: int | None = None,
+    ) -> str:
+        r"""Return a prompt and the text that the model writes after it, ``length`` sampled tokens.
+
+        >>> model.generate("you", 6, greedy=True)
+        'you say hello\nyou say hello'
+
+        Args:
+            prompt: the text to continue; words that the vocabulary lacks are logged as a warning.
+            length: number of tokens to sample.
+            temperature, top_k, top_p: see `elman.Sampler`.
+            greedy: always take the most probable token, as with temperature 0.
+            unk: allow `<unk>` to be sampled.
+            seed: of the random numbers; None: another text every time.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        stream = self.stream(
+            prompt,
+            length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            greedy=greedy,
+            unk=unk,
+            seed=seed,
+        )
+        return "".join(stream)
+
+    def stream(
+        self,
+        prompt: str = "",
+        length: int = 100,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        greedy: bool = False,
+        unk: bool = False,
+        seed: int | None = None,
+    ) -> TextStream:
+        """Return the text of `generate` part by part, as an iterator: the prompt, then what each token adds.
+
+        >>> list(model.stream("you", 2, greedy=True))
+        ['you', ' say', ' hello', '']
+        """
+        if length < 0:
+            raise ConfigError(f"`length` must be ≥ 0, got {length}")
+        unk_id = self.vocabulary.unk_id
+        exclude = () if unk or unk_id is None else (unk_id,)
+        sampler = Sampler(0.0 if greedy else temperature, top_k, top_p, exclude)
+        return TextStream(self, prompt, length, sampler, np.random.default_rng(seed))
+
+    def with_cache(
+        self,
+        cache: int | None = None,
+        neural_cache: int | None = None,
+        theta: float | None = None,
+        cache_weight: float | None = None,
+    ) -> Self:
+        """Return the model with a cache: words that occurred recently become more probable.
+
+        >>> cached = model.with_cache(cache=100)
+        >>> round(cached.score("goodbye goodbye"), 3), round(model.score("goodbye goodbye"), 3)
+        (-2.632, -2.821)
+
+        Args:
+            cache: mix in the frequencies among this many last words (`elman.CachedModel`).
+            neural_cache: mix in this many last words, weighted by how similar the hidden state before each is to the
+                current one (`elman.NeuralCache`); for recurrent models, and in a mixture for its recurrent members.
+            theta: sharpness of the neural cache; 0.3 by default.
+            cache_weight: weight of the cache in the mixture, from 0 to 1; 0.1 by default.
+
+        Raises:
+            ConfigError: the arguments contradict one another or do not fit the model.
+        """
+        return with_cache(self, cache, neural_cache, theta, cache_weight)
+
+    def dynamic(
+        self,
+        *,
+        lr: float | None = None,
+        decay: float | None = None,
+        block: int = DYNAMIC_BLOCK,
+        step: Step = "scaled",
+        text: Text | None = None,
+        encoding: str = "utf-8",
+    ) -> Self:
+        """Return the model with dynamic evaluation: it trains on each block of a text after predicting it.
+
+        This model does not change. In a mixture, each recurrent or window member learns for itself.
+
+        >>> elman.load("runs/lstm").dynamic().evaluate("test.txt")  # doctest: +SKIP
+
+        Args:
+            lr: learning rate; 0.003 by default, for plain steps 0.3.
+            decay: how far each step also moves back to the trained weights; 0.01 by default, for plain steps 0.
+            block: tokens per step.
+            step: "scaled": gradients divided by the root of their mean squares; "plain": gradients, clipped to norm 1.
+            text: the text to compute the mean squares on; None: the model's training text.
+            encoding: of that text.
+
+        Raises:
+            ConfigError: the arguments contradict one another or do not fit the model.
+        """
+        return with_dynamic(self, lr=lr, decay=decay, block=block, step=step, text=text, encoding=encoding)
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Save the model: in one file if the name ends in ``.safetensors``, otherwise in a run folder.
+
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> model.save(f"{folder}/small.safetensors")
+        >>> from elman import load
+        >>> load(f"{folder}/small.safetensors").order
+        2
+
+        Raises:
+            RunError: there is a file or a run already, and ``overwrite`` is not set.
+            ModelFileError: the folder cannot be written or the disk is full.
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            check_run_folder(path, overwrite)
+            save_run(path, self)
+            return
+        if path.exists() and not overwrite:
+            raise RunError(f"{path} exists already; replace it with `overwrite=True`, or choose another name")
+        save_model(path, self)
+
+    def export(
+        self, path: str | PathLike[str], to: FormatName | None = None, form: Form | None = None
+    ) -> None:
+        """Write the model, or its tokenizer, in the format of another program.
+
+        >>> import tempfile
+        >>> model.export(f"{tempfile.mkdtemp()}/small.arpa")
+
+        Args:
+            path: the file to write.
+            to: "arpa" (.arpa), "torch" (.safetensors), "onnx" (.onnx) or "tokenizer" (.json); None: by the suffix.
+            form: for ONNX, see `to_onnx`.
+
+        Raises:
+            ConfigError: the suffix is not that of the format.
+            ModelFileError: the format cannot hold the model, or the file cannot be written.
+        """
+        export(self, Path(path), to, form)
+
+    def to_arpa(self, path: str | PathLike[str]) -> None:
+        """Write an n-gram model of words as an ARPA file, for KenLM, SRILM and others.
+
+        >>> import tempfile
+        >>> model.to_arpa(f"{tempfile.mkdtemp()}/small.arpa")
+        """
+        write_arpa(Path(path), self)
+
+    def to_torch(self, path: str | PathLike[str]) -> None:
+        """Write a recurrent model as a state dict of PyTorch, in safetensors, with the vocabulary as metadata.
+
+        >>> elman.load("runs/lstm").to_torch("lstm.safetensors")  # doctest: +SKIP
+        """
+        write_torch(Path(path), self)
+
+    def to_onnx(self, path: str | PathLike[str], form: Form = "sequence") -> None:
+        """Write a recurrent model as an ONNX file, which reads sequences of T tokens or, as "step", single tokens.
+
+        >>> elman.load("runs/lstm").to_onnx("lstm.onnx")  # doctest: +SKIP
+        """
+        write_onnx(Path(path), self, form)
+
+    def to_tokenizer(self, path: str | PathLike[str]) -> None:
+        """Write the tokenizer of a subword model as a tokenizer.json, for Hugging Face's tokenizers.
+
+        >>> elman.load("runs/subwords").to_tokenizer("tokenizer.json")  # doctest: +SKIP
+        """
+        write_tokenizer(Path(path), self)
 
 
-def _known_ids(ids: Ids) -> NDArray[np.intp]:
-    """Return the ids that the vocabulary has, as (1, T)."""
-    return np.asarray(ids)[np.asarray(ids) >= 0].astype(np.intp)[None]
-
-
-def load(path: str | Path, backend: Backend = NUMPY) -> TextModel:
+def load(path: str | PathLike[str], backend: Backend | Library = "numpy", device: str = "cpu") -> TextModel:
     """Load a model from a file, or from a run folder: its best model so far or, before there is one, the last.
 
     The content decides, not the name: a model file of elman, or an ARPA file (gzipped or not) of any program. Any
-    model can be loaded on any backend, whichever it was trained on.
+    model can be loaded on any backend ("numpy" or "torch", and a device for torch), whichever it was trained on.
 
     Raises:
         ModelFileError: the file is missing, truncated, of another program, or of an unknown kind.
-        MissingExtra: the tokenizer needs a library that is not installed.
+        ConfigError: there is no such backend or device.
+        MissingExtra: the tokenizer or the backend needs a library that is not installed.
     """
+    chosen = Backend.named(backend, device)
     path = model_file(Path(path))
-    found = read_arpa(path) if is_arpa(path) else read_model(path, backend)
+    return _text_model(read_arpa(path) if is_arpa(path) else read_model(path, chosen))
+
+
+def import_model(
+    file: str | PathLike[str],
+    *,
+    vocab: str | PathLike[str] | None = None,
+    level: str | None = None,
+    lower: bool = False,
+    unk: str | None = None,
+    eos: str | None = None,
+    names: Names = (),
+    tie_weights: bool = False,
+) -> TextModel:
+    """Return the model in a file of another program; `TextModel.save` makes a run of it.
+
+    Args:
+        file: an ARPA file; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear, as
+            safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code from it). The
+            other arguments describe a state dict.
+        vocab: file of tokens, one per line or a JSON list; a state dict that elman wrote holds its own.
+        level: what a token is: "word" (the default), "char" or "byte".
+        lower: the tokens come from lower-cased text.
+        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default.
+        names: names of the parts "encoder", "rnn" and "decoder", such as ``{"rnn": "lstm"}``.
+        tie_weights: the decoder shares its matrix with the word vectors; found by itself if both are one tensor.
+
+    Raises:
+        ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
+        VocabularyError: the vocabulary cannot be read.
+        ConfigError: the suffix is of no format, there is no vocabulary, or the arguments contradict each other.
+        MissingExtra: PyTorch is needed and not installed.
+    """
+    vocab = None if vocab is None else Path(vocab)
+    described: dict[str, Any] = {"level": level, "lower": lower, "unk": unk, "eos": eos}
+    found = read_foreign(Path(file), vocab=vocab, names=names, tie_weights=tie_weights, **described)
+    return _text_model(found)
+
+
+def _text_model(found: TokenizedModel) -> TextModel:
     return TextModel(found.model, found.tokenizer, found.vocabulary, found.info, found.start)
 
 
 Model: TypeAlias = (
-    TextModel | str | os.PathLike[str]
+    TextModel | str | PathLike[str]
 )  # an argument: a model, or the path of its file or run folder
 Models: TypeAlias = Model | Iterable[Model] | Mapping[str, Model]
 
@@ -223,7 +539,7 @@ def as_model(model: Model) -> TextModel:
     """Return a model argument as a model, loaded if it is a path. Raises ConfigError for anything else."""
     if isinstance(model, TextModel):
         return model
-    if not isinstance(model, (str, os.PathLike)):
+    if not isinstance(model, (str, PathLike)):
         raise ConfigError(f"a model must be a TextModel or a path, got {model!r}")
     return load(Path(model))
 
@@ -240,7 +556,7 @@ def by_name(models: Models) -> dict[str, Model]:
     """
     if isinstance(models, Mapping):
         return dict(models)
-    given = [models] if isinstance(models, (TextModel, str, os.PathLike)) else list(models)
+    given = [models] if isinstance(models, (TextModel, str, PathLike)) else list(models)
     names = [
         f"model {number}" if isinstance(model, TextModel) else str(model)
         for number, model in enumerate(given, 1)

@@ -106,14 +106,14 @@ def test_import_replaces_a_run_only_with_overwrite(command: Any, refused: Refuse
 
 
 def test_failed_export_or_import_is_a_one_line_error(refused: Refused, counted: Path, runs: Path) -> None:
-    assert refused("export", counted).startswith("name the file to write, with the suffix .arpa")
+    assert refused("export", counted).startswith("Missing option '-o' ")
     assert refused("export", counted, "-o", "model.txt").startswith(
         "name the file to write, with the suffix .arpa"
     )
     assert "only n-gram models can be written" in refused("export", runs / "word", "-o", "model.arpa")
     assert refused("export", counted, "-o", "gone/model.arpa").startswith("cannot write gone/model.arpa")
     assert refused("import", "gone.arpa", "-o", "other") == "there is no ARPA file at gone.arpa"
-    assert refused("import", "gone.arpa").startswith("name the run folder to create")
+    assert refused("import", "gone.arpa").startswith("Missing option '-o' ")
     Path("file").write_text("")
     Path("model.arpa").write_text(
         "\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 </s>\n-0.3 a\n\n\\end\\\n", encoding="utf-8"

@@ -56,7 +56,7 @@ def test_the_recorded_numbers_are_those_of_the_model(page: str, runs: Path) -> N
     model, text = load(runs / "word"), "tom said hi to mary ."
     recorded = recording_of(page)["models"][0]
     found = recorded["texts"][0]
-    expected = [token.surprisal_bits for token in model.surprisal(text, eos=False)]
+    expected = [token.surprisal_bits for token in model.surprisal(text, per="token", eos=False)]
     assert [token[4] for token in found["tokens"]] == pytest.approx(expected, rel=1e-4)
     (name, probability), *_ = model.next_distribution("tom said", 1)
     id_, ln_prob = found["places"][2]["top"][:2]

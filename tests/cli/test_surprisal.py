@@ -100,3 +100,19 @@ def test_unwritable_output_is_refused(refused: Any, runs: Path, tmp_path: Path) 
     assert refused("surprisal", runs / "word", "-o", tmp_path, stdin=b"tom\n").endswith(
         "is a folder; name a file"
     )
+
+
+def test_the_other_columns_of_a_table_are_kept(command: Any, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text('item,text\n7,"tom was , asleep"\n8,mary\n', encoding="utf-8")
+    outcome = command("surprisal", runs / "open", "items.csv", "--column", "text")
+    head, *lines = outcome.out.splitlines()
+    assert head.split("\t") == [*COLUMNS, "item"]
+    assert [line.split("\t")[-1] for line in lines] == ["7"] * 5 + ["8"] * 2
+    (tmp_path / "items.csv").write_text("item\n", encoding="utf-8")
+    outcome = command("surprisal", runs / "open", "items.csv", "--column", "text")
+    assert outcome.err == "elman: items.csv has no column 'text'; its columns: 'item'\n"
+
+
+def test_a_row_may_be_a_token(command: Any, runs: Path) -> None:
+    out = command("surprisal", runs / "char", "--per", "token", stdin=b"tom\n").out
+    assert [line.split("\t")[1] for line in out.splitlines()[1:4]] == ["t", "o", "m"]

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from elman.evaluation import line_scores
 from elman.evaluation.line_scores import (
     CarriedLines,
-    Found,
     LeastProbableLines,
     LineScore,
     Measure,
+    ScoredLine,
     score_line,
     score_lines,
 )
@@ -286,21 +286,21 @@ def test_impossible_lines_are_impossible_by_any_measure() -> None:
     assert Measure("log10", "char").of(LineScore(2, 1, math.inf), 3) == -math.inf
 
 
-def found(number: int, measure: float) -> Found:
-    return Found(number, measure, SCORE, f"line {number}")
+def scored_line(number: int) -> ScoredLine:
+    return ScoredLine(SCORE.tokens, SCORE.unknown, SCORE.nll_nats, number, 6, f"line {number}")
 
 
 def test_the_oddest_lines_are_kept_and_of_equal_ones_the_first() -> None:
     measures = [-1.0, -3.0, -math.inf, -2.0, math.nan, -3.0, -3.0, -0.5]
-    lines = [found(k, measure) for k, measure in enumerate(measures, 1)]
+    lines = [(measure, scored_line(k)) for k, measure in enumerate(measures, 1)]
     random.Random(0).shuffle(lines)
     oddest = LeastProbableLines(3)
-    for line in lines:
-        oddest.add(line)
-    assert [line.number for line in oddest.in_order()] == [3, 2, 6]
+    for measure, line in lines:
+        oddest.add(measure, line)
+    assert [line.line for line in oddest.in_order()] == [3, 2, 6]
 
 
 def test_there_may_be_fewer_lines() -> None:
     oddest = LeastProbableLines(3)
-    oddest.add(found(1, -1.0))
-    assert [line.number for line in oddest.in_order()] == [1]
+    oddest.add(-1.0, scored_line(1))
+    assert [line.line for line in oddest.in_order()] == [1]

@@ -104,7 +104,7 @@ def test_models_that_onnx_cannot_represent_are_refused(
 ) -> None:
     path, written = tmp_path / "model.onnx", text_model()
     counted = NgramModel.train(np.arange(24), 24, 2)
-    with pytest.raises(ModelFileError, match="this is a NgramModel; export an n-gram model with --to arpa"):
+    with pytest.raises(ModelFileError, match="this is a NgramModel; export an n-gram model with `to='arpa'`"):
         write_onnx(path, TextModel(counted, written.tokenizer, written.vocabulary))
     with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
         write_onnx(tmp_path / "gone" / "model.onnx", written)

@@ -85,7 +85,8 @@ def test_ties_are_declared_and_not_guessed() -> None:
     del apart["decoder.weight"]
     assert from_state_dict(apart, tie_weights=True).tie_weights
     with pytest.raises(
-        ModelFileError, match=r"has no decoder.weight; if it is tied to encoder.weight, set tie_weights=True"
+        ModelFileError,
+        match=r"has no decoder.weight; if it is tied to encoder.weight, set `tie_weights=True`",
     ):
         from_state_dict(apart)
     with pytest.raises(
@@ -203,7 +204,7 @@ def test_broken_vocabularies(tmp_path: Path) -> None:
             read_torch(path, vocab)
     with pytest.raises(ConfigError, match="contains its own vocabulary"):
         read_torch(path, eos="</s>")
-    with pytest.raises(ConfigError, match="give it with --vocab"):
+    with pytest.raises(ConfigError, match="give it with `vocab="):
         read_torch(path, level="char")
 
 

@@ -76,7 +76,7 @@ def test_the_gradients_are_those_of_the_training_pass() -> None:
 def test_surprisals_are_those_of_the_model() -> None:
     text_model = network("rnn", dtype=np.float32, H=20)
     text = "tom was watching tv"
-    for index, score in enumerate(text_model.surprisal(text, eos=False)):
+    for index, score in enumerate(text_model.surprisal(text, per="token", eos=False)):
         found = elman.through_time(text_model, text, index)
         assert found.surprisal_bits == pytest.approx(score.surprisal_bits, rel=1e-5)
         assert len(found.norms) == index + 1

@@ -1,15 +1,14 @@
 """`elman eval`: perplexity and other measures of a model on a text, with what defines them."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
-from elman.backend import Backend
+from elman.backend import Library
 from elman.cli.inputs import text_argument
 from elman.cli.options import cache_options, dynamic_options
 from elman.evaluation.adaptation import adapted
-from elman.evaluation.measures import evaluate_text
 from elman.results import to_json
 from elman.text_model import load
 
@@ -49,7 +48,7 @@ def command(
     split: str,
     encoding: str,
     batch_size: int,
-    backend: Literal["numpy", "torch"],
+    backend: Library,
     device: str,
     as_json: bool,
     **adaptation: Any,
@@ -59,6 +58,6 @@ def command(
     TEXT is a file, a folder, a named corpus (its --split), or - for standard input. In a mixture, --neural-cache
     and --dynamic apply to each recurrent member separately.
     """
-    text_model = adapted(load(run, Backend(backend, device=device)), encoding, **adaptation)
-    found = evaluate_text(text_model, text_argument(text), split, encoding, batch_size)
+    model = adapted(load(run, backend, device), encoding, **adaptation)
+    found = model.evaluate(text_argument(text), split, encoding=encoding, batch_size=batch_size)
     click.echo(to_json(found.to_dict()) if as_json else repr(found))

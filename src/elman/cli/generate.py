@@ -1,18 +1,14 @@
 """`elman generate`: write text token by token, and with --novelty measure how much of it is copied."""
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from elman.api.novelty import compared_text
 from elman.cli.inputs import text_argument
 from elman.evaluation.novelty_report import NoveltyReport, novelty_report
-from elman.evaluation.perplexity import read
-from elman.generation import Sampler, generate
 from elman.results import to_json
 from elman.text_model import TextModel, load
 
@@ -39,7 +35,7 @@ from elman.text_model import TextModel, load
     help="draw only from the most probable tokens that together have probability p; 1: all",
 )
 @click.option("--greedy", is_flag=True, help="always take the most probable token")
-@click.option("--unk/--no-unk", "allow_unk", default=False, help="allow <unk> to be drawn  [default: no]")
+@click.option("--unk/--no-unk", default=False, help="allow <unk> to be drawn  [default: no]")
 @click.option(
     "--seed", type=click.IntRange(0), help="seed of the random draws  [default: a different text every time]"
 )
@@ -61,7 +57,7 @@ def command(
     top_k: int,
     top_p: float,
     greedy: bool,
-    allow_unk: bool,
+    unk: bool,
     seed: int | None,
     novelty: bool,
     novelty_text: str | None,
@@ -74,55 +70,23 @@ def command(
     text, the line where it begins there, and the fraction of the drawn n-grams that are new.
     """
     text_model = load(run)
-    unk = text_model.vocabulary.unk_id
-    exclude = () if allow_unk or unk is None else (unk,)
-    sampler = Sampler(0.0 if greedy else temperature, top_k, top_p, exclude)
-
+    sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
+    stream = text_model.stream(prompt, length, unk=unk, seed=seed, **sampling)
     with contextlib.ExitStack() as stack:
         compared = None
         if novelty or novelty_text is not None:  # fails before there is any output
             other = None if novelty_text is None else text_argument(novelty_text)
             compared = stack.enter_context(compared_text(run, text_model, other, encoding))
-        drawn: list[int] = []
         parts: list[str] = []
-        for part in _draw_text(text_model, prompt, sampler, np.random.default_rng(seed), length, drawn):
+        for part in stream:
             parts.append(part) if as_json else click.echo(part, nl=False)
-        copied = None if compared is None else novelty_report(text_model, drawn, *compared)
+        copied = None if compared is None else novelty_report(text_model, stream.drawn, *compared)
     if as_json:
-        click.echo(to_json(_as_dict(text_model, prompt, "".join(parts), drawn, copied)))
+        click.echo(to_json(_as_dict(text_model, prompt, "".join(parts), stream.drawn, copied)))
         return
     click.echo()
     if copied is not None:
         click.echo(repr(copied), err=True)
-
-
-def _draw_text(
-    text_model: TextModel,
-    prompt: str,
-    sampler: Sampler,
-    rng: np.random.Generator,
-    length: int,
-    drawn: list[int],
-) -> Iterator[str]:
-    """Yield the prompt and the text drawn after it, part by part; append the ids drawn to ``drawn``."""
-    tokens, ids = text_model.encode(prompt)
-    _warn_of_unknown(text_model, tokens)
-    state = read(text_model.model, ids, text_model.start_id)
-    decoder = text_model.tokenizer.decoder()
-    yield "".join(decoder.push(token) for token in tokens)
-    for token_id in generate(text_model.model, state, sampler, rng, length):
-        drawn.append(token_id)
-        yield decoder.push(text_model.vocabulary.token(token_id))
-    yield decoder.finish()
-
-
-def _warn_of_unknown(text_model: TextModel, tokens: list[str]) -> None:
-    unknown = [
-        token for token, is_unknown in zip(tokens, text_model.is_unknown(tokens), strict=True) if is_unknown
-    ]
-    if unknown:
-        what = "left out" if text_model.vocabulary.unk_id is None else "read as <unk>"
-        click.echo(f"elman: not in the vocabulary, {what}: {' '.join(dict.fromkeys(unknown))}", err=True)
 
 
 def _as_dict(

@@ -6,15 +6,15 @@ from typing import Any
 import click
 
 from elman.errors import ConfigError
-from elman.formats.arpa_reader import is_arpa
-from elman.formats.run_files import check_run_folder, save_run
-from elman.models.tokenized import TokenizedModel
-from elman.text_model import load
+from elman.formats.run_files import check_run_folder
+from elman.text_model import import_model
 
 
 @click.command("import", no_args_is_help=True)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to create")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="the run folder to create"
+)
 @click.option("--overwrite", is_flag=True, help="replace the run that is in the folder")
 @click.option(
     "--vocab",
@@ -33,7 +33,7 @@ from elman.text_model import load
     help="name of a part (encoder, rnn, decoder) in the state dict, such as rnn=lstm; can be repeated",
 )
 @click.option("--tie-weights", is_flag=True, help="the decoder shares its matrix with the word vectors")
-def command(file: Path, output: Path | None, overwrite: bool, **described: Any) -> None:
+def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], **described: Any) -> None:
     """Import the model in FILE, from another program, into the run folder RUN (-o).
 
     FILE.arpa, FILE.arpa.gz: an n-gram model. Other commands read such a file directly, too, but load the run folder
@@ -42,30 +42,9 @@ def command(file: Path, output: Path | None, overwrite: bool, **described: Any) 
     FILE.safetensors, FILE.pt: the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear,
     with --vocab. A .pt file needs PyTorch, which reads its arrays and runs no code from it.
     """
-    if output is None:
-        raise ConfigError("name the run folder to create: -o RUN")
-    check_run_folder(output, overwrite)
-    save_run(output, _read(file, described))
+    check_run_folder(output, overwrite)  # before a long time is spent on reading
+    import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)
     click.echo(output)
-
-
-def _read(file: Path, described: dict[str, Any]) -> TokenizedModel:
-    """Read the model in a file; ``described`` holds what a state dict does not say."""
-    from elman.formats.torch_file import SUFFIXES, read_torch
-
-    given = {name: value for name, value in described.items() if value not in (None, False, ())}
-    if is_arpa(file):
-        if given:
-            option = next(iter(given)).replace("names", "name").replace("_", "-")
-            raise ConfigError(f"--{option} applies only to a state dict, not to an ARPA file; leave it out")
-        return load(file)
-    if file.suffix not in SUFFIXES:
-        raise ConfigError(
-            f"{file} cannot be imported: its suffix must be one of {', '.join(('.arpa', '.arpa.gz', *SUFFIXES))}"
-        )
-    if "names" in given:
-        given["names"] = dict(map(_part_and_name, given["names"]))
-    return read_torch(file, **given)
 
 
 def _part_and_name(text: str) -> tuple[str, str]:

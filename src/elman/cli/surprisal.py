@@ -1,26 +1,17 @@
 """`elman surprisal`: a table with the surprisal of every word of a text."""
 
-import contextlib
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.score_tables import warn_of_zero_probability
-from elman.evaluation.surprisal import TokenReader, WordScore, word_scores
+from elman.evaluation.sentences import read_sentences
+from elman.evaluation.surprisal_table import SurprisalStream, row_dict, tsv_line
 from elman.files import check_output_file, open_output
 from elman.results import to_json
-from elman.text.sources import read_lines
-from elman.text_model import TextModel, load
-
-COLUMNS = (
-    *("sentence", "position", "word", "surprisal_bits", "entropy_bits", "rank", "probability", "unknown"),
-    *("start", "end"),
-)
-Write = Callable[[str], object]
+from elman.text_model import load
 
 
 @click.command("surprisal", no_args_is_help=True)
@@ -30,15 +21,30 @@ Write = Callable[[str], object]
     "-o", "--output", type=click.Path(path_type=Path), help="the file to write  [default: standard output]"
 )
 @click.option(
+    "--column",
+    metavar="NAME",
+    help="FILE is a table (CSV, or TSV if its first line has a tab), and its column NAME holds the sentences; the "
+    "other columns are repeated in each row",
+)
+@click.option(
     "--context",
     type=click.Choice(["sentence", "document"]),
     default="sentence",
     show_default=True,
     help="what a word is predicted from: its own line, or also all lines before it",
 )
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object per word")
+@click.option(
+    "--per",
+    type=click.Choice(["word", "token"]),
+    default="word",
+    show_default=True,
+    help="print a row for each word between spaces, or for each token",
+)
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object per row")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
-def command(run: Path, file: str, output: Path | None, context: str, as_json: bool, encoding: str) -> None:
+def command(
+    run: Path, file: str, output: Path | None, column: str | None, as_json: bool, encoding: str, **how: Any
+) -> None:
     """Compute the surprisal of every word of FILE (default: standard input) under the model in RUN.
 
     Each line is a sentence. Words are separated by whitespace; the end of a line follows as `<eos>`. The columns of
@@ -47,45 +53,12 @@ def command(run: Path, file: str, output: Path | None, context: str, as_json: bo
     start, end.
     """
     check_output_file(output)
-    text_model = load(run)
-    lines = read_lines(text_argument(file), encoding)
-    with _open_table(output) as write:
+    text = text_argument(file)
+    sentences = read_sentences(Path(text) if isinstance(text, str) else text, column, encoding)
+    scores = SurprisalStream(load(run), sentences, **how)
+    with nullcontext() if output is None else open_output(output) as table:
         if not as_json:
-            write("\t".join(COLUMNS) + "\n")
-        zero = _write_words(write, text_model, lines, context == "document", as_json)
-    warn_of_zero_probability(zero)
-
-
-def _write_words(
-    write: Write, text_model: TextModel, lines: Iterator[str], carry: bool, as_json: bool
-) -> int:
-    """Write the words of all lines; return how many lines have probability 0."""
-    reader = TokenReader(text_model) if carry else None
-    zero = 0
-    for number, line in enumerate(lines, 1):
-        possible = True
-        for score in word_scores(text_model, line, reader):
-            possible &= math.isfinite(score.surprisal_bits)
-            write(_json(number, score) if as_json else _row(number, score))
-        zero += not possible
-    return zero
-
-
-def _row(number: int, score: WordScore) -> str:
-    numbers = f"{score.surprisal_bits:.6f}\t{score.entropy_bits:.6f}\t{score.rank}\t{score.probability:.6g}"
-    place = f"{score.start}\t{score.end}"
-    return f"{number}\t{score.position}\t{score.word}\t{numbers}\t{int(score.unknown)}\t{place}\n"
-
-
-def _json(number: int, score: WordScore) -> str:
-    return to_json({"sentence": number, **asdict(score), "probability": score.probability}) + "\n"
-
-
-@contextlib.contextmanager
-def _open_table(output: Path | None) -> Iterator[Write]:
-    """Yield a function that writes text to a file, or to standard output at once."""
-    if output is None:
-        yield lambda text: click.echo(text, nl=False)
-        return
-    with open_output(output) as file:
-        yield file.write
+            click.echo(tsv_line(scores.columns), table, nl=False)
+        for score in scores:
+            values = row_dict(score)
+            click.echo(to_json(values) + "\n" if as_json else tsv_line(values), table, nl=False)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,22 +197,23 @@ class Measure:
         return 0.0 - score.nll_nats / NATS[self.unit] / count if count else math.nan
 
 
-class Found(NamedTuple):
-    """A line of a text with its number, counted from 1, its measure and its score."""
+@dataclass(frozen=True)
+class ScoredLine(LineScore):
+    """A line of a text, its number from 1, and its score; ``characters`` counts its end, if the end is scored."""
 
-    number: int
-    measure: float
-    score: LineScore
-    line: str
+    line: int
+    characters: int
+    text: str
 
 
 @dataclass(frozen=True)
 class _Entry:
-    found: Found
+    measure: float
+    line: ScoredLine
 
     def __lt__(self, other: "_Entry") -> bool:
         """Return whether this line is dropped before the other: it is more probable, or equally probable and later."""
-        return (self.found.measure, self.found.number) > (other.found.measure, other.found.number)
+        return (self.measure, self.line.line) > (other.measure, other.line.line)
 
 
 class LeastProbableLines:
@@ -222,15 +223,15 @@ class LeastProbableLines:
         self._most = most
         self._heap: list[_Entry] = []  # the most probable of the kept lines is first
 
-    def add(self, found: Found) -> None:
-        """Add a line; one whose measure is nan is ignored."""
-        if math.isnan(found.measure):
+    def add(self, measure: float, line: ScoredLine) -> None:
+        """Add a line with its measure; one whose measure is nan is ignored."""
+        if math.isnan(measure):
             return
         if len(self._heap) < self._most:
-            heapq.heappush(self._heap, _Entry(found))
+            heapq.heappush(self._heap, _Entry(measure, line))
         else:
-            heapq.heappushpop(self._heap, _Entry(found))
+            heapq.heappushpop(self._heap, _Entry(measure, line))
 
-    def in_order(self) -> list[Found]:
+    def in_order(self) -> list[ScoredLine]:
         """Return the kept lines, the one with the lowest measure first."""
-        return sorted((entry.found for entry in self._heap), key=lambda found: (found.measure, found.number))
+        return [entry.line for entry in sorted(self._heap, reverse=True)]

@@ -6,8 +6,8 @@ Surprisals of whole words, whatever the model's tokens, are what studies of read
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -38,7 +38,8 @@ class TokenScore:
 
     It comes from ``text[start:end]`` of the given text (see `elman.text.offsets.token_offsets`); an added end of line
     is empty. ``entropy_bits`` is the entropy of the predicted distribution, the expected surprisal. A token without
-    an id (unknown to a closed vocabulary) has infinite surprisal and rank 0.
+    an id (unknown to a closed vocabulary) has infinite surprisal and rank 0. ``sentence`` is the sentence's number,
+    from 1, and ``kept`` are its other columns, where the sentences come from a table.
     """
 
     token: str
@@ -48,6 +49,8 @@ class TokenScore:
     start: int
     end: int
     entropy_bits: float
+    sentence: int = 1
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def probability(self) -> float:
@@ -110,7 +113,7 @@ class WordScore:
     """The word ``line[start:end]`` at its ``position`` in the line, counted from 1; the last one is `<eos>`, empty.
 
     ``surprisal_bits`` is the sum over its tokens; ``entropy_bits`` and ``rank`` are those of its first token. It is
-    ``unknown`` if one of its tokens is.
+    ``unknown`` if one of its tokens is. ``sentence`` and ``kept`` are those of `TokenScore`.
     """
 
     position: int
@@ -121,6 +124,8 @@ class WordScore:
     unknown: bool
     start: int
     end: int
+    sentence: int = 1
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def probability(self) -> float:
@@ -129,9 +134,9 @@ class WordScore:
 
 
 def word_scores(
-    text_model: TokenizedModel, line: str, reader: TokenReader | None = None
+    text_model: TokenizedModel, line: str, reader: TokenReader | None = None, eos: bool = True
 ) -> Iterator[WordScore]:
-    """Yield the score of every whitespace-separated word of one line, and of the end of the line.
+    """Yield the score of every whitespace-separated word of one line and, with ``eos``, of the end of the line.
 
     The first word is predicted from the end of a line, or from the state of ``reader``. Every token belongs to
     exactly one word, so that the surprisals sum to the line's: to the word with its first non-whitespace character (a
@@ -141,18 +146,18 @@ def word_scores(
     """
     words = [found.span() for found in re.finditer(r"\S+", line)]
     starts = [start for start, _ in words]
-    eos = text_model.vocabulary.eos
+    eos_token = text_model.vocabulary.eos
     index = 0
 
     def word_of(token: TokenScore) -> int:
         nonlocal index
-        if token.token == eos and token.start == token.end:
+        if token.token == eos_token and token.start == token.end:
             index = len(words)
         else:
             index = max(index, _first_word(line[token.start : token.end], token.start, starts))
         return index
 
-    tokens = (reader or TokenReader(text_model)).read(line)
+    tokens = (reader or TokenReader(text_model)).read(line, eos)
     for k, group in groupby(tokens, key=word_of):
         start, end = words[k] if k < len(words) else (len(line), len(line))
         yield _summed(list(group), k + 1, line[start:end] or EOS, start, end)

@@ -1,0 +1,180 @@
+"""Scores of the lines of a text as rows: streamed or in a table, per line or per token, all lines or the oddest."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from elman.errors import ConfigError
+from elman.evaluation.line_scores import (
+    NATS,
+    CarriedLines,
+    LeastProbableLines,
+    LineScore,
+    Measure,
+    Per,
+    ScoredLine,
+    Unit,
+    score_lines,
+)
+from elman.evaluation.surprisal import TokenReader, TokenScore
+from elman.evaluation.surprisal_table import warn_of_zero_probability
+from elman.models.tokenized import TokenizedModel
+from elman.results import Table
+from elman.text.sources import Text, read_line_groups
+from elman.text.tokenizers import SubwordTokenizer
+
+StateRule = Literal["reset", "carry"]
+
+
+Row: TypeAlias = ScoredLine | TokenScore
+
+
+class ScoreStream(Iterator[Row]):
+    """The scores of the lines of a text, or of its tokens, as they arrive: memory does not grow with the text.
+
+    The arguments are those of `elman.TextModel.score_lines`. ``columns`` are the names of the columns of `row_dict`.
+    With ``top`` the rows follow when all lines have been read, or when reading ends by an exception. Lines of
+    probability 0 are logged at the end.
+
+    Raises:
+        ConfigError: an argument is not one of the choices, or two of them contradict each other.
+        TextError: the text cannot be read.
+    """
+
+    def __init__(
+        self,
+        text_model: TokenizedModel,
+        text: Text,
+        *,
+        per_token: bool = False,
+        top: int | None = None,
+        unit: Unit | None = None,
+        normalize: Per | None = None,
+        state: StateRule = "reset",
+        encoding: str = "utf-8",
+    ) -> None:
+        _check(per_token, top, unit, normalize, state)
+        self._text_model = text_model
+        self._ends = int(text_model.vocabulary.eos_id is not None)
+        groups = read_line_groups(text, encoding)
+        carry = state == "carry"
+        self._unit = unit or "bits"
+        if per_token:
+            self.columns: tuple[str, ...] = tuple(map(self._in_unit, TOKEN_COLUMNS))
+            self._rows: Iterator[Row] = self._tokens(groups, carry)
+            return
+        default: Per = "none" if top is None else "token"
+        self._measures = [Measure(unit or "nats", normalize or default)]
+        if unit is None and normalize is None and top is None:
+            self._measures = [Measure("nats"), Measure("log10")]
+        scorer = CarriedLines(text_model).score if carry else partial(score_lines, text_model)
+        names = [measure.name for measure in self._measures]
+        characters = ["characters"] if any(measure.per == "char" for measure in self._measures) else []
+        first = [] if top is None else ["line"]
+        self.columns = (*first, *names, "perplexity", "tokens", *characters, "unknown", "text")
+        lines = self._lines(groups, scorer)
+        self._rows = lines if top is None else self._least_probable(lines, top)
+
+    def __next__(self) -> Row:
+        return next(self._rows)
+
+    def row_dict(self, row: Row) -> dict[str, Any]:
+        """Return a row as a dictionary of its `columns`."""
+        if isinstance(row, TokenScore):
+            values = {self._in_unit(name): getattr(row, name) for name in TOKEN_COLUMNS[1:]}
+            factor = NATS["bits"] / NATS[self._unit]
+            in_unit = {self._in_unit(name): factor * getattr(row, name) for name in IN_BITS}
+            return {"line": row.sentence} | values | in_unit
+        measures = {measure.name: measure.of(row, row.characters) for measure in self._measures}
+        return {name: measures[name] if name in measures else getattr(row, name) for name in self.columns}
+
+    def _in_unit(self, name: str) -> str:
+        return name.replace("_bits", f"_{self._unit}")
+
+    def _lines(
+        self, groups: Iterable[list[str]], scorer: Callable[[Iterable[str]], Iterator[LineScore]]
+    ) -> Iterator[ScoredLine]:
+        number = zero = 0
+        for lines in groups:
+            for line, score in zip(lines, scorer(lines), strict=True):
+                number += 1
+                zero += math.isinf(score.nll_nats)
+                characters = len(line) + self._ends
+                yield ScoredLine(score.tokens, score.unknown, score.nll_nats, number, characters, line)
+        warn_of_zero_probability(zero)
+
+    def _least_probable(self, lines: Iterator[ScoredLine], top: int) -> Iterator[ScoredLine]:
+        kept = LeastProbableLines(top)
+        try:
+            for row in lines:
+                kept.add(self._measures[0].of(row, row.characters), row)
+        except BaseException:  # Ctrl-C, too, which ends a log that is being followed
+            yield from kept.in_order()
+            raise
+        yield from kept.in_order()
+
+    def _tokens(self, groups: Iterable[list[str]], carry: bool) -> Iterator[TokenScore]:
+        carried = TokenReader(self._text_model) if carry else None
+        number = zero = 0
+        for lines in groups:
+            for line in lines:
+                number += 1
+                possible = True
+                for score in (carried or TokenReader(self._text_model)).read(line):
+                    possible &= math.isfinite(score.surprisal_bits)
+                    token = readable(self._text_model, score.token)
+                    yield replace(score, token=token, sentence=number)
+                zero += not possible
+        warn_of_zero_probability(zero)
+
+
+TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown", "start", "end", "entropy_bits")
+IN_BITS = ("surprisal_bits", "entropy_bits")
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "unit": (None, *NATS),
+    "normalize": (None, "none", "token", "char"),
+    "state": ("reset", "carry"),
+}
+
+
+def _check(per_token: bool, top: int | None, unit: str | None, normalize: str | None, state: str) -> None:
+    """Raise ConfigError where an argument is not one of the choices, or where two contradict each other."""
+    for name, value in (("unit", unit), ("normalize", normalize), ("state", state)):
+        if value not in CHOICES[name]:
+            raise ConfigError(f"`{name}` must be one of {', '.join(map(str, CHOICES[name]))}, got {value!r}")
+    if top is not None and top < 1:
+        raise ConfigError(f"`top` must be ≥ 1, or None for all lines; got {top}")
+    for name, given in (("top", top is not None), ("normalize", normalize is not None)):
+        if per_token and given:
+            raise ConfigError(f"`per_token` and `{name}` cannot be used together; leave one out")
+
+
+def readable(text_model: TokenizedModel, token: str) -> str:
+    """Return a token as text; a subword piece without its encoding."""
+    tokenizer = text_model.tokenizer
+    return tokenizer.readable(token) if isinstance(tokenizer, SubwordTokenizer) else token
+
+
+def visible(token: str, is_byte: bool) -> str:
+    """Return a token for a table: unprintable characters and single bytes of a character as escapes."""
+    if token.isascii() or not is_byte:
+        return token if token.isprintable() else token.encode("unicode_escape").decode()
+    return f"\\x{ord(token):02x}"
+
+
+class ScoreTable(Table[Row]):
+    """The scores of the lines of a text, or of its tokens: the rows of a `ScoreStream` to the end."""
+
+    def __init__(self, stream: ScoreStream) -> None:
+        super().__init__(tuple(stream))
+        self.columns, self._row_dict = stream.columns, stream.row_dict
+
+    def row_dict(self, row: Row) -> dict[str, Any]:
+        """Return the columns of a row with their values."""
+        return self._row_dict(row)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the columns: a list of values for each name."""
+        return super().to_dict() or {name: [] for name in self.columns}
