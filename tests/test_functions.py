@@ -205,6 +205,8 @@ def test_normalised_texts_are_kept_or_written(tmp_path: Path) -> None:
     written = elman.normalise(str(text), output=tmp_path / "a.txt", valid_output=str(tmp_path / "b.txt"))
     assert (written.lines, written[0].held_out) == ([], 2)
     assert len((tmp_path / "b.txt").read_text().splitlines()) == 2
+    with pytest.raises(ConfigError, match=r"text.txt is a file, not a line"):
+        elman.normalise([str(text)])
     with pytest.raises(ConfigError, match="`valid_output` must be a different file from `output`"):
         elman.normalise(text, output=text, valid_output=str(text))
 

@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_the_page_as_it_was(
     def full(path: Path) -> AbstractContextManager[Any]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("elman.files.atomic_write", full)
+    monkeypatch.setattr("elman.recording.replay.atomic_write", full)
     line = refused("replay", runs / "word", "-o", "page.html", "--text", "tom")
     assert line == "cannot write page.html: No space left on device; choose another place with --output"
     assert Path("page.html").read_text() == "older"

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ def normalise(
     """
     if not files:
         raise ConfigError("name one or more `files` to normalise")
+    for source in files:
+        if isinstance(source, (list, tuple)) and source and all(map(os.path.isfile, source)):
+            raise ConfigError(
+                f"{source[0]} is a file, not a line; give each of the `files` as an argument of its own"
+            )
     if style != "speech" or layout not in LAYOUTS:
         raise ConfigError(
             f"choose `style='speech'` and `layout` from {', '.join(LAYOUTS)}, got {style!r}, {layout!r}"
