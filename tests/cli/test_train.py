@@ -141,3 +141,12 @@ def test_standard_input_is_saved_in_the_run_and_resumed(command: Any, tmp_path: 
     assert command(*piped, "--overwrite", stdin=STORY.encode() * 2).code == 0
     (other,) = contents(Path("run")).keys() - FILES
     assert other != kept
+
+
+def test_runs_may_lie_in_the_folder_that_they_are_trained_on(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(STORY, encoding="utf-8")
+    for run in ("one", "two"):
+        outcome = command("train", ".", "-o", run, *SMALL)
+        assert outcome.code == 0
+        assert ".: 77 tokens (words)" in outcome.err
+    assert command("train", "--resume", "one", "--epochs", 3).code == 0
