@@ -10,6 +10,7 @@ import elman
 from elman.formats.metrics_log import Metrics, read_metrics
 from elman.text import make_tokenizer
 from elman.training.config import Config
+from elman.training.run import TrainingRun
 from support.ngrams import sentence_model
 from support.tiny import STORY, text_model
 
@@ -74,11 +75,9 @@ def test_metrics(tmp_path: Path) -> None:
 def test_runs(folder: Path) -> None:
     options: dict[str, Any] = {"hidden": 4, "wordvec": 4, "batch_size": 2, "time_size": 4, "epochs": 1}
     for kind in (str, Path):
-        run = elman.TrainingRun.create(
-            kind(folder / kind.__name__), kind(folder / "a.txt"), Config(**options)
-        )
+        run = TrainingRun.create(kind(folder / kind.__name__), kind(folder / "a.txt"), Config(**options))
         run.train()
-        assert elman.TrainingRun.resume(kind(folder / kind.__name__)).finished
+        assert TrainingRun.resume(kind(folder / kind.__name__)).finished
         counted = elman.train_ngram(
             kind(folder / f"n-{kind.__name__}"), kind(folder / "a.txt"), Config(model="ngram", order=2)
         )

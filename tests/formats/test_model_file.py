@@ -140,7 +140,7 @@ def test_one_model_is_one_sequence_of_bytes(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(ModelFileError, match=r"there is no model at .*elman train"):
+        with pytest.raises(ModelFileError, match=r"there is no model at .*`elman.train"):
             load(path)
 
 

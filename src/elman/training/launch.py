@@ -93,8 +93,6 @@ def new_run(
         chosen = Chosen(config, valid_text, None)
         if init_from is None or choose:
             chosen = choose_defaults(text, config, given, valid=valid_text, recipe=recipe, choose=choose)
-        for reason in chosen.reasons:
-            logger.info("%s", reason)
         config = chosen.config
         how: dict[str, Any] = {
             "valid": chosen.valid,
@@ -107,6 +105,8 @@ def new_run(
         how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given}
         how["held"] = chosen.held
         worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
+    for reason in chosen.reasons:
+        logger.info("%s", reason)
     if output is None:
         logger.info("run folder: %s", folder)
     if ngrams is not None:
