@@ -10,6 +10,7 @@ import elman
 from elman.formats.metrics_log import Metrics, read_metrics
 from elman.text import make_tokenizer
 from elman.training.config import Config
+from elman.training.ngram_run import train_ngram
 from elman.training.run import TrainingRun
 from support.ngrams import sentence_model
 from support.tiny import STORY, text_model
@@ -78,7 +79,7 @@ def test_runs(folder: Path) -> None:
         run = TrainingRun.create(kind(folder / kind.__name__), kind(folder / "a.txt"), Config(**options))
         run.train()
         assert TrainingRun.resume(kind(folder / kind.__name__)).finished
-        counted = elman.train_ngram(
+        counted = train_ngram(
             kind(folder / f"n-{kind.__name__}"), kind(folder / "a.txt"), Config(model="ngram", order=2)
         )
         assert counted.folder == folder / f"n-{kind.__name__}"

@@ -87,7 +87,7 @@ def test_averaging_and_weight_decay_are_options(
     stored = Path("run/config.toml").read_text("utf-8")
     for line in ("weight_decay = 0.1", 'averaging = "tail"', "averaging_share = 0.5"):
         assert line in stored
-    assert "applies only to averaging='triggered'" in refused(
+    assert "applies only to --averaging triggered" in refused(
         "train", story, "-o", "b", *SMALL, "--averaging-patience", 3
     )
     assert "must be in [0, 1), got 0.002 · 1000" in refused(

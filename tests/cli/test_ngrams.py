@@ -57,10 +57,10 @@ def test_the_text_may_come_from_standard_input(command: Any, story: Path) -> Non
 
 def test_conflicting_options_are_refused(refused: Refused, counted: Path, story: Path) -> None:
     ngram = ("train", story, "--model", "ngram", "-o", "other")
-    assert refused(*ngram, "--hidden", 7).startswith("--hidden applies only to model='rnn'")
-    assert refused(*ngram, "--recipe", "char-lstm").startswith("--cell applies only to model='rnn'")
+    assert refused(*ngram, "--hidden", 7).startswith("--hidden applies only to --model rnn")
+    assert refused(*ngram, "--recipe", "char-lstm").startswith("--cell applies only to --model rnn")
     assert refused("train", story, "--order", 3, "-o", "other").startswith(
-        "--order applies only to model='ngram'"
+        "--order applies only to --model ngram"
     )
     assert "must be an integer from 1 to 6" in refused(*ngram, "--order", 7)
     assert "for the order of the vocabulary use vocab_order" in refused(*ngram, "--order", "frequency")

@@ -136,7 +136,7 @@ def test_a_finished_run_says_what_to_raise(refused: Refused, command: Any, story
         (["-o", "other"], "--resume run names the run folder; leave out --output"),
         (["--recipe", "textbook"], "--resume RUN takes all but new limits from the run; leave out --recipe"),
         (["--overwrite"], "--resume RUN takes all but new limits from the run; leave out --overwrite"),
-        (["--valid", "none"], "--resume RUN takes all but new limits from the run; leave out --valid"),
+        (["--valid", "none"], "and cannot continue with 'none'; leave out --valid, or start a new run"),
         (["other.txt"], "there is no file, folder or named corpus"),
         (
             ["--init-from", "other"],

@@ -49,7 +49,11 @@ def given_options(
             raise ConfigError(f"`{name}` is an argument, not one of the `options`; give it by itself")
         if name not in Config.__struct_fields__:
             close = difflib.get_close_matches(str(name), [*Config.__struct_fields__, *arguments], 1)
-            hint = f"did you mean `{close[0]}`?" if close else "`elman train --help` lists all options"
+            hint = (
+                f"did you mean `{close[0]}`?"
+                if close
+                else "see `elman.training.config.Config` for all options"
+            )
             raise ConfigError(f"unknown option {name!r}; {hint}")
     return {name: _plain(value) for name, value in given.items()}
 

@@ -283,7 +283,7 @@ def train(
     else:
         if corpus is None:
             raise ConfigError(
-                "name a `corpus`: a file, a folder, a named corpus (see `elman data`), or lines"
+                "name a `corpus`: a file, a folder, a named corpus (see `elman.corpora()`), or lines"
             )
         folder, worker = new_run(corpus, output, given, **how)
     if worker is not None:

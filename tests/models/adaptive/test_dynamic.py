@@ -212,5 +212,5 @@ def test_weights_that_leave_all_bounds_are_noticed(length: int) -> None:
     with np.errstate(over="ignore"):
         model = DynamicModel(inner, 1e308, block=BLOCK, squares=no_squares)  # over ε, that is infinite
     ids = ids_of_length(1 + length, V)[None]
-    with np.errstate(all="ignore"), pytest.raises(TrainingDiverged, match="use a smaller learning rate"):
+    with np.errstate(all="ignore"), pytest.raises(TrainingDiverged, match=r"use a smaller `dynamic\(lr\)`"):
         model.target_log_probs(ids, model.start())

@@ -79,7 +79,9 @@ def test_the_hidden_states_are_those_that_words_are_predicted_from() -> None:
 
 def test_another_kind_of_model_is_refused() -> None:
     counted = NgramModel.train(ids_of_length(200, V), V, 3)
-    with pytest.raises(ConfigError, match="recurrent model, which NgramModel does not have; use CachedModel"):
+    with pytest.raises(
+        ConfigError, match="recurrent model, which NgramModel does not have; use `cache=SIZE`"
+    ):
         NeuralCache(counted, 5, 0.3, 0.1)
 
 
