@@ -178,7 +178,13 @@ def _limit_blas() -> list[int]:
 
 def _set_blas_threads(numbers: list[int]) -> None:
     for library, number in zip(_blas(), numbers, strict=True):
+        # from 3.8 on threadpoolctl ignores, without a word, every thread but the first that sets OpenBLAS's number
+        release = getattr(library, "clear_controlling_thread", None)
+        if release:
+            release(force=True)
         library.set_num_threads(number)
+        if release:
+            release()
 
 
 _one_blas_thread = SharedSetting(_limit_blas, _set_blas_threads)
