@@ -16,6 +16,7 @@ from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.model_file import model_file, read_model
 from elman.models.base import Ids
 from elman.models.tokenized import TokenizedModel, ngram_lengths, order_of, reading_threads
+from elman.workers import limited_threads
 
 
 class FullScore(NamedTuple):
@@ -189,7 +190,8 @@ class TextModel(TokenizedModel):
         'hello' at 9-14 'hello': 1.100 of 2.091 bits, rank 1
         '<eos>' at 14-14 '': 0.433 of 1.414 bits, rank 1
         """
-        return list(token_scores(self, text, bos, eos))
+        with limited_threads(0):  # once, not once a token
+            return list(token_scores(self, text, bos, eos))
 
 
 def _known_ids(ids: Ids) -> NDArray[np.intp]:
