@@ -19,6 +19,8 @@ from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.mixture import Mixture
 from elman.models.recurrent import RecurrentLM
 from elman.models.window_models import CBOW, NPLM
+from elman.rescoring.nbest import Candidate, Utterance
+from elman.rescoring.rescorer import Rescorer
 from elman.text_model import TextModel
 from elman.training.optimizers import SGD
 from elman.training.trainer import RnnlmTrainer
@@ -60,6 +62,11 @@ def generated(model: TextModel, line: str) -> list[int]:
     return list(generate(model.model, state, Sampler(), np.random.default_rng(len(line)), 6))
 
 
+def rescored(model: TextModel, line: str) -> list[float]:
+    candidates = tuple(Candidate(k, 0.0, text) for k, text in enumerate((line, LINES[0]), 1))
+    return list(Rescorer(model, [Utterance("u", candidates)]).table().lm[0].tolist())
+
+
 CALLS: dict[str, Call] = {
     "score": lambda model, line: model.score(line),
     "scores": lambda model, line: model.scores([line, LINES[0], line[:20]]).tolist(),
@@ -71,6 +78,7 @@ CALLS: dict[str, Call] = {
     "generate": generated,
     "evaluate": lambda model, line: evaluate(model.model, model.encode_line(line)[1], eos=model.start_id),
     "batches": lambda model, line: evaluate(model.model, model.encode_line(line)[1], batch_size=3),
+    "rescore": rescored,
     "kenlm": lambda model, line: kenlm_compat.Model(model).score(line),
 }
 INSIDE: dict[str, Call] = {

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -439,6 +439,19 @@ def test_as_many_workers_as_blas_threads_were_allowed_if_the_model_is_large(size
             assert blas_threads() == [1] * len(before)
         assert blas_threads() == before
     assert worker_count() == 1
+
+
+def test_every_thread_can_limit_the_blas() -> None:
+    def within() -> list[int]:
+        with limited_threads(0):
+            return blas_threads()
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        within()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(within).result() == [1] * len(before)
+        assert blas_threads() == before
 
 
 def test_there_are_never_more_than_max_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import Any, Generic, TypeVar
+from itertools import product
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -169,16 +170,35 @@ def _blas() -> list[Any]:
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
+@cache
+def _setters() -> list[Callable[[int], object]]:
+    return [_setter(library) for library in _blas()]
+
+
+def _setter(library: Any) -> Callable[[int], object]:
+    """Return the function that sets the number of threads of a BLAS.
+
+    It is OpenBLAS's own where the threads are OpenBLAS's own, too: that of threadpoolctl 3.8 silently ignores all
+    threads but the first that calls it.
+    """
+    if library.internal_api == "openblas" and library.threading_layer != "openmp":
+        for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")):
+            name = f"{prefix}openblas_set_num_threads{suffix}"
+            if hasattr(library.dynlib, name):
+                return cast(Callable[[int], object], getattr(library.dynlib, name))
+    return cast(Callable[[int], object], library.set_num_threads)
+
+
 def _limit_blas() -> list[int]:
     """Limit every BLAS to one thread; return how many each had."""
-    before = [library.num_threads for library in _blas()]
+    before = [library.get_num_threads() for library in _blas()]
     _set_blas_threads([1] * len(before))
     return before
 
 
 def _set_blas_threads(numbers: list[int]) -> None:
-    for library, number in zip(_blas(), numbers, strict=True):
-        library.set_num_threads(number)
+    for set_threads, number in zip(_setters(), numbers, strict=True):
+        set_threads(number)
 
 
 _one_blas_thread = SharedSetting(_limit_blas, _set_blas_threads)

@@ -100,7 +100,7 @@ def test_a_recurrent_layer_block_after_block(used: Used, kind: Kind, N: int, pro
 
 
 @every_kind
-@pytest.mark.parametrize("N", [2, 3])
+@pytest.mark.parametrize("N", [1, 2, 3])
 def test_spans_of_steps(used: Used, kind: Kind, N: int) -> None:
     """As a model with several threads asks for them."""
     weights = kind.weights(np.random.default_rng(0), D, H, np.float32)

@@ -5,6 +5,7 @@ Most tests step an engine by hand, without its thread, so they do not depend on 
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,19 @@ def test_a_text_has_the_same_bits_alone_and_among_others(cell: str) -> None:
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert one.ids == other.ids
         assert one.seen == other.seen
+
+
+def test_two_engines_in_two_threads_read_with_one_model() -> None:
+    model = large("lstm")
+
+    def run(seed: int) -> list[tuple[list[int], list[bytes]]]:
+        tasks = [DrawTask(seed + k, count=20) for k in range(4)]
+        by_hand(model, lambda engine: finish(engine, *(([1, 2, 3], task) for task in tasks)), width=4)
+        return [(task.ids, task.seen) for task in tasks]
+
+    alone = [run(seed) for seed in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, range(4))) == alone
 
 
 def test_a_sequence_that_made_room_continues_where_it_was() -> None:

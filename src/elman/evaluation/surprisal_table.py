@@ -16,6 +16,7 @@ from elman.evaluation.surprisal import TokenReader, TokenScore, WordScore, word_
 from elman.files import open_output
 from elman.models.tokenized import TokenizedModel
 from elman.results import SHOWN, Table, show
+from elman.workers import limited_threads
 
 logger = logging.getLogger(__name__)
 NUMBERS = ("surprisal_bits", "entropy_bits", "rank", "probability", "unknown", "start", "end")
@@ -151,7 +152,9 @@ def surprisal_table(
     held = tuple(sentences.sentences)
     again = Sentences(iter(held), sentences.columns)
     stream = SurprisalStream(text_model, again, context, per, bos, eos)
-    return SurprisalTable(tuple(stream), stream.columns, [each.text for each in held])
+    with limited_threads(0):  # once, not once a token
+        rows = tuple(stream)
+    return SurprisalTable(rows, stream.columns, [each.text for each in held])
 
 
 STYLE = """<style>

@@ -56,6 +56,24 @@ def test_a_small_batch_is_multiplied_in_the_compiled_loop(monkeypatch: pytest.Mo
         assert calls == (["all steps"] if N <= numba.SMALL_BATCH else ["one step"] * 2)
 
 
+@needs_numba
+@pytest.mark.parametrize("N", [1, 2])
+def test_all_steps_of_one_sequence_are_one_call(monkeypatch: pytest.MonkeyPatch, N: int) -> None:
+    calls: list[str] = []
+    for name in ("lstm_steps", "lstm_step", "gru_steps", "gru_step"):
+        monkeypatch.setattr(numba, name, lambda *arrays, name=name: calls.append(name))
+    hs, cs, ns = (np.zeros((T + 1, N, H), "f") for _ in range(3))
+    for gates in (4, 3):
+        zs, Wh, products = draw(0, T, N, gates * H), draw(1, H, gates * H), np.zeros((T, N, gates * H), "f")
+        if gates == 4:
+            numba.lstm_forward(1, 3, zs, Wh, hs, cs, ns[:T], products, Buffers())
+        else:
+            numba.gru_forward(1, 3, zs, Wh, None, hs, products, ns[:T], Buffers())
+    assert calls == (
+        ["lstm_steps", "gru_steps"] if N == 1 else ["lstm_step", "lstm_step", "gru_step", "gru_step"]
+    )
+
+
 @every_compilation
 @pytest.mark.parametrize("N", [1, 3])
 @pytest.mark.parametrize("first", [0, 1])

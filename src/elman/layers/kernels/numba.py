@@ -12,7 +12,9 @@ import numpy as np
 from elman.arrays import Array, Buffers
 from elman.numba_jit import jit
 
-SMALL_BATCH = 2  # sequences up to which the loop makes the products itself: calling the BLAS would cost more
+SMALL_BATCH = (
+    2  # sequences of an RNN up to which the loop makes the products itself: the BLAS would cost more
+)
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -59,6 +61,10 @@ def lstm_forward(
     buffers: Buffers,
 ) -> None:
     """Write the gates i, f, g, o (T, N, 4H) of hs[t]·Wh + zs[t], and from them c_t, tanh(c_t) and h_t."""
+    if hs.shape[1] == 1:
+        span, states = slice(first, last), slice(first, last + 1)
+        lstm_steps(zs[span], Wh, hs[states], cs[states], tanh_cs[span], gates[span])
+        return
     for t in range(first, last):
         gate = gates[t]
         np.matmul(hs[t], Wh, out=gate)
@@ -99,6 +105,10 @@ def gru_forward(
     """Write r, z and a (T, N, 3H) over the products hs[t]·Wh, and from them the candidate n_t and h_t."""
     if b_h is None:
         b_h = buffers.once("no b_h", lambda: np.zeros(hs.shape[2], hs.dtype))  # (H,)
+    if hs.shape[1] == 1:
+        span = slice(first, last)
+        gru_steps(zs[span], Wh, b_h, hs[first : last + 1], products[span], ns[span])
+        return
     for t in range(first, last):
         product, h_prev = products[t], hs[t]
         np.matmul(h_prev, Wh, out=product)
@@ -297,6 +307,15 @@ def lstm_step(z: Array, c_prev: Array, gates: Array, c: Array, tanh_c: Array, h:
 
 
 @jit
+def lstm_steps(zs: Array, Wh: Array, hs: Array, cs: Array, tanh_cs: Array, gates: Array) -> None:
+    """Do all steps of one sequence: zs and gates (T, 1, 4H), hs and cs (T + 1, 1, H), tanh_cs (T, 1, H)."""
+    for t in range(len(zs)):
+        gates[t] = 0
+        add_product(hs[t, 0], Wh, gates[t, 0])
+        lstm_step(zs[t], cs[t], gates[t], cs[t + 1], tanh_cs[t], hs[t + 1])
+
+
+@jit
 def lstm_step_backward(
     dh_t: Array, gates: Array, c_prev: Array, tanh_c: Array, dh: Array, dc: Array, dz: Array
 ) -> None:
@@ -329,6 +348,15 @@ def gru_step(z: Array, b_h: Array, h_prev: Array, products: Array, candidate: Ar
             pr[j], pz[j], pa[j] = r, keep, a
             candidate[n, j] = new
             h[n, j] = new + keep * (h_prev[n, j] - new)
+
+
+@jit
+def gru_steps(zs: Array, Wh: Array, b_h: Array, hs: Array, products: Array, ns: Array) -> None:
+    """Do all steps of one sequence: zs and products (T, 1, 3H), hs (T + 1, 1, H), ns (T, 1, H)."""
+    for t in range(len(zs)):
+        products[t] = 0
+        add_product(hs[t, 0], Wh, products[t, 0])
+        gru_step(zs[t], b_h, hs[t], products[t], ns[t], hs[t + 1])
 
 
 @jit
