@@ -70,7 +70,7 @@ def test_options_come_by_name_as_a_dictionary_and_from_a_recipe() -> None:
     [
         ({"hiden": 3}, "unknown option 'hiden'; did you mean `hidden`?"),
         ({"recipie": "x"}, "unknown option 'recipie'; did you mean `recipe`?"),
-        ({"zzz": 3}, "unknown option 'zzz'; `elman train --help` lists all options"),
+        ({"zzz": 3}, "unknown option 'zzz'; see `elman.training.config.Config` for all options"),
         (
             {"options": {"valid": "auto"}},
             "`valid` is an argument, not one of the `options`; give it by itself",
@@ -78,7 +78,7 @@ def test_options_come_by_name_as_a_dictionary_and_from_a_recipe() -> None:
         ({"hidden": "6"}, "options: hidden must be an integer ≥ 1 and ≤ 1,000,000, got '6'"),
         (
             {"model": "ngram", "hidden": 3},
-            "`hidden` applies only to model='rnn' or 'nplm', but model is 'ngram'; leave out hidden = 3",
+            "`hidden` applies only to `model='rnn'` or `model='nplm'`, but model is 'ngram'; leave out `hidden=3`",
         ),
         (
             {"encoding": "cp949"},
@@ -92,7 +92,7 @@ def test_options_come_by_name_as_a_dictionary_and_from_a_recipe() -> None:
         ),
         (
             {"resume": True, "output": "run"},
-            "a run continues on the text that it began with; name the file it has moved to",
+            "a run continues on the texts that it began with; name the file to which one has moved",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_missing_corpus_and_a_text_in_its_place_are_named() -> None:
 
 
 def test_options_that_do_not_go_together_are_refused_by_every_way_to_make_a_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="`order` applies only to model='ngram'"):
+    with pytest.raises(ConfigError, match="`order` applies only to `model='ngram'`"):
         new_run(tmp_path / "run", order=3)
     assert not (tmp_path / "run").exists()
 

@@ -177,7 +177,7 @@ def test_a_model_in_memory_is_not_changed(tmp_path: Path) -> None:
         ({"min_count": 2}, "`min_count` cannot be 2: the vocabulary is that of .*old.*`extend_vocab=True`"),
         ({"max_vocab": 9}, "`max_vocab` cannot be 9"),
         ({"vocab_size": 300}, "`vocab_size` cannot be 300: the vocabulary is that of .*; leave it out"),
-        ({"window": 3}, "`window` applies only to model='cbow' or 'nplm'"),
+        ({"window": 3}, "`window` applies only to `model='cbow'` or `model='nplm'`"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -156,7 +156,8 @@ class TrainingRun:
             )
         if config.model == "ngram":
             raise ConfigError("n-gram models are counted, not trained; use train_ngram, not TrainingRun")
-        check_options(config)
+        if start is None:
+            check_options(config)
         sources: dict[str, Any] = {
             "corpus": absolute_source(corpus),
             "valid": absolute_source(valid) if valid else "",
