@@ -138,6 +138,6 @@ def test_the_requested_number_of_words_is_drawn_on_average(expected: int) -> Non
 @pytest.mark.parametrize("candidates", [V, 10 * V])
 def test_candidates_must_be_fewer_than_words(candidates: int) -> None:
     with pytest.raises(
-        ConfigError, match=r"fewer candidates than the vocabulary's 700 words.*--softmax full"
+        ConfigError, match=r"fewer candidates than the vocabulary's 700 words.*`softmax='full'`"
     ):
         sampled(full_layer(), candidates)

@@ -254,7 +254,7 @@ def test_a_file_a_folder_or_a_name(cache: Path, tmp_path: Path, monkeypatch: pyt
 def test_an_unknown_corpus_argument_is_refused(cache: Path) -> None:
     with pytest.raises(TextError, match=r"no file, folder or named corpus 'kafak'; did you mean kafka\?"):
         resolve("kafak")
-    with pytest.raises(TextError, match="`elman data` lists the named corpora"):
+    with pytest.raises(TextError, match=r"`elman.corpora\(\)` lists the named corpora"):
         resolve("/no/such/file.txt")
     with pytest.raises(DatasetError, match=r"no corpus named 'wikitext2'; did you mean wikitext-2\?"):
         fetch("wikitext2")

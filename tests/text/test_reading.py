@@ -73,7 +73,7 @@ def test_a_wrong_byte_is_named_with_its_offset(
 ) -> None:
     path = tmp_path / "broken.txt"
     path.write_bytes(raw)
-    wanted = rf"broken\.txt: byte 0x{byte} at offset {offset} \(line 1\) is not {encoding}; .*--encoding"
+    wanted = rf"broken\.txt: byte 0x{byte} at offset {offset} \(line 1\) is not {encoding}; .*`encoding`"
     with pytest.raises(TextError, match=wanted):
         list(read_text(path, encoding, size))
 
