@@ -32,12 +32,18 @@ def html_table(rows: Sequence[Sequence[str]], left: int = 1, head: bool = True) 
     parts = ["<table>"]
     for number, row in enumerate(rows):
         tag = "th" if head and number == 0 else "td"
+        sides = ["left" if k < left else "right" for k in range(len(row))]
         cells = (
-            f'<{tag} style="text-align:{"left" if k < left else "right"}">{html.escape(cell)}</{tag}>'
-            for k, cell in enumerate(row)
+            f'<{tag} style="text-align:{side};white-space:nowrap">{html.escape(cell)}</{tag}>'
+            for side, cell in zip(sides, row, strict=True)
         )
         parts.append(f"<tr>{''.join(cells)}</tr>")
     return "".join([*parts, "</table>"])
+
+
+def html_text(text: str) -> str:
+    """Return lines of text as HTML that keeps their columns aligned, whatever font the page has for them."""
+    return f'<pre style="font-family:monospace">{html.escape(text)}</pre>'
 
 
 def to_json(values: Any) -> str:
@@ -126,11 +132,7 @@ class Table(Sequence[Row], Generic[Row]):
         rows = self.text_rows()
         notes = self.notes()
         more = f"<p>{len(self):,} rows, the first {SHOWN} are shown</p>" if len(self) > SHOWN else ""
-        return (
-            html_table(rows[: SHOWN + 1], self.left)
-            + more
-            + (f"<pre>{html.escape(notes)}</pre>" if notes else "")
-        )
+        return html_table(rows[: SHOWN + 1], self.left) + more + (html_text(notes) if notes else "")
 
 
 def show(value: Any) -> str:

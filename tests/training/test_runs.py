@@ -334,6 +334,6 @@ def test_ngrams_are_a_run_without_a_history() -> None:
     assert run.best.text == "validation"
     assert run.model.order == 3
     assert "n-grams of up to 3 words" in repr(run)
-    assert run._repr_html_().startswith("<pre>")
+    assert run._repr_html_().startswith("<pre ")
     with pytest.raises(RunError, match="holds an n-gram model, which is complete; start a new run"):
         run.resume()

@@ -1,6 +1,5 @@
 """Runs for users: `train` makes one in a folder, `open_run` opens one, and a `Run` is a handle of that folder."""
 
-import html
 import inspect
 import math
 import os
@@ -13,7 +12,7 @@ from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, model_file
 from elman.formats.run_files import CONFIG_NAME
 from elman.plots import plot_runs, save, svg
-from elman.results import as_row
+from elman.results import as_row, html_text
 from elman.text.sources import Text
 from elman.text_model import TextModel, load
 from elman.training.history import Best, History
@@ -165,7 +164,7 @@ class Run:
             picture = svg(self.plot())
         except (MissingExtra, RunError):  # n-grams, and the first moments of a run, have no curve
             picture = self.history._repr_html_() if len(self.history) else ""
-        return f"{picture}<pre>{html.escape(repr(self))}</pre>"
+        return f"{picture}{html_text(repr(self))}"
 
     @property
     def _stored(self) -> dict[str, Any]:
