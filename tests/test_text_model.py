@@ -269,14 +269,15 @@ def test_the_null_context_of_a_stream_model_is_its_start() -> None:
 
 
 def test_a_model_is_shown_in_a_line() -> None:
-    shown = "TextModel(RNN 1×5, word vectors 4{}, vocabulary 24 words, 290 parameters)"
-    assert repr(text_model()) == shown.format("")
-    assert repr(text_model().with_cache(cache=9)) == shown.format(", with a cache of 9")
-    plain = text_model().dynamic(step="plain", block=7)
-    assert repr(plain.with_cache(neural_cache=9)) == shown.format(
-        ", learning every 7 tokens, with a neural cache of 9"
+    network = "RecurrentLM(RNN 1×5, word vectors 4, vocabulary 24, 290 parameters)"
+    assert repr(text_model()) == f"TextModel({network}, words)"
+    assert (
+        repr(text_model().with_cache(cache=9))
+        == f"TextModel(CachedModel({network}, size=9, weight=0.1), words)"
     )
-    assert "mixture of 0.5·(3-gram) + 0.5·(RNN 1×5, word vectors 4)" in repr(mixed())
+    learning = repr(text_model().dynamic(step="plain", block=7))
+    assert learning.startswith(f"TextModel(DynamicModel({network}, ")
+    assert "Mixture(0.5 NgramModel + 0.5 RecurrentLM" in repr(mixed())
 
 
 @every_model

@@ -59,7 +59,7 @@ class TextModel(TokenizedModel):
     >>> ngrams = NgramModel.train(ids, len(vocabulary), order=2, eos=vocabulary.eos_id)
     >>> model = TextModel(ngrams, tokenizer, vocabulary)
     >>> model
-    TextModel(2-gram, vocabulary 6 words, 30 parameters)
+    TextModel(NgramModel(order 2, vocabulary 6, 15 n-grams), words)
     """
 
     @property

@@ -15,8 +15,8 @@ from elman.models.adaptive.cache import CachedModel, CacheState
 from elman.models.base import BEFORE_TEXT, Ids, LanguageModel, Past, begin
 from elman.models.mixture import Mixture, MixtureState
 from elman.models.ngram.model import NgramModel
-from elman.models.summary import parameter_count, summary
 from elman.models.window import WindowLM
+from elman.one_line import one_line
 from elman.text.reading import normalise
 from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary
@@ -103,9 +103,7 @@ class TokenizedModel:
     start: Literal["eos", "empty"] = "eos"
 
     def __repr__(self) -> str:
-        parameters = f"{parameter_count(self.model):,} parameters"
-        vocabulary = f"vocabulary {len(self.vocabulary):,} {self.unit}s"
-        return f"{type(self).__name__}({summary(self.model)}, {vocabulary}, {parameters})"
+        return one_line(self, repr(self.model), f"{self.unit}s")
 
     @property
     def start_id(self) -> int | None:

@@ -101,7 +101,7 @@ class CachedModel:
         self.model, self.size, self.weight = model, size, weight
 
     def __repr__(self) -> str:
-        return one_line(self, type(self.model).__name__, settings(self))
+        return one_line(self, repr(self.model), settings(self))
 
     @property
     def vocab_size(self) -> int:

@@ -117,7 +117,7 @@ class DynamicModel:
         self._step = GradientStep(self._originals, lr, decay, clip_norm, squares, epsilon)
 
     def __repr__(self) -> str:
-        return one_line(self, type(self.model).__name__, f"lr={self._step.lr:g}", f"block={self.block}")
+        return one_line(self, repr(self.model), f"lr={self._step.lr:g}", f"block={self.block}")
 
     @property
     def vocab_size(self) -> int:
