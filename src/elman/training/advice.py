@@ -34,7 +34,7 @@ def warn_about(corpora: RunCorpora, config: Config, valid: str | None) -> None:
             f"{len(corpora.train.vocabulary):,}",
             ", and a new word will have the probability 0" if closed else "",
         )
-    if corpora.valid is None and valid is None:
+    if corpora.valid is None and valid is None and config.model != "ngram":  # which has no epochs
         logger.warning(
             "without a validation text nothing shows when the model begins to memorise; "
             "hold out the end of the text with `valid='auto'`"
