@@ -47,19 +47,25 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~umask())
-        _replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if not _ON_WINDOWS:  # which cannot open a folder, and needs not
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # flush the new name, too
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    if _ON_WINDOWS:  # which cannot open a folder, and needs not
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(temporary: Path, path: Path) -> None:
     """Rename ``temporary`` to ``path``.
 
     Windows refuses this while the old file is memory-mapped (it may still be renamed then), and while another

@@ -1,8 +1,6 @@
 import hashlib
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from elman.text.corpus import Corpus, encode_corpus, encode_text
 from elman.text.reading import normalise
 from elman.text.tokenizers import LEVELS, Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
+from support.full_disk import files_of_at_most
 
 WORD, CHAR, BYTE = map(make_tokenizer, LEVELS)
 HELLO = "You say goodbye and I say hello .\n"
@@ -233,16 +232,6 @@ def test_a_damaged_cache_is_rebuilt(tmp_path: Path, hello: Path, suffix: str, da
     assert encode_corpus([hello], WORD, cache=cache).ids.tolist() == first
     next(cache.glob(f"*{suffix}")).unlink()
     assert encode_corpus([hello], WORD, cache=cache).ids.tolist() == first
-
-
-@contextmanager
-def files_of_at_most(count: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:

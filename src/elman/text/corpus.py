@@ -142,9 +142,9 @@ def encode_corpus(
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
     if store is None:
         ids = np.concatenate(list(parts))
-        return _corpus(ids, known, tally.size(), _sha256(files), files)
+        return _corpus(ids, known, tally.size(), sha256_of_texts(files), files)
     store.write_ids(parts)
-    record = Record(stamps, dtype, tally.size(), _sha256(files), known.to_json())
+    record = Record(stamps, dtype, tally.size(), sha256_of_texts(files), known.to_json())
     return _corpus(store.write_record(record), known, record.size, record.sha256, files)
 
 
@@ -246,7 +246,8 @@ def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | N
     return on_read
 
 
-def _sha256(sources: Iterable[Path]) -> str:
+def sha256_of_texts(sources: Iterable[Path]) -> str:
+    """Return the SHA-256 of the bytes of texts, one after the other."""
     digest = hashlib.sha256()
     for path in sources:
         for chunk in read_bytes(path):
