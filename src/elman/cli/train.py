@@ -137,11 +137,12 @@ def command(
                 progress=not quiet,
             )
         except TrainingInterrupted as stop:
-            click.echo(
-                f"stopped and saved after iteration {stop.iteration}; continue with:\n"
-                f"  elman train --resume {stop.folder}",
-                err=True,
-            )
+            with contextlib.suppress(OSError):  # the terminal is closed
+                click.echo(
+                    f"stopped and saved after iteration {stop.iteration}; continue with:\n"
+                    f"  elman train --resume {stop.folder}",
+                    err=True,
+                )
             sys.exit(130)
     click.echo(f"{run.folder}: {run.summary()}")
 

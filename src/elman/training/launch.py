@@ -191,7 +191,10 @@ def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, re
     with ProgressDisplay(worker, progress) as display, Interrupts(worker.stop) as interrupts:
 
         def on_event(event: Event) -> None:
-            display(event)
+            with contextlib.suppress(
+                OSError
+            ):  # the terminal is closed: what was trained is to be saved all the same
+                display(event)
             answer = None if callback is None else callback(event)
             if isinstance(answer, (bool, np.bool_)) and not answer:
                 worker.stop()

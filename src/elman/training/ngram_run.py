@@ -10,6 +10,7 @@ from elman.evaluation.perplexity import evaluate
 from elman.formats.metrics_log import Metrics
 from elman.formats.model_file import MODEL_NAME, save_model
 from elman.formats.run_files import METRICS_NAME
+from elman.formats.versions import versions
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
@@ -60,6 +61,7 @@ def train_ngram(
     stored = {
         "corpus": absolute_source(corpus),
         "valid": absolute_source(valid) if valid else "",
+        "versions": versions(),
         "options": config.to_dict(),
     }
     with new_run_folder(folder, stored, overwrite) as staged:
@@ -108,6 +110,7 @@ def _write_metrics(run: NgramRun, config: Config, folder: Path) -> None:
         unit=run.text_model.unit,
         references=run.corpora.references,
         options=config.to_dict(),
+        versions=versions(),
     )
     metrics.write(
         "counted",

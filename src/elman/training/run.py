@@ -15,7 +15,7 @@ import numpy as np
 from elman.arrays import to_numpy
 from elman.backend import Backend
 from elman.errors import ConfigError, ModelFileError, RunError, TextError
-from elman.formats.metrics_log import Metrics
+from elman.formats.metrics_log import Metrics, read_metrics
 from elman.formats.model_file import (
     LAST_NAME,
     MODEL_NAME,
@@ -26,6 +26,7 @@ from elman.formats.model_file import (
     write_arrays,
 )
 from elman.formats.run_files import CONFIG_NAME, METRICS_NAME, writing_run
+from elman.formats.versions import versions
 from elman.generation import Sampler, generate
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
@@ -197,6 +198,7 @@ class TrainingRun:
                     config = choice.config
                 if start is not None:
                     sources["init_from"] = start.record(corpora.train.vocabulary)
+                sources["versions"] = versions()
                 write_stored(staged / CONFIG_NAME, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
@@ -288,12 +290,17 @@ class TrainingRun:
         with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
             for event in epochs_of(folder):
                 run.overfitting.epoch(event)
+            recorded = [line["versions"] for line in read_metrics(folder) if "versions" in line]
+            if recorded and recorded[-1] != (
+                now := versions(model)
+            ):  # the last digits may be others from here on
+                run.metrics.write("versions", versions=now)
         if changes or places != stored:
             write_stored(path, {**places, "options": config.to_dict()})
         return run
 
     def describe(self) -> dict[str, Any]:
-        """Return the corpus, sizes and options as plain data: the first line of the metrics."""
+        """Return the corpus, sizes, options and versions as plain data: the first line of the metrics."""
         train, model = self.corpora.train, self.trainer.model
         return {
             "corpus": self.corpora.name,
@@ -303,6 +310,7 @@ class TrainingRun:
             "parameters": sum(math.prod(p.shape) for p in model.params),
             "references": self.corpora.references,
             "options": self.config.to_dict(),
+            "versions": versions(model),
         }
 
     @property
