@@ -31,7 +31,13 @@ from elman.models.mixture import Mixture
 TEXT = "tom was in the garden and ann came in .\nann said hi to tom and tom said hi to ann .\n" * 20
 COMMON: dict[str, Any] = {
     **{"cell": "lstm", "wordvec": 8, "batch_size": 4, "time_size": 8, "dropout": 0.2, "epochs": 4},
-    **{"checkpoint_every": 1e-6, "schedule": "cosine", "choose": False, "valid": "auto", "allow_overlap": True},
+    **{
+        "checkpoint_every": 1e-6,
+        "schedule": "cosine",
+        "choose": False,
+        "valid": "auto",
+        "allow_overlap": True,
+    },
 }
 OLD, NEW = {**COMMON, "hidden": 8}, {**COMMON, "hidden": 12}
 STARTS = 50

@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "epochs": 6,
     "checkpoint_every": 1e-6,  # after every block
 }
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Given = tuple[str, TrainingRun]
 pytestmark = pytest.mark.timeout(600)  # a test starts up to six processes
 
@@ -130,7 +131,7 @@ def test_a_run_killed_while_it_replaces_another_leaves_the_one_or_the_other(
     assert_same_run(folder, expected)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_run_saves_itself_and_prints_how_to_resume(
     uninterrupted: Given, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -121,7 +121,7 @@ def _lock(handle: int, path: Path) -> bool:
     if not _is_at(handle, path):  # the last holder has removed it just now
         os.close(handle)
         return False
-    about = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    about = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
     with contextlib.suppress(OSError):  # such as a full disk: the lock holds without a name, too
         os.ftruncate(handle, 0)
         os.lseek(handle, 0, os.SEEK_SET)

@@ -173,7 +173,11 @@ def weights_are_finite(model: Any) -> bool:
 
 
 def save_checkpoint(
-    path: Path, text_model: TextModel, trainer: RnnlmTrainer, begun: Mapping[str, Any], **more: Any
+    path: Path,
+    text_model: TextModel,
+    trainer: RnnlmTrainer,
+    begun: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
     """Write the model, the optimizer, the averages, the carried and random state and the progress to one file.
 
@@ -188,7 +192,7 @@ def save_checkpoint(
     carried = model.carried_state()
     if carried is not None:
         arrays |= {f"{CARRIED}{name}": array for name, array in carried.to_arrays().items()}
-    about["begun"] = dict(begun)
+    about["begun"] = dict(begun or {})
     about["training"] = {
         "progress": trainer.progress.to_json(),
         "schedule": trainer.schedule.state(),
