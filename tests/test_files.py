@@ -19,6 +19,7 @@ from elman.files import (
     open_output,
     release_pages,
     remove_leftovers,
+    remove_orphans,
     writing,
 )
 from support.windows import Windows
@@ -154,6 +155,23 @@ def test_unfinished_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "a[1]")
     assert names(tmp_path) == [".a1.xyz.part", ".b.xyz.part", "a[1]", "a[1].part"]
     remove_leftovers(tmp_path / "nothing of the kind")
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    code = "import os, sys; from pathlib import Path; from elman.files import atomic_write\n"
+    code += "with atomic_write(Path(sys.argv[1])) as file: file.write(b'x'); file.flush(); os._exit(9)"
+    paths = [str(Path(files.__file__).parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False, env=environment)
+    (left,) = names(tmp_path)
+    elsewhere = left.replace(f"-{files._host()}.", "-01234567.")
+    for name in (elsewhere, ".a.part", "a.1-01234567.x.part"):
+        (tmp_path / name).touch()
+    with atomic_write(tmp_path / "b") as file:
+        file.write(b"in use")
+        remove_orphans(tmp_path)
+        assert len(names(tmp_path)) == 4
+    assert names(tmp_path) == sorted([elsewhere, ".a.part", "a.1-01234567.x.part", "b"])
 
 
 def test_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:

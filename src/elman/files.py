@@ -5,8 +5,11 @@ import glob
 import hashlib
 import mmap
 import os
+import re
+import socket
 import tempfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from elman.errors import RunError, TextError
 
 _SUFFIX = ".part"
+_OWNER = re.compile(r"\.(?P<pid>\d+)-(?P<host>[0-9a-f]{8})\.[^.]+(\.old)?\.part$")
 _ON_WINDOWS = os.name == "nt"
 _RETRY_SECONDS = (0.01, 0.1, 0.5)
 
@@ -39,7 +43,8 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
             yield stream
         return
     path = path.resolve()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+    prefix = f".{path.name}.{os.getpid()}-{_host()}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_SUFFIX)
     temporary = Path(name)
     try:
         with os.fdopen(handle, mode, **open_arguments) as file:
@@ -47,19 +52,25 @@ def atomic_write(path: Path, mode: str = "wb", **open_arguments: Any) -> Iterato
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~umask())
-        _replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if not _ON_WINDOWS:  # which cannot open a folder, and needs not
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # flush the new name, too
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    if _ON_WINDOWS:  # which cannot open a folder, and needs not
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(temporary: Path, path: Path) -> None:
     """Rename ``temporary`` to ``path``.
 
     Windows refuses this while the old file is memory-mapped (it may still be renamed then), and while another
@@ -153,6 +164,33 @@ def remove_leftovers(path: Path) -> None:
     for part in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove the temporary files of `atomic_write` in a folder whose processes, on this machine, have been killed."""
+    for part in folder.glob(f".*{_SUFFIX}"):
+        owner = _OWNER.search(part.name)
+        if owner is not None and owner["host"] == _host() and not _is_alive(int(owner["pid"])):
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether there is a process of this number, on Windows always no: a file that is in use stays there."""
+    if _ON_WINDOWS:  # where os.kill would end it
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
+
+
+def _host() -> str:
+    """Return eight digits that stand for this machine in names of files."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def reason(error: OSError) -> str:

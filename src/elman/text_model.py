@@ -29,7 +29,7 @@ from elman.formats.export import FormatName, export
 from elman.formats.foreign import Names, read_foreign
 from elman.formats.model_file import model_file, read_model, save_model
 from elman.formats.onnx import Form, write_onnx
-from elman.formats.run_files import check_run_folder, save_run
+from elman.formats.run_files import save_run
 from elman.formats.torch_file import write_torch
 from elman.formats.vocabulary_file import write_tokenizer
 from elman.generation import Sampler, TextStream
@@ -417,8 +417,7 @@ class TextModel(TokenizedModel):
         """
         path = Path(path)
         if path.suffix != ".safetensors":
-            check_run_folder(path, overwrite)
-            save_run(path, self)
+            save_run(path, self, overwrite)
             return
         if path.exists() and not overwrite:
             raise RunError(f"{path} exists already; replace it with `overwrite=True`, or choose another name")

@@ -6,6 +6,7 @@ import pytest
 
 from elman.errors import RunError
 from elman.formats.metrics_log import Metrics, read_metrics
+from support.full_disk import files_of_at_most
 
 
 @pytest.fixture
@@ -68,6 +69,36 @@ def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
         read_metrics(tmp_path)
 
 
-def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error_where_a_checkpoint_relies_on_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics(tmp_path / "gone" / "metrics.jsonl")
+    metrics.write("epoch", epoch=1)
+    metrics.write("epoch", epoch=2)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"cannot write {metrics.path}: no such file or directory; its lines are kept and written later"
+    ]
     with pytest.raises(RunError, match=r"cannot write .*No such file"):
-        Metrics(tmp_path / "gone" / "metrics.jsonl").write("epoch")
+        metrics.sync()
+    metrics.path.parent.mkdir()
+    metrics.write("epoch", epoch=3)
+    metrics.sync()
+    assert [line["epoch"] for line in read_metrics(metrics.path.parent)] == [1, 2, 3]
+
+
+def test_half_a_line_is_removed_before_more_is_written(metrics: Metrics, tmp_path: Path) -> None:
+    metrics.write("interval", iteration=1)
+    whole = metrics.path.read_bytes()
+    metrics.path.write_bytes(whole + whole[:9])  # the checkpoint's length had been reached, but not the disk
+    metrics.cut(2 * len(whole))
+    metrics.write("interval", iteration=2)
+    assert [line["iteration"] for line in read_metrics(tmp_path)] == [1, 2]
+
+
+def test_a_disk_that_fills_up_within_a_line_leaves_no_half_of_it(metrics: Metrics, tmp_path: Path) -> None:
+    metrics.write("interval", iteration=1)
+    with files_of_at_most(metrics.size + 9):
+        metrics.write("interval", iteration=2)
+        assert metrics.size == len(b'{"kind": "interval", "iteration": 1}\n')
+    metrics.sync()
+    assert [line["iteration"] for line in read_metrics(tmp_path)] == [1, 2]

@@ -18,7 +18,9 @@ def test_a_saved_model_replaces_an_earlier_run(tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("kept", encoding="utf-8")
     with pytest.raises(RunError, match="already holds a run; replace it with `overwrite=True`"):
         check_run_folder(folder, overwrite=False)
+    with pytest.raises(RunError, match="already holds a run"):
+        save_run(folder, text_model())
     check_run_folder(folder, overwrite=True)
-    save_run(folder, text_model())
+    save_run(folder, text_model(), overwrite=True)
     assert sorted(path.name for path in folder.iterdir()) == ["model.safetensors", "notes.txt"]
     assert len(load(folder).vocabulary) == 24

@@ -1,8 +1,6 @@
 import hashlib
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from elman.text.corpus import Corpus, encode_corpus, encode_text
 from elman.text.reading import normalise
 from elman.text.tokenizers import LEVELS, Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
+from support.full_disk import files_of_at_most
 
 WORD, CHAR, BYTE = map(make_tokenizer, LEVELS)
 HELLO = "You say goodbye and I say hello .\n"
@@ -185,7 +184,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, hello: Path, tok
     cache = tmp_path / "run" / "cache"
     first = encode_corpus([hello], tokenizer, cache=cache)
     assert isinstance(first.ids, np.memmap)
-    assert sorted(path.suffix for path in cache.iterdir()) == [".ids", ".json"]
+    assert {path.suffix for path in cache.iterdir()} == {".ids", ".json"}
     written = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
     again = encode_corpus([hello], tokenizer, cache=cache)
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == written
@@ -196,7 +195,10 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, hello: Path, tok
     assert [getattr(again, name) for name in same] == [getattr(first, name) for name in same]
     hello.write_text(HELLO + HELLO)
     assert encode_corpus([hello], tokenizer, cache=cache).tokens == 2 * first.tokens
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.glob("*.ids"))) == 1
+    hello.write_text("Other words .\n")
+    assert encode_corpus([hello], tokenizer, cache=cache).tokens < 2 * first.tokens
+    assert len(list(cache.glob("*.ids"))) == 1  # those of the old words are removed
     assert first.ids.tolist() == again.ids.tolist()
 
 
@@ -218,7 +220,7 @@ def test_other_settings_have_other_cache_files(tmp_path: Path, hello: Path) -> N
         ]
 
     first, second = corpora(), corpora()
-    assert len(list(cache.iterdir())) == 2 * len(first)
+    assert len(list(cache.glob("*.ids"))) == len(first)
     assert [corpus.ids.tolist() for corpus in first] == [corpus.ids.tolist() for corpus in second]
     assert [corpus.vocabulary for corpus in first] == [corpus.vocabulary for corpus in second]
 
@@ -235,14 +237,34 @@ def test_a_damaged_cache_is_rebuilt(tmp_path: Path, hello: Path, suffix: str, da
     assert encode_corpus([hello], WORD, cache=cache).ids.tolist() == first
 
 
-@contextmanager
-def files_of_at_most(count: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def test_a_flipped_bit_in_the_cache_is_found(
+    tmp_path: Path, hello: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = tmp_path / "cache"
+    first = encode_corpus([hello], WORD, cache=cache)
+    expected = first.ids.tolist()
+    for path in cache.iterdir():
+        whole = path.read_bytes()
+        for position in range(0, len(whole), 5):
+            damaged = bytearray(whole)
+            damaged[position] ^= 1 << position % 8
+            path.write_bytes(damaged)
+            again = encode_corpus([hello], WORD, cache=cache)
+            assert again.ids.tolist() == expected
+            assert again.vocabulary == first.vocabulary
+            assert path.read_bytes() == whole
+    (ids,) = cache.glob("*.ids")
+    assert set(caplog.messages) == {f"{ids} is damaged: its checksum is wrong; the text is encoded again"}
+
+
+def test_a_given_vocabulary_finds_the_text_for_which_it_was_built(tmp_path: Path, hello: Path) -> None:
+    cache = tmp_path / "cache"
+    first = encode_corpus([hello], WORD, cache=cache, min_count=2)
+    kept = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    again = encode_corpus([hello], WORD, cache=cache, vocabulary=first.vocabulary)
+    assert again.ids.tolist() == first.ids.tolist()
+    assert (again.unknown, again.sha256) == (first.unknown, first.sha256)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from elman.text.folders import texts_in
 
 def made(folder: Path, **contents: bytes) -> Path:
     for name, content in contents.items():
-        path = folder / name.replace("__", "/").replace("_", ".")
+        path = folder / name.replace("__", "/", 1).replace("_", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return folder
@@ -51,7 +51,7 @@ def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"run__config_toml": b"x = 1\n", "run__metrics_jsonl": b"{}\n"}, {"run__config_toml_new": b"x = 1\n"}],
+    [{"run__config_toml": b"x = 1\n", "run__metrics_jsonl": b"{}\n"}, {"run___elman-lock": b"{}"}],
 )
 def test_runs_in_the_folder_are_skipped(tmp_path: Path, options: dict[str, bytes]) -> None:
     made(tmp_path, a_txt=b"a\n", run__text_txt=b"a copy\n", other__config_toml=b"not of a run\n", **options)

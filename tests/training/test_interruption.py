@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from elman.formats.model_file import read_arrays
+from elman.text_model import load
 from elman.training.config import Config
 from elman.training.run import TrainingRun
 from elman.training.run_folder import load_checkpoint
+from elman.training.runs import open_run
 from support.paused import Paused
+from support.runs import FILES, names
 from support.tiny import STORY
 
 OPTIONS: dict[str, Any] = {
@@ -28,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "epochs": 6,
     "checkpoint_every": 1e-6,  # after every block
 }
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 Given = tuple[str, TrainingRun]
 pytestmark = pytest.mark.timeout(600)  # a test starts up to six processes
 
@@ -94,7 +98,40 @@ def test_a_run_killed_before_its_first_checkpoint_can_be_begun_again(
     assert_same_run(folder, expected)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("point", "kept"),
+    [
+        ("metrics:1", "old"),  # the first line of the new run's metrics
+        ("rename:4", "old"),  # all of it is complete
+        ("rename:5", "new"),  # it has replaced the old run, and its files are being moved up
+        ("rename:7", "new"),
+    ],
+)
+def test_a_run_killed_while_it_replaces_another_leaves_the_one_or_the_other(
+    uninterrupted: Given, tmp_path: Path, point: str, kept: str
+) -> None:
+    corpus, expected = uninterrupted
+    folder = tmp_path / "run"
+    old = TrainingRun.create(
+        folder, corpus, Config.of({**OPTIONS, "hidden": 8, "iterations": 3}, "this test")
+    )
+    old.train()
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    begin(point, corpus, folder).kill()
+    hidden = 8 if kept == "old" else OPTIONS["hidden"]
+    assert load(folder).model.hidden_size == hidden  # readers see one run, too
+    assert open_run(folder).options["hidden"] == hidden
+    if kept == "old":
+        assert {name: (folder / name).read_bytes() for name in FILES} == before
+        resumed = TrainingRun.resume(folder, {"iterations": 5})
+        assert names(folder) == sorted(FILES)
+        assert resumed.trainer.progress.iteration == 3
+        return
+    TrainingRun.resume(folder).train()
+    assert_same_run(folder, expected)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_run_saves_itself_and_prints_how_to_resume(
     uninterrupted: Given, tmp_path: Path, number: signal.Signals
 ) -> None:

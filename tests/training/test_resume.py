@@ -1,5 +1,7 @@
 """Resuming a run: the same numbers, or a clear error."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from elman.text_model import load
 from elman.training.optimizers import OPTIMIZERS
 from elman.training.progress import EpochDone
 from elman.training.run import TrainingRun
+from elman.training.run_folder import read_stored, write_stored
+from support.full_disk import files_of_at_most
 from support.runs import FILES, contents, in_parts, names, new_run, small_config, without_seconds
 from support.tiny import SENTENCE, STORY
 
@@ -203,6 +207,80 @@ def test_a_changed_corpus_is_noticed(tmp_path: Path) -> None:
         TrainingRun.resume(run.folder)
     corpus.write_text(STORY, encoding="utf-8")
     assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0
+
+
+@pytest.mark.parametrize("name", ["corpus.txt", "valid.txt"])
+def test_a_text_changed_under_the_same_size_and_time_is_noticed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "valid.txt").write_text(SENTENCE, encoding="utf-8")
+    run = new_run(tmp_path / "run", valid=str(tmp_path / "valid.txt"))
+    path = tmp_path / name
+    before, whole = path.stat(), path.read_bytes()
+    path.write_bytes(whole.replace(b"e", b"a"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(RunError, match=rf"{name}' has changed since .* was started; restore it"):
+        TrainingRun.resume(run.folder)
+    path.write_bytes(whole)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0
+
+
+@pytest.mark.parametrize("valid", ["none", "auto", "other.txt"])
+def test_another_validation_in_the_options_is_refused(tmp_path: Path, valid: str) -> None:
+    for name in ("valid.txt", "other.txt"):
+        (tmp_path / name).write_text(f"{name[0]} {SENTENCE}", encoding="utf-8")
+    run = new_run(tmp_path / "run", valid=str(tmp_path / "valid.txt"))
+    path = run.folder / "config.toml"
+    now = str(tmp_path / valid) if "." in valid else valid
+    whole = path.read_text("utf-8")
+    path.write_text(whole.replace(str(tmp_path / "valid.txt"), now), encoding="utf-8")
+    with pytest.raises(
+        RunError, match=r"other.txt' has changed since|started with a validation text of its own, and"
+    ):
+        TrainingRun.resume(run.folder)
+
+
+EDITED: dict[str, Any] = {
+    "lr": 0.5,
+    "seed": 9,
+    "dropout": 0.25,
+    "optimizer": "sgd",
+    "batch_size": 3,
+    "clip_norm": 7.0,
+    "schedule": "cosine",
+    "encoding": "latin-1",
+    "min_count": 2,
+    "report_every": 6,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), EDITED.items())
+def test_an_edited_option_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+    run = new_run(tmp_path / "run")
+    path = run.folder / "config.toml"
+    stored = read_stored(path)
+    was = stored["options"][name]
+    stored["options"][name] = value
+    write_stored(path, stored)
+    message = f"says {name} = {value!r}, but the checkpoint next to it has {was!r}; restore that value"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        TrainingRun.resume(run.folder)
+
+
+def test_a_limit_may_be_edited(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    stored = read_stored(run.folder / "config.toml")
+    stored["options"]["epochs"] = 7
+    write_stored(run.folder / "config.toml", stored)
+    assert TrainingRun.resume(run.folder).config.epochs == 7
+
+
+def test_resuming_reads_the_ids_that_the_start_has_encoded(tmp_path: Path) -> None:
+    (tmp_path / "valid.txt").write_text(SENTENCE, encoding="utf-8")
+    run = new_run(tmp_path / "run", valid=str(tmp_path / "valid.txt"), min_count=2)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / ".elman-cache").iterdir()}
+    with files_of_at_most(0):  # a full disk
+        TrainingRun.resume(run.folder)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / ".elman-cache").iterdir()} == kept
 
 
 def test_a_corpus_that_is_gone_is_named(tmp_path: Path) -> None:

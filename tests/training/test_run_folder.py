@@ -1,5 +1,6 @@
 """Run folders that are damaged, and run folders that are replaced."""
 
+import contextlib
 import errno
 import math
 import os
@@ -13,9 +14,10 @@ import pytest
 from elman.errors import ConfigError, ModelFileError, RunError, TextError, TrainingDiverged
 from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import read_arrays, write_arrays
-from elman.training.progress import BlockDone
+from elman.training.progress import BlockDone, EpochDone
 from elman.training.run import TrainingRun
-from support.runs import FILES, contents, names, new_run, small_config
+from support.full_disk import files_of_at_most
+from support.runs import FILES, assert_same_end, contents, names, new_run, small_config
 from support.tiny import STORY
 
 
@@ -186,8 +188,76 @@ def test_a_full_disk_leaves_no_half_of_a_run(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ModelFileError, match="No space left on device"):
         new_run(tmp_path / "run")
     monkeypatch.undo()
-    assert names(tmp_path / "run") == []
+    assert not (tmp_path / "run").exists()
     assert names(new_run(tmp_path / "run").folder) == ["config.toml", "last.safetensors", "metrics.jsonl"]
+
+
+def test_a_full_disk_leaves_the_run_that_was_to_be_replaced(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.train()
+    before = contents(run.folder)
+    for limit in (0, 100, 2000):  # within the options, the checkpoint
+        with files_of_at_most(limit), pytest.raises((RunError, ModelFileError)):
+            overwrite(run.folder, str(tmp_path / "corpus.txt"), hidden=9)
+        assert contents(run.folder) == before
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, run = (
+        new_run(tmp_path / name, checkpoint_every=1e-9, valid=None, epochs=6) for name in ("whole", "run")
+    )
+    whole.train()
+    full_disk = contextlib.ExitStack()
+
+    def fill_and_empty(event: Any) -> None:
+        if isinstance(event, BlockDone) and event.iteration == 3:
+            full_disk.enter_context(files_of_at_most(0))
+        if isinstance(event, EpochDone) and event.epoch == 3:
+            full_disk.close()
+
+    with full_disk:
+        run.train(fill_and_empty)
+    assert_same_end(run, whole)
+    assert contents(run.folder)["model.safetensors"] == contents(whole.folder)["model.safetensors"]
+    assert any("training continues, and tries again" in message for message in caplog.messages)
+    assert any("kept in memory and written with the next checkpoint" in each for each in caplog.messages)
+
+
+def test_a_last_checkpoint_that_cannot_be_written_says_where_the_weights_are(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", iterations=3)
+    last = contents(run.folder)["last.safetensors"]
+    with (
+        files_of_at_most(0),
+        pytest.raises(
+            RunError, match=r"weights of iteration 3 are lost, those of iteration 0 are in .*last.safete"
+        ),
+    ):
+        run.train()
+    assert contents(run.folder)["last.safetensors"] == last
+    assert TrainingRun.resume(run.folder).trainer.progress.iteration == 0
+
+
+def test_what_killed_processes_left_in_the_folder_is_removed(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.train()
+    whole = contents(run.folder)
+    staged = run.folder / ".elman-new"
+    staged.mkdir()
+    for path in (
+        staged / "config.toml",
+        run.folder / "config.toml.new",
+        run.folder / ".stdin-123",
+        run.folder / ".text-77",
+        run.folder / "..text-77.x.part",
+        run.folder / "text-0123456789abcdef.txt",
+        run.folder / "text-notes.txt",
+    ):
+        path.write_bytes(b"x")
+    TrainingRun.resume(run.folder)
+    assert names(run.folder) == sorted([*FILES, "text-notes.txt"])
+    assert whole.items() <= contents(run.folder).items()
 
 
 def test_a_disk_too_full_for_new_limits_keeps_the_old_ones(

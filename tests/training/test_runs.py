@@ -1,9 +1,12 @@
 """`elman.train`, `elman.open_run` and `elman.Run`: training from Python."""
 
+import errno
 import io
 import logging
+import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,12 @@ import pytest
 
 import elman
 from elman.errors import ConfigError, RunError, TextError
+from elman.formats.metrics_log import read_metrics
+from elman.formats.run_lock import locked
+from elman.formats.versions import versions
 from elman.training.interrupts import TrainingInterrupted
 from elman.training.run import TrainingRun
+from elman.training.run_folder import read_stored
 from support.processes import interruptible
 from support.runs import contents, names, new_run
 from support.tiny import STORY
@@ -337,3 +344,78 @@ def test_ngrams_are_a_run_without_a_history() -> None:
     assert run._repr_html_().startswith("<pre ")
     with pytest.raises(RunError, match="holds an n-gram model, which is complete; start a new run"):
         run.resume()
+
+
+def test_another_process_that_writes_the_run_is_named() -> None:
+    run = elman.train("my.txt", "run", options=SMALL)
+    before = contents(run.folder)
+    mixed: list[elman.Model] = [elman.load("run"), elman.load("run")]
+
+    def attempts() -> None:
+        for attempt in (
+            lambda: elman.train("my.txt", "run", options=SMALL, overwrite=True),
+            lambda: elman.open_run("run").resume(epochs=3),
+            lambda: elman.load("run").save("run", overwrite=True),
+            lambda: elman.mix({"a": mixed[0], "b": mixed[1]}, "my.txt", "run", overwrite=True),
+        ):
+            with pytest.raises(
+                RunError, match="run is being written by another thread of this process; wait"
+            ):
+                attempt()
+        assert elman.open_run("run").best is not None  # reading needs no lock
+
+    with locked(run.folder), ThreadPoolExecutor(1) as pool:
+        pool.submit(attempts).result()
+        assert {name: data for name, data in contents(run.folder).items() if name in before} == before
+    assert contents(run.folder) == before
+
+
+def test_a_run_is_locked_from_its_start_to_its_end() -> None:
+    seen: list[bool] = []
+    elman.train(
+        "my.txt", "run", options=SMALL, callback=lambda event: seen.append(Path("run/.elman-lock").exists())
+    )
+    assert seen
+    assert all(seen)
+    assert not Path("run/.elman-lock").exists()
+
+
+def test_a_run_records_the_versions_that_its_numbers_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = elman.train("my.txt", "run", options=SMALL)
+    recorded = [line["versions"] for line in read_metrics("run") if "versions" in line]
+    assert recorded == [read_stored(Path("run/config.toml"))["versions"]] == [versions()]
+    assert {"elman", "python", "numpy", "blas", "kernel", "threads"} <= set(recorded[0])
+    run.resume(epochs=3)
+    monkeypatch.setattr("elman.training.run.versions", lambda model=None: {**versions(), "numpy": "0.1"})
+    run.resume(epochs=4)
+    recorded = [line["versions"] for line in read_metrics("run") if "versions" in line]
+    assert [each["numpy"] for each in recorded] == [np.__version__, "0.1"]
+    assert len(elman.open_run("run").history) == 4
+
+
+def test_a_terminal_that_is_closed_does_not_end_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Any, event: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("elman.training.launch.ProgressDisplay.__call__", closed)
+    assert len(elman.train("my.txt", "run", options=SMALL).history) == 2
+
+
+def test_copies_of_texts_belong_to_the_run_that_is_replaced() -> None:
+    others = [f"ann has {k} hats ." for k in range(30)]
+    texts: list[dict[str, Any]] = [
+        {"corpus": LINES, "valid": "none"},
+        {"corpus": LINES, "valid": OTHER},
+        {"corpus": others, "valid": others[:3], "allow_overlap": True},
+    ]
+    for given in texts:
+        run = elman.train(
+            given["corpus"],
+            "run",
+            overwrite=True,
+            options=SMALL,
+            **{k: v for k, v in given.items() if k != "corpus"},
+        )
+        kept = {Path(each).resolve() for each in (run.corpus, run.valid or "") if each and each != "none"}
+        assert {path.resolve() for path in Path("run").rglob("text-*.txt")} == kept
+        assert len(run.resume(epochs=3).history) == 3

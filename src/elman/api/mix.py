@@ -9,7 +9,7 @@ from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import as_read
 from elman.evaluation.mixing import Mixed
 from elman.evaluation.mixing import mix as mix_members
-from elman.formats.run_files import FILES, check_run_folder, save_run
+from elman.formats.run_files import FILES, check_run_folder, save_run, writing_run
 from elman.text.sources import Text, encoded, is_path, text_name
 from elman.text_model import Model, TextModel, as_model, by_name
 from elman.training.corpora import absolute_source
@@ -50,20 +50,31 @@ def mix(
     named = by_name(models)
     if len(named) < 2:
         raise ConfigError("name two or more different models to mix")
-    if output is not None:
+    if output is None:
+        return _mixed(named, tune, split, encoding, "mixture", adaptation)
+    if Path(output).resolve() in {_folder(each) for each in named.values()}:
+        raise RunError(f"{output} is one of the runs to mix; choose another folder for the mixture")
+    with writing_run(Path(output)):
         check_run_folder(Path(output), overwrite)
-        if Path(output).resolve() in {_folder(each) for each in named.values()}:
-            raise RunError(f"{output} is one of the runs to mix; choose another folder for the mixture")
-    members = {name: as_model(model) for name, model in named.items()}
+        mixed = _mixed(named, tune, split, encoding, os.fspath(output), adaptation)
+        save_run(Path(output), mixed.model, overwrite)
+    return mixed
+
+
+def _mixed(
+    models: Mapping[str, Model],
+    tune: Text,
+    split: str,
+    encoding: str,
+    name: str,
+    adaptation: Mapping[str, Any],
+) -> Mixed[TextModel]:
+    members = {member: as_model(model) for member, model in models.items()}
     first = next(iter(members.values()))
     with encoded(tune, first.tokenizer, first.vocabulary, split, encoding) as corpus:
         readers = as_read(members, encoding, **adaptation)
         info = {"tuned_on": absolute_source(text_name(tune)) if is_path(tune) else text_name(tune)}
-        name = "mixture" if output is None else os.fspath(output)
-        mixed = mix_members(members, corpus.ids, info, readers.__getitem__, name)
-    if output is not None:
-        save_run(Path(output), mixed.model)
-    return mixed
+        return mix_members(members, corpus.ids, info, readers.__getitem__, name)
 
 
 def _folder(model: Model) -> Path | None:

@@ -137,24 +137,32 @@ def command(
                 progress=not quiet,
             )
         except TrainingInterrupted as stop:
-            click.echo(
-                f"stopped and saved after iteration {stop.iteration}; continue with:\n"
-                f"  elman train --resume {stop.folder}",
-                err=True,
-            )
+            with contextlib.suppress(OSError):  # the terminal is closed
+                click.echo(
+                    f"stopped and saved after iteration {stop.iteration}; continue with:\n"
+                    f"  elman train --resume {stop.folder}",
+                    err=True,
+                )
             sys.exit(130)
     click.echo(f"{run.folder}: {run.summary()}")
 
 
 @contextlib.contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Within the block, SIGTERM does what Ctrl-C does, which works even where a shell lets its jobs ignore it."""
+    """Within the block, SIGTERM and SIGHUP do what Ctrl-C does, which works even where a shell lets jobs ignore that.
+
+    SIGHUP, which says that the terminal is closed, stays ignored where it is (`nohup`).
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    names = ("SIGTERM", "SIGBREAK")  # SIGBREAK is Ctrl-Break, which only Windows has
-    handlers: dict[int, Any] = {getattr(signal, name): interrupt for name in names if hasattr(signal, name)}
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")  # SIGBREAK is Ctrl-Break, which only Windows has
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ignored = [
+        number for number in numbers if number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
+    ]
+    handlers: dict[int, Any] = {number: interrupt for number in numbers if number not in ignored}
     handlers[signal.SIGINT] = signal.default_int_handler
     earlier = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -30,6 +30,7 @@ from elman.text.vocabulary import Vocabulary
 FORMAT = 1
 KEY = "elman"
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
+READY = ".elman-ready"  # in a run folder: a complete new run whose files have not been moved up yet
 WINDOWS: dict[Any, Any] = {model.kind: model for model in (CBOW, NPLM)}
 RANKS = "output.ranks"  # of an adaptive softmax: the rank of each id by descending frequency
 
@@ -224,10 +225,11 @@ def model_file(path: Path) -> Path:
     """Return the file that `elman.load` reads: in a run folder the best model, or the last one if there is no best."""
     if not path.is_dir():
         return path
-    best, last = path / MODEL_NAME, path / LAST_NAME
-    return (
-        last if last.is_file() and not best.is_file() else best
-    )  # no best: the run stopped in its first epoch
+    for folder in (path / READY, path):
+        for name in (MODEL_NAME, LAST_NAME):  # no best: the run stopped in its first epoch
+            if (folder / name).is_file():
+                return folder / name
+    return path / MODEL_NAME
 
 
 def read_model(path: Path, backend: Backend = NUMPY) -> TokenizedModel:

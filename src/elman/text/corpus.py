@@ -1,21 +1,25 @@
 """Corpora: text files encoded as one array of ids, memory-mapped and cached on disk.
 
-The cache finds an encoded corpus again by its files and settings.
+The cache finds an encoded corpus again by its files, settings and vocabulary.
 """
 
+import contextlib
 import hashlib
 import json
+import logging
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError, VocabularyError
-from elman.files import writing
+from elman.files import release_pages, remove_orphans, writing
 from elman.one_line import number_of, one_line
 from elman.text.reading import check_file, normalise, read_bytes
 from elman.text.stream import (
@@ -36,6 +40,9 @@ from elman.text.vocabulary import Vocabulary
 Stamp: TypeAlias = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
 Dtype: TypeAlias = Literal["uint8", "uint16", "uint32", "int32"]
 Progress: TypeAlias = Callable[[int, int], None]  # bytes done, bytes in all
+CHECKED_AT_ONCE = 1 << 24  # ids
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +129,10 @@ def encode_corpus(
     store = None
     if cache is not None:
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
-        choice = given.digest if given else (order, max_vocab, min_count, open_vocabulary)
-        more = [skip_tokens or None, None if span == WHOLE else span, getattr(tokenizer, "digest", None)]
-        store = IdCache(
-            Path(cache), files, [*text, choice, *(setting for setting in more if setting is not None)]
-        )
-        if kept := store.load(stamps):
+        choice = None if given else (order, max_vocab, min_count, open_vocabulary)
+        more = (skip_tokens, None if span == WHOLE else span, getattr(tokenizer, "digest", None))
+        store = IdCache(Path(cache), files, (*text, *more), choice)
+        if kept := store.load(stamps, given.digest if given else None):
             ids, known, record = kept
             return _corpus(ids, known, record.size, record.sha256, files)
 
@@ -142,10 +147,10 @@ def encode_corpus(
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
     if store is None:
         ids = np.concatenate(list(parts))
-        return _corpus(ids, known, tally.size(), _sha256(files), files)
-    store.write_ids(parts)
-    record = Record(stamps, dtype, tally.size(), _sha256(files), known.to_json())
-    return _corpus(store.write_record(record), known, record.size, record.sha256, files)
+        return _corpus(ids, known, tally.size(), sha256_of_texts(files), files)
+    checksum = store.write_ids(parts, known.digest)
+    record = Record(stamps, dtype, tally.size(), sha256_of_texts(files), known.to_json(), checksum)
+    return _corpus(store.write_record(record, known.digest), known, record.size, record.sha256, files)
 
 
 def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bool = True) -> Corpus:
@@ -246,7 +251,8 @@ def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | N
     return on_read
 
 
-def _sha256(sources: Iterable[Path]) -> str:
+def sha256_of_texts(sources: Iterable[Path]) -> str:
+    """Return the SHA-256 of the bytes of texts, one after the other."""
     digest = hashlib.sha256()
     for path in sources:
         for chunk in read_bytes(path):
@@ -267,37 +273,114 @@ class Record(msgspec.Struct):
     size: Size
     sha256: str
     vocabulary: dict[str, Any]
+    checksum: int  # CRC-32 of the ids
+
+
+class Built(msgspec.Struct):
+    """Which vocabulary was built from the files with some choice of settings, by its digest."""
+
+    stamps: list[Stamp]
+    vocabulary: str
+
+
+Kept = TypeVar("Kept", Record, Built)
 
 
 class IdCache:
-    """The two files of one corpus in a cache folder: ``<key>.ids``, the raw array, and ``<key>.json``."""
+    """The encoded texts of some files in a cache folder: ``<key>.ids``, the raw array, and ``<key>.json``.
 
-    def __init__(self, folder: Path, sources: Sequence[Path], settings: Sequence[object]) -> None:
-        paths = [str(path.absolute()) for path in sources]
-        key = hashlib.sha256(json.dumps([paths, settings]).encode()).hexdigest()[:24]
-        self._ids = folder / f"{key}.ids"
-        self._record = folder / f"{key}.json"
+    The key is made of the files, how they are read, and the vocabulary: a text for which a vocabulary was built is
+    found again by those who are given that vocabulary. ``choice`` are the settings with which one is built;
+    ``<key of the choice>.json`` then says which. All files have checksums; one that is damaged counts as missing.
+    """
 
-    def load(self, stamps: list[Stamp]) -> tuple[Ids, Vocabulary, Record] | None:
-        """Return the corpus, its ids memory-mapped; None if it is not cached or its files have changed."""
+    def __init__(
+        self, folder: Path, sources: Sequence[Path], settings: Sequence[object], choice: object = None
+    ) -> None:
+        self._folder = folder
+        self._about = [[str(path.absolute()) for path in sources], settings]
+        self._choice = choice
+        remove_orphans(folder)
+
+    def _path(self, part: object, suffix: str) -> Path:
+        key = hashlib.sha256(json.dumps([*self._about, part]).encode()).hexdigest()[:24]
+        return self._folder / f"{key}{suffix}"
+
+    def load(self, stamps: list[Stamp], digest: str | None) -> tuple[Ids, Vocabulary, Record] | None:
+        """Return the corpus in the vocabulary of a digest (None: in the one built from it), its ids memory-mapped.
+
+        None if it is not cached, is damaged, or its files have changed.
+        """
         try:
-            record = msgspec.json.decode(self._record.read_bytes(), type=Record)
-            ids = np.memmap(self._ids, record.dtype, mode="r")
+            if digest is None:
+                built = _read_checked(self._path(self._choice, ".json"), Built)
+                if built.stamps != stamps:
+                    return None
+                digest = built.vocabulary
+            record = _read_checked(self._path(digest, ".json"), Record)
+            if record.stamps != stamps:
+                return None
+            path = self._path(digest, ".ids")
+            ids = np.memmap(path, record.dtype, mode="r")
             vocabulary = Vocabulary.from_json(record.vocabulary)
         except (OSError, ValueError, msgspec.MsgspecError, VocabularyError):
             return None
-        return (
-            (ids, vocabulary, record) if record.stamps == stamps and len(ids) == record.size.tokens else None
-        )
+        if len(ids) != record.size.tokens:
+            return None
+        if _checksum(ids) != record.checksum:
+            logger.warning("%s is damaged: its checksum is wrong; the text is encoded again", path)
+            return None
+        return ids, vocabulary, record
 
-    def write_ids(self, parts: Iterable[Ids]) -> None:
-        """Write the ids part by part; an error leaves no partial file. Raises TextError on a full disk."""
-        with writing(self._ids) as file:
+    def write_ids(self, parts: Iterable[Ids], digest: str) -> int:
+        """Write the ids part by part and return their checksum; an error leaves no partial file.
+
+        Raises TextError on a full disk.
+        """
+        checksum = 0
+        with writing(self._path(digest, ".ids")) as file:
             for part in parts:
                 file.write(part.data)
+                checksum = zlib.crc32(part.data, checksum)
+        return checksum
 
-    def write_record(self, record: Record) -> Ids:
+    def write_record(self, record: Record, digest: str) -> Ids:
         """Write the record, which makes the ids valid; return them memory-mapped."""
-        with writing(self._record) as file:
-            file.write(msgspec.json.encode(record))
-        return np.memmap(self._ids, record.dtype, mode="r")
+        _write_checked(self._path(digest, ".json"), record)
+        if self._choice is not None:
+            self._remove_outdated(record)
+            _write_checked(self._path(self._choice, ".json"), Built(record.stamps, digest))
+        return np.memmap(self._path(digest, ".ids"), record.dtype, mode="r")
+
+    def _remove_outdated(self, record: Record) -> None:
+        """Remove what was encoded in the vocabulary of the files as they were before."""
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):  # none, or (on Windows) in use
+            earlier = _read_checked(self._path(self._choice, ".json"), Built)
+            outdated = self._path(earlier.vocabulary, ".json")
+            if _read_checked(outdated, Record).stamps != record.stamps:
+                outdated.unlink()
+                outdated.with_suffix(".ids").unlink()
+
+
+def _checksum(ids: NDArray[Any]) -> int:
+    """Return the CRC-32 of memory-mapped ids, without keeping them in memory."""
+    checksum = 0
+    for start in range(0, len(ids), CHECKED_AT_ONCE):
+        checksum = zlib.crc32(ids[start : start + CHECKED_AT_ONCE].data, checksum)
+        release_pages(ids)
+    return checksum
+
+
+def _write_checked(path: Path, record: Record | Built) -> None:
+    """Write a record as JSON, after a line with its CRC-32."""
+    data = msgspec.json.encode(record)
+    with writing(path) as file:
+        file.write(b"%08x\n%b" % (zlib.crc32(data), data))
+
+
+def _read_checked(path: Path, kind: type[Kept]) -> Kept:
+    """Return the record that `_write_checked` wrote. Raises OSError, ValueError or MsgspecError."""
+    checksum, _, data = path.read_bytes().partition(b"\n")
+    if checksum != b"%08x" % zlib.crc32(data):
+        raise ValueError(f"{path} is damaged")
+    return msgspec.json.decode(data, type=kind)

@@ -16,7 +16,7 @@ BINARY = re.compile(  # endings of files that may hold no NUL byte at their begi
     re.IGNORECASE,
 )
 RUN_OPTIONS, RUN_METRICS = "config.toml", "metrics.jsonl"
-NEW_RUN_OPTIONS = f"{RUN_OPTIONS}.new"
+RUN_LOCK = ".elman-lock"  # of a run that is being made
 NAMED = 3  # skipped files named in a warning
 
 logger = logging.getLogger(__name__)
@@ -63,11 +63,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _is_run(names: list[str]) -> bool:
-    return NEW_RUN_OPTIONS in names or {RUN_OPTIONS, RUN_METRICS} <= {*names}
+    return RUN_LOCK in names or {RUN_OPTIONS, RUN_METRICS} <= {*names}
 
 
 def _is_of_run(name: str) -> bool:
-    return name in (RUN_OPTIONS, NEW_RUN_OPTIONS, RUN_METRICS)
+    return name in (RUN_OPTIONS, RUN_METRICS)
 
 
 def _is_empty(path: Path) -> bool:

@@ -43,6 +43,13 @@ class RunCorpora:
     warning: str = ""
     tokenizer: Tokenizer = field(default_factory=WordTokenizer)
 
+    @property
+    def validation(self) -> str:
+        """What is validated on, in words."""
+        if self.valid is None:
+            return "no validation text"
+        return "validation on the end of its corpus" if self.held_out else "a validation text of its own"
+
 
 def load_corpora(
     corpus: str,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import ConfigError
+from elman.formats.run_files import VALID, writing_run
 from elman.models.tokenized import TokenizedModel
 from elman.text.sources import Text, is_path, saved_text
 from elman.training.config import Config
@@ -18,7 +19,7 @@ from elman.training.defaults import Chosen, choose_defaults
 from elman.training.interrupts import Interrupts, TrainingInterrupted
 from elman.training.model_options import check_options
 from elman.training.ngram_run import train_ngram
-from elman.training.output_folder import VALID, output_folder
+from elman.training.output_folder import output_folder
 from elman.training.progress import Event
 from elman.training.progress_display import (
     ProgressDisplay,
@@ -65,6 +66,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+@contextlib.contextmanager
 def new_run(
     corpus: Text,
     output: str | os.PathLike[str] | None,
@@ -78,8 +80,8 @@ def new_run(
     overwrite: bool,
     choose: bool | None,
     progress: bool,
-) -> tuple[Path, TrainingRun | None]:
-    """Make a run and write its folder; return both. The run of an n-gram model is complete already, and None.
+) -> Iterator[tuple[Path, TrainingRun | None]]:
+    """Make a run and write its folder; yield both, locked. The run of an n-gram model is complete already, and None.
 
     Raises:
         ElmanError: see `elman.train`; no folder that was made is left.
@@ -89,33 +91,30 @@ def new_run(
         check_options(config)
     for text in (corpus, valid):
         _check_text(text, config)
-    with (
-        output_folder(output, corpus, overwrite) as folder,
-        saved_text(corpus, folder) as text,
-        _saved_valid(valid, folder) as valid_text,
-    ):
-        chosen = Chosen(config, valid_text, None)
-        if init_from is None or choose:
-            chosen = choose_defaults(text, config, given, valid=valid_text, recipe=recipe, choose=choose)
-        config = chosen.config
-        how: dict[str, Any] = {
-            "valid": chosen.valid,
-            "allow_overlap": allow_overlap or chosen.allow_overlap,
-            "overwrite": overwrite,
-            "on_encoding": encoding_bar(progress),
-        }
-        counted = config.model == "ngram" and init_from is None
-        ngrams = train_ngram(folder, text, config, **how) if counted else None
-        how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given}
-        how["held"] = chosen.held
-        worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
-    for reason in chosen.reasons:
-        logger.info("%s", reason)
-    if output is None:
-        logger.info("run folder: %s", folder)
-    if ngrams is not None:
-        log_ngrams(ngrams)
-    return folder, worker
+    with output_folder(output, corpus, overwrite) as folder, writing_run(folder):
+        with saved_text(corpus, folder) as text, _saved_valid(valid, folder) as valid_text:
+            chosen = Chosen(config, valid_text, None)
+            if init_from is None or choose:
+                chosen = choose_defaults(text, config, given, valid=valid_text, recipe=recipe, choose=choose)
+            config = chosen.config
+            how: dict[str, Any] = {
+                "valid": chosen.valid,
+                "allow_overlap": allow_overlap or chosen.allow_overlap,
+                "overwrite": overwrite,
+                "on_encoding": encoding_bar(progress),
+            }
+            counted = config.model == "ngram" and init_from is None
+            ngrams = train_ngram(folder, text, config, **how) if counted else None
+            how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given}
+            how["held"] = chosen.held
+            worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
+        for reason in chosen.reasons:
+            logger.info("%s", reason)
+        if output is None:
+            logger.info("run folder: %s", folder)
+        if ngrams is not None:
+            log_ngrams(ngrams)
+        yield folder, worker
 
 
 def _check_text(text: Text | None, config: Config) -> None:
@@ -143,6 +142,7 @@ def _saved_valid(valid: Text | None, folder: Path) -> Iterator[str | None]:
         yield text
 
 
+@contextlib.contextmanager
 def resumed_run(
     folder: Path,
     given: dict[str, Any],
@@ -150,8 +150,10 @@ def resumed_run(
     valid: Text | None,
     progress: bool,
     **taken_from_the_run: Any,
-) -> TrainingRun:
-    """Return the run in a folder, with new limits; ``taken_from_the_run`` are arguments that may not be given.
+) -> Iterator[tuple[Path, TrainingRun]]:
+    """Yield a folder and the run in it, locked, with new limits.
+
+    ``taken_from_the_run`` are arguments that may not be given.
 
     Raises:
         ConfigError: there is nothing left to do, or something is given that may not change.
@@ -160,14 +162,15 @@ def resumed_run(
     for name, value in taken_from_the_run.items():
         if value is not None and value is not False:
             raise ConfigError(f"`resume=True` takes all but new limits from the run; leave out `{name}`")
-    worker = TrainingRun.resume(folder, given, encoding_bar(progress), _moved(corpus), _moved(valid))
-    if worker.finished:
-        done = worker.trainer.progress
-        raise ConfigError(
-            f"{folder} is finished: {done.epoch} epochs, {done.iteration} iterations; raise `epochs` or "
-            "`iterations` to continue"
-        )
-    return worker
+    with writing_run(folder) if folder.is_dir() else contextlib.nullcontext():
+        worker = TrainingRun.resume(folder, given, encoding_bar(progress), _moved(corpus), _moved(valid))
+        if worker.finished:
+            done = worker.trainer.progress
+            raise ConfigError(
+                f"{folder} is finished: {done.epoch} epochs, {done.iteration} iterations; raise `epochs` or "
+                "`iterations` to continue"
+            )
+        yield folder, worker
 
 
 def _moved(text: Text | None) -> str | None:
@@ -188,7 +191,10 @@ def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, re
     with ProgressDisplay(worker, progress) as display, Interrupts(worker.stop) as interrupts:
 
         def on_event(event: Event) -> None:
-            display(event)
+            with contextlib.suppress(
+                OSError
+            ):  # the terminal is closed: what was trained is to be saved all the same
+                display(event)
             answer = None if callback is None else callback(event)
             if isinstance(answer, (bool, np.bool_)) and not answer:
                 worker.stop()

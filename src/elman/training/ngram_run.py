@@ -9,7 +9,8 @@ from typing import Any
 from elman.evaluation.perplexity import evaluate
 from elman.formats.metrics_log import Metrics
 from elman.formats.model_file import MODEL_NAME, save_model
-from elman.formats.run_files import CONFIG_NAME, METRICS_NAME
+from elman.formats.run_files import METRICS_NAME
+from elman.formats.versions import versions
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import Smoothing, kneser_ney, witten_bell
 from elman.text_model import TextModel
@@ -60,9 +61,10 @@ def train_ngram(
     stored = {
         "corpus": absolute_source(corpus),
         "valid": absolute_source(valid) if valid else "",
+        "versions": versions(),
         "options": config.to_dict(),
     }
-    with new_run_folder(folder, stored, overwrite):
+    with new_run_folder(folder, stored, overwrite) as staged:
         corpora = load_corpora(corpus, valid, config, folder, on_encoding)
         corpora = check_valid(corpora, valid, config, allow_overlap)
         began = time.monotonic()
@@ -70,17 +72,11 @@ def train_ngram(
         seconds = time.monotonic() - began
         perplexity = _valid_perplexity(text_model, corpora)
         warn_about(corpora, config, valid)
-    model: Any = text_model.model
-    run = NgramRun(
-        folder, corpora, text_model, tuple(len(level.keys) - 1 for level in model.levels), perplexity, seconds
-    )
-    try:
-        _write_metrics(run, config)
-        save_model(folder / MODEL_NAME, text_model)
-    except BaseException:  # such as a full disk: half a run could not be started again
-        for name in (CONFIG_NAME, METRICS_NAME):
-            (folder / name).unlink(missing_ok=True)
-        raise
+        model: Any = text_model.model
+        ngrams = tuple(len(level.keys) - 1 for level in model.levels)
+        run = NgramRun(folder, corpora, text_model, ngrams, perplexity, seconds)
+        _write_metrics(run, config, staged)
+        save_model(staged / MODEL_NAME, text_model)
     return run
 
 
@@ -103,8 +99,8 @@ def _valid_perplexity(text_model: TextModel, corpora: RunCorpora) -> float | Non
     ).perplexity
 
 
-def _write_metrics(run: NgramRun, config: Config) -> None:
-    metrics = Metrics(run.folder / METRICS_NAME)
+def _write_metrics(run: NgramRun, config: Config, folder: Path) -> None:
+    metrics = Metrics(folder / METRICS_NAME)
     perplexity = run.valid_perplexity
     metrics.write(
         "start",
@@ -114,6 +110,7 @@ def _write_metrics(run: NgramRun, config: Config) -> None:
         unit=run.text_model.unit,
         references=run.corpora.references,
         options=config.to_dict(),
+        versions=versions(),
     )
     metrics.write(
         "counted",
@@ -121,3 +118,4 @@ def _write_metrics(run: NgramRun, config: Config) -> None:
         valid_perplexity=perplexity if perplexity is not None and math.isfinite(perplexity) else None,
         seconds=run.seconds,
     )
+    metrics.sync()

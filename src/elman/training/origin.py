@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import DatasetError, TextError
-from elman.formats.run_files import CONFIG_NAME
+from elman.formats.run_files import CONFIG_NAME, run_file
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
 from elman.text_model import TextModel
@@ -47,7 +47,7 @@ def training_text(run: Path | None, text_model: TextModel, scratch: Path) -> Cor
     folder = run if run is None or run.is_dir() else run.parent
     try:
         corpus = None
-        if folder is not None and (folder / CONFIG_NAME).is_file():
+        if folder is not None and run_file(folder, CONFIG_NAME).is_file():
             corpus = _of_run(folder, text_model)
         if (
             corpus is None or corpus.vocabulary != text_model.vocabulary
@@ -73,7 +73,7 @@ def training_text(run: Path | None, text_model: TextModel, scratch: Path) -> Cor
 
 
 def _of_run(folder: Path, text_model: TextModel) -> Corpus:
-    path = folder / CONFIG_NAME
+    path = run_file(folder, CONFIG_NAME)
     stored = read_stored(path)
     config = Config.of(stored["options"], str(path))
     valid = AUTO if stored["valid"] == AUTO else NO_VALIDATION  # held-out text was not trained on

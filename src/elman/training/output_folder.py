@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import RunError
+from elman.formats.run_files import VALID
 from elman.text import datasets
 from elman.text.sources import Text
 
 RUNS = Path("runs")
-VALID = "valid"  # the folder in a run for a validation text that was given as lines or a stream
 CACHE = ".elman-cache"  # next to a run: the encoded texts
 
 

@@ -119,7 +119,8 @@ class ProgressDisplay:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._open.close()
+        with contextlib.suppress(OSError):  # the terminal is closed
+            self._open.close()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""

@@ -12,11 +12,21 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from elman.arrays import to_numpy
 from elman.backend import Backend
-from elman.errors import ConfigError, RunError, TextError
-from elman.formats.metrics_log import Metrics
-from elman.formats.model_file import LAST_NAME, MODEL_NAME, build_model, reading_description, save_model
-from elman.formats.run_files import CONFIG_NAME, METRICS_NAME
+from elman.errors import ConfigError, ModelFileError, RunError, TextError
+from elman.formats.metrics_log import Metrics, read_metrics
+from elman.formats.model_file import (
+    LAST_NAME,
+    MODEL_NAME,
+    Arrays,
+    build_model,
+    describe,
+    reading_description,
+    write_arrays,
+)
+from elman.formats.run_files import CONFIG_NAME, METRICS_NAME, writing_run
+from elman.formats.versions import versions
 from elman.generation import Sampler, generate
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
@@ -53,10 +63,10 @@ from elman.training.progress import (
 )
 from elman.training.run_folder import (
     check_same,
+    check_same_options,
     load_checkpoint,
     new_run_folder,
     read_stored,
-    remove_unfinished_files,
     restore,
     save_checkpoint,
     weights_are_finite,
@@ -64,11 +74,12 @@ from elman.training.run_folder import (
     write_stored,
 )
 from elman.training.schedules import SCHEDULES
-from elman.training.text_places import check_text, current_places
+from elman.training.text_places import check_texts, current_places
 from elman.training.trainer import RnnlmTrainer
 from elman.training.warm_start import WarmStart
 
 logger = logging.getLogger(__name__)
+_NO_RUN = f"{{}} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing"
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
 
@@ -99,6 +110,8 @@ class TrainingRun:
         self.samples = SampleTimer(config.sample_every)
         self.choice: Choice | None = None  # set where `create` chose options
         self._saved_at = 0.0
+        self._saved_iteration = 0
+        self._best: tuple[Arrays, dict[str, Any]] | None = None  # the best model while it is not in its file
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, {self.text_model.model!r})"
@@ -164,7 +177,7 @@ class TrainingRun:
             "folder": str(folder.absolute()),
         }
         backend = Backend(config.backend, config.precision, config.device)
-        with new_run_folder(folder, {**sources, "options": config.to_dict()}, overwrite) as written:
+        with new_run_folder(folder, {**sources, "options": config.to_dict()}, overwrite) as staged:
             load = load_corpora if start is None else start.corpora
             corpora = load(corpus, valid, config, folder, on_encoding)
             corpora = check_valid(corpora, valid, config, allow_overlap)
@@ -176,7 +189,7 @@ class TrainingRun:
                     choice = choose(
                         Task.of(config, held, corpora),
                         lambda trial, seconds: seconds_per_token(
-                            cls(folder, trial, corpora, new_model(trial, ids, vocab_size, backend)).trainer,
+                            cls(staged, trial, corpora, new_model(trial, ids, vocab_size, backend)).trainer,
                             trial,
                             ids,
                             seconds,
@@ -185,29 +198,26 @@ class TrainingRun:
                     config = choice.config
                 if start is not None:
                     sources["init_from"] = start.record(corpora.train.vocabulary)
-                write_stored(written, {**sources, "options": config.to_dict()})
+                sources["versions"] = versions()
+                write_stored(staged / CONFIG_NAME, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
                 Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
             if start is None:
-                run = cls(folder, config, corpora, new_model(config, ids, vocab_size, backend))
+                run = cls(staged, config, corpora, new_model(config, ids, vocab_size, backend))
             else:
                 vocabulary = corpora.train.vocabulary
-                run = cls(folder, config, corpora, start.model(vocabulary, config, backend))
+                run = cls(staged, config, corpora, start.model(vocabulary, config, backend))
                 run.text_model.info["init_from"] = sources["init_from"]
             run.trainer.progress.smooth_loss = config.time_size * math.log(vocab_size)
             if choice is not None:
                 run.choice, run.trainer.progress.seconds = choice, choice.seconds
             else:
                 warn_about(corpora, config, valid)
-        try:
             run.metrics.write("start", **run.describe())
             run.save()
-        except BaseException:  # such as a full disk: half a run could be neither resumed nor started again
-            for name in (CONFIG_NAME, LAST_NAME, METRICS_NAME):
-                (folder / name).unlink(missing_ok=True)
-            raise
+        run.folder, run.metrics.path = folder, folder / METRICS_NAME
         return run
 
     @classmethod
@@ -224,19 +234,34 @@ class TrainingRun:
         ``corpus`` and ``valid`` are the new places of texts that have moved (see `current_places`).
 
         Raises:
-            RunError: there is no run, its options cannot be read, or one of its texts has changed.
+            RunError: there is no run, another process writes there, its options cannot be read, or one of its texts has
+                changed.
             TextError: one of its texts cannot be found.
             ConfigError: an option changes that may not.
             ModelFileError: the checkpoint is damaged, or belongs to another run.
         """
         folder = Path(folder)
+        if not folder.is_dir():
+            raise RunError(_NO_RUN.format(folder))
+        with writing_run(folder):
+            return cls._resumed(folder, changes or {}, on_encoding, corpus, valid)
+
+    @classmethod
+    def _resumed(
+        cls,
+        folder: Path,
+        changes: dict[str, Any],
+        on_encoding: EncodingProgress | None,
+        corpus: str | None,
+        valid: str | None,
+    ) -> "TrainingRun":
         path = folder / CONFIG_NAME
         stored = read_stored(path) if path.is_file() else None
         if stored is not None and stored["options"].get("model") == "ngram":
             raise RunError(f"{folder} holds an n-gram model, which is complete; start a new run")
         if stored is None or not (folder / LAST_NAME).is_file():
-            raise RunError(f"{folder} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing")
-        config = with_changes(stored["options"], changes or {}, path)
+            raise RunError(_NO_RUN.format(folder))
+        config = with_changes(stored["options"], changes, path)
         last = folder / LAST_NAME
         backend = Backend(config.backend, config.precision, config.device)
         regularisation = regularisation_of(config)
@@ -247,6 +272,7 @@ class TrainingRun:
             info = dict(checkpoint.about["info"])
             description = dict(checkpoint.about["tokenizer"])
             tokenizer = make_tokenizer(**description)
+        check_same_options(checkpoint.begun.get("options", {}), config, path)
         check_same(config, model, {"level": description["level"], "lower": description["lower"]}, path)
         places = current_places(stored, folder, info, corpus, valid)
         if places["corpus"] != stored["corpus"]:
@@ -254,24 +280,27 @@ class TrainingRun:
         corpora = load_corpora(
             places["corpus"], places["valid"] or None, config, folder, on_encoding, vocabulary, tokenizer
         )
-        check_text("corpus", places["corpus"], corpora.train.sha256, folder, info)
-        if corpora.valid is not None and not corpora.held_out:
-            check_text("valid", places["valid"] or places["corpus"], corpora.valid.sha256, folder, info)
+        check_texts(corpora, places, folder, info, checkpoint.begun.get("validation"))
         run = cls(folder, config, corpora, model)
         run.text_model.info |= info
         with reading_description(last):
             restore(checkpoint, run.trainer)
+            run._saved_iteration = run.trainer.progress.iteration
             run.metrics.cut(checkpoint.training["metrics_bytes"])
         with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
             for event in epochs_of(folder):
                 run.overfitting.epoch(event)
-        remove_unfinished_files(folder)
+            recorded = [line["versions"] for line in read_metrics(folder) if "versions" in line]
+            if recorded and recorded[-1] != (
+                now := versions(model)
+            ):  # the last digits may be others from here on
+                run.metrics.write("versions", versions=now)
         if changes or places != stored:
             write_stored(path, {**places, "options": config.to_dict()})
         return run
 
     def describe(self) -> dict[str, Any]:
-        """Return the corpus, sizes and options as plain data: the first line of the metrics."""
+        """Return the corpus, sizes, options and versions as plain data: the first line of the metrics."""
         train, model = self.corpora.train, self.trainer.model
         return {
             "corpus": self.corpora.name,
@@ -281,6 +310,7 @@ class TrainingRun:
             "parameters": sum(math.prod(p.shape) for p in model.params),
             "references": self.corpora.references,
             "options": self.config.to_dict(),
+            "versions": versions(model),
         }
 
     @property
@@ -299,7 +329,13 @@ class TrainingRun:
 
         Raises:
             TrainingDiverged: the loss exploded; the last good checkpoint stays.
+            RunError: another process writes to the folder; or the last checkpoint could not be written, and the one
+                before it stays.
         """
+        with writing_run(self.folder):
+            self._train(on_event)
+
+    def _train(self, on_event: Callable[[Event], None]) -> None:
         config, ids = self.config, self.corpora.train.ids
         valid = self.corpora.valid
 
@@ -341,19 +377,46 @@ class TrainingRun:
         )
         if self.samples.due_at_end(self.trainer.progress.iteration, self.finished):
             draw()
-        self.save()
+        try:
+            self.save()
+        except (ModelFileError, RunError) as error:
+            raise RunError(
+                f"{error}; the weights of iteration {self.trainer.progress.iteration} are lost, those of iteration "
+                f"{self._saved_iteration} are in {self.folder / LAST_NAME}: free some space, and continue from there "
+                "with `resume=True`"
+            ) from error
 
     def stop(self) -> None:
         """Make `train` return after the current block, with everything saved."""
         self.trainer.stop()
 
     def save(self) -> None:
-        """Write the checkpoint; if a weight is not finite, keep the older one instead."""
-        if weights_are_finite(self.trainer.model):
-            save_checkpoint(
-                self.folder / LAST_NAME, self.text_model, self.trainer, metrics_bytes=self.metrics.size
-            )
+        """Write the checkpoint; if a weight is not finite, keep the older one instead.
+
+        All that it relies on, the metrics and the best model, is on the disk before it.
+
+        Raises:
+            RunError, ModelFileError: a file cannot be written; the older checkpoint stays.
+        """
         self._saved_at = time.monotonic()
+        if not weights_are_finite(self.trainer.model):
+            return
+        self.metrics.sync()
+        self._write_best()
+        begun = {"options": self.config.to_dict(), "validation": self.corpora.validation}
+        path, size = self.folder / LAST_NAME, self.metrics.size
+        save_checkpoint(path, self.text_model, self.trainer, begun, metrics_bytes=size)
+        self._saved_at = time.monotonic()
+        self._saved_iteration = self.trainer.progress.iteration
+
+    def _try_to_save(self) -> None:
+        """Write the checkpoint, or warn: training continues, and the next checkpoint is another chance."""
+        try:
+            self.save()
+        except (ModelFileError, RunError) as error:
+            logger.warning(
+                "%s; training continues, and tries again in %.0f s", error, self.config.checkpoint_every
+            )
 
     def sample(self, length: int) -> str:
         """Return text sampled from the current model, after what sequence 0 has read and the token it reads next.
@@ -398,7 +461,7 @@ class TrainingRun:
                 else self.config.checkpoint_every
             )
             if time.monotonic() - self._saved_at >= due:
-                self.save()
+                self._try_to_save()
 
     def _keep_best(self, event: EpochDone) -> None:
         measured = event.perplexity if event.valid_perplexity is None else event.valid_perplexity
@@ -406,7 +469,19 @@ class TrainingRun:
             best = {"epoch": event.epoch, "iteration": event.iteration, "perplexity": measured}
             self.text_model.info["best"] = best
             with self.trainer.averaging.applied(self.trainer.model.params):
-                save_model(self.folder / MODEL_NAME, self.text_model)
+                self._best = describe(self.text_model)
+                try:
+                    self._write_best()
+                except ModelFileError as error:  # the weights change, so what is to be written is copied
+                    arrays, about = self._best
+                    self._best = {name: np.array(to_numpy(array)) for name, array in arrays.items()}, about
+                    logger.warning("%s; it is kept in memory and written with the next checkpoint", error)
+
+    def _write_best(self) -> None:
+        """Write the best model if it has not been written yet. Raises ModelFileError."""
+        if self._best is not None:
+            write_arrays(self.folder / MODEL_NAME, *self._best)
+            self._best = None
 
 
 def _with_fitting_block(

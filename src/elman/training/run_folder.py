@@ -5,7 +5,7 @@ random generator and of the sequences, and the progress. The options are written
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ import numpy as np
 
 from elman.arrays import asarray, in_double, to_numpy
 from elman.errors import ConfigError, ModelFileError, RunError
-from elman.files import atomic_write, remove_leftovers
+from elman.files import atomic_write
 from elman.formats.model_file import Arrays, describe, read_arrays, write_arrays
-from elman.formats.run_files import CONFIG_NAME, FILES
+from elman.formats.run_files import CONFIG_NAME, STAGED, replacing, run_files, writing_run
 from elman.models.window import WindowLM
 from elman.models.window_models import NPLM
 from elman.text.vocabulary import ORDERS
@@ -43,48 +43,42 @@ CARRIED = "carried."  # prefix of the arrays of the carried state
 
 
 def write_stored(path: Path, stored: dict[str, Any]) -> None:
-    """Write a run's corpus, valid and options as TOML; the folder is made if it does not exist.
+    """Write a run's corpus, valid and options as TOML.
 
     Raises:
         RunError: the folder cannot be written; nothing was changed.
     """
+    folder = path.parent.parent if path.parent.name == STAGED else path.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path, "w", encoding="utf-8") as file:
             file.write(write_toml(stored))
     except OSError as error:
         raise RunError(
-            f"cannot write the run folder {path.parent}: {error.strerror or error}; choose another folder "
+            f"cannot write the run folder {folder}: {error.strerror or error}; choose another folder "
             "or free some space; nothing was changed"
         ) from error
 
 
 @contextlib.contextmanager
 def new_run_folder(folder: Path, stored: dict[str, Any], overwrite: bool) -> Iterator[Path]:
-    """Write the options of a new run; an older run in the folder is removed when the block ends without an error.
+    """Yield a folder for the files of a new run, which replace those of an older one if the block succeeds.
 
-    Yields the temporary path of the options until then: the block may write them again.
+    It holds the options already: the block may write them again.
 
     Raises:
-        RunError: the folder already holds a run and ``overwrite`` is not set, or cannot be written.
+        RunError: the folder holds a run and ``overwrite`` is not set, another process writes there, or it cannot be
+            written.
     """
-    existing = [name for name in FILES if (folder / name).exists()]
-    if existing and not overwrite:
-        raise RunError(
-            f"{folder} already holds a run ({', '.join(existing)}); continue it with `resume=True`, replace it "
-            "with `overwrite=True`, or choose another folder"
-        )
-    new = folder / f"{CONFIG_NAME}.new"  # renamed when all else has succeeded
-    write_stored(new, stored)
-    try:
-        yield new
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    for name in existing:
-        (folder / name).unlink()
-    new.replace(folder / CONFIG_NAME)
-    remove_unfinished_files(folder)
+    with writing_run(folder):
+        existing = run_files(folder)
+        if existing and not overwrite:
+            raise RunError(
+                f"{folder} already holds a run ({', '.join(existing)}); continue it with `resume=True`, replace it "
+                "with `overwrite=True`, or choose another folder"
+            )
+        with replacing(folder) as staged:
+            write_stored(staged / CONFIG_NAME, stored)
+            yield staged
 
 
 def with_changes(options: dict[str, Any], changes: dict[str, Any], path: Path) -> Config:
@@ -102,12 +96,6 @@ def with_changes(options: dict[str, Any], changes: dict[str, Any], path: Path) -
     return Config.of(options | changes, str(path))
 
 
-def remove_unfinished_files(folder: Path) -> None:
-    """Remove the unfinished files of processes that were killed."""
-    for name in FILES:
-        remove_leftovers(folder / name)
-
-
 def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
     """Raise ConfigError where the options (perhaps edited by hand) differ from those of the trained model."""
     for name, value in {**trained_options(config, model), **tokenizer}.items():
@@ -115,6 +103,17 @@ def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: 
             raise ConfigError(
                 f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint next to it has {value!r}; "
                 "restore that value, or start a new run"
+            )
+
+
+def check_same_options(recorded: Mapping[str, Any], config: Config, path: Path) -> None:
+    """Raise ConfigError where options that may not change differ from those in the checkpoint: they were edited."""
+    for name, value in recorded.items():
+        now = getattr(config, name, value)
+        if name not in MAY_CHANGE and now != value:
+            raise ConfigError(
+                f"{path} says {name} = {now!r}, but the checkpoint next to it has {value!r}; restore "
+                "that value, or start a new run"
             )
 
 
@@ -162,16 +161,28 @@ class Checkpoint:
         """The state of the training, without the arrays."""
         return dict(self.about["training"])
 
+    @property
+    def begun(self) -> dict[str, Any]:
+        """The options and the kind of validation that the training began with; empty in files of elman ≤ 0.3."""
+        return dict(self.about.get("begun", {}))
+
 
 def weights_are_finite(model: Any) -> bool:
     """Return whether every weight is finite: only then may a checkpoint replace an older one."""
     return all(bool(np.isfinite(to_numpy(weight)).all()) for weight in model.weights.values())
 
 
-def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **more: Any) -> None:
+def save_checkpoint(
+    path: Path,
+    text_model: TextModel,
+    trainer: RnnlmTrainer,
+    begun: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> None:
     """Write the model, the optimizer, the averages, the carried and random state and the progress to one file.
 
-    The file is a model file too: `elman.load` reads it. ``more`` is plain data to save with the progress.
+    The file is a model file too: `elman.load` reads it. ``begun`` is plain data about what the
+    training began with, ``more`` is saved with the progress.
     """
     model = trainer.model
     arrays, about = describe(text_model)
@@ -181,6 +192,7 @@ def save_checkpoint(path: Path, text_model: TextModel, trainer: RnnlmTrainer, **
     carried = model.carried_state()
     if carried is not None:
         arrays |= {f"{CARRIED}{name}": array for name, array in carried.to_arrays().items()}
+    about["begun"] = dict(begun or {})
     about["training"] = {
         "progress": trainer.progress.to_json(),
         "schedule": trainer.schedule.state(),

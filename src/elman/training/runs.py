@@ -4,13 +4,14 @@ import inspect
 import math
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from elman.errors import ConfigError, MissingExtra, RunError
 from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, model_file
-from elman.formats.run_files import CONFIG_NAME
+from elman.formats.run_files import CONFIG_NAME, run_file
 from elman.plots import plot_runs, save, svg
 from elman.results import as_row, html_text
 from elman.text.sources import Text
@@ -78,7 +79,7 @@ class Run:
         for epoch in reversed(self.history):
             on_valid = epoch.valid_perplexity is not None
             perplexity = epoch.perplexity if epoch.valid_perplexity is None else epoch.valid_perplexity
-            if epoch.improved and math.isfinite(perplexity) and (self.folder / MODEL_NAME).is_file():
+            if epoch.improved and math.isfinite(perplexity) and run_file(self.folder, MODEL_NAME).is_file():
                 return Best(perplexity, unit, "validation" if on_valid else "training", epoch.epoch)
         return None
 
@@ -168,7 +169,7 @@ class Run:
 
     @property
     def _stored(self) -> dict[str, Any]:
-        return read_stored(self.folder / CONFIG_NAME)
+        return read_stored(run_file(self.folder, CONFIG_NAME))
 
     @property
     def _metrics(self) -> list[dict[str, Any]]:
@@ -205,7 +206,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
         RunError: the folder holds no run.
     """
-    if not (Path(folder) / CONFIG_NAME).is_file():
+    if not run_file(Path(folder), CONFIG_NAME).is_file():
         raise RunError(f"{os.fspath(folder)} holds no run: {CONFIG_NAME} is missing")
     return Run(folder)
 
@@ -273,20 +274,20 @@ def train(
         "choose": choose,
         "progress": progress,
     }
-    worker: TrainingRun | None
+    begun: AbstractContextManager[tuple[Path, TrainingRun | None]]
     if resume:
         if output is None:
             raise ConfigError("name the folder of the run to continue: `output`")
-        folder = Path(output)
-        worker = resumed_run(folder, given, corpus, **how)
+        begun = resumed_run(Path(output), given, corpus, **how)
     else:
         if corpus is None:
             raise ConfigError(
                 "name a `corpus`: a file, a folder, a named corpus (see `elman.corpora()`), or lines"
             )
-        folder, worker = new_run(corpus, output, given, **how)
-    if worker is not None:
-        carry_out(worker, progress, callback, resumed=resume)
+        begun = new_run(corpus, output, given, **how)
+    with begun as (folder, worker):
+        if worker is not None:
+            carry_out(worker, progress, callback, resumed=resume)
     return Run(folder)
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import RunError, TextError
-from elman.files import sha256_of
+from elman.formats.run_files import CONFIG_NAME
 from elman.text import datasets
+from elman.text.corpus import sha256_of_texts
 from elman.training.config import AUTO
-from elman.training.corpora import NO_VALIDATION, absolute_source
+from elman.training.corpora import NO_VALIDATION, RunCorpora, absolute_source
 
 KINDS = {"corpus": "training", "valid": "validation"}
 Base = tuple[Path, Path]  # a folder at its old and at its new place
@@ -42,8 +43,34 @@ def current_places(
     for what in ("corpus", "valid"):
         if places[what] != stored[what]:
             files = datasets.resolve(places[what], "train" if what == "corpus" else "valid")
-            check_text(what, places[what], sha256_of(files), folder, info, moved=True)
+            check_text(what, places[what], sha256_of_texts(files), folder, info, moved=True)
     return places
+
+
+def check_texts(
+    corpora: RunCorpora,
+    places: Mapping[str, Any],
+    folder: Path,
+    info: Mapping[str, Any],
+    validation: str | None,
+) -> None:
+    """Raise RunError unless the texts are those with which a run was started, to the last byte of their files.
+
+    The files are read: that they have kept their sizes and times says little. ``validation`` is what
+    `RunCorpora.validation` was at the start; None for runs that do not record it.
+    """
+    if validation not in (None, corpora.validation):
+        raise RunError(
+            f"{folder} was started with {validation}, and its {CONFIG_NAME} now names {corpora.validation}; restore "
+            f"`valid` in that file, or start a new run"
+        )
+    texts = {"corpus": corpora.train}
+    if corpora.valid is not None and not corpora.held_out:
+        texts["valid"] = corpora.valid
+    for what, text in texts.items():
+        place = places[what] or places["corpus"]
+        for sha256 in (sha256_of_texts(text.sources), text.sha256):
+            check_text(what, place, sha256, folder, info)
 
 
 def check_text(
