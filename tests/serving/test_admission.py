@@ -1,6 +1,7 @@
 """What a request may cost: the size of its answer, its memory, and none of the event loop's time."""
 
 import threading
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,6 +87,26 @@ def test_refused_texts_are_not_encoded_to_the_end(
     assert client.post("/v1/completions", json=fields).json()["error"]["param"] == "max_tokens"
     assert len(encoded) == 3
     assert client.get("/health").json()["sequences_waiting"] == 0
+
+
+@pytest.mark.parametrize("level", ["char", "byte"])
+def test_a_text_that_is_certain_to_be_too_long_is_not_encoded(
+    serve: Any, models: Any, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    client = serve({level: models[level]}, SMALL)
+    for composed in ("a" * 80, "ᾂ" * (10 if level == "byte" else 26)):
+        given = unicodedata.normalize("NFD", composed)
+        answer = client.post("/tokenize", json={"prompt": given})
+        assert answer.json()["count"] <= LIMIT, answer.text
+    monkeypatch.setattr(TextModel, "encode", None)
+    for path, field, count in (
+        ("/tokenize", "prompt", 404),
+        ("/next", "prompt", 324),
+        ("/score", "text", 324),
+    ):
+        answer = client.post(path, json={field: "a" * count})
+        assert answer.status_code == 400
+        assert "tokens or more" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

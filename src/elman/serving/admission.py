@@ -28,7 +28,7 @@ from elman.serving.state import Server, server_of
 R = TypeVar("R", bound=Struct)
 T = TypeVar("T")
 BODY_FACTOR = 8  # memory of a body's bytes, parsed and encoded: a letter becomes up to 4 bytes, an id 8
-ENTRY_BYTES = 400  # memory of an entry of an answer, as an object and in JSON
+ENTRY_BYTES = 200  # memory of an entry of an answer, as an object and in JSON
 QUICK_BYTES = 1 << 14  # of bodies that are encoded among the small pieces of work
 QUICK_ENTRIES = 1 << 11  # of answers that are written there
 RESERVATION = "elman.reservation"  # the key of a request's scope

@@ -4,12 +4,13 @@ The next token is drawn after logit biases and penalties, then temperature, top-
 tokens are emitted as chunks. Text that may be the beginning of a stop string is held back until that is decided.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.evaluation.surprisal import most_probable
 from elman.models.base import LogProbs
@@ -135,26 +136,52 @@ class TokenSampler:
         self._rng = np.random.default_rng([seed, attempt] if seed is not None and attempt else seed)
         self._options = options
         self._biased, self._biases = list(options.logit_bias), list(options.logit_bias.values())
-        self._counts: Counter[int] = Counter()
+        self._penalties = Penalties(options.presence_penalty, options.frequency_penalty)
 
     def draw(self, log_probs: LogProbs) -> int:
         """Return an id, given ln P (V,)."""
         id_ = self._options.sampler.draw(self._adjusted(log_probs), self._rng)
-        self._counts[id_] += 1
+        self._penalties.add(id_)
         return id_
 
     def _adjusted(self, log_probs: LogProbs) -> LogProbs:
-        presence, frequency = self._options.presence_penalty, self._options.frequency_penalty
-        penalised = bool((presence or frequency) and self._counts)
-        if not (self._biased or penalised):
+        if not (self._biased or self._penalties.some):
             return log_probs
         scores = log_probs.astype(np.float64)
         if self._biased:
             scores[self._biased] += self._biases
-        if penalised:
-            counts = np.array(list(self._counts.values()))
-            scores[list(self._counts)] -= presence + frequency * counts
+        self._penalties.subtract_from(scores)
         return scores
+
+
+class Penalties:
+    """What tokens lose because they were drawn; kept in arrays, since every token that is drawn needs all of them."""
+
+    def __init__(self, presence: float, frequency: float) -> None:
+        self._presence, self._frequency = presence, frequency
+        self._places: dict[int, int] = {}  # of ids in the arrays
+        self._ids, self._counts = np.zeros(16, np.intp), np.zeros(16, np.intp)
+
+    @property
+    def some(self) -> bool:
+        """Whether any token loses anything."""
+        return bool(self._places)
+
+    def add(self, id_: int) -> None:
+        """Count a token that was drawn."""
+        if not (self._presence or self._frequency):
+            return
+        place = self._places.setdefault(id_, len(self._places))
+        if place == len(self._ids):
+            self._ids, self._counts = np.resize(self._ids, 2 * place), np.resize(self._counts, 2 * place)
+            self._counts[place:] = 0
+        self._ids[place] = id_
+        self._counts[place] += 1
+
+    def subtract_from(self, scores: NDArray[np.float64]) -> None:
+        """Subtract the penalties from scores (V,)."""
+        count = len(self._places)
+        scores[self._ids[:count]] -= self._presence + self._frequency * self._counts[:count]
 
 
 class EchoedPrompt:

@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from elman import __version__
 from elman.errors import RunError
+from elman.serving.admission import reservation_of
+from elman.serving.followed_run import ANSWER_BYTES
 from elman.serving.schemas import (
     CompletionRequest,
     DetokenizeRequest,
@@ -25,6 +27,7 @@ from elman.serving.schemas import (
 )
 from elman.serving.state import ServedModel, server_of
 
+LINE_FACTOR = 4  # memory of lines of metrics: the lines, parsed, and the answer
 POST_ENDPOINTS = {
     "/v1/completions": (CompletionRequest, "Continue a text"),
     "/tokenize": (TokenizeRequest, "Split a text into tokens"),
@@ -162,6 +165,8 @@ async def run_metrics(request: Request) -> Response:
         )
     if not (after.isascii() and after.isdecimal() and len(after) < 12):
         raise RequestRefused(f"after must be an integer ≥ 0, got {after[:20]!r}", "after")
+
+    reservation_of(request).add(LINE_FACTOR * ANSWER_BYTES)
 
     def read() -> bytes:
         lines, number, more = run.lines(int(after))

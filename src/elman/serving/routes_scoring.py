@@ -19,7 +19,7 @@ from elman.serving.schemas import NextRequest, RequestRefused, RescoreRequest, S
 from elman.serving.sequences import Channel, Job
 from elman.serving.state import ServedModel, Server, server_of
 from elman.serving.streams import finish_jobs
-from elman.serving.validation import Prompt, make_prompt
+from elman.serving.validation import Prompt, check_characters, make_prompt
 from elman.text.offsets import token_offsets
 from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
@@ -120,6 +120,7 @@ def _check_count(texts: list[str], param: str, server: Server) -> None:
 def _encode(model: ServedModel, text: str, eos: bool, param: str, server: Server) -> list[int]:
     """Return the ids of a text; -1 for a token that the vocabulary lacks."""
     text_model, limit = model.text_model, server.limits.prompt_tokens
+    check_characters(text_model, text, param, limit)
     _, ids = text_model.encode_line(text) if eos else text_model.encode(text)
     if len(ids) > limit:
         message = f"{param} has {len(ids):,} tokens, the limit of this server is {limit:,}; shorten it"

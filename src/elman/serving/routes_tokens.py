@@ -8,7 +8,7 @@ from starlette.responses import Response
 from elman.serving.admission import AnswerSize, json_answer, read_request
 from elman.serving.schemas import DetokenizeRequest, RequestRefused, TokenizeRequest, json_response
 from elman.serving.state import server_of
-from elman.serving.validation import decode_ids
+from elman.serving.validation import check_characters, decode_ids
 from elman.text.token_writer import TokenWriter
 
 
@@ -39,6 +39,7 @@ async def tokenize(request: Request) -> Response:
 
     def prepare(body: TokenizeRequest) -> dict[str, Any]:
         text_model = server.models[body.model].text_model
+        check_characters(text_model, body.prompt, "prompt", server.limits.most_entries)
         tokens, ids = text_model.encode(body.prompt)
         size.add("prompt", len(tokens), 1 if body.return_token_strs else 0)
         names = None

@@ -15,6 +15,7 @@ from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
 DEFAULT_MAX_TOKENS = 16  # as in the OpenAI API
+COMPOSED = 4  # characters that become one token at most, of a model of characters: NFC composes no more
 WRITER_TOKENS = 16  # how a text continues depends on no more than so many of its last tokens
 
 
@@ -180,6 +181,7 @@ def make_prompt(text_model: TextModel, given: str | Sequence[int], param: str, l
     if not isinstance(given, str):
         _check_length(len(given), param, limits)
         return Prompt(text_model, list(given), decode_ids(text_model, given, param), from_ids=True)
+    check_characters(text_model, given, param, limits.prompt_tokens)
     tokens, ids = text_model.encode(given)
     _check_length(len(tokens), param, limits)
     unknown = [token for token, id_ in zip(tokens, ids.tolist(), strict=True) if id_ < 0]
@@ -201,6 +203,13 @@ def _check_length(length: int, param: str, limits: Limits) -> None:
             param,
             "context_length_exceeded",
         )
+
+
+def check_characters(text_model: TextModel, text: str, param: str, limit: int) -> None:
+    """Refuse, before it is encoded, a text that is certain to have more tokens than ``limit``."""
+    if text_model.tokenizer.level in ("byte", "char") and (least := len(text) // COMPOSED) > limit:
+        message = f"{param} has {least:,} tokens or more, the limit of this server is {limit:,}; shorten it"
+        raise RequestRefused(message, param, "context_length_exceeded")
 
 
 def decode_ids(text_model: TextModel, ids: Sequence[int], param: str) -> str:
