@@ -194,4 +194,4 @@ def test_penalties_are_those_of_the_counts() -> None:
         counts = np.bincount(drawn[: k + 1], minlength=60)
         scores = np.zeros(60)
         penalties.subtract_from(scores)
-        assert scores.tolist() == (-(counts > 0) * 0.5 - counts * 0.25).tolist()
+        assert scores.tolist() == (0.0 - (counts > 0) * 0.5 - counts * 0.25).tolist()

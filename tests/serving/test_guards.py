@@ -126,6 +126,21 @@ def test_the_training_of_a_run_can_be_followed(serve: Any, models: Any, tmp_path
         assert watching.get("/runs/mine/metrics", params={"after": after}).status_code == 400
 
 
+def test_long_metrics_come_in_several_answers(
+    serve: Any, models: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics(tmp_path / "metrics.jsonl")
+    for epoch in range(5):
+        metrics.write("epoch", epoch=epoch)
+    monkeypatch.setattr("elman.serving.followed_run.ANSWER_BYTES", 70)
+    watching, answers, after = serve(models, runs={"mine": tmp_path}), [], 0
+    for _ in range(3):
+        answers.append(watching.get("/runs/mine/metrics", params={"after": after}).json())
+        after = answers[-1]["next"]
+    assert [[line["epoch"] for line in each["lines"]] for each in answers] == [[0, 1], [2, 3], [4]]
+    assert ["more" in each for each in answers] == [True, True, False]
+
+
 def test_the_openapi_document_lists_all_routes(client: Any) -> None:
     published = client.get("/openapi.json").json()
     assert published == json.loads(json.dumps(openapi_document()))
