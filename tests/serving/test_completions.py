@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from elman.evaluation.surprisal import token_scores
+from elman.serving.continuation import Penalties
 
 PROMPT = "tom was watching tv in"
 
@@ -183,3 +184,14 @@ def test_a_word_after_a_space_gets_no_second_space(complete: Any) -> None:
         for text in ("tom was", "tom was ")
     )
     assert plain == spaced
+
+
+def test_penalties_are_those_of_the_counts() -> None:
+    rng = np.random.default_rng(0)
+    drawn, penalties = rng.integers(0, 60, 300).tolist(), Penalties(presence=0.5, frequency=0.25)
+    for k, id_ in enumerate(drawn):
+        penalties.add(id_)
+        counts = np.bincount(drawn[: k + 1], minlength=60)
+        scores = np.zeros(60)
+        penalties.subtract_from(scores)
+        assert scores.tolist() == (0.0 - (counts > 0) * 0.5 - counts * 0.25).tolist()

@@ -8,15 +8,16 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar
 
 import pytest
 import uvicorn
 
 from elman.serving.app import make_app
+from elman.serving.connection import Connection, LingeringTransport
 from elman.serving.schemas import Limits
-from elman.serving.server import Connection, listen
+from elman.serving.server import listen
 from elman.serving.state import Models, ServedModel
 from support.waiting import LONG, wait_until
 
@@ -61,8 +62,9 @@ class ManualConnection(Connection):
 
 
 def timers(name: str) -> list[Timer]:
-    """The running timers for reading from ('head') or writing to ('read') clients."""
-    wanted = {"head": "_head_timeout", "read": "abort"}[name]
+    """The running timers for reading from ('head') or writing to ('read') clients, or for what
+    comes after a refusal ('linger')."""
+    wanted = {"head": "_head_timeout", "read": "abort", "linger": "_end_of_patience"}[name]
     return [timer for timer in ManualConnection.timers if timer.callback.__name__ == wanted]
 
 
@@ -98,9 +100,8 @@ def serving(limits: Limits, text_model: Any) -> Iterator[tuple[Any, int]]:
     listening = listen("127.0.0.1", 0)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     options: dict[str, Any] = {"ws": "none", "log_level": "critical", "lifespan": "on"}
-    server = Server(
-        uvicorn.Config(app, http=ManualConnection, h11_max_incomplete_event_size=MAX_HEAD, **options)
-    )
+    options |= {"limit_concurrency": limits.connections, "h11_max_incomplete_event_size": MAX_HEAD}
+    server = Server(uvicorn.Config(app, http=ManualConnection, **options))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     assert started.wait(LONG)
@@ -121,6 +122,14 @@ def service(models: Any) -> Iterator[tuple[Any, int]]:
 def impatient_port(models: Any) -> Iterator[int]:
     """The port of a server that does not wait for bodies."""
     with serving(Limits(body_seconds=0.001), models["word"]) as (_, port):
+        yield port
+
+
+@pytest.fixture(scope="module")
+def narrow(models: Any) -> Iterator[int]:
+    """The port of a server with four connections."""
+    limits = Limits(body_seconds=10 * LONG, max_tokens=10**6, streams=4, connections=4)
+    with serving(limits, models["word"]) as (_, port):
         yield port
 
 
@@ -149,10 +158,17 @@ def answer(connection: socket.socket) -> tuple[int, Any]:
 
 def read_health(connection: socket.socket) -> None:
     """Read one answer to GET /health, to its end."""
+    read_json(connection, 200)
+
+
+def read_json(connection: socket.socket, status: int) -> None:
+    """Read one answer that is a JSON object, to its end."""
     received = b""
-    while not received.endswith(b"}"):
-        received += connection.recv(65536)
-    assert received.startswith(b"HTTP/1.1 200")
+    while received.count(b"{") == 0 or received.count(b"{") > received.count(b"}"):
+        part = connection.recv(65536)
+        assert part, received
+        received += part
+    assert received.startswith(f"HTTP/1.1 {status}".encode())
 
 
 def test_the_head_of_a_request_must_arrive(service: Any) -> None:
@@ -201,7 +217,10 @@ def test_a_body_must_arrive(impatient_port: int, sent: str) -> None:
         f"{HEAD}Content-Length: -1\r\n\r\n",
         f"{HEAD}Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
         f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-        f"GET /{'a' * MAX_HEAD}"[: MAX_HEAD + 1],  # too large with the last byte: everything else was read
+        f"GET /{'a' * MAX_HEAD}"[: MAX_HEAD + 1],  # too large with the last byte
+        f"GET /{'a' * 1_000_000}",
+        "x" * 1_000_000,
+        f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n{'z' * 1_000_000}",
     ],
 )
 def test_invalid_http_is_refused(service: Any, sent: str) -> None:
@@ -227,3 +246,91 @@ def test_an_upgrade_to_another_protocol_is_ignored(service: Any) -> None:
     upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n"
     with connected(service[1], f"GET /health HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n") as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+UNFINISHED = ["", "G", HEALTH[:30], f"{HEAD}Content-Length: 100\r\n\r\n{{"]
+
+
+@pytest.mark.parametrize("sent", UNFINISHED)
+def test_unfinished_requests_keep_no_one_out(narrow: int, sent: str) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connected(narrow, sent)) for _ in range(12)]
+        for _ in range(3):
+            with connected(narrow, HEALTH) as connection:
+                read_health(connection)
+        for connection in slow[:8]:  # the oldest; the server had to close these at least
+            with suppress(ConnectionResetError):  # it may have closed before it read what came
+                status, error = answer(connection)
+                assert (status, error["code"]) == (408, "slow_client")
+
+
+def test_idle_connections_keep_no_one_out(narrow: int) -> None:
+    with ExitStack() as stack:
+        idle = []
+        for _ in range(8):
+            idle.append(stack.enter_context(connected(narrow, HEALTH)))
+            read_health(idle[-1])
+        for connection in idle[:4]:
+            assert connection.recv(1) == b""
+        idle[-1].sendall(HEALTH.encode())
+        read_health(idle[-1])
+
+
+def test_where_all_are_served_one_more_is_refused_for_now(narrow: int) -> None:
+    request = f"{HEAD}Content-Length: {len(ENDLESS)}\r\n\r\n{ENDLESS}"
+    with ExitStack() as stack:
+        for _ in range(4):
+            busy = stack.enter_context(connected(narrow, request))
+            assert busy.recv(100).startswith(b"HTTP/1.1 200")
+        with connected(narrow, HEALTH) as connection:
+            status, error = answer(connection)
+        assert (status, error["code"], error["type"]) == (503, "too_many_connections", "server_error")
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 3000000", "Transfer-Encoding: chunked"])
+def test_a_client_that_sends_too_much_sees_why_it_is_refused(service: Any, length: str) -> None:
+    chunk = "b71b00\r\n" if "chunked" in length else ""  # 12,000,000 bytes
+    with connected(service[1], f"{HEAD}{length}\r\n\r\n{chunk}") as connection:
+        connection.sendall(b" " * 3_000_000)  # all of it is taken
+        status, error = answer(connection)
+    assert (status, error["code"]) == (413, "body_too_large")
+
+
+def test_no_more_than_a_bounded_amount_is_discarded(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LingeringTransport, "max_bytes", 1_000_000)
+    head = f"{HEAD}Content-Length: 1000000000\r\n\r\n"
+    with connected(service[1], head) as connection, suppress(BrokenPipeError, ConnectionResetError):
+        for _ in range(1000):
+            connection.sendall(b" " * 1_000_000)
+        pytest.fail("a gigabyte was taken")
+
+
+def test_a_client_that_neither_sends_nor_closes_is_not_waited_for(service: Any) -> None:
+    with connected(service[1], f"{HEAD}Content-Length: 3000000\r\n\r\n") as connection:
+        assert answer(connection)[0] == 413
+        with ManualConnection.changed:
+            assert ManualConnection.changed.wait_for(lambda: timers("linger"), LONG)
+        (timer,) = timers("linger")
+        timer.connection.loop.call_soon_threadsafe(timer.callback)
+        wait_until(lambda: not ManualConnection.timers, "the connection is closed")
+
+
+def test_the_rest_of_a_body_that_nobody_reads_is_no_request(service: Any) -> None:
+    request = f"{HEAD.replace('/v1', '/v2')}Content-Length: 100\r\n\r\n"
+    with connected(service[1], request) as connection:
+        read_json(connection, 404)
+        connection.sendall(b" " * 50)
+        with ManualConnection.changed:
+            assert ManualConnection.changed.wait_for(lambda: timers("head"), LONG)
+        connection.sendall(b" " * 50)
+        wait_until(lambda: not ManualConnection.timers, "the rest has been read")
+        connection.sendall(HEALTH.encode())
+        read_health(connection)
+        connection.sendall(request.encode())
+        read_json(connection, 404)
+        connection.sendall(b" ")
+        with ManualConnection.changed:
+            assert ManualConnection.changed.wait_for(lambda: timers("head"), LONG)
+        (timer,) = timers("head")
+        timer.connection.loop.call_soon_threadsafe(timer.callback)
+        assert b"".join(iter(lambda: connection.recv(65536), b"")) == b""

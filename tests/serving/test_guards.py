@@ -31,7 +31,42 @@ def test_a_key_is_needed_if_the_server_has_one(guarded: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8000", ""]
+    "host",
+    [
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:8000",
+        "[::1].evil.example",
+        "[::1].evil.example:8000",
+        "[::1]evil.example",
+        "localhost:evil.example",
+        "localhost:80:80",
+        "localhost:80.evil.example",
+        "localhost:99999",
+        "localhost:-1",
+        "localhost:+80",
+        "localhost:8 0",
+        "localhost/evil.example",
+        "localhost@evil.example",
+        "user@localhost",
+        "evil.example#localhost",
+        "evil.example,localhost",
+        "localhost,evil.example",
+        "local host",
+        "[::1",
+        "::1",
+        "[::1]:evil.example",
+        "[localhost]",
+        "[]",
+        "[::1%25lo]",
+        ":80",
+        "http://localhost",
+        "localhost\t.evil.example",
+        "localhost.",
+        "0.0.0.0",
+        "2130706433",
+    ],
 )
 def test_other_hosts_are_refused(guarded: Any, host: str) -> None:
     answer = guarded.get("/health", headers={"host": host})
@@ -39,7 +74,10 @@ def test_other_hosts_are_refused(guarded: Any, host: str) -> None:
     assert answer.json()["error"]["code"] == "host_not_allowed"
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:80", "[::1]:8000"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8000", "127.0.0.1:80", "[::1]:8000", "[::1]", "localhost:", "localhost:65535"],
+)
 def test_this_machine_is_served(guarded: Any, host: str) -> None:
     assert guarded.get("/health", headers={"host": host}).status_code == 200
 
@@ -86,6 +124,21 @@ def test_the_training_of_a_run_can_be_followed(serve: Any, models: Any, tmp_path
     assert answer == {"run": "mine", "lines": [{"kind": "epoch", "epoch": 2}], "next": 2}
     for after in ("-1", "x", "²", "9" * 5000):
         assert watching.get("/runs/mine/metrics", params={"after": after}).status_code == 400
+
+
+def test_long_metrics_come_in_several_answers(
+    serve: Any, models: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics(tmp_path / "metrics.jsonl")
+    for epoch in range(5):
+        metrics.write("epoch", epoch=epoch)
+    monkeypatch.setattr("elman.serving.followed_run.ANSWER_BYTES", 70)
+    watching, answers, after = serve(models, runs={"mine": tmp_path}), [], 0
+    for _ in range(3):
+        answers.append(watching.get("/runs/mine/metrics", params={"after": after}).json())
+        after = answers[-1]["next"]
+    assert [[line["epoch"] for line in each["lines"]] for each in answers] == [[0, 1], [2, 3], [4]]
+    assert ["more" in each for each in answers] == [True, True, False]
 
 
 def test_the_openapi_document_lists_all_routes(client: Any) -> None:

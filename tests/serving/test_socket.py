@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -86,6 +87,16 @@ def test_incomplete_and_invalid_requests_do_no_harm(address: str) -> None:
         with connected(address) as connection:
             connection.sendall(sent.encode("latin-1"))
     assert health(address)["status"] == "ok"
+
+
+def test_six_hundred_unfinished_heads_keep_no_one_out(start: Any) -> None:
+    address = start()[1]
+    with ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(connected(address)).sendall(b"GET /health HTTP/1.1\r\nHost:")
+        assert health(address)["status"] == "ok"
+        body = {"prompt": "tom", "max_tokens": 2}
+        assert httpx.post(f"{address}/v1/completions", json=body, timeout=LONG).status_code == 200
 
 
 def test_a_stream_is_served_to_its_end_before_the_server_stops(start: Any) -> None:

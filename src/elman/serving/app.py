@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from elman.serving import routes_about, routes_inside, routes_scoring, routes_tokens
+from elman.serving.admission import Admission, Budget
 from elman.serving.middleware import HEADERS, AccessControl, RequestCounter
 from elman.serving.routes_completions import completions
 from elman.serving.routes_page import page_routes
@@ -40,7 +41,8 @@ def make_app(
         key: the API key that clients must send; none is needed if None.
         hosts: the host names that requests may use; any if None.
     """
-    server = Server(models, limits or Limits(), runs or {})
+    limits = limits or Limits()
+    server = Server(models, limits, runs or {})
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -48,7 +50,7 @@ def make_app(
         try:
             yield
         finally:
-            server.side_thread.stop()
+            server.stop()
             models.stop()
 
     app = Starlette(
@@ -76,6 +78,7 @@ def make_app(
         middleware=[
             Middleware(RequestCounter, metrics=server.metrics),
             Middleware(AccessControl, key=key, hosts=hosts),
+            Middleware(Admission, budget=Budget(limits.memory_bytes)),
         ],
         exception_handlers={
             RequestRefused: _request_refused,

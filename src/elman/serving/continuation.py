@@ -4,15 +4,17 @@ The next token is drawn after logit biases and penalties, then temperature, top-
 tokens are emitted as chunks. Text that may be the beginning of a stop string is held back until that is decided.
 """
 
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.evaluation.surprisal import most_probable
 from elman.models.base import LogProbs
+from elman.serving.stops import StopScanner
 from elman.serving.validation import CompletionOptions, Prompt
 from elman.text.token_writer import TokenWriter
 
@@ -71,9 +73,9 @@ class Continuation:
         self._sampler = TokenSampler(options, attempt)
         self._max_tokens, self._emit, self._top = options.max_tokens, emit, options.logprobs
         self._echo = EchoedPrompt(prompt, options.logprobs) if options.echo else None
-        self._writer, self._stops = prompt.writer(), StopStrings(options.stop)
+        self._writer, self._stops = prompt.writer(), StopScanner(options.stop)
         self._written = self._emitted = len(prompt.text) if options.echo else 0  # characters
-        self._tokens: list[Token] = []  # not emitted yet
+        self._tokens: deque[Token] = deque()  # not emitted yet
 
     @property
     def needs_distribution(self) -> bool:
@@ -103,7 +105,7 @@ class Continuation:
             return None
         if self.drawn == self._max_tokens:
             rest = self._stops.push(self._writer.finish()) + self._stops.finish()
-            self._emit(Chunk(self.index, rest, self._tokens, "length"))
+            self._emit(Chunk(self.index, rest, list(self._tokens), "length"))
             return None
         return id_
 
@@ -116,8 +118,9 @@ class Continuation:
         self._written += len(text)
         if ready := self._stops.push(text):
             self._emitted += len(ready)
-            begun = [token for token in self._tokens if token.offset < self._emitted]
-            self._tokens = self._tokens[len(begun) :]
+            begun = []
+            while self._tokens and self._tokens[0].offset < self._emitted:
+                begun.append(self._tokens.popleft())
             self._emit(Chunk(self.index, ready, begun))
 
 
@@ -132,27 +135,53 @@ class TokenSampler:
         seed = None if options.seed is None else options.seed % 2**64
         self._rng = np.random.default_rng([seed, attempt] if seed is not None and attempt else seed)
         self._options = options
-        self._counts: Counter[int] = Counter()
+        self._biased, self._biases = list(options.logit_bias), list(options.logit_bias.values())
+        self._penalties = Penalties(options.presence_penalty, options.frequency_penalty)
 
     def draw(self, log_probs: LogProbs) -> int:
         """Return an id, given ln P (V,)."""
         id_ = self._options.sampler.draw(self._adjusted(log_probs), self._rng)
-        self._counts[id_] += 1
+        self._penalties.add(id_)
         return id_
 
     def _adjusted(self, log_probs: LogProbs) -> LogProbs:
-        bias = self._options.logit_bias
-        presence, frequency = self._options.presence_penalty, self._options.frequency_penalty
-        penalised = bool((presence or frequency) and self._counts)
-        if not (bias or penalised):
+        if not (self._biased or self._penalties.some):
             return log_probs
         scores = log_probs.astype(np.float64)
-        if bias:
-            scores[list(bias)] += list(bias.values())
-        if penalised:
-            counts = np.array(list(self._counts.values()))
-            scores[list(self._counts)] -= presence + frequency * counts
+        if self._biased:
+            scores[self._biased] += self._biases
+        self._penalties.subtract_from(scores)
         return scores
+
+
+class Penalties:
+    """What tokens lose because they were drawn; kept in arrays, since every token that is drawn needs all of them."""
+
+    def __init__(self, presence: float, frequency: float) -> None:
+        self._presence, self._frequency = presence, frequency
+        self._places: dict[int, int] = {}  # of ids in the arrays
+        self._ids, self._counts = np.zeros(16, np.intp), np.zeros(16, np.intp)
+
+    @property
+    def some(self) -> bool:
+        """Whether any token loses anything."""
+        return bool(self._places)
+
+    def add(self, id_: int) -> None:
+        """Count a token that was drawn."""
+        if not (self._presence or self._frequency):
+            return
+        place = self._places.setdefault(id_, len(self._places))
+        if place == len(self._ids):
+            self._ids, self._counts = np.resize(self._ids, 2 * place), np.resize(self._counts, 2 * place)
+            self._counts[place:] = 0
+        self._ids[place] = id_
+        self._counts[place] += 1
+
+    def subtract_from(self, scores: NDArray[np.float64]) -> None:
+        """Subtract the penalties from scores (V,)."""
+        count = len(self._places)
+        scores[self._ids[:count]] -= self._presence + self._frequency * self._counts[:count]
 
 
 class EchoedPrompt:
@@ -193,34 +222,3 @@ def make_token(log_probs: LogProbs, id_: int, writer: TokenWriter, offset: int, 
 
 def _finite(logprob: Any) -> float:
     return max(float(logprob), LOG_ZERO)
-
-
-class StopStrings:
-    """Passes a text on up to the first stop string, and holds back what may be the beginning of one."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
-        self._pending = ""
-        self.found = False
-
-    def push(self, text: str) -> str:
-        """Add to the text; return what is certain to come before any stop string."""
-        text = self._pending + text
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if places:
-            self.found, self._pending = True, ""
-            return text[: min(places)]
-        pending = max((_overlap(text, stop) for stop in self._stops), default=0)
-        self._pending = text[len(text) - pending :]
-        return text[: len(text) - pending]
-
-    def finish(self) -> str:
-        """Return what was held back, at the end of the text."""
-        pending, self._pending = self._pending, ""
-        return pending
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of a text that is the beginning of a stop string, but not all of it."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,6 +1,7 @@
 """Middleware: host and key checks, security headers, request counts."""
 
 import hmac
+import re
 import time
 from collections.abc import Collection
 
@@ -12,6 +13,7 @@ from elman.serving.state import Metrics
 from elman.web import PREFIX
 
 PUBLIC_PATHS = ("/", "/health")  # served without the key, as are the files of the page
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(:(?P<port>[0-9]{0,9}))?")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -61,7 +63,7 @@ class AccessControl:
         await json_response(refused.body, refused.status, headers)(scope, receive, send_with_headers)
 
     def _check(self, headers: Headers, path: str) -> RequestRefused | None:
-        if self._hosts is not None and _without_port(headers.get("host", "")) not in self._hosts:
+        if self._hosts is not None and host_name(headers.get("host", "")) not in self._hosts:
             message = "this server is available as localhost only; start it with another `host` to serve other machines"
             return RequestRefused(message, code="host_not_allowed", status=403)
         if self._key is None or path in self._public_paths or path.startswith(PREFIX):
@@ -73,10 +75,15 @@ class AccessControl:
         return RequestRefused(message, code="invalid_api_key", status=401)
 
 
-def _without_port(host: str) -> str:
-    """Return a Host header without the port."""
-    name, bracket, _ = host.partition("]")
-    return (name + bracket if bracket else host.partition(":")[0]).lower()
+def host_name(host: str) -> str | None:
+    """Return the name or address of a Host header, in lower case, or None if the header is not ``host[:port]``.
+
+    The header is that of RFC 9110, section 7.2, with the host of RFC 3986, section 3.2.2.
+    """
+    found = HOST.fullmatch(host)
+    if found is None or int(found["port"] or 0) > 65535:
+        return None
+    return found["name"].lower()
 
 
 class RequestCounter:

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from elman import __version__
 from elman.errors import RunError
-from elman.formats.metrics_log import read_metrics
+from elman.serving.admission import reservation_of
+from elman.serving.followed_run import ANSWER_BYTES
 from elman.serving.schemas import (
     CompletionRequest,
     DetokenizeRequest,
@@ -21,10 +22,12 @@ from elman.serving.schemas import (
     ThroughTimeRequest,
     TokenizeRequest,
     UnitsRequest,
+    json_bytes_response,
     json_response,
 )
 from elman.serving.state import ServedModel, server_of
 
+LINE_FACTOR = 4  # memory of lines of metrics: the lines, parsed, and the answer
 POST_ENDPOINTS = {
     "/v1/completions": (CompletionRequest, "Continue a text"),
     "/tokenize": (TokenizeRequest, "Split a text into tokens"),
@@ -153,20 +156,27 @@ async def runs(request: Request) -> Response:
 
 
 async def run_metrics(request: Request) -> Response:
-    """Return the lines of a run's metrics from number ``?after=`` on."""
+    """Return the lines of a run's metrics from number ``?after=`` on, 1 MiB of them at most; ``next`` continues."""
     name, after = request.path_params["name"], request.query_params.get("after", "0")
-    folder = server_of(request).runs.get(name)
-    if folder is None:
+    run = server_of(request).runs.get(name)
+    if run is None:
         raise RequestRefused(
             f"there is no run {name!r}; GET /runs lists the runs", "name", "run_not_found", 404
         )
     if not (after.isascii() and after.isdecimal() and len(after) < 12):
         raise RequestRefused(f"after must be an integer ≥ 0, got {after[:20]!r}", "after")
+
+    reservation_of(request).add(LINE_FACTOR * ANSWER_BYTES)
+
+    def read() -> bytes:
+        lines, number, more = run.lines(int(after))
+        unread = {"more": True} if more else {}
+        return msgspec.json.encode({"run": name, "lines": lines, "next": number, **unread})
+
     try:
-        lines = await asyncio.to_thread(read_metrics, folder)
+        return json_bytes_response(await asyncio.to_thread(read))
     except RunError as error:
         raise RequestRefused(f"the metrics of run {name!r} cannot be read", "name", status=404) from error
-    return json_response({"run": name, "lines": lines[int(after) :], "next": len(lines)})
 
 
 async def openapi(request: Request) -> Response:

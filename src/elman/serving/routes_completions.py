@@ -1,20 +1,21 @@
 """POST /v1/completions.
 
-The path of a request: `read_body` parses it (`schemas`), `validate_completion` checks it (`validation`), the engine
-runs a `Continuation` for each completion (`engine`, `sequences`, `continuation`), and the answer is sent whole or as
-a stream of events (`streams`).
+The path of a request: `read_request` parses it in a thread (`admission`, `schemas`), where `validate_completion` checks
+it (`validation`), the engine runs a `Continuation` for each completion (`engine`, `sequences`, `continuation`), and the
+answer is sent whole or as a stream of events (`streams`).
 """
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from elman.serving.admission import AnswerSize, json_answer, read_request
 from elman.serving.continuation import Chunk, Continuation, as_logprobs
-from elman.serving.schemas import CompletionRequest, json_response, read_body, too_many_requests
+from elman.serving.schemas import CompletionRequest, too_many_requests
 from elman.serving.sequences import Channel, Job
 from elman.serving.state import ServedModel, Server, server_of
 from elman.serving.streams import EventStream, check_queue, finish_jobs
@@ -23,35 +24,37 @@ from elman.serving.validation import CompletionOptions, validate_completion
 
 async def completions(request: Request) -> Response:
     """Answer a completion request, whole or as a stream."""
-    server = server_of(request)
-    body = await read_body(request, CompletionRequest, server.limits)
-    model = server.models[body.model]
-    options = validate_completion(body, model.text_model, server.limits)
-    server.metrics.prompt_tokens.labels(model.name).inc(sum(len(prompt.ids) for prompt in options.prompts))
-    answer = Answer(model.name, options)
-    if not body.stream:
-        return await _whole(request, model, answer)
-    if server.streams >= server.limits.streams:
-        raise too_many_requests(f"all {server.limits.streams} streams of this server are in use")
-    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return _stream(server, model, answer, with_usage)
-
-
-async def _whole(request: Request, model: ServedModel, answer: "Answer") -> Response:
+    server, channel = server_of(request), Channel()
     chunks: dict[int, list[Chunk]] = {}
-    channel = Channel()
-    jobs = answer.make_jobs(channel, lambda chunk: chunks.setdefault(chunk.index, []).append(chunk))
+    size = AnswerSize(request)
+
+    def keep(chunk: Chunk) -> None:
+        chunks.setdefault(chunk.index, []).append(chunk)
+
+    def prepare(body: CompletionRequest) -> tuple[CompletionRequest, ServedModel, Answer, list[Job]]:
+        model = server.models[body.model]
+        answer = Answer(model.name, validate_completion(body, model.text_model, server.limits, size))
+        if body.stream and server.streams >= server.limits.streams:
+            raise too_many_requests(f"all {server.limits.streams} streams of this server are in use")
+        emit = channel.put if body.stream else keep
+        return body, model, answer, answer.make_jobs(channel, emit)
+
+    body, model, answer, jobs = await read_request(request, CompletionRequest, prepare)
+    prompts = answer.options.prompts
+    server.metrics.prompt_tokens.labels(model.name).inc(sum(len(prompt.ids) for prompt in prompts))
+    if body.stream:
+        with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+        return _stream(server, model, answer, jobs, channel, with_usage)
     try:
         await finish_jobs(request, model, jobs, channel)
     finally:
-        server_of(request).metrics.drawn_tokens.labels(model.name).inc(answer.drawn)
-    choices = [answer.choice(index, chunks[k]) for index, k in enumerate(answer.best())]
-    return json_response(answer.body(choices, usage=answer.usage))
+        server.metrics.drawn_tokens.labels(model.name).inc(answer.drawn)
+    return await json_answer(server, size.entries, lambda: answer.whole(chunks))
 
 
-def _stream(server: Server, model: ServedModel, answer: "Answer", with_usage: bool) -> EventStream:
-    channel = Channel()
-    jobs = answer.make_jobs(channel, channel.put)
+def _stream(
+    server: Server, model: ServedModel, answer: "Answer", jobs: list[Job], channel: Channel, with_usage: bool
+) -> EventStream:
     check_queue(server, model, len(answer.continuations))
 
     def make_event(item: Any) -> dict[str, Any] | None:
@@ -99,6 +102,11 @@ class Answer:
             "logprobs": None if self.options.logprobs is None else as_logprobs(tokens),
             "finish_reason": chunks[-1].finish_reason,
         }
+
+    def whole(self, chunks: Mapping[int, Sequence[Chunk]]) -> dict[str, Any]:
+        """Return the body of the whole answer, given the chunks of each continuation."""
+        choices = [self.choice(index, chunks[k]) for index, k in enumerate(self.best())]
+        return self.body(choices, usage=self.usage)
 
     def best(self) -> list[int]:
         """Return the indices of the ``n`` continuations of each prompt that have the highest mean ln P."""

@@ -7,9 +7,9 @@ its own to read with.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,20 +21,22 @@ from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
 from elman.inspection.units import strongest
 from elman.models.recurrent import RecurrentLM
+from elman.serving.admission import read_request
 from elman.serving.schemas import (
     InsideRequest,
     Limits,
     RequestRefused,
     ThroughTimeRequest,
     UnitsRequest,
+    json_bytes_response,
     json_response,
-    read_body,
     time_limit_exceeded,
 )
 from elman.serving.state import ServedModel, server_of
 from elman.serving.streams import while_connected
 from elman.text.token_writer import TokenWriter
 
+R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest)
 DECIMALS = 4
 
 
@@ -47,63 +49,59 @@ async def inside_models(request: Request) -> Response:
 
 async def inside(request: Request) -> Response:
     """Return a state or a gate of one layer after every token."""
-    server = server_of(request)
-    body = await read_body(request, InsideRequest, server.limits)
-    return await _in_side_thread(request, partial(_inside, server.limits, server.models[body.model], body))
+    return await _in_side_thread(request, InsideRequest, _inside)
 
 
 async def units(request: Request) -> Response:
     """Return the units that correlate most strongly with a property of the text."""
-    server = server_of(request)
-    body = await read_body(request, UnitsRequest, server.limits)
-    return await _in_side_thread(request, partial(_units, server.limits, server.models[body.model], body))
+    return await _in_side_thread(request, UnitsRequest, _units)
 
 
 async def through_time_norms(request: Request) -> Response:
     """Return the norm of the gradient of one token's probability at each token before it."""
+    return await _in_side_thread(request, ThroughTimeRequest, _through_time)
+
+
+async def _in_side_thread(
+    request: Request, schema: type[R], answer: Callable[[Limits, ServedModel, R], Any]
+) -> Response:
+    """Return what ``answer`` makes of the body, in the side thread. Raises RequestRefused if it takes too long."""
     server = server_of(request)
-    body = await read_body(request, ThroughTimeRequest, server.limits)
-    return await _in_side_thread(
-        request, partial(_through_time, server.limits, server.models[body.model], body)
-    )
+    model, body = await read_request(request, schema, lambda body: (server.models[body.model], body))
 
+    def task() -> bytes:
+        return msgspec.json.encode(answer(server.limits, model, body))
 
-async def _in_side_thread(request: Request, task: Callable[[], Response]) -> Response:
-    """Return the result of a task in the side thread. Raises RequestRefused if it takes too long."""
-    server = server_of(request)
-
-    async def result() -> Response:
+    async def result() -> bytes:
         return await asyncio.wrap_future(server.side_thread.submit(task))
 
     try:
         async with asyncio.timeout(server.limits.seconds):
-            return await while_connected(request.receive, result())
+            return json_bytes_response(await while_connected(request.receive, result()))
     except TimeoutError as error:
         raise time_limit_exceeded(server.limits.seconds) from error
 
 
-def _inside(limits: Limits, served: ServedModel, body: InsideRequest) -> Response:
+def _inside(limits: Limits, served: ServedModel, body: InsideRequest) -> dict[str, Any]:
     model, coded = _check_text(served, body.text, limits)
     layer = _check_layer(model, body, coded, limits)
     with refuse_errors("text"):
         traced = trace(served.text_model, body.text)
     values = traced.values(body.what, layer).astype(np.float64).round(DECIMALS)
-    return json_response(
-        {
-            "model": served.name,
-            "cell": model.cell,
-            "layer": layer,
-            "what": body.what,
-            "choices": traced.choices,
-            "layers": len(model.rnn_layers),
-            "hidden": model.hidden_size,
-            "tokens": _tokens_json(served, coded),
-            "values": values.tolist(),
-        }
-    )
+    return {
+        "model": served.name,
+        "cell": model.cell,
+        "layer": layer,
+        "what": body.what,
+        "choices": traced.choices,
+        "layers": len(model.rnn_layers),
+        "hidden": model.hidden_size,
+        "tokens": _tokens_json(served, coded),
+        "values": values.tolist(),
+    }
 
 
-def _units(limits: Limits, served: ServedModel, body: UnitsRequest) -> Response:
+def _units(limits: Limits, served: ServedModel, body: UnitsRequest) -> dict[str, Any]:
     model, coded = _check_text(served, body.text, limits)
     layer = _check_layer(model, body, coded, limits)
     feature = _property_or_span(body)
@@ -114,20 +112,18 @@ def _units(limits: Limits, served: ServedModel, body: UnitsRequest) -> Response:
         traced = trace(served.text_model, body.text)
     with refuse_errors(param):
         found = strongest(traced, feature, body.what, layer, body.top)
-    return json_response(
-        {
-            "model": served.name,
-            "cell": model.cell,
-            "layer": layer,
-            "what": body.what,
-            "property": body.property,
-            "span": body.span,
-            "units": [each._asdict() for each in found],
-        }
-    )
+    return {
+        "model": served.name,
+        "cell": model.cell,
+        "layer": layer,
+        "what": body.what,
+        "property": body.property,
+        "span": body.span,
+        "units": [each._asdict() for each in found],
+    }
 
 
-def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest) -> Response:
+def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest) -> dict[str, Any]:
     _, coded = _check_text(served, body.text, limits)
     with refuse_errors("index"):
         found = through_time(served.text_model, body.text, body.index)
@@ -137,16 +133,14 @@ def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest)
         assert coded.start_id is not None
         name = _writer(served).name(coded.start_id)
         inputs = [{"token": name, "start": 0, "end": 0}, *inputs]
-    return json_response(
-        {
-            "model": served.name,
-            "index": body.index,
-            "token": tokens[body.index]["token"],
-            "surprisal_bits": found.surprisal_bits,
-            "inputs": inputs,
-            "norms": found.norms.tolist(),
-        }
-    )
+    return {
+        "model": served.name,
+        "index": body.index,
+        "token": tokens[body.index]["token"],
+        "surprisal_bits": found.surprisal_bits,
+        "inputs": inputs,
+        "norms": found.norms.tolist(),
+    }
 
 
 def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, EncodedText]:

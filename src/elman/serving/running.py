@@ -39,9 +39,10 @@ def run(
             )
     local = is_loopback(host)
     loaded = load_models(named, limits, width)
-    app = make_app(loaded, limits, folders, api_key, LOOPBACK if local else None)
+    name = f"[{host}]" if ":" in host else host
+    app = make_app(loaded, limits, folders, api_key, LOOPBACK | {name.lower()} if local else None)
     listening = listen(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    url = f"http://{name}:{listening.getsockname()[1]}"
 
     def ready() -> None:
         log.info("elman serves %s at %s; Ctrl-C stops it", ", ".join(each.name for each in loaded.all), url)

@@ -4,6 +4,7 @@ The OpenAPI document of `elman.serving.routes_about` is made from the same schem
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -11,10 +12,12 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from elman.errors import ElmanError
 
 ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+SENT_BYTES = 1 << 16  # of an answer, before the client must read
 SERVER_FAILED = "the server failed on this request; its log has the reason"
 
 
@@ -28,14 +31,22 @@ class Limits:
     prompts: int = 256  # per request
     choices: int = 16  # n and best_of
     max_tokens: int = 16_384  # generated per choice
+    answer_entries: int = 300_000  # tokens of an answer, each with its alternatives
+    memory_bytes: int = 1 << 29  # of the bodies and answers of all requests in progress, as estimated
     inside_tokens: int = 1024  # of a text whose states are inspected
     inside_values: int = 400_000  # tokens times units
     inside_waiting: int = 32  # inspection requests, running or queued
+    large_waiting: int = 32  # large bodies that are parsed or wait for that
     streams: int = 64  # at the same time
     batch_size: int = 64  # sequences that take steps at the same time; others wait for their turn
     waiting: int = 1024  # sequences queued for a model
     seconds: float = 300.0  # per request
     connections: int = 512
+
+    @property
+    def most_entries(self) -> int:
+        """The limit of an answer's entries: no smaller than what the other limits of completions allow."""
+        return max(self.answer_entries, self.choices * self.max_tokens)
 
 
 class RequestRefused(ElmanError):
@@ -70,11 +81,36 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 
 
+def json_bytes_response(encoded: bytes) -> Response:
+    """Return an answer that is JSON already. A large one is sent in parts, as fast as its client reads."""
+    return PartwiseResponse(encoded, media_type="application/json")
+
+
+class PartwiseResponse(Response):
+    """An answer of which a part is sent when the client has read most of the one before."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send_parts(send, memoryview(self.body))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_parts(send: Send, body: bytes | memoryview) -> None:
+    """Send bytes in parts, each when the client has read most of the one before; more follows."""
+    for first in range(0, len(body), SENT_BYTES):
+        part = bytes(body[first : first + SENT_BYTES])
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
 R = TypeVar("R", bound=Struct)
 
 
-async def read_body(request: Request, schema: type[R], limits: Limits) -> R:
-    """Read and parse the body of a request. Raises RequestRefused if it is too large, too slow or invalid."""
+async def read_body(request: Request, limits: Limits, reserve: Callable[[int], None]) -> bytes:
+    """Return the body of a request, after a call of ``reserve`` with the size of each part.
+
+    Raises RequestRefused if the body is too large or too slow.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise RequestRefused(
@@ -84,7 +120,7 @@ async def read_body(request: Request, schema: type[R], limits: Limits) -> R:
         )
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return parse_body(await _read_bytes(request, limits.body_bytes), schema)
+            return await _read_bytes(request, limits.body_bytes, reserve)
     except TimeoutError as error:
         message = f"the body did not arrive within {limits.body_seconds:g} s"
         raise RequestRefused(message, code="slow_body", status=408) from error
@@ -92,12 +128,13 @@ async def read_body(request: Request, schema: type[R], limits: Limits) -> R:
         raise RequestRefused("the client closed the connection", code="client_gone", status=400) from error
 
 
-async def _read_bytes(request: Request, max_bytes: int) -> bytes:
+async def _read_bytes(request: Request, max_bytes: int, reserve: Callable[[int], None]) -> bytes:
     declared = request.headers.get("content-length", "")
     size = int(declared[:20]) if declared.isdecimal() else 0
     body = bytearray()
     if size <= max_bytes:
         async for chunk in request.stream():
+            reserve(len(chunk))
             body += chunk
             if (size := len(body)) > max_bytes:
                 break
@@ -152,13 +189,19 @@ class CompletionRequest(Struct, forbid_unknown_fields=True):
     best_of: Annotated[int, Meta(ge=1)] | None = None
     echo: bool | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=1024)] | None
+    ) = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     max_tokens: Annotated[int, Meta(ge=0)] | None = None
     n: Annotated[int, Meta(ge=1)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: Annotated[str, Meta(min_length=1)] | Annotated[list[str], Meta(max_length=16)] | None = None
+    stop: (
+        Annotated[str, Meta(min_length=1, max_length=1000)]
+        | Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=16)]
+        | None
+    ) = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     suffix: Annotated[str, Meta(description="Refused: these models write from left to right.")] | None = None

@@ -1,6 +1,5 @@
-"""Serve an application on a socket; close connections that are too slow or not valid HTTP."""
+"""Serve an application on a socket, until a signal or in a thread."""
 
-import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -10,98 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-import h11
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from elman.errors import ConfigError
-from elman.serving.schemas import Limits, RequestRefused
-
-
-class Connection(H11Protocol):
-    """A connection that is closed if its client is too slow.
-
-    The head of a request must arrive within ``head_seconds`` of its first byte or, for the first request, of the
-    connection. The client must read: if more than the transport's buffer (64 KiB) waits for ``read_seconds``, the
-    connection is aborted, which frees the client's sequences.
-    """
-
-    head_seconds = 10.0
-    read_seconds = 60.0
-    _head_timer: asyncio.TimerHandle | None = None
-    _read_timer: asyncio.TimerHandle | None = None
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Start a timer. Tests override this to run timers by hand."""
-        return self.loop.call_later(seconds, callback)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the head of the first request."""
-        super().connection_made(transport)
-        self._head_timer = self.call_later(self.head_seconds, self._head_timeout)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop all timers."""
-        _cancel(self._head_timer)
-        _cancel(self._read_timer)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Receive a part of a request."""
-        super().data_received(data)
-        if not self._idle:
-            _cancel(self._head_timer)
-            self._head_timer = None
-        elif self._head_timer is None:
-            self._head_timer = self.call_later(self.head_seconds, self._head_timeout)
-
-    def pause_writing(self) -> None:
-        """Wait until the client has read."""
-        super().pause_writing()
-        self._read_timer = self.call_later(self.read_seconds, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Continue after the client has read."""
-        _cancel(self._read_timer)
-        super().resume_writing()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not valid HTTP."""
-        self._refuse(RequestRefused(msg, code="invalid_http"))
-
-    @property
-    def _idle(self) -> bool:
-        """Whether no request is being served."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def _head_timeout(self) -> None:
-        if self._idle and not self.transport.is_closing():
-            message = f"the head of the request did not arrive within {self.head_seconds:g} s"
-            self._refuse(RequestRefused(message, code="slow_head", status=408))
-
-    def _refuse(self, refused: RequestRefused) -> None:
-        """Answer without the application, and close the connection."""
-        body = msgspec.json.encode(refused.body)
-        headers = [
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-            ("connection", "close"),
-        ]
-        events = (
-            h11.Response(status_code=refused.status, headers=headers),
-            h11.Data(data=body),
-            h11.EndOfMessage(),
-        )
-        send: Callable[[h11.Event], bytes | None] = self.conn.send
-        self.transport.write(b"".join(send(event) or b"" for event in events))
-        self.transport.close()
-
-
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+from elman.serving.connection import Connection
+from elman.serving.schemas import Limits
 
 
 def is_loopback(host: str) -> bool:

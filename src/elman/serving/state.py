@@ -1,4 +1,4 @@
-"""What the requests of one server share: models with their engines, metrics, a side thread."""
+"""What the requests of one server share: models with their engines, metrics, threads beside the event loop."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from elman.errors import ConfigError
 from elman.serving.engine import Engine
+from elman.serving.followed_run import FollowedRun
 from elman.serving.schemas import Limits, RequestRefused, too_many_requests
 from elman.text_model import Model, TextModel, as_model
 
@@ -80,18 +81,18 @@ class SideThread:
     There is one thread, however many clients there are, so the engines share the machine with no more than that.
     """
 
-    def __init__(self, max_pending: int) -> None:
+    def __init__(self, max_pending: int, name: str = "side") -> None:
         self._max_pending = max_pending
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="elman-side")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"elman-{name}")
         self._pending: set[Future[Any]] = set()
 
-    def submit(self, task: Callable[[], T]) -> "Future[T]":
+    def submit(self, task: Callable[[], T], always: bool = False) -> "Future[T]":
         """Queue a task. If it is cancelled before it starts, it never does.
 
-        Raises RequestRefused if too many tasks wait.
+        Raises RequestRefused if too many tasks wait, unless the task is to be run ``always``.
         """
-        if len(self._pending) >= self._max_pending:
-            raise too_many_requests("too many requests to inspect the models are waiting")
+        if len(self._pending) >= self._max_pending and not always:
+            raise too_many_requests("too many requests of this kind are waiting")
         future = self._thread.submit(task)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
@@ -143,10 +144,18 @@ class Server:
     """The shared state of a server. ``runs`` are the folders whose metrics may be read, by name."""
 
     def __init__(self, models: Models, limits: Limits, runs: Mapping[str, Path]) -> None:
-        self.models, self.limits, self.runs = models, limits, dict(runs)
+        self.models, self.limits = models, limits
+        self.runs = {name: FollowedRun(folder) for name, folder in runs.items()}
         self.metrics = Metrics(models)
-        self.side_thread = SideThread(limits.inside_waiting)
+        self.side_thread = SideThread(limits.inside_waiting)  # for what goes on inside a network
+        self.quick_thread = SideThread(limits.waiting, "quick")  # for small bodies and answers
+        self.slow_thread = SideThread(limits.large_waiting, "slow")  # for large ones
         self.streams = 0
+
+    def stop(self) -> None:
+        """End the threads after their running tasks."""
+        for thread in (self.side_thread, self.quick_thread, self.slow_thread):
+            thread.stop()
 
 
 def server_of(request: Request) -> Server:

@@ -13,11 +13,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from elman.errors import ElmanError
-from elman.serving.schemas import SERVER_FAILED, RequestRefused, time_limit_exceeded, too_many_requests
+from elman.serving.admission import in_thread
+from elman.serving.schemas import (
+    SERVER_FAILED,
+    RequestRefused,
+    send_parts,
+    time_limit_exceeded,
+    too_many_requests,
+)
 from elman.serving.sequences import Channel, Job
 from elman.serving.state import ServedModel, Server, server_of
 
 T = TypeVar("T")
+EVENT_TOKENS = 256  # of an event that the event loop makes itself
 log = logging.getLogger(__name__)
 
 
@@ -151,24 +159,35 @@ class EventStream(Response):
         await _send_event(send, closing)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _encoded(self, item: Any) -> bytes | None:
+        """Return the event for an item in JSON. That of many tokens, an echoed prompt, is made in a thread."""
+
+        def encoded() -> bytes | None:
+            event = self._make_event(item)
+            return None if event is None else msgspec.json.encode(event)
+
+        if len(getattr(item, "tokens", ())) <= EVENT_TOKENS:
+            return encoded()
+        return await in_thread(self._server, encoded, quick=False, always=True)
+
     async def _send_events(self, send: Send) -> None:
         unfinished = sum(len(job.tasks) for job in self._jobs)
         first = True
         while unfinished:
             item = await self._channel.get()
             raise_error(item)
-            event = self._make_event(item)
+            event = await self._encoded(item)
             if event is None:
                 unfinished -= 1
                 continue
             if first:
                 first = False
                 self._server.metrics.first_token.observe(time.perf_counter() - self._start)
-            await _send_event(send, msgspec.json.encode(event))
+            await _send_event(send, event)
         last = self._last_event()
         if last is not None:
             await _send_event(send, msgspec.json.encode(last))
 
 
 async def _send_event(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})
+    await send_parts(send, b"data: " + data + b"\n\n")

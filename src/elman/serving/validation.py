@@ -6,12 +6,16 @@ from functools import cached_property
 from typing import Any
 
 from elman.generation import Sampler
+from elman.serving.admission import AnswerSize
 from elman.serving.schemas import CompletionRequest, Limits, RequestRefused
+from elman.serving.sequences import CHANNEL_ITEMS
+from elman.serving.stops import StopStrings
 from elman.text.offsets import token_offsets
 from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
 DEFAULT_MAX_TOKENS = 16  # as in the OpenAI API
+COMPOSED = 4  # characters that become one token at most, of a model of characters: NFC composes no more
 WRITER_TOKENS = 16  # how a text continues depends on no more than so many of its last tokens
 
 
@@ -70,7 +74,7 @@ class CompletionOptions:
     max_tokens: int
     echo: bool
     logprobs: int | None
-    stop: list[str]
+    stop: StopStrings
     sampler: Sampler
     logit_bias: Mapping[int, float]
     presence_penalty: float
@@ -84,15 +88,25 @@ class CompletionOptions:
 
 
 def validate_completion(
-    request: CompletionRequest, text_model: TextModel, limits: Limits
+    request: CompletionRequest, text_model: TextModel, limits: Limits, size: AnswerSize
 ) -> CompletionOptions:
-    """Return the options of a request, with defaults. Raises RequestRefused, naming the field at fault."""
+    """Return the options of a request, with defaults; count its answer. Raises RequestRefused, naming the field."""
     _check_fields(request, limits)
     n = request.n or 1
     best_of = request.best_of or n
-    prompts = _prompts(request.prompt, text_model, limits)
-    if len(prompts) * best_of > limits.waiting:
-        raise _over_limit("n", len(prompts) * best_of, limits.waiting, "completions per request")
+    max_tokens = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    top = request.logprobs or 0
+    given = _given_prompts(request.prompt, limits)
+    if len(given) * best_of > limits.waiting:
+        raise _over_limit("n", len(given) * best_of, limits.waiting, "completions per request")
+    held = CHANNEL_ITEMS if request.stream else None
+    size.add("max_tokens", len(given) * best_of * max_tokens, top, held)
+    prompts = []
+    for each in given:
+        prompts.append(make_prompt(text_model, each, "prompt", limits))
+        size.add(
+            "prompt", len(prompts[-1].ids) * (best_of if request.echo else 1), top if request.echo else 0
+        )
     unk = text_model.vocabulary.unk_id
     sampler = Sampler(
         1.0 if request.temperature is None else request.temperature,
@@ -105,10 +119,10 @@ def validate_completion(
         prompts,
         n,
         best_of,
-        DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens,
+        max_tokens,
         bool(request.echo),
         request.logprobs,
-        [stop] if isinstance(stop, str) else [each for each in stop if each],
+        StopStrings([stop] if isinstance(stop, str) else [each for each in stop if each]),
         sampler,
         _logit_bias(request.logit_bias or {}, text_model),
         request.presence_penalty or 0.0,
@@ -142,7 +156,7 @@ def _over_limit(param: str, requested: int, limit: int, unit: str) -> RequestRef
     return RequestRefused(message, param, "limit_exceeded")
 
 
-def _prompts(given: Any, text_model: TextModel, limits: Limits) -> list[Prompt]:
+def _given_prompts(given: Any, limits: Limits) -> list[str | list[int]]:
     """Return the prompts of a string, a list of strings, a list of ids, or a list of lists of ids."""
     if given is None:
         given = ""
@@ -159,7 +173,7 @@ def _prompts(given: Any, text_model: TextModel, limits: Limits) -> list[Prompt]:
         if not (is_ids if of_ids else isinstance(item, str)):
             message = "prompt must be a string, a list of strings, a list of ids, or a list of lists of ids"
             raise RequestRefused(message, "prompt", "invalid_value")
-    return [make_prompt(text_model, item, "prompt", limits) for item in items]
+    return items
 
 
 def make_prompt(text_model: TextModel, given: str | Sequence[int], param: str, limits: Limits) -> Prompt:
@@ -167,6 +181,7 @@ def make_prompt(text_model: TextModel, given: str | Sequence[int], param: str, l
     if not isinstance(given, str):
         _check_length(len(given), param, limits)
         return Prompt(text_model, list(given), decode_ids(text_model, given, param), from_ids=True)
+    check_characters(text_model, given, param, limits.prompt_tokens)
     tokens, ids = text_model.encode(given)
     _check_length(len(tokens), param, limits)
     unknown = [token for token, id_ in zip(tokens, ids.tolist(), strict=True) if id_ < 0]
@@ -188,6 +203,13 @@ def _check_length(length: int, param: str, limits: Limits) -> None:
             param,
             "context_length_exceeded",
         )
+
+
+def check_characters(text_model: TextModel, text: str, param: str, limit: int) -> None:
+    """Refuse, before it is encoded, a text that is certain to have more tokens than ``limit``."""
+    if text_model.tokenizer.level in ("byte", "char") and (least := len(text) // COMPOSED) > limit:
+        message = f"{param} has {least:,} tokens or more, the limit of this server is {limit:,}; shorten it"
+        raise RequestRefused(message, param, "context_length_exceeded")
 
 
 def decode_ids(text_model: TextModel, ids: Sequence[int], param: str) -> str:

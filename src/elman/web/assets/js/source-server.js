@@ -149,7 +149,7 @@
       return (await json("/runs", { signal })).runs;
     }
 
-    /** {run, lines, next}: the lines of a run's metrics from number `after` on. */
+    /** {run, lines, next, more}: lines of a run's metrics from number `after` on; `more` if there are others. */
     metrics(run, after = 0, signal = undefined) {
       return json(`/runs/${encodeURIComponent(run)}/metrics?after=${after}`, { signal });
     }

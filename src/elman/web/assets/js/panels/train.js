@@ -93,25 +93,28 @@
       if (!this.visible || !store.get("connected") || !store.get("models").length || this.requesting) return;
       this.requesting = true;
       const run = this.run;
+      let more = false; // lines that did not fit into the answer
       try {
-        await (run ? this.ask(run) : this.names());
+        more = await (run ? this.ask(run) : this.names());
       } catch (error) {
         if (error.kind === "refused") this.say("train.unreadable", { message: error.message });
         else this.app.report(error);
       }
       this.requesting = false;
-      const again = run === this.run ? INTERVAL : 0;
+      const again = run === this.run && !more ? INTERVAL : 0;
       if (!this.app.recorded || again === 0) this.timer = setTimeout(() => this.poll(), again);
     }
 
+    /** Reads the next lines of a run; returns whether there are more. */
     async ask(run) {
       const answer = await this.app.source.metrics(run, this.metrics.lines);
-      if (run !== this.run) return;
+      if (run !== this.run) return false;
       if (!this.drawn) await this.findCounted(run);
       if (answer.next < this.metrics.lines) this.metrics = new elman.Metrics(); // the run was started again
       else if (answer.lines.length) this.metrics.add(answer.lines);
-      else if (this.drawn) return;
+      else if (this.drawn) return false;
       this.draw();
+      return Boolean(answer.more);
     }
 
     /** Finds, once, the other runs that are n-gram models: the curve is compared with those of the same text. */
