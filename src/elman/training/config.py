@@ -70,6 +70,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = ""
     lower: Annotated[bool, described("convert the text to lower case")] = False
     encoding: Annotated[str, described("the text's encoding")] = "utf-8"
+    errors: Annotated[
+        Literal["strict", "replace", "skip"],
+        described(
+            "a line that is not in the encoding: strict: stop; replace: read U+FFFD in place of its bytes; skip: leave "
+            "it out"
+        ),
+    ] = "strict"
     vocab_order: Annotated[
         Literal["appearance", "frequency"],
         described("number the vocabulary by first appearance or by frequency"),
