@@ -15,14 +15,17 @@ CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and th
 def write(text: str, file: IO[Any] | None = None) -> None:
     """Write a text as it is, without a newline; on a terminal control characters appear as ``\\x1b``."""
     stream = sys.stdout if file is None else file
-    if stream is not None and stream.isatty():
-        text = visible(text)
-    click.echo(text, file, nl=False, color=True)  # True: colours, as parts of the text, are not removed
+    click.echo(for_stream(text, stream), file, nl=False, color=True)  # True: escape sequences are not removed
 
 
 def write_line(text: str, file: IO[Any] | None = None) -> None:
     """Write a text and a newline: see `write`."""
     write(f"{text}\n", file)
+
+
+def for_stream(text: str, stream: IO[Any] | None) -> str:
+    """Return a text for a stream: as it is, or with visible control characters for a terminal."""
+    return visible(text) if stream is not None and stream.isatty() else text
 
 
 def visible(text: str) -> str:

@@ -84,28 +84,6 @@ def read_sentences(
     return Sentences([Sentence(*line) for line in group] for group in groups)
 
 
-def read_columns(
-    text: Text | Any, columns: Sequence[str], encoding: str = "utf-8", errors: str = "strict"
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the number of each row and its values in some columns of a table: see `read_sentences`.
-
-    Raises:
-        TextError: the file cannot be read, or is no table.
-        ConfigError: a column is missing, or a value is something else than str.
-    """
-    first, *others = columns
-    for number, sentence, kept in read_sentences(text, first, encoding, errors):
-        values = [sentence, *(kept[name] if name in kept else _refuse(name, kept, first) for name in others)]
-        for name, value in zip(columns, values, strict=True):
-            if not isinstance(value, str):
-                raise ConfigError(f"row {number} of column {name!r} must be a str, got {value!r}")
-        yield number, *values
-
-
-def _refuse(column: str, kept: Mapping[str, Any], first: str) -> Any:
-    return _other_columns([first, *kept], column, "the table")
-
-
 def _in_groups(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
     return iter(lambda: list(islice(sentences, GROUP)), [])
 

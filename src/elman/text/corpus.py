@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from elman.errors import ConfigError, TextError, VocabularyError
-from elman.files import writing
+from elman.files import printable_path, writing
 from elman.one_line import number_of, one_line
 from elman.text.reading import check_errors, check_file, read_raw
 from elman.text.stream import (
@@ -282,7 +282,7 @@ def _sha256(sources: Iterable[Path]) -> str:
 
 def stamps_of(sources: Iterable[Path]) -> list[Stamp]:
     """Return the stamp of each file, by which a change is noticed. Raises TextError for an unreadable file."""
-    return [(str(path.absolute()), *check_file(path)) for path in sources]
+    return [(printable_path(path.absolute()), *check_file(path)) for path in sources]
 
 
 class Record(msgspec.Struct):

@@ -335,10 +335,19 @@ def expected(name: str) -> str:
 
 
 def write_toml(values: dict[str, Any]) -> str:
-    """Return plain data as TOML."""
+    """Return plain data as TOML. Raises ConfigError for a name of a file that is not UTF-8, which TOML cannot hold."""
     import tomli_w
 
-    return tomli_w.dumps(values)
+    text = tomli_w.dumps(values)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text[text.rfind("\n", 0, error.start) + 1 :].partition("\n")[0]
+        raise ConfigError(
+            f"a run cannot record a name that is not UTF-8: {line!a}; rename the file or folder, or give the "
+            "text itself: an open binary file, or standard input"
+        ) from error
+    return text
 
 
 def read_toml(text: str, where: str) -> dict[str, Any]:
