@@ -193,6 +193,11 @@ def _host() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
+def printable_path(path: Path) -> str:
+    r"""Return a path as text that every encoding of Unicode can hold: bytes that are not UTF-8 become ``\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def reason(error: OSError) -> str:
     """Return the operating system's message for an error, in lower case."""
     return (error.strerror or str(error)).lower()

@@ -110,7 +110,12 @@ class TextStream(Iterator[str]):
     """
 
     def __init__(
-        self, text_model: TokenizedModel, prompt: str, length: int, sampler: Sampler, rng: np.random.Generator
+        self,
+        text_model: TokenizedModel,
+        prompt: str | bytes,
+        length: int,
+        sampler: Sampler,
+        rng: np.random.Generator,
     ) -> None:
         self.drawn: list[int] = []
         self._parts = self._draw(text_model, prompt, length, sampler, rng)
@@ -119,7 +124,12 @@ class TextStream(Iterator[str]):
         return next(self._parts)
 
     def _draw(
-        self, text_model: TokenizedModel, prompt: str, length: int, sampler: Sampler, rng: np.random.Generator
+        self,
+        text_model: TokenizedModel,
+        prompt: str | bytes,
+        length: int,
+        sampler: Sampler,
+        rng: np.random.Generator,
     ) -> Iterator[str]:
         tokens, ids = text_model.encode(prompt)
         _warn_of_unknown(text_model, tokens)

@@ -4,6 +4,7 @@ import html
 import importlib
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Generic, TypeVar, overload
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 from elman.errors import MissingExtra
 
 Row = TypeVar("Row")
+SURROGATE = re.compile("[\ud800-\udfff]")
 SHOWN = 20  # rows of a long table in its repr
 
 
@@ -47,8 +49,12 @@ def html_text(text: str) -> str:
 
 
 def to_json(values: Any) -> str:
-    """Return one line of JSON; infinities and NaN, which JSON cannot hold, become null."""
-    return json.dumps(_finite(values), ensure_ascii=False)
+    """Return one line of JSON; infinities and NaN, which JSON cannot hold, become null.
+
+    Lone surrogates, as in file names that are not UTF-8, are escaped, so that the line is valid UTF-8.
+    """
+    text = json.dumps(_finite(values), ensure_ascii=False)
+    return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _finite(value: Any) -> Any:

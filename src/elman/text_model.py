@@ -34,6 +34,7 @@ from elman.formats.torch_file import write_torch
 from elman.formats.vocabulary_file import write_tokenizer
 from elman.generation import Sampler, TextStream
 from elman.models.tokenized import TokenizedModel, order_of, reading_threads
+from elman.text.reading import Errors
 from elman.text.sources import Text
 
 
@@ -48,6 +49,8 @@ class TextModel(TokenizedModel):
     `<eos>`, which KenLM calls `</s>`, or the newline of a model of characters or bytes; if the vocabulary has no such
     token, no end is predicted. Neither is part of the sentence; a newline within it ends a line. **Unknown** tokens
     are scored as `<unk>`; if the vocabulary has none, their probability is 0 (-inf), and the model does not read them.
+    **Bytes**: a model of bytes reads files and ``bytes`` as they are, and a str as UTF-8; other models read text in
+    Unicode NFC, and ``bytes`` as UTF-8.
 
     In the examples, ``model`` is this 2-gram model, as returned by `elman.load`:
 
@@ -77,13 +80,19 @@ class TextModel(TokenizedModel):
         >>> "hello" in model, "farewell" in model
         (True, False)
         """
-        if not isinstance(text, str):
+        if not isinstance(text, (str, bytes)):
             return False
         tokens, _ = self.encode(text)
         return bool(tokens) and not self.is_unknown(tokens).any()
 
     def evaluate(
-        self, text: Text, split: str = "test", *, encoding: str = "utf-8", batch_size: int = 1
+        self,
+        text: Text,
+        split: str = "test",
+        *,
+        encoding: str = "utf-8",
+        errors: Errors = "strict",
+        batch_size: int = 1,
     ) -> TextEvaluation:
         """Return the perplexity and the other measures of the model on a text.
 
@@ -94,24 +103,28 @@ class TextModel(TokenizedModel):
         Args:
             text: a file, a folder, the name of a corpus, a binary stream, or lines. It is read as one sequence.
             split: the part of a named corpus.
-            encoding: of a file or a binary stream.
+            encoding: of a file or a binary stream; a model of bytes reads it as it is.
+            errors: what happens to a line that is not in the encoding: "strict" raises TextError, "replace" reads
+                U+FFFD in place of the bytes, "skip" leaves the line out. A warning says how many there were.
             batch_size: parts that the text is cut into and read in parallel, each from a fresh state.
 
         Raises:
             TextError: the text cannot be read, or is empty.
         """
-        return evaluate_text(self, text, split, encoding, batch_size)
+        return evaluate_text(self, text, split, encoding, batch_size, errors)
 
     def score_lines(
         self,
-        text: Text,
+        text: Text | Any,
         *,
+        column: str | None = None,
         per_token: bool = False,
         top: int | None = None,
         unit: Unit | None = None,
         normalize: Per | None = None,
         state: StateRule = "reset",
         encoding: str = "utf-8",
+        errors: Errors = "strict",
     ) -> ScoreTable:
         """Return the log probability of every line of a text, each with its end: a table with a row per line.
 
@@ -121,23 +134,37 @@ class TextModel(TokenizedModel):
         -8.3189     -3.6129      8.0023       4        0  say you hello
 
         Args:
-            text: a file, a binary stream, or lines.
+            text: a file, a binary stream, or lines. With ``column``: a CSV, TSV or JSON Lines file, or a table such as
+                a pandas DataFrame.
+            column: the column of the lines; the others are kept in the result.
             per_token: return a row per token instead, with surprisal, rank and entropy (in bits unless ``unit``).
             top: return only this many lines, the least probable first, with their numbers.
             unit: of the log probabilities: "nats", "bits" or "log10"; None: nats and log10.
             normalize: divide them by the line's tokens ("token") or characters ("char"); "none", the default, except
                 that with ``top`` it is "token".
             state: read each line alone ("reset"), or as the continuation of the one before ("carry").
-            encoding: of a file or a binary stream.
+            encoding: of a file or a binary stream; a model of bytes reads it as it is, cut after each newline.
+            errors: what happens to a line that is not in the encoding: see `evaluate`.
 
         Raises:
             TextError: the text cannot be read.
-            ConfigError: the arguments contradict one another.
+            ConfigError: the arguments contradict one another, or the table lacks the column.
         """
-        options = {"top": top, "unit": unit, "normalize": normalize, "state": state, "encoding": encoding}
-        return ScoreTable(self.stream_scores(text, per_token=per_token, **options))
+        return ScoreTable(
+            self.stream_scores(
+                text,
+                column=column,
+                per_token=per_token,
+                top=top,
+                unit=unit,
+                normalize=normalize,
+                state=state,
+                encoding=encoding,
+                errors=errors,
+            )
+        )
 
-    def stream_scores(self, text: Text, **options: Any) -> ScoreStream:
+    def stream_scores(self, text: Text | Any, **options: Any) -> ScoreStream:
         """Return an iterator over the rows of `score_lines`, with its options: memory does not grow with the text.
 
         >>> for row in model.stream_scores(["you say hello", "say you hello"]):
@@ -147,7 +174,7 @@ class TextModel(TokenizedModel):
         """
         return ScoreStream(self, text, **options)
 
-    def score(self, sentence: str, bos: bool = True, eos: bool = True) -> float:
+    def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence, end | beginning).
 
         >>> round(model.score("you say hello"), 4)  # log10 P(you say hello <eos> | <s>)
@@ -163,7 +190,7 @@ class TextModel(TokenizedModel):
         """
         return sum(score.log10_prob for score in self.full_scores(sentence, bos, eos))
 
-    def scores(self, sentences: Iterable[str]) -> NDArray[np.float64]:
+    def scores(self, sentences: Iterable[str | bytes]) -> NDArray[np.float64]:
         """Return log10 P of every sentence with its end, (n,): like `score`, but several times as fast for many.
 
         >>> candidates = ["you say hello", "you say goodbye", "say you hello"]
@@ -172,7 +199,7 @@ class TextModel(TokenizedModel):
         """
         return np.array([score.log10_prob for score in score_lines(self, sentences)], np.float64)
 
-    def full_scores(self, sentence: str, bos: bool = True, eos: bool = True) -> Iterator[FullScore]:
+    def full_scores(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> Iterator[FullScore]:
         """Yield the `FullScore` of every token: (log10 P, n-gram length, unknown).
 
         In an n-gram model the length is that of the longest n-gram found. Any other model depends on everything it
@@ -188,7 +215,7 @@ class TextModel(TokenizedModel):
         """
         return full_scores(self, sentence, bos, eos)
 
-    def perplexity(self, sentence: str) -> float:
+    def perplexity(self, sentence: str | bytes) -> float:
         """Return the perplexity per token, 10 ** (-score / n), with n tokens of the sentence and its end.
 
         >>> round(model.perplexity("you say hello"), 4)  # 10 ** (0.9227 / 4)
@@ -219,7 +246,7 @@ class TextModel(TokenizedModel):
         log10_prob = float(found.sum(dtype=np.float64)) / math.log(10)
         return (log10_prob if known.size == len(ids) else -math.inf), after
 
-    def next(self, text: str, top: int | None = 10, bos: bool = True) -> NextTokens:
+    def next(self, text: str | bytes, top: int | None = 10, bos: bool = True) -> NextTokens:
         """Return the ``top`` most probable next tokens after a text; all tokens for None.
 
         >>> model.next("you say", top=2)
@@ -232,7 +259,9 @@ class TextModel(TokenizedModel):
         """
         return next_tokens(self, text, top, bos)
 
-    def next_distribution(self, text: str, top: int | None = 10, bos: bool = True) -> list[tuple[str, float]]:
+    def next_distribution(
+        self, text: str | bytes, top: int | None = 10, bos: bool = True
+    ) -> list[tuple[str, float]]:
         """Return `next` as a list of pairs.
 
         >>> [(token, round(probability, 3)) for token, probability in model.next_distribution("you say", top=2)]
@@ -250,6 +279,7 @@ class TextModel(TokenizedModel):
         bos: bool = True,
         eos: bool = True,
         encoding: str = "utf-8",
+        errors: Errors = "strict",
     ) -> SurprisalTable:
         """Return the surprisal of every word of a text: a table with a row per word, and one per end of a sentence.
 
@@ -267,13 +297,14 @@ class TextModel(TokenizedModel):
         Args:
             text: a str is one text, and its lines are sentences. A Path or a binary stream holds a sentence in each
                 line; any other iterable (a list, a column of a table) gives one sentence at a time. With ``column``:
-                a CSV or TSV file, or a table such as a pandas DataFrame.
+                a CSV, TSV or JSON Lines file, or a table such as a pandas DataFrame.
             column: the column of the sentences; the others are repeated in each row of the result.
             context: what a word is predicted from: its own sentence, or also all sentences before it ("document").
             per: whether there is a row for each word between spaces, or for each token.
             bos: predict a sentence from the beginning of a line, not from an empty past.
             eos: predict its end, too.
             encoding: of a file or a binary stream.
+            errors: what happens to a line that is not in the encoding: see `evaluate`.
 
         ``start`` and ``end`` are places in the sentence: ``sentence[start:end]`` is the word.
 
@@ -281,11 +312,12 @@ class TextModel(TokenizedModel):
             TextError: the file cannot be read.
             ConfigError: the table lacks the column, or has one with the name of a column of the result.
         """
-        return surprisal_table(self, read_sentences(text, column, encoding), context, per, bos, eos)
+        sentences = read_sentences(text, column, encoding, errors, self.tokenizer)
+        return surprisal_table(self, sentences, context, per, bos, eos)
 
     def generate(
         self,
-        prompt: str = "",
+        prompt: str | bytes = "",
         length: int = 100,
         *,
         temperature: float = 1.0,
@@ -325,7 +357,7 @@ class TextModel(TokenizedModel):
 
     def stream(
         self,
-        prompt: str = "",
+        prompt: str | bytes = "",
         length: int = 100,
         *,
         temperature: float = 1.0,

@@ -39,7 +39,7 @@ NO_TEXT = [
     ),
     (
         "nul.bin",
-        "nul.bin holds NUL bytes, so it is not text in this encoding; give its --encoding (utf-16) or read",
+        "nul.bin holds NUL bytes, so it is not text in this encoding; give its --encoding (utf-16), read",
     ),
     (
         "latin.txt",

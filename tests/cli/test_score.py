@@ -96,7 +96,7 @@ def test_a_token_is_a_row_with_its_rank(command: Any, runs: Path) -> None:
 
 
 def test_every_token_stays_on_its_row(command: Any, runs: Path) -> None:
-    found = rows(command("score", runs / "byte", "--per-token", stdin="가\tb".encode()).out)
+    found = rows(command("score", runs / "byte", "--per-token", stdin="가\tb\n".encode()).out)
     assert [row["token"] for row in found] == [r"\xea", r"\xb0", r"\x80", r"\t", "b", r"\n"]
     assert [
         row["token"] for row in rows(command("score", runs / "char", "--per-token", stdin=b"a a").out)
@@ -199,6 +199,6 @@ def test_the_lines_of_a_file_come_in_groups(tmp_path: Path, monkeypatch: pytest.
     groups = list(read_line_groups(str(tmp_path / "text.txt")))
     assert 1 < len(groups) < 10
     assert all(groups)
-    assert [line for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
+    assert [line.text for lines in groups for line in lines] == ["mary", ""] * 300_000 + ["tom"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"tom\nmary\n")))
-    assert list(read_line_groups(text_argument("-"))) == [["tom", "mary"]]
+    assert list(read_line_groups(text_argument("-"))) == [[(1, "tom"), (2, "mary")]]

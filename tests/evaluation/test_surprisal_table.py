@@ -20,7 +20,7 @@ SENTENCES = ["tom was reading .", "mary said hi"]
 
 
 def texts(source: Any, column: str | None = None) -> list[str]:
-    return [sentence.text for sentence in read_sentences(source, column).sentences]
+    return [sentence.text for sentence in read_sentences(source, column)]
 
 
 def test_a_string_is_one_text_and_its_lines_are_sentences() -> None:
@@ -51,7 +51,7 @@ def test_a_csv_file_keeps_its_other_columns(tmp_path: Path, name: str, text: str
     for given in (path, str(path)):
         found = read_sentences(given, "text")
         assert found.columns == ("id", "group")
-        rows = [(sentence.text, dict(sentence.kept)) for sentence in found.sentences]
+        rows = [(sentence.text, dict(sentence.kept)) for sentence in found]
         assert rows == [
             ("tom, was", {"id": "1", "group": "a"}),
             ('mary\nsaid "hi"', {"id": "2", "group": "b"}),

@@ -45,6 +45,6 @@ def small_lm(V: int = 9, D: int = 4, H: int = 5, seed: int = 1, **options: Any) 
 def text_model(level: str = "word", text: str = STORY, **options: Any) -> TextModel:
     """A small recurrent model of a text's own vocabulary."""
     tokenizer = make_tokenizer(level)
-    counts = dict.fromkeys(tokenizer.tokens(text, end=True), 1)
+    counts = dict.fromkeys(tokenizer.tokens(text, end=level == "word" or "\n" in text), 1)
     vocabulary = Vocabulary.of_bytes() if level == "byte" else Vocabulary.build(counts, eos=tokenizer.eos)
     return TextModel(small_lm(len(vocabulary), **options), tokenizer, vocabulary, {"corpus": "a story"})

@@ -53,8 +53,8 @@ def test_no_second_half_of_a_composition_starts_one() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_newlines_and_byte_order_mark(size: int) -> None:
     stream = io.BytesIO(b"\xef\xbb\xbfone\r\ntwo\rthree\r\r\n\xef\xbb\xbf\n")
-    assert "".join(read_text(stream, chunk_size=size)) == "one\ntwo\nthree\n\n\ufeff\n"
-    assert normalise("\ufeffone\r\ntwo\rthree") == "one\ntwo\nthree"
+    assert "".join(read_text(stream, chunk_size=size)) == "one\ntwo\nthree\n\n\n"
+    assert normalise("\ufeffone\r\n\ufefftwo\rthr\ufeffee") == "one\ntwo\nthr\ufeffee"
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])

@@ -41,7 +41,8 @@ def test_characters_and_bytes_come_back_as_they_were(text: str) -> None:
     for level in ("char", "byte"):
         tokenizer = make_tokenizer(level)
         assert tokenizer.join(tokenizer.tokens(text)) == text
-        assert tokenizer.tokens(text, end=True) == tokenizer.tokens(text)
+        missing = [] if level == "byte" or not text or text.endswith("\n") else ["\n"]
+        assert tokenizer.tokens(text, end=True) == tokenizer.tokens(text) + missing
 
 
 @settings(deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from elman.errors import ConfigError
 from elman.evaluation.comparison_table import Comparison, compared
 from elman.formats.model_file import MODEL_NAME, model_file
+from elman.text.reading import Errors
 from elman.text.sources import Text, is_path, source_files, temporary_folder
 from elman.text_model import Model, TextModel, as_model, by_name
 
@@ -17,6 +18,7 @@ def compare(
     split: str = "test",
     *,
     encoding: str = "utf-8",
+    errors: Errors = "strict",
     seed: int = 0,
 ) -> Comparison:
     """Compare several models on one text.
@@ -29,6 +31,7 @@ def compare(
         text: a file, a folder, a named corpus, a stream or lines.
         split: the part of a named corpus.
         encoding: of files and streams.
+        errors: what happens to a line that is not in the encoding: see `elman.TextModel.evaluate`.
         seed: of the bootstrap and of the sign-flip test.
 
     Raises:
@@ -44,7 +47,9 @@ def compare(
         encoding = "utf-8"  # in which lines are copied
     loaded = {name: (as_model(model), _file_bytes(model)) for name, model in named.items()}
     with temporary_folder() as folder, source_files(text, split, folder) as files:
-        found = [compared(name, model, files, encoding, size) for name, (model, size) in loaded.items()]
+        found = [
+            compared(name, model, files, encoding, size, errors) for name, (model, size) in loaded.items()
+        ]
     return Comparison(found, seed)
 
 

@@ -1,11 +1,11 @@
 """Test which sentence of each minimal pair models prefer."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from elman.errors import ConfigError
-from elman.evaluation.minimal_pairs import Normalisation, Pair, read_pairs, score_pairs
+from elman.evaluation.minimal_pairs import Normalisation, Pair, read_pairs, score_pairs, table_pairs
 from elman.evaluation.pairs_table import PairsResult
 from elman.evaluation.spelling import CASES, PUNCTUATIONS, Case, Punctuation, spelling_for
 from elman.text.sources import Text, read_lines, text_name
@@ -22,6 +22,7 @@ def pairs(
     punctuation: Literal["auto"] | Punctuation = AUTO,
     normalize: Normalisation = "none",
     *,
+    column: tuple[str, str] | None = None,
     encoding: str = "utf-8",
 ) -> PairsResult:
     """Test which sentence of each minimal pair models prefer.
@@ -38,6 +39,8 @@ def pairs(
         punctuation: "split" separates punctuation from words that are not in the vocabulary, "asis" does not; "auto"
             splits if no word of the vocabulary has punctuation.
         normalize: "none" compares ln P of whole sentences, "token" ln P per token.
+        column: the files are CSV, TSV or JSON Lines files, or tables such as pandas DataFrames, and these two columns
+            hold the right and the wrong sentences.
         encoding: of the files.
 
     Raises:
@@ -58,16 +61,15 @@ def pairs(
         )
         for name, model in loaded.items()
     }
-    wanted = _pairs_of(files, by, encoding)
+    wanted = _pairs_of(files, by, encoding, column)
     scores = {name: list(score_pairs(loaded[name], wanted, spellings[name], normalize)) for name in loaded}
     return PairsResult(scores, spellings, normalize)
 
 
-def _pairs_of(
-    files: Text | Sequence[Text] | Iterable[tuple[str, str]], by: str | None, encoding: str
-) -> list[Pair]:
+def _pairs_of(files: Any, by: str | None, encoding: str, column: tuple[str, str] | None) -> list[Pair]:
     """Return the pairs of a file, of several, or in memory."""
-    if isinstance(files, (str, os.PathLike)) or hasattr(files, "read"):
+    is_table = isinstance(files, Mapping) or hasattr(files, "columns")
+    if isinstance(files, (str, os.PathLike)) or hasattr(files, "read") or is_table:
         given: list[Any] = [files]
     else:
         given = list(files)
@@ -76,6 +78,8 @@ def _pairs_of(
         if isinstance(each, tuple):
             good, bad = each
             found.append(Pair(good, bad, "pairs", number))
+        elif column is not None:
+            found += table_pairs(each, column, by, encoding)
         else:
             found += read_pairs(read_lines(each, encoding), text_name(each), by)
     return found

@@ -149,8 +149,10 @@ def _set_encoding(stream: Any) -> None:
 
 def _fail(message: str) -> NoReturn:
     """Print one line on standard error and exit with code 1."""
+    from elman.cli.output import for_stream
+
     with contextlib.suppress(OSError):
-        click.echo(f"elman: {' '.join(message.splitlines())}", err=True)
+        click.echo(for_stream(f"elman: {' '.join(message.splitlines())}", sys.stderr), err=True)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

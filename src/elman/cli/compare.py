@@ -2,11 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from elman.api.compare import compare
 from elman.cli.inputs import text_argument
+from elman.cli.options import errors_option
 from elman.evaluation.comparison_table import Comparison
 from elman.results import format_table, to_json
 
@@ -16,9 +18,12 @@ from elman.results import format_table, to_json
 @click.argument("text")
 @click.option("--split", default="test", show_default=True, help="the part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@errors_option
 @click.option("--seed", default=0, show_default=True, help="seed of the bootstrap and of the sign-flip test")
 @click.option("--json", "as_json", is_flag=True, help="print JSON")
-def command(models: tuple[Path, ...], text: str, split: str, encoding: str, seed: int, as_json: bool) -> None:
+def command(
+    models: tuple[Path, ...], text: str, split: str, encoding: str, errors: Any, seed: int, as_json: bool
+) -> None:
     """Compare the models in several RUNs (run folders or model files) on one TEXT.
 
     TEXT is a file, a folder, a named corpus (its --split), or - for standard input; it comes last. Only models of
@@ -26,7 +31,7 @@ def command(models: tuple[Path, ...], text: str, split: str, encoding: str, seed
     unknown words are scored as `<unk>`. Each model is compared with the best one line by line: the mean difference
     in bits per line, its 95 % interval, and p, the probability of a difference this large by chance.
     """
-    found = compare(models, text_argument(text), split, encoding=encoding, seed=seed)
+    found = compare(models, text_argument(text), split, encoding=encoding, errors=errors, seed=seed)
     click.echo(_json(found) if as_json else f"{format_table(found.text_rows())}\n\n{found.notes()}")
 
 

@@ -7,7 +7,7 @@ import click
 
 from elman.backend import Library
 from elman.cli.inputs import text_argument
-from elman.cli.options import cache_options, dynamic_options
+from elman.cli.options import cache_options, dynamic_options, errors_option
 from elman.evaluation.adaptation import adapted
 from elman.results import to_json
 from elman.text_model import load
@@ -18,6 +18,7 @@ from elman.text_model import load
 @click.argument("text")
 @click.option("--split", default="test", show_default=True, help="the part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@errors_option
 @click.option(
     "--batch-size",
     default=1,
@@ -47,6 +48,7 @@ def command(
     text: str,
     split: str,
     encoding: str,
+    errors: Any,
     batch_size: int,
     backend: Library,
     device: str,
@@ -59,5 +61,7 @@ def command(
     and --dynamic apply to each recurrent member separately.
     """
     model = adapted(load(run, backend, device), encoding, **adaptation)
-    found = model.evaluate(text_argument(text), split, encoding=encoding, batch_size=batch_size)
+    found = model.evaluate(
+        text_argument(text), split, encoding=encoding, errors=errors, batch_size=batch_size
+    )
     click.echo(to_json(found.to_dict()) if as_json else repr(found))

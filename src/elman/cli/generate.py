@@ -1,13 +1,15 @@
 """`elman generate`: write text token by token, and with --novelty measure how much of it is copied."""
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from elman.api.novelty import compared_text
-from elman.cli.inputs import text_argument
+from elman.cli.inputs import prompt_argument, text_argument
+from elman.cli.output import write, write_line
 from elman.evaluation.novelty_report import NoveltyReport, novelty_report
 from elman.results import to_json
 from elman.text_model import TextModel, load
@@ -15,7 +17,9 @@ from elman.text_model import TextModel, load
 
 @click.command("generate", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--prompt", default="", help="text to continue")
+@click.option(
+    "--prompt", default="", help="text to continue; - reads it from standard input, without its last newline"
+)
 @click.option(
     "-n", "--length", default=100, show_default=True, type=click.IntRange(0), help="number of tokens to draw"
 )
@@ -47,7 +51,9 @@ from elman.text_model import TextModel, load
     metavar="TEXT",
     help="the same for another text: a file, a folder, a named corpus, or - for standard input",
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="the encoding of --novelty-text")
+@click.option(
+    "--encoding", default="utf-8", show_default=True, help="the encoding of --novelty-text and --prompt -"
+)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object at the end")
 def command(
     run: Path,
@@ -70,6 +76,7 @@ def command(
     text, the line where it begins there, and the fraction of the drawn n-grams that are new.
     """
     text_model = load(run)
+    prompt = prompt_argument(prompt, text_model.tokenizer, encoding)
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
     stream = text_model.stream(prompt, length, unk=unk, seed=seed, **sampling)
     with contextlib.ExitStack() as stack:
@@ -79,14 +86,14 @@ def command(
             compared = stack.enter_context(compared_text(run, text_model, other, encoding))
         parts: list[str] = []
         for part in stream:
-            parts.append(part) if as_json else click.echo(part, nl=False)
+            parts.append(part) if as_json else write(part)
         copied = None if compared is None else novelty_report(text_model, stream.drawn, *compared)
     if as_json:
-        click.echo(to_json(_as_dict(text_model, prompt, "".join(parts), stream.drawn, copied)))
+        write_line(to_json(_as_dict(text_model, prompt, "".join(parts), stream.drawn, copied)))
         return
     click.echo()
     if copied is not None:
-        click.echo(repr(copied), err=True)
+        write_line(repr(copied), sys.stderr)
 
 
 def _as_dict(

@@ -4,6 +4,8 @@ import sys
 from typing import BinaryIO
 
 from elman.errors import TextError
+from elman.text.reading import read_bytes
+from elman.text.tokenizers import Tokenizer
 
 STANDARD_INPUT = "-"
 
@@ -19,3 +21,12 @@ def text_argument(name: str) -> str | BinaryIO:
     if sys.stdin is None:
         raise TextError("standard input is closed; redirect a file to it, or name a file")
     return sys.stdin.buffer
+
+
+def prompt_argument(prompt: str, tokenizer: Tokenizer, encoding: str) -> str:
+    """Return the prompt of a command; ``-`` is what standard input holds, without the newline that ends it."""
+    source = text_argument(prompt)
+    if isinstance(source, str):
+        return source
+    text = "".join(tokenizer.read(read_bytes(source), "standard input", encoding))
+    return text.removesuffix("\n")

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from elman.cli.output import for_stream
 from elman.training.config import Config
 
 ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
@@ -94,7 +95,7 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record, above the progress bars that there may be."""
         prefix = "elman: " if record.levelno >= logging.WARNING else ""
-        text = prefix + in_options(record.getMessage(), self._command)
+        text = for_stream(prefix + in_options(record.getMessage(), self._command), sys.stderr)
         bars = sys.modules.get("tqdm")
         if bars is None or sys.stderr is None:
             click.echo(text, err=True)

@@ -16,6 +16,7 @@ from elman.evaluation.adaptation import (
     DYNAMIC_LR,
     THETA,
 )
+from elman.text.reading import Errors
 from elman.training.config import Config, check, kinds
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +69,18 @@ def _parse_seconds(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time; write 90s, 10m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def errors_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --errors."""
+    return click.option(
+        "--errors",
+        type=click.Choice(get_args(Errors)),
+        default="strict",
+        show_default=True,
+        help="a line that is not in the encoding: strict: stop; replace: read U+FFFD in place of its bytes; skip: "
+        "leave it out",
+    )(command)
 
 
 def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:

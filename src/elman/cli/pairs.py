@@ -17,6 +17,12 @@ from elman.results import to_json
 @click.command("pairs", no_args_is_help=True)
 @click.argument("models", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--column",
+    nargs=2,
+    metavar="GOOD BAD",
+    help="the FILEs are tables (CSV, TSV or JSON Lines), and these two columns hold the right and the wrong sentences",
+)
 @click.option("--by", metavar="FIELD", help="the JSON field that names the set of a pair  [default: UID]")
 @click.option(
     "--case",
@@ -50,6 +56,7 @@ from elman.results import to_json
 def command(
     models: Path,
     files: tuple[str, ...],
+    column: tuple[str, str] | None,
     by: str | None,
     case: Any,
     punctuation: Any,
@@ -70,6 +77,7 @@ def command(
     found = pairs(
         models,
         [text_argument(file) for file in files],
+        column=column,
         by=by,
         case=case,
         punctuation=punctuation,

@@ -7,6 +7,7 @@ import click
 
 from elman.cli.inputs import text_argument
 from elman.cli.options import cache_options
+from elman.cli.output import write_line
 from elman.errors import ConfigError
 from elman.evaluation.spelling import CASES
 from elman.rescoring.rescore import rescore
@@ -142,11 +143,11 @@ def command(
     )
     if ref is None:
         if output is None:
-            click.echo("\n".join(found.lines(write)))
+            write_line("\n".join(found.lines(write)))
     elif as_json:
         for row in found.results:
-            click.echo(to_json(found.results.row_dict(row)))
+            write_line(to_json(found.results.row_dict(row)))
     else:
-        click.echo("\n".join(map("\t".join, found.results.text_rows())))
+        write_line("\n".join(map("\t".join, found.results.text_rows())))
         if lm_weight is None and tune == "both":
             click.echo(f"tuned on all: --lambda {found.weights.lm:.4g} --beta {found.weights.words:.4g}")

@@ -6,19 +6,28 @@ from typing import Any
 import click
 
 from elman.cli.inputs import text_argument
+from elman.cli.options import errors_option
+from elman.cli.output import write_line
 from elman.errors import ConfigError
 from elman.evaluation.scored_lines import visible
+from elman.evaluation.sentences import read_sentences
 from elman.evaluation.srilm import srilm_report
 from elman.results import to_json
-from elman.text.sources import read_lines
 from elman.text_model import load
 
+SPACES = str.maketrans("\t\n\r", "   ")
 TOKEN_COLUMNS = 5  # of a table of tokens; JSON has more
 
 
 @click.command("score", no_args_is_help=True)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", default="-")
+@click.option(
+    "--column",
+    metavar="NAME",
+    help="FILE is a table (CSV, TSV or JSON Lines), and its column NAME holds the lines; the other columns follow in "
+    "each row",
+)
 @click.option("--per-token", is_flag=True, help="print one row per token: surprisal, rank, unknown flag")
 @click.option(
     "--top",
@@ -45,32 +54,55 @@ TOKEN_COLUMNS = 5  # of a table of tokens; JSON has more
 )
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object per line")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
-def command(run: Path, file: str, encoding: str, srilm: bool, as_json: bool, **options: Any) -> None:
+@errors_option
+def command(
+    run: Path,
+    file: str,
+    column: str | None,
+    encoding: str,
+    errors: Any,
+    srilm: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Compute the probability of every line of FILE (default: standard input) under the model in RUN.
 
     Each line is read alone: its first token is predicted from the end of a line (`<eos>`), and its own end is
     scored, too. An unknown token is scored as `<unk>`; if the vocabulary has none, the line has probability 0
     (-inf). With --state carry, each line is read as the continuation of the one before.
+
+    A model of bytes reads the bytes of FILE as they are, cut after each newline; what is not printable appears as an
+    escape in the column `text`.
     """
     if srilm:
         _check_srilm(as_json, **options)
-        lines = read_lines(text_argument(file), encoding)
-        for paragraph in srilm_report(load(run), lines, file):
-            click.echo(paragraph)
+        model = load(run)
+        text = text_argument(file)
+        sentences = read_sentences(text, column, encoding, errors, model.tokenizer, str_is_path=True)
+        for paragraph in srilm_report(model, (sentence.text for sentence in sentences), file):
+            write_line(paragraph)
         return
     model = load(run)
-    scores = model.stream_scores(text_argument(file), encoding=encoding, **options)
-    shown = scores.columns[:TOKEN_COLUMNS] if options["per_token"] else scores.columns
+    scores = model.stream_scores(
+        text_argument(file), column=column, encoding=encoding, errors=errors, **options
+    )
+    shown = scores.columns
+    if options["per_token"]:
+        shown = (*scores.columns[:TOKEN_COLUMNS], *scores.kept)
+    in_cell = {"text", *scores.kept} if column is not None else set(scores.kept)  # others may hold tabs
     if not as_json:
-        click.echo("\t".join(shown))
+        write_line("\t".join(shown))
     for row in scores:
         values = scores.row_dict(row)
         if as_json:
-            click.echo(to_json(values))
+            write_line(to_json(values))
             continue
         if options["per_token"]:
             values["token"] = visible(values["token"], model.unit == "byte")
-        click.echo("\t".join(_cell(values[name]) for name in shown))
+        cells = {name: _cell(values[name]) for name in shown}
+        write_line(
+            "\t".join(cell.translate(SPACES) if name in in_cell else cell for name, cell in cells.items())
+        )
 
 
 def _check_srilm(as_json: bool, **options: Any) -> None:

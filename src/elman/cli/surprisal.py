@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from elman.cli.inputs import text_argument
+from elman.cli.options import errors_option
+from elman.cli.output import write
 from elman.evaluation.sentences import read_sentences
 from elman.evaluation.surprisal_table import SurprisalStream, row_dict, tsv_line
 from elman.files import check_output_file, open_output
@@ -23,8 +25,8 @@ from elman.text_model import load
 @click.option(
     "--column",
     metavar="NAME",
-    help="FILE is a table (CSV, or TSV if its first line has a tab), and its column NAME holds the sentences; the "
-    "other columns are repeated in each row",
+    help="FILE is a table (CSV, TSV if its first line has a tab, JSON Lines if it has a JSON object), and its column "
+    "NAME holds the sentences; the other columns are repeated in each row",
 )
 @click.option(
     "--context",
@@ -42,8 +44,16 @@ from elman.text_model import load
 )
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object per row")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@errors_option
 def command(
-    run: Path, file: str, output: Path | None, column: str | None, as_json: bool, encoding: str, **how: Any
+    run: Path,
+    file: str,
+    output: Path | None,
+    column: str | None,
+    as_json: bool,
+    encoding: str,
+    errors: Any,
+    **how: Any,
 ) -> None:
     """Compute the surprisal of every word of FILE (default: standard input) under the model in RUN.
 
@@ -53,12 +63,13 @@ def command(
     start, end.
     """
     check_output_file(output)
+    model = load(run)
     text = text_argument(file)
-    sentences = read_sentences(Path(text) if isinstance(text, str) else text, column, encoding)
-    scores = SurprisalStream(load(run), sentences, **how)
+    sentences = read_sentences(text, column, encoding, errors, model.tokenizer, str_is_path=True)
+    scores = SurprisalStream(model, sentences, **how)
     with nullcontext() if output is None else open_output(output) as table:
         if not as_json:
-            click.echo(tsv_line(scores.columns), table, nl=False)
+            write(tsv_line(scores.columns), table)
         for score in scores:
             values = row_dict(score)
-            click.echo(to_json(values) + "\n" if as_json else tsv_line(values), table, nl=False)
+            write(to_json(values) + "\n" if as_json else tsv_line(values), table)

@@ -29,6 +29,11 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @click.command("train", no_args_is_help=True)
 @click.argument("corpus", required=False)
 @click.option(
+    "--column",
+    metavar="NAME",
+    help="CORPUS is a table (CSV, TSV or JSON Lines), and its column NAME holds the lines; likewise --valid",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -90,6 +95,7 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
 @config_options
 def command(
     corpus: str | None,
+    column: str | None,
     output: Path | None,
     valid: str | None,
     allow_overlap: bool,
@@ -125,6 +131,7 @@ def command(
             run = train(
                 None if corpus is None else text_argument(corpus),
                 output if resume is None else resume,
+                column=column,
                 recipe=recipe,
                 valid=valid,
                 options={name: value for name, value in options.items() if value is not None},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from elman.errors import ShapeError
 from elman.models.tokenized import TokenizedModel
 from elman.text.corpus import Corpus
-from elman.text.reading import read_text
+from elman.text.reading import read_bytes
 
 Measure = Literal["perplexity", "perplexity_known_tokens", "bits_per_char"]
 DRAWS = 10_000  # bootstrap samples, and sign flips: the smallest p is 1 / 10,001
@@ -72,12 +72,18 @@ def _difference(models: Sequence[TokenizedModel]) -> str:
     return f"the models' vocabularies differ ({sizes} {units[0]})"
 
 
-def replaced_tokens(text_model: TokenizedModel, corpus: Corpus, encoding: str = "utf-8") -> int:
+def replaced_tokens(
+    text_model: TokenizedModel, corpus: Corpus, encoding: str = "utf-8", errors: str = "strict"
+) -> int:
     """Return how many tokens of a text in files the vocabulary lacks; a ``<unk>`` in the text itself is known."""
     unk = text_model.vocabulary.unk
     if not corpus.unknown or unk is None:
         return corpus.unknown
-    texts = (text_model.tokenizer.pieces(read_text(path, encoding)) for path in corpus.sources)
+    tokenizer = text_model.tokenizer
+    texts = (
+        tokenizer.pieces(tokenizer.read(read_bytes(path), str(path), encoding, errors))
+        for path in corpus.sources
+    )
     return corpus.unknown - sum(tokens.count(unk) for pieces in texts for tokens in pieces)
 
 

@@ -48,7 +48,12 @@ class Compared:
 
 
 def compared(
-    name: str, text_model: TokenizedModel, files: list[Path], encoding: str, file_bytes: int | None = None
+    name: str,
+    text_model: TokenizedModel,
+    files: list[Path],
+    encoding: str,
+    file_bytes: int | None = None,
+    errors: str = "strict",
 ) -> Compared:
     """Measure a model on a text, read as one sequence, and how fast it reads after a warm-up."""
     lines = LineNlls(text_model.vocabulary.eos_id)
@@ -61,7 +66,12 @@ def compared(
 
     with temporary_folder() as folder:
         corpus = encode_corpus(
-            files, text_model.tokenizer, cache=folder, vocabulary=text_model.vocabulary, encoding=encoding
+            files,
+            text_model.tokenizer,
+            cache=folder,
+            vocabulary=text_model.vocabulary,
+            encoding=encoding,
+            errors=errors,
         )
         evaluate(text_model.model, corpus.ids[: 2 * BLOCK], eos=text_model.start_id)  # compiles, fills caches
         start = perf_counter()
@@ -71,7 +81,7 @@ def compared(
             start = perf_counter()
             evaluate(text_model.model, corpus.ids, eos=text_model.start_id)
             seconds.append(perf_counter() - start)
-        unknown = replaced_tokens(text_model, corpus, encoding)
+        unknown = replaced_tokens(text_model, corpus, encoding, errors)
     arrays, _ = describe_model(text_model.model)
     parameters = sum(array.size for array in arrays.values() if np.issubdtype(array.dtype, np.floating))
     speed = measures.tokens / max(min(seconds), 1e-9)

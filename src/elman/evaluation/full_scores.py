@@ -19,7 +19,7 @@ class FullScore(NamedTuple):
 
 
 def full_scores(
-    text_model: TokenizedModel, sentence: str, bos: bool = True, eos: bool = True
+    text_model: TokenizedModel, sentence: str | bytes, bos: bool = True, eos: bool = True
 ) -> Iterator[FullScore]:
     """Yield the `FullScore` of every token: see `elman.TextModel.full_scores`."""
     tokens, ids = text_model.encode_line(sentence) if eos else text_model.encode(sentence)

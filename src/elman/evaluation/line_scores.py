@@ -5,10 +5,10 @@
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from elman.evaluation.perplexity import begin, evaluate, perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.text.vocabulary import Vocabulary
+
+AnyLine = TypeVar("AnyLine", bound=str | bytes)
 
 BLOCK = 512  # tokens per block of one sequence: bounds the memory whatever a line's length
 WINDOW_LINES = 1024  # lines read ahead, to batch those of similar length
@@ -49,7 +51,7 @@ class LineScore:
         return perplexity_of(self.nll_nats / self.tokens) if self.tokens else math.nan
 
 
-def score_line(text_model: TokenizedModel, line: str) -> LineScore:
+def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
     tokens, ids = text_model.encode_line(line)
     if not tokens:
@@ -60,7 +62,7 @@ def score_line(text_model: TokenizedModel, line: str) -> LineScore:
     return LineScore(found.tokens, found.unknown, nll)
 
 
-def score_lines(text_model: TokenizedModel, lines: Iterable[str]) -> Iterator[LineScore]:
+def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
     """Yield the score of every line in order: the results of `score_line`, computed several times as fast.
 
     Up to 1,024 lines are read ahead and scored in batches; if lines arrive slowly, pass those that have arrived. If
@@ -80,9 +82,9 @@ def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
     return int((ids == vocabulary.unknown_id).sum())
 
 
-def windows(lines: Iterable[str]) -> Iterator[list[str]]:
+def windows(lines: Iterable[AnyLine]) -> Iterator[list[AnyLine]]:
     """Yield lines in groups that fit in memory; if ``lines`` raises, the lines before are yielded first."""
-    window: list[str] = []
+    window: list[AnyLine] = []
     characters = 0
     try:
         for line in lines:
@@ -111,7 +113,7 @@ class CarriedLines:
         self._text_model = text_model
         self._state = text_model.begin_sentence()
 
-    def score(self, lines: Iterable[str]) -> Iterator[LineScore]:
+    def score(self, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
         """Yield the scores of the next lines; the state advances as they are consumed."""
         vocabulary = self._text_model.vocabulary
         for window in windows(lines):
@@ -199,11 +201,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class ScoredLine(LineScore):
-    """A line of a text, its number from 1, and its score; ``characters`` counts its end, if the end is scored."""
+    """A line of a text, its number from 1, and its score; ``characters`` counts its end, if the end is scored.
+
+    ``kept`` are the other columns of its row, where it comes from a table.
+    """
 
     line: int
     characters: int
     text: str
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.results import as_row, format_table, html_table, pandas
 from elman.text.corpus import Corpus
-from elman.text.sources import Text, encoded
+from elman.text.reading import Errors
+from elman.text.sources import Text, encoded, warn_of_table
 
 logger = logging.getLogger(__name__)
 OPTIONAL = ("dynamic", "cache", "lowest_possible_perplexity")  # left out of `to_dict` if they are None
@@ -116,10 +117,16 @@ class TextEvaluation:
 
 
 def evaluate_text(
-    text_model: TokenizedModel, text: Text, split: str, encoding: str, batch_size: int
+    text_model: TokenizedModel,
+    text: Text,
+    split: str,
+    encoding: str,
+    batch_size: int,
+    errors: Errors = "strict",
 ) -> TextEvaluation:
     """Return all measures of a model on a text: see `elman.TextModel.evaluate`."""
-    with encoded(text, text_model.tokenizer, text_model.vocabulary, split, encoding) as corpus:
+    warn_of_table(text)
+    with encoded(text, text_model.tokenizer, text_model.vocabulary, split, encoding, errors) as corpus:
         found = measure(text_model, corpus, batch_size)
     if found.unknown_tokens and text_model.vocabulary.unk_id is None:
         logger.warning(

@@ -5,7 +5,7 @@ Pairs are read from BLiMP's JSON Lines or from two tab-separated columns.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from elman.errors import TextError
+from elman.errors import ConfigError, TextError
 from elman.evaluation.line_scores import LineScore, score_lines
+from elman.evaluation.sentences import read_sentences
 from elman.evaluation.spelling import Spelling
 from elman.models.tokenized import TokenizedModel
+from elman.text.sources import Text, text_name
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 GOOD, BAD = "sentence_good", "sentence_bad"
@@ -63,6 +65,29 @@ def read_pairs(lines: Iterable[str], name: str, by: str | None = None) -> Iterat
         where = f"{name}: line {number}"
         good, bad, of_set = _from_json(line, where, by) if as_json else _from_columns(line, where, by)
         yield Pair(_checked(good, where), _checked(bad, where), of_set or stem, number)
+
+
+def table_pairs(text: Text | Any, columns: tuple[str, str], by: str | None, encoding: str) -> Iterator[Pair]:
+    """Yield the pairs in two columns of a table, the acceptable sentences first; see `read_sentences`.
+
+    A pair's set is its column ``by`` or, without ``by``, its ``UID`` or ``phenomenon``, or else the file's name.
+
+    Raises:
+        TextError: the file cannot be read, or a sentence is empty or has several lines.
+        ConfigError: the table lacks a column.
+    """
+    good, bad = columns
+    name = "the table" if isinstance(text, Mapping) or hasattr(text, "columns") else text_name(text)
+    sentences = read_sentences(text, good, encoding)
+    for column in (bad, *([] if by is None else [by])):
+        if column not in sentences.columns:
+            shown = ", ".join(map(repr, (good, *sentences.columns)))
+            raise ConfigError(f"{name} has no column {column!r} besides {good!r}; its columns: {shown}")
+    field = by or next((each for each in SETS if each in sentences.columns), None)
+    for number, sentence, kept in sentences:
+        where = f"{name}: row {number}"
+        of_set = Path(name).stem if field is None else str(kept[field])
+        yield Pair(_checked(sentence, where), _checked(kept[bad], where), of_set, number)
 
 
 def _from_json(line: str, where: str, by: str | None) -> tuple[Any, Any, str | None]:

@@ -31,7 +31,9 @@ class NextTokens(Table[NextToken]):
         return f"<table>{rows}</table>"
 
 
-def next_tokens(text_model: TokenizedModel, text: str, top: int | None = 10, bos: bool = True) -> NextTokens:
+def next_tokens(
+    text_model: TokenizedModel, text: str | bytes, top: int | None = 10, bos: bool = True
+) -> NextTokens:
     """Return the ``top`` most probable next tokens after a text; all tokens for None.
 
     Raises:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from elman.errors import ConfigError
@@ -18,11 +19,12 @@ from elman.evaluation.line_scores import (
     Unit,
     score_lines,
 )
-from elman.evaluation.surprisal import TokenReader, TokenScore
-from elman.evaluation.surprisal_table import warn_of_zero_probability
+from elman.evaluation.sentences import Sentence, read_sentences
+from elman.evaluation.surprisal import TokenReader, TokenScore, printable
+from elman.evaluation.surprisal_table import check_kept, warn_of_zero_probability
 from elman.models.tokenized import TokenizedModel
 from elman.results import Table
-from elman.text.sources import Text, read_line_groups
+from elman.text.sources import Text
 from elman.text.tokenizers import SubwordTokenizer
 
 StateRule = Literal["reset", "carry"]
@@ -34,35 +36,40 @@ Row: TypeAlias = ScoredLine | TokenScore
 class ScoreStream(Iterator[Row]):
     """The scores of the lines of a text, or of its tokens, as they arrive: memory does not grow with the text.
 
-    The arguments are those of `elman.TextModel.score_lines`. ``columns`` are the names of the columns of `row_dict`.
+    The arguments are those of `elman.TextModel.score_lines`. ``columns`` are the names of the columns of `row_dict`;
+    the last of them, ``kept``, are other columns of the table that the lines come from.
     With ``top`` the rows follow when all lines have been read, or when reading ends by an exception. Lines of
     probability 0 are logged at the end.
 
     Raises:
-        ConfigError: an argument is not one of the choices, or two of them contradict each other.
+        ConfigError: an argument is not one of the choices, two of them contradict each other, or the table lacks the
+            column, or has one with the name of a column here.
         TextError: the text cannot be read.
     """
 
     def __init__(
         self,
         text_model: TokenizedModel,
-        text: Text,
+        text: Text | Any,
         *,
+        column: str | None = None,
         per_token: bool = False,
         top: int | None = None,
         unit: Unit | None = None,
         normalize: Per | None = None,
         state: StateRule = "reset",
         encoding: str = "utf-8",
+        errors: str = "strict",
     ) -> None:
         _check(per_token, top, unit, normalize, state)
         self._text_model = text_model
-        self._ends = int(text_model.vocabulary.eos_id is not None)
-        groups = read_line_groups(text, encoding)
+        sentences = read_sentences(text, column, encoding, errors, text_model.tokenizer, str_is_path=True)
+        groups, self.kept = sentences.groups, sentences.columns
         carry = state == "carry"
         self._unit = unit or "bits"
         if per_token:
-            self.columns: tuple[str, ...] = tuple(map(self._in_unit, TOKEN_COLUMNS))
+            self.columns: tuple[str, ...] = (*map(self._in_unit, TOKEN_COLUMNS), *self.kept)
+            check_kept(self.columns, self.kept)
             self._rows: Iterator[Row] = self._tokens(groups, carry)
             return
         default: Per = "none" if top is None else "token"
@@ -73,7 +80,8 @@ class ScoreStream(Iterator[Row]):
         names = [measure.name for measure in self._measures]
         characters = ["characters"] if any(measure.per == "char" for measure in self._measures) else []
         first = [] if top is None else ["line"]
-        self.columns = (*first, *names, "perplexity", "tokens", *characters, "unknown", "text")
+        self.columns = (*first, *names, "perplexity", "tokens", *characters, "unknown", "text", *self.kept)
+        check_kept(self.columns, self.kept)
         lines = self._lines(groups, scorer)
         self._rows = lines if top is None else self._least_probable(lines, top)
 
@@ -86,23 +94,29 @@ class ScoreStream(Iterator[Row]):
             values = {self._in_unit(name): getattr(row, name) for name in TOKEN_COLUMNS[1:]}
             factor = NATS["bits"] / NATS[self._unit]
             in_unit = {self._in_unit(name): factor * getattr(row, name) for name in IN_BITS}
-            return {"line": row.sentence} | values | in_unit
-        measures = {measure.name: measure.of(row, row.characters) for measure in self._measures}
-        return {name: measures[name] if name in measures else getattr(row, name) for name in self.columns}
+            return {"line": row.sentence} | values | in_unit | dict(row.kept)
+        values = {measure.name: measure.of(row, row.characters) for measure in self._measures} | dict(
+            row.kept
+        )
+        return {name: values[name] if name in values else getattr(row, name) for name in self.columns}
 
     def _in_unit(self, name: str) -> str:
         return name.replace("_bits", f"_{self._unit}")
 
     def _lines(
-        self, groups: Iterable[list[str]], scorer: Callable[[Iterable[str]], Iterator[LineScore]]
+        self,
+        groups: Iterable[list[Sentence]],
+        scorer: Callable[[Iterable[str]], Iterator[LineScore]],
     ) -> Iterator[ScoredLine]:
-        number = zero = 0
-        for lines in groups:
-            for line, score in zip(lines, scorer(lines), strict=True):
-                number += 1
+        zero = 0
+        as_bytes = self._text_model.unit == "byte"
+        for group in groups:
+            scores = scorer([line.text for line in group])
+            for (number, text, kept), score in zip(group, scores, strict=True):
                 zero += math.isinf(score.nll_nats)
-                characters = len(line) + self._ends
-                yield ScoredLine(score.tokens, score.unknown, score.nll_nats, number, characters, line)
+                characters = len(text) + self._text_model.predicts_end(text)
+                shown = printable(text) if as_bytes else text
+                yield ScoredLine(score.tokens, score.unknown, score.nll_nats, number, characters, shown, kept)
         warn_of_zero_probability(zero)
 
     def _least_probable(self, lines: Iterator[ScoredLine], top: int) -> Iterator[ScoredLine]:
@@ -115,18 +129,16 @@ class ScoreStream(Iterator[Row]):
             raise
         yield from kept.in_order()
 
-    def _tokens(self, groups: Iterable[list[str]], carry: bool) -> Iterator[TokenScore]:
+    def _tokens(self, groups: Iterable[list[Sentence]], carry: bool) -> Iterator[TokenScore]:
         carried = TokenReader(self._text_model) if carry else None
-        number = zero = 0
-        for lines in groups:
-            for line in lines:
-                number += 1
-                possible = True
-                for score in (carried or TokenReader(self._text_model)).read(line):
-                    possible &= math.isfinite(score.surprisal_bits)
-                    token = readable(self._text_model, score.token)
-                    yield replace(score, token=token, sentence=number)
-                zero += not possible
+        zero = 0
+        for number, text, kept in chain.from_iterable(groups):
+            possible = True
+            for score in (carried or TokenReader(self._text_model)).read(text):
+                possible &= math.isfinite(score.surprisal_bits)
+                token = readable(self._text_model, score.token)
+                yield replace(score, token=token, sentence=number, kept=kept)
+            zero += not possible
         warn_of_zero_probability(zero)
 
 

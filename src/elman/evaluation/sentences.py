@@ -1,62 +1,91 @@
-"""Sentences from whatever holds them: a text, a list, a file of lines, a CSV file, a DataFrame.
+"""Sentences from whatever holds them: a text, a list, a file of lines, a CSV or JSON Lines file, a DataFrame.
 
 A sentence of a table keeps the other columns of its row.
 """
 
 import csv
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from elman.errors import ConfigError, TextError
-from elman.text.sources import Text, read_lines, text_name
+from elman.text.reading import check_errors
+from elman.text.sources import GROUP, PLAIN, Text, read_line_groups, read_lines, text_name, warn_of_table
+from elman.text.tokenizers import ByteTokenizer, Tokenizer
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence and the other columns of its row, if it comes from a table."""
+class Sentence(NamedTuple):
+    """A sentence, its number (of its line or row, from 1), and the other columns of its row, if it is of a table."""
 
+    number: int
     text: str
-    kept: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Any] = NOTHING
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences, which can be read once, and the names of the columns that they keep."""
+    """Sentences in groups that have arrived together, which can be read once; the names of the columns they keep."""
 
-    sentences: Iterator[Sentence]
+    groups: Iterable[list[Sentence]]
     columns: tuple[str, ...] = ()
 
+    def __iter__(self) -> Iterator[Sentence]:
+        return chain.from_iterable(self.groups)
 
-def read_sentences(text: Text | Any, column: str | None = None, encoding: str = "utf-8") -> Sentences:
+
+def read_sentences(
+    text: Text | Any,
+    column: str | None = None,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    tokenizer: Tokenizer = PLAIN,
+    str_is_path: bool = False,
+) -> Sentences:
     """Return the sentences of a text.
 
     Args:
         text: a str is one text, and its lines are sentences. A Path or a binary stream holds a sentence in each
             line; any other iterable gives one sentence at a time. With ``column``, a str is a path, too, and the file
-            is a CSV file, or TSV if there is a tab in its first line. A table (such as a pandas DataFrame, or a
-            dictionary of columns) needs ``column``.
+            is one of JSON objects, one in a line, if its first line is a JSON object, else a TSV file, if there is a
+            tab in its first line, else a CSV file. A table (such as a pandas DataFrame, or a dictionary of columns)
+            needs ``column``.
         column: the column of the sentences; each sentence keeps the others.
         encoding: of a file or a binary stream.
+        errors: what happens to a line that is not in the encoding; see `read_line_groups`.
+        tokenizer: of the model that reads the sentences.
+        str_is_path: a str is a path.
 
     Raises:
         TextError: the file cannot be read, or is no table with that column.
         ConfigError: the column is missing where it is needed, or holds something else than str.
     """
+    check_errors(errors)
     if isinstance(text, Mapping) or hasattr(text, "columns"):
         return _of_table(text, column)
     if column is not None:
-        return _of_csv(text, column, encoding)
-    if isinstance(text, str):
-        lines = NEWLINE.split(text)
-        return Sentences(map(Sentence, lines[:-1] if len(lines) > 1 and not lines[-1] else lines))
-    return Sentences(map(Sentence, read_lines(text, encoding)))
+        return _of_file(text, column, encoding, errors)
+    if isinstance(text, bytes):
+        text = tokenizer.prepare(text)
+    if isinstance(text, str) and not str_is_path:
+        lines = text.split("\n") if isinstance(tokenizer, ByteTokenizer) else NEWLINE.split(text)
+        lines = lines[:-1] if len(lines) > 1 and not lines[-1] else lines
+        return Sentences([list(map(Sentence, range(1, len(lines) + 1), lines))])
+    warn_of_table(text)
+    groups = read_line_groups(text, encoding, errors, tokenizer)
+    return Sentences([Sentence(*line) for line in group] for group in groups)
+
+
+def _in_groups(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+    return iter(lambda: list(islice(sentences, GROUP)), [])
 
 
 def _of_table(table: Any, column: str | None) -> Sentences:
@@ -72,30 +101,64 @@ def _of_table(table: Any, column: str | None) -> Sentences:
             if not isinstance(sentence, str):
                 raise ConfigError(f"row {number + 1} of column {column!r} must be a str, got {sentence!r}")
             kept = {name: values[number] for name, values in zip(others, columns, strict=True)}
-            yield Sentence(sentence, kept)
+            yield Sentence(number + 1, sentence, kept)
 
-    return Sentences(sentences(), tuple(others))
+    return Sentences(_in_groups(sentences()), tuple(others))
 
 
-def _of_csv(text: Text, column: str, encoding: str) -> Sentences:
+def _of_file(text: Text, column: str, encoding: str, errors: str) -> Sentences:
     name = text_name(text)
-    lines = read_lines(Path(text) if isinstance(text, (str, os.PathLike)) else text, encoding)
+    lines = read_lines(Path(text) if isinstance(text, (str, os.PathLike)) else text, encoding, errors)
     first = next(lines, "")
+    if first.lstrip().startswith("{"):
+        return _of_json_lines(chain([first], lines), column, name)
+    return _of_csv(first, lines, column, name)
+
+
+def _of_json_lines(lines: Iterable[str], column: str, name: str) -> Sentences:
+    """Return the sentences of JSON objects, one in a line; the columns are those of the first object."""
+    rows = ((number, _object(line, f"{name}, line {number}")) for number, line in enumerate(lines, 1) if line)
+    first_number, first = next(rows)
+    others = _other_columns(list(first), column, name)
+
+    def sentences() -> Iterator[Sentence]:
+        for number, row in chain([(first_number, first)], rows):
+            where = f"{name}, line {number}"
+            if column not in row:
+                raise TextError(f"{where} has no field {column!r}; it has {', '.join(row) or 'none'}")
+            if not isinstance(row[column], str):
+                raise TextError(f"{where}: the field {column!r} must be a string, got {row[column]!r}")
+            yield Sentence(number, row[column], {other: row.get(other) for other in others})
+
+    return Sentences(_in_groups(sentences()), tuple(others))
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"{where} is not valid JSON ({error}); write one object per line") from error
+    if not isinstance(row, dict):
+        raise TextError(f"{where} is not a JSON object")
+    return row
+
+
+def _of_csv(first: str, lines: Iterator[str], column: str, name: str) -> Sentences:
     rows = csv.reader(_with_newlines(chain([first], lines)), delimiter="\t" if "\t" in first else ",")
     head = next(_checked(rows, name), [])
     others = _other_columns(head, column, name)
     place = head.index(column)
 
     def sentences() -> Iterator[Sentence]:
-        for row in _checked(rows, name):
+        for number, row in enumerate(_checked(rows, name), 1):
             if len(row) != len(head):
                 raise TextError(
                     f"{name}, line {rows.line_num}: {len(row)} columns, but {len(head)} in the first line"
                 )
             values = dict(zip(head, row, strict=True))
-            yield Sentence(row[place], {other: values[other] for other in others})
+            yield Sentence(number, row[place], {other: values[other] for other in others})
 
-    return Sentences(sentences(), tuple(others))
+    return Sentences(_in_groups(sentences()), tuple(others))
 
 
 def _with_newlines(lines: Iterable[str]) -> Iterator[str]:

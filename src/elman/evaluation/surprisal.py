@@ -69,8 +69,10 @@ class TokenReader:
         self._text_model = text_model
         self.state = text_model.begin_sentence() if state is None else state
 
-    def read(self, line: str, eos: bool = True) -> Iterator[TokenScore]:
+    def read(self, line: str | bytes, eos: bool = True) -> Iterator[TokenScore]:
         """Yield the score of every token of a line and, with ``eos``, of its end."""
+        if isinstance(line, bytes):
+            line = self._text_model.tokenizer.prepare(line)
         text_model, model = self._text_model, self._text_model.model
         tokens, ids = text_model.encode_line(line) if eos else text_model.encode(line)
         offsets = token_offsets(text_model.tokenizer, line + "\n" if eos else line)[: len(tokens)]
@@ -91,7 +93,7 @@ class TokenReader:
 
 
 def token_scores(
-    text_model: TokenizedModel, line: str, bos: bool = True, eos: bool = True
+    text_model: TokenizedModel, line: str | bytes, bos: bool = True, eos: bool = True
 ) -> Iterator[TokenScore]:
     """Yield the score of every token of one line and, with ``eos``, of its end.
 
@@ -134,7 +136,7 @@ class WordScore:
 
 
 def word_scores(
-    text_model: TokenizedModel, line: str, reader: TokenReader | None = None, eos: bool = True
+    text_model: TokenizedModel, line: str | bytes, reader: TokenReader | None = None, eos: bool = True
 ) -> Iterator[WordScore]:
     """Yield the score of every whitespace-separated word of one line and, with ``eos``, of the end of the line.
 
@@ -144,6 +146,8 @@ def word_scores(
     models of characters or bytes, belongs to the word before it; at the beginning of a line to the first word, and in
     a line without words to the end of the line.
     """
+    if isinstance(line, bytes):
+        line = text_model.tokenizer.prepare(line)
     words = [found.span() for found in re.finditer(r"\S+", line)]
     starts = [start for start, _ in words]
     eos_token = text_model.vocabulary.eos
@@ -160,7 +164,21 @@ def word_scores(
     tokens = (reader or TokenReader(text_model)).read(line, eos)
     for k, group in groupby(tokens, key=word_of):
         start, end = words[k] if k < len(words) else (len(line), len(line))
-        yield _summed(list(group), k + 1, line[start:end] or EOS, start, end)
+        word = printable(line[start:end]) if text_model.unit == "byte" else line[start:end]
+        yield _summed(list(group), k + 1, word or EOS, start, end)
+
+
+def printable(line: str) -> str:
+    r"""Return a line of bytes as printable text: what is no UTF-8, and control characters, as escapes (``\xe9``)."""
+    return str(line) if line.isprintable() else "".join(map(_escaped, line))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte, see `ByteTokenizer`
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def _first_word(piece: str, start: int, starts: Sequence[int]) -> int:

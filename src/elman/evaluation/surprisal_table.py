@@ -3,7 +3,7 @@
 import html
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,14 +63,12 @@ class SurprisalStream(Iterator[Score]):
         ):
             if value not in choices:
                 raise ConfigError(f"`{name}` must be {' or '.join(map(repr, choices))}, got {value!r}")
-        for column in sentences.columns:
-            if column in COLUMNS[per]:
-                raise ConfigError(f"the result has a column {column!r} of its own; rename that of the table")
         self.columns = (*COLUMNS[per], *sentences.columns)
+        check_kept(self.columns, sentences.columns)
         self._text_model, self._eos = text_model, eos
         self._start = None if bos else text_model.null_context
         self._reader = self._new_reader() if context == "document" else None
-        self._scores = self._read(sentences.sentences, per)
+        self._scores = self._read(sentences, per)
 
     def __next__(self) -> Score:
         return next(self._scores)
@@ -78,17 +76,24 @@ class SurprisalStream(Iterator[Score]):
     def _new_reader(self) -> TokenReader:
         return TokenReader(self._text_model, None if self._start is None else self._start())
 
-    def _read(self, sentences: Any, per: Per) -> Iterator[Score]:
+    def _read(self, sentences: Sentences, per: Per) -> Iterator[Score]:
         zero = 0
-        for number, sentence in enumerate(sentences, 1):
+        for sentence in sentences:
             reader = self._reader or self._new_reader()
             read = partial(word_scores, self._text_model, reader=reader) if per == "word" else reader.read
             possible = True
             for score in read(sentence.text, eos=self._eos):
                 possible &= math.isfinite(score.surprisal_bits)
-                yield replace(score, sentence=number, kept=sentence.kept)
+                yield replace(score, sentence=sentence.number, kept=sentence.kept)
             zero += not possible
         warn_of_zero_probability(zero)
+
+
+def check_kept(columns: Sequence[str], kept: Sequence[str]) -> None:
+    """Raise ConfigError where a kept column, one of ``columns``, has the name of another one."""
+    for column in kept:
+        if columns.count(column) > 1:
+            raise ConfigError(f"the result has a column {column!r} of its own; rename that of the table")
 
 
 def row_dict(score: Score) -> dict[str, Any]:
@@ -111,9 +116,14 @@ class SurprisalTable(Table[Score]):
     In a notebook it shows the sentences, with every word in the colour of its surprisal.
     """
 
-    def __init__(self, rows: Sequence[Score], columns: Sequence[str], sentences: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Score], columns: Sequence[str], sentences: Mapping[int, str]) -> None:
         super().__init__(rows)
-        self.columns, self.sentences = tuple(columns), tuple(sentences)
+        self.columns, self._sentences = tuple(columns), dict(sentences)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences that were read."""
+        return tuple(self._sentences.values())
 
     def row_dict(self, row: Score) -> dict[str, Any]:
         """Return the columns of a row with their values."""
@@ -133,10 +143,10 @@ class SurprisalTable(Table[Score]):
         parts: dict[int, list[Score]] = {}
         for row in self.rows:
             parts.setdefault(row.sentence, []).append(row)
-        shown = self.sentences[:SHOWN]
-        lines = [_coloured(text, parts.get(number, [])) for number, text in enumerate(shown, 1)]
-        more = len(self.sentences) - len(shown)
-        rest = f"<p>{len(self.sentences):,} sentences, the first {SHOWN} are shown</p>" if more else ""
+        shown = list(self._sentences.items())[:SHOWN]
+        lines = [_coloured(text, parts.get(number, [])) for number, text in shown]
+        more = len(self._sentences) - len(shown)
+        rest = f"<p>{len(self._sentences):,} sentences, the first {SHOWN} are shown</p>" if more else ""
         return f'{STYLE}<div class="elman-surprisal">{"".join(lines)}</div>{rest}'
 
 
@@ -149,12 +159,12 @@ def surprisal_table(
     eos: bool = True,
 ) -> SurprisalTable:
     """Return the scores of all sentences: see `SurprisalStream`."""
-    held = tuple(sentences.sentences)
-    again = Sentences(iter(held), sentences.columns)
+    held = list(sentences)
+    again = Sentences([held], sentences.columns)
     stream = SurprisalStream(text_model, again, context, per, bos, eos)
     with limited_threads(0):  # once, not once a token
         rows = tuple(stream)
-    return SurprisalTable(rows, stream.columns, [each.text for each in held])
+    return SurprisalTable(rows, stream.columns, {number: text for number, text, _ in held})
 
 
 STYLE = """<style>

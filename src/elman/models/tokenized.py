@@ -17,8 +17,7 @@ from elman.models.mixture import Mixture, MixtureState
 from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
 from elman.one_line import one_line
-from elman.text.reading import normalise
-from elman.text.tokenizers import Tokenizer
+from elman.text.tokenizers import Tokenizer, UnendedLine
 from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
 
@@ -116,14 +115,20 @@ class TokenizedModel:
         level = self.tokenizer.level
         return "character" if level == "char" else level
 
-    def encode(self, text: str, end: bool = False) -> tuple[list[str], NDArray[np.int32]]:
+    def encode(self, text: str | bytes, end: bool = False) -> tuple[list[str], NDArray[np.int32]]:
         """Return the tokens of ``text`` and their ids (-1 for an unknown one of a closed vocabulary)."""
-        tokens = self.tokenizer.tokens(normalise(text), end)
+        tokens = self.tokenizer.tokens(self.tokenizer.prepare(text), end)
         return tokens, self.vocabulary.encode(tokens)
 
-    def encode_line(self, line: str) -> tuple[list[str], NDArray[np.int32]]:
-        """Return the tokens and ids of one line and, if the vocabulary has a token for it, of its end."""
-        return self.encode(line + "\n" if self.vocabulary.eos_id is not None else line)
+    def encode_line(self, line: str | bytes) -> tuple[list[str], NDArray[np.int32]]:
+        """Return the tokens and ids of one line and, if it has one and the vocabulary a token for it, of its end."""
+        if isinstance(line, bytes):
+            line = self.tokenizer.prepare(line)
+        return self.encode(line + "\n" if self.predicts_end(line) else line)
+
+    def predicts_end(self, line: str) -> bool:
+        """Return whether the end of a line is one of its tokens."""
+        return self.vocabulary.eos_id is not None and not isinstance(line, UnendedLine)
 
     def is_unknown(self, tokens: list[str]) -> NDArray[np.bool_]:
         """Return for each token whether the vocabulary lacks it; a literal ``<unk>`` counts as unknown."""

@@ -10,7 +10,7 @@ import logging
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, TextError, VocabularyError
-from elman.files import release_pages, remove_orphans, writing
+from elman.files import printable_path, release_pages, remove_orphans, writing
 from elman.one_line import number_of, one_line
-from elman.text.reading import check_file, normalise, read_bytes
+from elman.text.reading import check_errors, check_file, read_raw
 from elman.text.stream import (
     WHOLE,
     Ids,
@@ -53,9 +53,9 @@ class Corpus:
     was given and is closed: tokens outside it are -1. ``unknown`` counts these or, with an open vocabulary, every
     ``<unk>``, including those that the text itself contains. ``characters`` (code points) and ``bytes`` (UTF-8)
     are those of the text as read: in NFC, lower-cased if the tokenizer does so, with ``\n`` for newlines and one
-    after the last line at word and subword level. At byte level the files' bytes are counted as they are.
-    ``words`` counts whitespace-separated words, whatever the tokens. ``sha256`` is that of the files' bytes, one
-    file after the other.
+    after the last line of each file (at character level if the vocabulary has one). At byte level the files' bytes are
+    counted as they are, or as they are after decompression. ``words`` counts whitespace-separated words, whatever the
+    tokens. ``sha256`` is that of the files' bytes, compressed if they are, one file after the other.
     """
 
     ids: Ids
@@ -95,6 +95,7 @@ def encode_corpus(
     span: Span = WHOLE,
     open_vocabulary: bool = False,
     progress: Progress | None = None,
+    errors: str = "strict",
 ) -> Corpus:
     """Encode files as one sequence of ids, in memory that does not grow with their size.
 
@@ -114,6 +115,8 @@ def encode_corpus(
         skip_tokens: leave out this many tokens at the beginning.
         span: encode only this part of the text.
         progress: called with the number of bytes done and the number in all.
+        errors: what happens to a line that is not in the encoding: "strict" raises TextError, "replace" puts U+FFFD in
+            place of the bytes, "skip" leaves the line out.
 
     Raises:
         TextError: a file cannot be read, is empty or changes while it is read; or the disk is full.
@@ -124,6 +127,7 @@ def encode_corpus(
         raise TextError("no file to read; name at least one")
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
+    check_errors(errors)
     given = _fixed_vocabulary(tokenizer, vocabulary) or vocabulary
     stamps = stamps_of(files)
     store = None
@@ -131,16 +135,22 @@ def encode_corpus(
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
         choice = None if given else (order, max_vocab, min_count, open_vocabulary)
         more = (skip_tokens, None if span == WHOLE else span, getattr(tokenizer, "digest", None))
+        more += (None if errors == "strict" else errors, "ended" if tokenizer.level == "char" else None)
         store = IdCache(Path(cache), files, (*text, *more), choice)
         if kept := store.load(stamps, given.digest if given else None):
             ids, known, record = kept
             return _corpus(ids, known, record.size, record.sha256, files)
 
     on_read = _meter(progress, stamps, given)
-    reading = _Reading(files, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens, span)
+    end = adds_newlines(tokenizer, len(files), given)
+    reading = _Reading(
+        files, tokenizer, encoding, max_tokens, stamps, on_read, skip_tokens, span, errors, end
+    )
     known = given or Vocabulary.build(
         reading.counts(), order, max_vocab, min_count, eos=tokenizer.eos, open_vocabulary=open_vocabulary
     )
+    if not end and known.eos_id is not None:
+        reading = replace(reading, end=True)
     may_miss = vocabulary is not None and known.unk is None and tokenizer.level not in ("byte", "subword")
     dtype: Dtype = "int32" if may_miss else _narrowest(len(known))
     tally = Tally(known, tokenizer.level)
@@ -156,16 +166,28 @@ def encode_corpus(
 def encode_text(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, end: bool = True) -> Corpus:
     """Encode a text in memory as ``encode_corpus`` encodes a file, with int32 ids.
 
-    ``end`` adds the newline that a last line lacks, at word and subword level. Raises TextError for an empty text.
+    ``end`` adds the newline that a last line lacks, except at byte level and where the vocabulary has none. Raises
+    TextError for an empty text.
     """
-    whole = text if tokenizer.level == "byte" else normalise(text)
-    pieces = [as_piece(block, tokenizer) for block in tokenizer.blocks([whole], end) if block]
+    blocks = tokenizer.blocks([tokenizer.prepare(text)], end and adds_newlines(tokenizer, 1, vocabulary))
+    pieces = [as_piece(block, tokenizer) for block in blocks if block]
     if not pieces:
         raise TextError("the text is empty")
     tally = Tally(vocabulary, tokenizer.level)
     ids = np.concatenate(list(_encoded(pieces, vocabulary, tokenizer.level, tally)))
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     return _corpus(ids, vocabulary, tally.size(), digest, ())
+
+
+def adds_newlines(tokenizer: Tokenizer, files: int, vocabulary: Vocabulary | None) -> bool:
+    r"""Return whether the last line of a file gets the newline that it lacks.
+
+    A text of characters need not have lines: if the vocabulary lacks ``\n``, none is added; without a vocabulary yet,
+    none to a single file before it is known whether it has another one.
+    """
+    if tokenizer.level != "char":
+        return True
+    return files > 1 if vocabulary is None else vocabulary.eos_id is not None
 
 
 @dataclass(frozen=True)
@@ -180,6 +202,8 @@ class _Reading:
     on_read: Callable[[int], None]
     skip: int = 0
     span: Span = WHOLE
+    errors: str = "strict"
+    end: bool = True
 
     def _pieces(self) -> Iterator[Piece]:
         return read_pieces(
@@ -190,6 +214,8 @@ class _Reading:
             self.on_read,
             self.skip,
             self.span,
+            self.errors,
+            self.end,
         )
 
     def counts(self) -> Mapping[str, int]:
@@ -255,14 +281,14 @@ def sha256_of_texts(sources: Iterable[Path]) -> str:
     """Return the SHA-256 of the bytes of texts, one after the other."""
     digest = hashlib.sha256()
     for path in sources:
-        for chunk in read_bytes(path):
+        for chunk in read_raw(path):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def stamps_of(sources: Iterable[Path]) -> list[Stamp]:
     """Return the stamp of each file, by which a change is noticed. Raises TextError for an unreadable file."""
-    return [(str(path.absolute()), *check_file(path)) for path in sources]
+    return [(printable_path(path.absolute()), *check_file(path)) for path in sources]
 
 
 class Record(msgspec.Struct):

@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from elman.errors import TextError
+from elman.errors import ElmanError, TextError
+from elman.text.reading import read_bytes
 
 SAMPLE = 8192  # bytes at the beginning of a file, among which a binary file is expected to have a NUL byte
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks of texts that have NUL bytes
 BINARY = re.compile(  # endings of files that may hold no NUL byte at their beginning
     r"\.(avi|bmp|flac|gif|ico|jpe?g|mkv|mov|mp3|mp4|ogg|png|tiff?|wav|webm|webp|docx?|epub|odt|pdf|pptx?|xlsx?"
-    r"|7z|bz2|gz|rar|tar|tgz|whl|xz|zip|zst|exe|pyc|so|npy|npz|onnx|pt|safetensors|eot|otf|ttf|woff2?)",
+    r"|7z|rar|tar|tgz|whl|zip|exe|pyc|so|npy|npz|onnx|pt|safetensors|eot|otf|ttf|woff2?)",
     re.IGNORECASE,
 )
+COMPRESSED = (".bz2", ".gz", ".xz", ".zst")  # endings of files that hold a text, or a copy of it
 RUN_OPTIONS, RUN_METRICS = "config.toml", "metrics.jsonl"
 RUN_LOCK = ".elman-lock"  # of a run that is being made
 NAMED = 3  # skipped files named in a warning
@@ -26,23 +28,29 @@ def texts_in(folder: Path, report: bool = True) -> list[Path]:
     """Return the text files of a folder at any depth, in order of their paths.
 
     Hidden files and folders and empty files are left out, so are the folders of runs (a run may be written into the
-    folder that it is trained on) and binary files, which ``report`` logs as a warning.
+    folder that it is trained on), binary files, and the compressed copy of a file; ``report`` logs the last two as a
+    warning.
 
     Raises:
         TextError: there is no text file.
     """
-    texts, binary = [], []
-    for path in sorted(_files(folder)):
-        if _is_binary(path):
+    texts, binary, copies = [], [], []
+    files = sorted(_files(folder))
+    known = set(files)
+    for path in files:
+        if path.suffix in COMPRESSED and path.with_suffix("") in known:
+            copies.append(path)
+        elif _is_binary(path):
             binary.append(path)
         elif not _is_empty(path):
             texts.append(path)
     if not texts:
         raise TextError(f"the folder {folder} holds no text file")
-    if binary and report:
-        names = ", ".join(str(path.relative_to(folder)) for path in binary[:NAMED])
-        more = f" and {len(binary) - NAMED:,} more" if len(binary) > NAMED else ""
-        logger.warning("%s: skipped what is not text: %s%s", folder, names, more)
+    for skipped, what in ((binary, "what is not text"), (copies, "compressed copies")):
+        if skipped and report:
+            names = ", ".join(str(path.relative_to(folder)) for path in skipped[:NAMED])
+            more = f" and {len(skipped) - NAMED:,} more" if len(skipped) > NAMED else ""
+            logger.warning("%s: skipped %s: %s%s", folder, what, names, more)
     return texts
 
 
@@ -79,11 +87,11 @@ def _is_empty(path: Path) -> bool:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a file is not text; one that cannot be read counts as text, so that reading it says why."""
-    if BINARY.fullmatch(path.suffix):
+    inner = path.with_suffix("") if path.suffix in COMPRESSED else path
+    if BINARY.fullmatch(inner.suffix):
         return True
     try:
-        with path.open("rb") as file:
-            start = file.read(SAMPLE)
-    except OSError:
+        start = next(read_bytes(path, SAMPLE), b"")
+    except ElmanError:
         return False
     return b"\0" in start and not start.startswith(UTF_16)

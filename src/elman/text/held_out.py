@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from elman.errors import TextError
 from elman.files import writing
-from elman.text.corpus import Stamp, stamps_of
+from elman.text.corpus import Stamp, adds_newlines, stamps_of
 from elman.text.stream import Piece, read_pieces
 from elman.text.tokenizers import EOS, Tokenizer
 from elman.text.vocabulary import code_points
@@ -41,6 +41,7 @@ def hold_out(
     cache: Path | None,
     encoding: str = "utf-8",
     max_tokens: int | None = None,
+    errors: str = "strict",
 ) -> Cut:
     """Return where to cut the files' text, or its first ``max_tokens``, so that the last 5 % are held out.
 
@@ -56,11 +57,15 @@ def hold_out(
     kept = None
     if cache is not None:
         settings = [[path for path, *_ in stamps], tokenizer.level, tokenizer.lower, encoding, max_tokens]
+        settings += [errors] if errors != "strict" else []
+        settings += ["ended"] if tokenizer.level == "char" and len(sources) > 1 else []
         settings += [digest] if (digest := getattr(tokenizer, "digest", None)) else []
         kept = cache / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:24]}.cut.json"
         if (cut := _load(kept, stamps)) is not None:
             return cut
-    cut = _cut(*_count(read_pieces(sources, tokenizer, encoding, max_tokens, lambda count: None)))
+    end = adds_newlines(tokenizer, len(sources), None)
+    pieces = read_pieces(sources, tokenizer, encoding, max_tokens, lambda count: None, errors=errors, end=end)
+    cut = _cut(*_count(pieces))
     if cut.learnt == 0:
         raise TextError(
             f"{sources[0]} is too short to hold out a part of it: it has {cut.tokens} tokens; give more text, or "

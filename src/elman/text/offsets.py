@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.text.reading import BOM, starts_composition
+from elman.text.reading import LINE_MARKS, starts_composition
 from elman.text.tokenizers import SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import code_points
 
@@ -56,9 +56,9 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
     so; the offsets count the characters of the text as given. Characters that normalisation produces together from
     one span all have that span, and so do tokens that are parts of one character (bytes or subwords).
     """
-    traced = _composed(_one_newline(_without_bom(Traced.of(text))))
-    if tokenizer.level == "byte":
-        return _of_bytes(traced, np.ones(int(_utf8_lengths(traced.text).sum()), np.intp))
+    if tokenizer.level == "byte":  # nothing is normalised
+        return _of_bytes(Traced.of(text), np.ones(int(_utf8_lengths(text).sum()), np.intp))
+    traced = _composed(_without_bom(_one_newline(Traced.of(text))))
     if tokenizer.lower:
         traced = _composed(_lower(traced))
     if isinstance(tokenizer, SubwordTokenizer):
@@ -81,7 +81,7 @@ def _of_bytes(traced: Traced, lengths: ArrayLike) -> NDArray[np.intp]:
 
 
 def _without_bom(traced: Traced) -> Traced:
-    return traced.changed([(0, 1, "")] if traced.text.startswith(BOM) else [])
+    return traced.changed((*found.span(), "") for found in LINE_MARKS.finditer(traced.text))
 
 
 def _one_newline(traced: Traced) -> Traced:
@@ -114,7 +114,7 @@ def _lower(traced: Traced) -> Traced:
 
 
 def _utf8_lengths(text: str) -> NDArray[np.intp]:
-    """Return the number of UTF-8 bytes of each character; 1 for a lone surrogate, which becomes a question mark."""
+    """Return the number of UTF-8 bytes of each character; 1 for a lone surrogate: a byte, or a question mark."""
     codes = code_points(text)
     lengths = 1 + (codes >= 0x80).astype(np.intp) + (codes >= 0x800) + (codes >= 0x10000)
     return np.where((codes >= 0xD800) & (codes < 0xE000), 1, lengths)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.text.reading import decode, read_bytes
-from elman.text.tokenizers import ByteTokenizer, Tokenizer
+from elman.text.compressed import decompressed
+from elman.text.reading import CHUNK, read_raw
+from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
 
 Ids = NDArray[np.integer[Any]]
@@ -44,13 +45,16 @@ def read_pieces(
     on_read: Callable[[int], None],
     skip: int = 0,
     span: Span = WHOLE,
+    errors: str = "strict",
+    end: bool = True,
 ) -> Iterator[Piece]:
     """Yield the tokens of files, one file after the other: at most ``limit``, after leaving out the first ``skip``.
 
-    At word and subword level a file's last line gets the newline that it lacks. ``on_read`` is called with the
-    number of bytes of every chunk that was read.
+    With ``end``, a file's last line gets the newline that it lacks, except at byte level. ``on_read`` is called with
+    the number of bytes of every chunk that was read, before decompression.
     """
-    every = (as_piece(block, tokenizer) for block in read_blocks(sources, tokenizer, encoding, on_read, span))
+    blocks = read_blocks(sources, tokenizer, encoding, on_read, span, errors, end)
+    every = (as_piece(block, tokenizer) for block in blocks)
     after = _after(every, skip, tokenizer) if skip else every
     return after if limit is None else _first(after, limit, tokenizer)
 
@@ -61,12 +65,14 @@ def read_blocks(
     encoding: str,
     on_read: Callable[[int], None],
     span: Span = WHOLE,
+    errors: str = "strict",
+    end: bool = True,
 ) -> Iterator[str]:
     """Yield the text of files, or of a span of it, in the tokenizer's blocks, one file after the other."""
     blocks = (
         block
         for path in sources
-        for block in _blocks(_reported(read_bytes(path), on_read), str(path), tokenizer, encoding)
+        for block in _blocks(_reported(read_raw(path), on_read), str(path), tokenizer, encoding, errors, end)
         if block
     )
     return blocks if span == WHOLE else _within(blocks, span)
@@ -96,10 +102,11 @@ def _reported(chunks: Iterable[bytes], on_read: Callable[[int], None]) -> Iterat
         on_read(len(chunk))
 
 
-def _blocks(chunks: Iterable[bytes], name: str, tokenizer: Tokenizer, encoding: str) -> Iterator[str]:
-    if isinstance(tokenizer, ByteTokenizer):
-        return map(tokenizer.from_bytes, chunks)
-    return tokenizer.blocks(decode(chunks, name, encoding), end=True)
+def _blocks(
+    raw: Iterable[bytes], name: str, tokenizer: Tokenizer, encoding: str, errors: str, end: bool
+) -> Iterator[str]:
+    chunks = decompressed(raw, name, CHUNK)
+    return tokenizer.blocks(tokenizer.read(chunks, name, encoding, errors), end)
 
 
 def _first(pieces: Iterable[Piece], limit: int, tokenizer: Tokenizer) -> Iterator[Piece]:

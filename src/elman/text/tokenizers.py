@@ -13,17 +13,19 @@ Subword tokenizers keep frequent words whole and cut rare ones into pieces, down
 tokenized and is recovered exactly.
 """
 
+import codecs
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
 
-from elman.errors import ConfigError
+from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
-from elman.text.reading import nfc
+from elman.text.reading import decode, nfc, normalise
 from elman.text.tokenizer_json import Pieces
 from elman.text.vocabulary import Vocabulary
 
@@ -36,6 +38,7 @@ __all__ = [
     "LineCharacters",
     "SubwordTokenizer",
     "Tokenizer",
+    "UnendedLine",
     "WordTokenizer",
     "make_tokenizer",
 ]
@@ -61,8 +64,18 @@ class Tokenizer(Protocol):
         """The token that ends a line."""
         ...
 
+    def read(
+        self, chunks: Iterable[bytes], name: str, encoding: str = "utf-8", errors: str = "strict"
+    ) -> Iterator[str]:
+        """Yield the text of a stream of bytes, which messages call ``name``, in chunks for ``blocks``."""
+        ...
+
+    def prepare(self, text: str | bytes) -> str:
+        """Return a text in memory as ``read`` would give it; bytes are UTF-8."""
+        ...
+
     def tokens(self, text: str, end: bool = False) -> list[str]:
-        """Return the tokens of a text; ``end`` adds the newline that a last line of words or subwords lacks."""
+        """Return the tokens of a text; ``end`` adds the newline that a last line lacks, except at byte level."""
         ...
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
@@ -87,7 +100,23 @@ class Tokenizer(Protocol):
 
 
 class _Tokenizer:
-    """The methods that follow from ``blocks``, ``split`` and ``decoder``, shared by all levels."""
+    """The methods that follow from ``blocks``, ``split`` and ``decoder``, and the reading of text."""
+
+    def read(
+        self, chunks: Iterable[bytes], name: str, encoding: str = "utf-8", errors: str = "strict"
+    ) -> Iterator[str]:
+        """Yield the text of a stream of bytes: decoded and normalised, see `elman.text.reading.decode`."""
+        return decode(chunks, name, encoding, errors)
+
+    def prepare(self, text: str | bytes) -> str:
+        """Return a text normalised; bytes are UTF-8. Raises TextError if they are not."""
+        try:
+            return normalise(text if isinstance(text, str) else text.decode())
+        except UnicodeDecodeError as error:
+            place = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
+            raise TextError(
+                f"{place} is not utf-8; decode the bytes first: text.decode('latin-1')"
+            ) from error
 
     def tokens(self: Tokenizer, text: str, end: bool = False) -> list[str]:
         return [token for piece in self.pieces([text], end) for token in piece]
@@ -154,8 +183,13 @@ class CharTokenizer(_Tokenizer):
     eos: ClassVar[str | None] = "\n"
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
-        """Yield the text; ``end`` adds nothing."""
-        return filter(None, nfc(map(_lower, chunks)) if self.lower else chunks)
+        """Yield the text; ``end`` adds the newline that a last line lacks."""
+        last = "\n"
+        for block in filter(None, nfc(map(_lower, chunks)) if self.lower else chunks):
+            last = block[-1]
+            yield block
+        if end and last != "\n":
+            yield "\n"
 
     def split(self, block: str) -> list[str]:
         """Return the characters of a block."""
@@ -173,15 +207,32 @@ def _lower(text: str) -> str:
 
 @dataclass(frozen=True)
 class ByteTokenizer(_Tokenizer):
-    """Bytes of a text's UTF-8 encoding; ``lower`` changes only the letters A to Z."""
+    """The bytes of a text, as they are; ``lower`` changes only the letters A to Z.
+
+    Between ``read`` and ``blocks`` a byte that is not UTF-8 is a surrogate, U+DC80 to U+DCFF (PEP 383: the error
+    handler "surrogateescape"), so that text of any encoding is a str and no byte is lost. Nothing is normalised.
+    """
 
     lower: bool = False
     level: ClassVar[str] = "byte"
     eos: ClassVar[str | None] = "\n"
 
+    def read(
+        self, chunks: Iterable[bytes], name: str, encoding: str = "utf-8", errors: str = "strict"
+    ) -> Iterator[str]:
+        """Yield the bytes as they are, whatever the encoding."""
+        decoder = codecs.getincrementaldecoder("utf-8")(ESCAPE)
+        for chunk in chunks:
+            yield decoder.decode(chunk)
+        yield decoder.decode(b"", final=True)
+
+    def prepare(self, text: str | bytes) -> str:
+        """Return the text as it is."""
+        return text if isinstance(text, str) else text.decode("utf-8", ESCAPE)
+
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the bytes, each as one character; ``end`` adds nothing."""
-        return (self.from_bytes(chunk.encode("utf-8", "replace")) for chunk in chunks if chunk)
+        return (self.from_bytes(raw_bytes(chunk)) for chunk in chunks if chunk)
 
     def from_bytes(self, chunk: bytes) -> str:
         """Return raw bytes as a block, which works for any file, whatever its encoding."""
@@ -194,6 +245,24 @@ class ByteTokenizer(_Tokenizer):
     def decoder(self) -> Decoder:
         """Return a decoder that returns whole characters only; bytes that are not UTF-8 become U+FFFD."""
         return ByteDecoder()
+
+
+ESCAPE = "surrogateescape"
+_OTHER_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def raw_bytes(text: str) -> bytes:
+    """Return the bytes of a text of `ByteTokenizer`; a lone surrogate that stands for no byte is a question mark."""
+    try:
+        return text.encode("utf-8", ESCAPE)
+    except UnicodeEncodeError:
+        return _OTHER_SURROGATES.sub("?", text).encode("utf-8", ESCAPE)
+
+
+class UnendedLine(str):
+    """The last line of a file of bytes that does not end with a newline: it has no end to predict."""
+
+    __slots__ = ()
 
 
 class _LineTokenizer(_Tokenizer):

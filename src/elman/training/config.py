@@ -70,6 +70,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = ""
     lower: Annotated[bool, described("convert the text to lower case")] = False
     encoding: Annotated[str, described("the text's encoding")] = "utf-8"
+    errors: Annotated[
+        Literal["strict", "replace", "skip"],
+        described(
+            "a line that is not in the encoding: strict: stop; replace: read U+FFFD in place of its bytes; skip: leave "
+            "it out"
+        ),
+    ] = "strict"
     vocab_order: Annotated[
         Literal["appearance", "frequency"],
         described("number the vocabulary by first appearance or by frequency"),
@@ -328,10 +335,19 @@ def expected(name: str) -> str:
 
 
 def write_toml(values: dict[str, Any]) -> str:
-    """Return plain data as TOML."""
+    """Return plain data as TOML. Raises ConfigError for a name of a file that is not UTF-8, which TOML cannot hold."""
     import tomli_w
 
-    return tomli_w.dumps(values)
+    text = tomli_w.dumps(values)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = text[text.rfind("\n", 0, error.start) + 1 :].partition("\n")[0]
+        raise ConfigError(
+            f"a run cannot record a name that is not UTF-8: {line!a}; rename the file or folder, or give the "
+            "text itself: an open binary file, or standard input"
+        ) from error
+    return text
 
 
 def read_toml(text: str, where: str) -> dict[str, Any]:

@@ -82,13 +82,20 @@ def load_corpora(
     if learns_tokenizer(config):
         if sources is None and valid == AUTO:
             units = LineCharacters(config.lower)
-            found = hold_out(texts, units, cache=cache, encoding=config.encoding)
+            found = hold_out(texts, units, cache=cache, encoding=config.encoding, errors=config.errors)
             sources, spans = texts, (Span(0, found.learnt), Span(found.learnt))
         tokenizer = tokenizer or tokenizer_for(config, texts, spans[0])
     else:
         tokenizer = tokenizer or tokenizer_for(config)
         if sources is None and valid == AUTO:
-            cut = hold_out(texts, tokenizer, cache=cache, encoding=config.encoding, max_tokens=limit)
+            cut = hold_out(
+                texts,
+                tokenizer,
+                cache=cache,
+                encoding=config.encoding,
+                max_tokens=limit,
+                errors=config.errors,
+            )
             sources = texts
     train = encode_corpus(
         texts,
@@ -96,6 +103,7 @@ def load_corpora(
         cache=cache,
         vocabulary=vocabulary,
         encoding=config.encoding,
+        errors=config.errors,
         order=config.vocab_order,
         max_vocab=config.max_vocab or None,
         min_count=config.min_count,
@@ -113,6 +121,7 @@ def load_corpora(
         cache=cache,
         vocabulary=train.vocabulary,
         encoding=config.encoding,
+        errors=config.errors,
         max_tokens=None if cut is None else cut.tokens - cut.learnt,
         skip_tokens=0 if cut is None else cut.learnt,
         span=spans[1],

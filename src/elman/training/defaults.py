@@ -128,7 +128,7 @@ def choose_defaults(
     free = choose if choose is not None else not set(SIZES) & set(given)
     unlimited = "time_budget" in given and not config.time_budget
     if recipe is None and free and config.model == "rnn" and not unlimited:
-        look = look_at(corpus, "latin-1" if config.level == "byte" else config.encoding)
+        look = look_at(corpus, "latin-1" if config.level == "byte" else config.encoding, config.errors)
         if look is not None:
             return _chosen(corpus, config, frozenset(given), valid, look)
     named = {*given, *recipe_options(recipe)}
@@ -137,12 +137,12 @@ def choose_defaults(
     )
 
 
-def look_at(corpus: str, encoding: str) -> Look | None:
+def look_at(corpus: str, encoding: str, errors: str = "strict") -> Look | None:
     """Return what a sample of a corpus shows; None if it cannot be read or is empty: encoding it says why."""
     try:
         files = datasets.resolve(corpus, report=False)
         size = sum(check_file(path)[0] for path in files)
-        sample, read = _sample(files[:MOST_FILES], encoding)
+        sample, read = _sample(files[:MOST_FILES], encoding, errors)
         if not sample:
             return None
         return Look.at(sample, round(len(sample) * max(1.0, size / read)), _ends_empty(files[-1], size // 20))
@@ -150,13 +150,13 @@ def look_at(corpus: str, encoding: str) -> Look | None:
         return None
 
 
-def _sample(files: Sequence[Path], encoding: str) -> tuple[str, int]:
+def _sample(files: Sequence[Path], encoding: str, errors: str) -> tuple[str, int]:
     """Return the beginnings of the files, up to SAMPLE characters, and their size in bytes."""
     most = max(1, SAMPLE // len(files))
     parts, read = [], 0
     for path in files:
         part = ""
-        for text in read_text(path, encoding, min(most, CHUNK)):
+        for text in read_text(path, encoding, min(most, CHUNK), errors):
             part += text
             if len(part) >= most:
                 break

@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from elman.errors import ConfigError
+from elman.evaluation.sentences import read_sentences
 from elman.formats.run_files import VALID, writing_run
 from elman.models.tokenized import TokenizedModel
-from elman.text.sources import Text, is_path, saved_text
+from elman.text.sources import Text, is_path, saved_text, warn_of_table
 from elman.training.config import Config
 from elman.training.defaults import Chosen, choose_defaults
 from elman.training.interrupts import Interrupts, TrainingInterrupted
@@ -68,12 +70,13 @@ def _plain(value: Any) -> Any:
 
 @contextlib.contextmanager
 def new_run(
-    corpus: Text,
+    corpus: Text | Any,
     output: str | os.PathLike[str] | None,
     given: dict[str, Any],
     *,
+    column: str | None,
     recipe: str | None,
-    valid: Text | None,
+    valid: Text | Any | None,
     init_from: str | os.PathLike[str] | TokenizedModel | None,
     extend_vocab: bool,
     allow_overlap: bool,
@@ -89,10 +92,16 @@ def new_run(
     config = configure(recipe, given)
     if init_from is None:
         check_options(config)
-    for text in (corpus, valid):
+    texts = corpus, valid
+    if column is not None:
+        texts = _column(corpus, column, config), _valid_column(valid, column, config)
+        config, given = msgspec.structs.replace(config, encoding=UTF_8), given | {"encoding": UTF_8}
+    for text in texts:
         _check_text(text, config)
+        warn_of_table(text)
+    lines, valid = texts
     with output_folder(output, corpus, overwrite) as folder, writing_run(folder):
-        with saved_text(corpus, folder) as text, _saved_valid(valid, folder) as valid_text:
+        with saved_text(lines, folder) as text, _saved_valid(valid, folder) as valid_text:
             chosen = Chosen(config, valid_text, None)
             if init_from is None or choose:
                 chosen = choose_defaults(text, config, given, valid=valid_text, recipe=recipe, choose=choose)
@@ -115,6 +124,18 @@ def new_run(
         if ngrams is not None:
             log_ngrams(ngrams)
         yield folder, worker
+
+
+def _column(text: Any, column: str, config: Config) -> Iterator[str]:
+    """Yield the lines in a column of a table."""
+    sentences = read_sentences(text, column, config.encoding, config.errors)
+    return (sentence.text for sentence in sentences)
+
+
+def _valid_column(valid: Any, column: str, config: Config) -> Any:
+    """Return the lines in a column of a validation text; what is no table ("auto", a named corpus) as it is."""
+    is_name = valid is None or (is_path(valid) and not Path(valid).is_file())
+    return valid if is_name else _column(valid, column, config)
 
 
 def _check_text(text: Text | None, config: Config) -> None:

@@ -27,7 +27,9 @@ SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size", "tokenizer"))
 LEARNT_SUBWORD_OPTIONS = frozenset(("subwords", "vocab_size"))
 WHOLE_TOKEN_OPTIONS = frozenset(("vocab_order", "max_vocab", "min_count", "open_vocabulary"))
 TEXT_OPTIONS = (
-    SUBWORD_OPTIONS | WHOLE_TOKEN_OPTIONS | {"about", "level", "lower", "encoding", "max_tokens", "model"}
+    SUBWORD_OPTIONS
+    | WHOLE_TOKEN_OPTIONS
+    | {"about", "level", "lower", "encoding", "errors", "max_tokens", "model"}
 )
 NGRAM_OPTIONS = frozenset(("order", "smoothing"))
 WINDOW_OPTIONS = frozenset(("window",))
@@ -120,7 +122,7 @@ def tokenizer_for(config: Config, texts: Sequence[Path] = (), span: Span = WHOLE
         Pieces(text, config.tokenizer)  # checks it: an error names the file
         return make_tokenizer(config.level, config.lower, with_end_of_line(text, config.tokenizer))
     units = LineCharacters(config.lower)
-    blocks = read_blocks(texts, units, config.encoding, lambda count: None, span)
+    blocks = read_blocks(texts, units, config.encoding, lambda count: None, span, config.errors)
     return make_tokenizer(
         config.level, config.lower, train_subwords(blocks, config.subwords, config.vocab_size)
     )

@@ -26,6 +26,8 @@ def origin_of(corpora: RunCorpora, config: Config) -> dict[str, Any]:
     origin: dict[str, Any] = {"corpus": corpora.name, "corpus_sha256": corpora.train.sha256}
     if config.encoding != UTF_8:
         origin["encoding"] = config.encoding
+    if config.errors != "strict":
+        origin["errors"] = config.errors
     if config.max_tokens or corpora.held_out:
         origin["max_tokens"] = corpora.train.tokens
     if corpora.valid is not None and not corpora.held_out:
@@ -59,6 +61,7 @@ def training_text(run: Path | None, text_model: TextModel, scratch: Path) -> Cor
                 vocabulary=text_model.vocabulary,
                 encoding=origin.get("encoding", UTF_8),
                 max_tokens=origin.get("max_tokens"),
+                errors=origin.get("errors", "strict"),
             )
     except (TextError, DatasetError) as error:
         raise TextError(

@@ -212,11 +212,12 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 
 
 def train(
-    corpus: Text | None = None,
+    corpus: Text | Any | None = None,
     output: str | os.PathLike[str] | None = None,
     *,
+    column: str | None = None,
     recipe: str | os.PathLike[str] | None = None,
-    valid: Text | None = None,
+    valid: Text | Any | None = None,
     options: Mapping[str, Any] | None = None,
     init_from: str | os.PathLike[str] | TextModel | None = None,
     extend_vocab: bool = False,
@@ -239,6 +240,8 @@ def train(
         corpus: the path of a file or folder, the name of a corpus, a binary stream, or lines. Streams and lines are
             copied to the run folder. With ``resume``, where the corpus has moved to.
         output: the run folder; by default a new one in ``runs/``, named after the corpus.
+        column: the corpus is a CSV, TSV or JSON Lines file, or a table such as a pandas DataFrame, and this column
+            holds its lines, which are copied to the run folder; so is a validation text that is given as a table.
         recipe: a named set of options, or the path of a TOML file.
         valid: the validation text, given like the corpus, or "none", or "auto": the validation part of a named corpus,
             else the last 5 % of the corpus. By default that of a named corpus, if it has one; where options are
@@ -265,6 +268,7 @@ def train(
     """
     given = given_options(options, more_options, ARGUMENTS)
     how: dict[str, Any] = {
+        "column": column,
         "recipe": None if recipe is None else os.fspath(recipe),
         "valid": valid,
         "init_from": init_from,
