@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from elman.evaluation.measures import TextEvaluation, evaluate_text
 from elman.evaluation.next_tokens import NextTokens, next_tokens
 from elman.evaluation.scored_lines import ScoreStream, ScoreTable, StateRule
 from elman.evaluation.sentences import read_sentences
+from elman.evaluation.spelling import AUTO, Case, Punctuation
 from elman.evaluation.surprisal_table import Context, SurprisalTable, surprisal_table
 from elman.evaluation.surprisal_table import Per as PerWordOrToken
 from elman.formats.arpa_reader import is_arpa, read_arpa
@@ -249,6 +250,8 @@ class TextModel(TokenizedModel):
         per: PerWordOrToken = "word",
         bos: bool = True,
         eos: bool = True,
+        case: Literal["auto"] | Case = AUTO,
+        punctuation: Literal["auto"] | Punctuation = AUTO,
         encoding: str = "utf-8",
     ) -> SurprisalTable:
         """Return the surprisal of every word of a text: a table with a row per word, and one per end of a sentence.
@@ -273,15 +276,20 @@ class TextModel(TokenizedModel):
             per: whether there is a row for each word between spaces, or for each token.
             bos: predict a sentence from the beginning of a line, not from an empty past.
             eos: predict its end, too.
+            case, punctuation: how sentences are spelled before the model reads them, as in `elman.pairs`. "auto"
+                follows the vocabulary of a model of words; other models read sentences as they are.
             encoding: of a file or a binary stream.
 
-        ``start`` and ``end`` are places in the sentence: ``sentence[start:end]`` is the word.
+        ``start`` and ``end`` are places in the sentence as given: ``sentence[start:end]`` is the word. The surprisal
+        of a word that is read as several tokens, such as ``table.`` as ``table`` and ``.``, is the sum of theirs; with
+        ``per="token"`` each has its row.
 
         Raises:
             TextError: the file cannot be read.
             ConfigError: the table lacks the column, or has one with the name of a column of the result.
         """
-        return surprisal_table(self, read_sentences(text, column, encoding), context, per, bos, eos)
+        sentences = read_sentences(text, column, encoding)
+        return surprisal_table(self, sentences, context, per, bos, eos, case, punctuation)
 
     def generate(
         self,

@@ -16,6 +16,7 @@ from elman.evaluation.adaptation import (
     DYNAMIC_LR,
     THETA,
 )
+from elman.evaluation.spelling import AUTO, CASES, PUNCTUATIONS
 from elman.training.config import Config, check, kinds
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +69,28 @@ def _parse_seconds(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time; write 90s, 10m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def spelling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --case and --punctuation: how sentences are spelled before a model reads them."""
+    return _add_options(
+        command,
+        click.option(
+            "--case",
+            type=click.Choice([AUTO, *CASES]),
+            default=AUTO,
+            show_default=True,
+            help="lower or upper: convert sentences; asis: leave them; auto: follow the words of the vocabulary",
+        ),
+        click.option(
+            "--punctuation",
+            type=click.Choice([AUTO, *PUNCTUATIONS]),
+            default=AUTO,
+            show_default=True,
+            help="split: separate punctuation, n't and 's from words that are not in the vocabulary; auto: if no word "
+            "of the vocabulary has punctuation",
+        ),
+    )
 
 
 def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from elman.api.pairs import AUTO, pairs
+from elman.api.pairs import pairs
 from elman.cli.inputs import text_argument
+from elman.cli.options import spelling_options
 from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult
-from elman.evaluation.spelling import CASES, PUNCTUATIONS
 from elman.files import open_output
 from elman.results import to_json
 
@@ -18,21 +18,7 @@ from elman.results import to_json
 @click.argument("models", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--by", metavar="FIELD", help="the JSON field that names the set of a pair  [default: UID]")
-@click.option(
-    "--case",
-    type=click.Choice([AUTO, *CASES]),
-    default=AUTO,
-    show_default=True,
-    help="lower or upper: convert sentences; asis: leave them; auto: follow the words of the vocabulary",
-)
-@click.option(
-    "--punctuation",
-    type=click.Choice([AUTO, *PUNCTUATIONS]),
-    default=AUTO,
-    show_default=True,
-    help="split: separate punctuation, n't and 's from words that are not in the vocabulary; auto: if no word of the "
-    "vocabulary has punctuation",
-)
+@spelling_options
 @click.option(
     "--normalize",
     type=click.Choice(["none", "token"]),

@@ -9,8 +9,6 @@ from elman.evaluation.spelling import Spelling
 from elman.results import Table, format_table
 
 COLUMNS = ["set", "pairs", "right", "accuracy", "95 % interval", "ties", "unknown", "accuracy without"]
-CASE_WORDS = {"lower": "lower case", "upper": "upper case", "asis": "case as it is"}
-PUNCTUATION_WORDS = {"split": "punctuation separated from words", "asis": "punctuation as it is"}
 
 
 class PairScores(Table[tuple[str, PairScore]]):
@@ -88,10 +86,7 @@ class PairsResult(Table[Accuracy]):
     def notes(self) -> str:
         """Define a right pair and the spelling of the sentences."""
         measure = "ln P of the sentence and its end" + (", per token" if self.normalize == "token" else "")
-        words = {
-            name: f"{CASE_WORDS[own.case]}; {PUNCTUATION_WORDS[own.punctuation]}"
-            for name, own in self.spellings.items()
-        }
+        words = {name: str(own) for name, own in self.spellings.items()}
         spelled = (
             list(words.values())[:1]
             if len(set(words.values())) == 1

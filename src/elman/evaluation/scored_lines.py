@@ -20,6 +20,7 @@ from elman.evaluation.line_scores import (
 )
 from elman.evaluation.surprisal import TokenReader, TokenScore
 from elman.evaluation.surprisal_table import warn_of_zero_probability
+from elman.evaluation.unknown_tokens import count_unknown, warn_of_unknown
 from elman.models.tokenized import TokenizedModel
 from elman.results import Table
 from elman.text.sources import Text, read_line_groups
@@ -96,14 +97,17 @@ class ScoreStream(Iterator[Row]):
     def _lines(
         self, groups: Iterable[list[str]], scorer: Callable[[Iterable[str]], Iterator[LineScore]]
     ) -> Iterator[ScoredLine]:
-        number = zero = 0
+        number = zero = unknown = tokens = 0
         for lines in groups:
             for line, score in zip(lines, scorer(lines), strict=True):
                 number += 1
                 zero += math.isinf(score.nll_nats)
+                tokens += score.tokens
+                unknown += count_unknown(self._text_model, score.unknown, line)
                 characters = len(line) + self._ends
                 yield ScoredLine(score.tokens, score.unknown, score.nll_nats, number, characters, line)
         warn_of_zero_probability(zero)
+        warn_of_unknown(self._text_model, unknown, tokens)
 
     def _least_probable(self, lines: Iterator[ScoredLine], top: int) -> Iterator[ScoredLine]:
         kept = LeastProbableLines(top)
@@ -117,17 +121,21 @@ class ScoreStream(Iterator[Row]):
 
     def _tokens(self, groups: Iterable[list[str]], carry: bool) -> Iterator[TokenScore]:
         carried = TokenReader(self._text_model) if carry else None
-        number = zero = 0
+        number = zero = unknown = tokens = 0
+        unk = self._text_model.vocabulary.unk
         for lines in groups:
             for line in lines:
                 number += 1
                 possible = True
                 for score in (carried or TokenReader(self._text_model)).read(line):
                     possible &= math.isfinite(score.surprisal_bits)
+                    tokens += 1
+                    unknown += score.unknown and score.token != unk
                     token = readable(self._text_model, score.token)
                     yield replace(score, token=token, sentence=number)
                 zero += not possible
         warn_of_zero_probability(zero)
+        warn_of_unknown(self._text_model, unknown, tokens)
 
 
 TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown", "start", "end", "entropy_bits")
