@@ -28,7 +28,7 @@ from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.arpa_writer import write_arpa
 from elman.formats.export import FormatName, export
 from elman.formats.foreign import Names, read_foreign
-from elman.formats.model_file import model_file, read_model, save_model
+from elman.formats.model_file import is_safetensors, model_file, read_model, save_model
 from elman.formats.onnx import Form, write_onnx
 from elman.formats.run_files import check_run_folder, save_run
 from elman.formats.torch_file import write_torch
@@ -495,6 +495,14 @@ def load(path: str | PathLike[str], backend: Backend | Library = "numpy", device
     chosen = Backend.named(backend, device)
     path = model_file(Path(path))
     return _text_model(read_arpa(path) if is_arpa(path) else read_model(path, chosen))
+
+
+def is_model(path: str | PathLike[str]) -> bool:
+    """Return whether `load` would take a path for a model: a folder, or a file that is one by its content."""
+    path = Path(path)
+    if path.is_dir() or not path.is_file():
+        return path.is_dir()
+    return is_arpa(path) or is_safetensors(path)
 
 
 def import_model(

@@ -26,7 +26,8 @@ def pairs(
     """Test which sentence of each minimal pair models prefer.
 
     A pair is right if P(right sentence) > P(wrong sentence), each with its end of line. A tie is wrong. Unknown words
-    are scored as `<unk>`, or have probability 0 if the vocabulary has none.
+    are scored as `<unk>`, or have probability 0 if the vocabulary has none. Of several models, the best is compared
+    with each other one in ``differences`` of the result: McNemar's exact test, and the interval of the difference.
 
     Args:
         models: one or several models or paths, or a mapping from names to them.
