@@ -7,7 +7,7 @@ from typing import Any
 
 from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import as_read
-from elman.evaluation.mixing import Mixed
+from elman.evaluation.mixing import Mixed, in_one_order
 from elman.evaluation.mixing import mix as mix_members
 from elman.formats.run_files import FILES, check_run_folder, save_run
 from elman.text.sources import Text, encoded, is_path, text_name
@@ -30,7 +30,8 @@ def mix(
     """Mix several models into one, with weights fitted to a text; the result has it as ``model``.
 
     The mixture's probabilities are weighted means, P = λ1 P1 + λ2 P2 + ..., with the weights that give the text the
-    highest probability. The models may be of any kind, but must have the same vocabulary.
+    highest probability. The models may be of any kind, but must have the same vocabulary; its order may differ, as in
+    sorted ARPA files: the models of the mixture get the ids of the first one.
 
     Args:
         models: two or more models or paths, or a mapping from names to them.
@@ -54,7 +55,7 @@ def mix(
         check_run_folder(Path(output), overwrite)
         if Path(output).resolve() in {_folder(each) for each in named.values()}:
             raise RunError(f"{output} is one of the runs to mix; choose another folder for the mixture")
-    members = {name: as_model(model) for name, model in named.items()}
+    members = in_one_order({name: as_model(model) for name, model in named.items()})
     first = next(iter(members.values()))
     with encoded(tune, first.tokenizer, first.vocabulary, split, encoding) as corpus:
         readers = as_read(members, encoding, **adaptation)

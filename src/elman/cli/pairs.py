@@ -123,7 +123,7 @@ PAIR_COLUMNS = ("set", "line", "good_ln_prob", "bad_ln_prob", "difference", "rig
 
 
 def write_pairs(path: Path, scores: PairScores) -> None:
-    """Write both scores of every pair as TSV, and the sentences as the model read them; its name if there are several."""
+    """Write both scores of every pair as TSV, and the sentences as the model read them (its name, if several)."""
     several = len({model for model, _ in scores}) > 1
     columns = ("model", *PAIR_COLUMNS) if several else PAIR_COLUMNS
     with open_output(path) as file:
