@@ -73,8 +73,8 @@ def made() -> dict[str, Any]:
 INSTANCES = made()
 SHOWN = {
     "Adam": "Adam(lr=0.002, beta1=0.8, step 0)",
-    "CachedModel": "CachedModel(RecurrentLM(LSTM 2×30, word vectors 20, vocabulary 1,000, 64,440 parameters), size=100, "
-    "weight=0.1)",
+    "CachedModel": "CachedModel(RecurrentLM(LSTM 2×30, word vectors 20, vocabulary 1,000, 64,440 parameters), "
+    "size=100, weight=0.1)",
     "Mixture": "Mixture(0.5 RecurrentLM + 0.1 RecurrentLM + 0.1 RecurrentLM + 0.1 RecurrentLM + 2 more, "
     "vocabulary 1,000)",
     "NgramModel": "NgramModel(order 3, vocabulary 24, 136 n-grams)",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,14 @@ from elman.evaluation.measures import TextEvaluation, evaluate_text
 from elman.evaluation.next_tokens import NextTokens, next_tokens
 from elman.evaluation.scored_lines import ScoreStream, ScoreTable, StateRule
 from elman.evaluation.sentences import read_sentences
+from elman.evaluation.spelling import AUTO, Case, Punctuation
 from elman.evaluation.surprisal_table import Context, SurprisalTable, surprisal_table
 from elman.evaluation.surprisal_table import Per as PerWordOrToken
 from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.arpa_writer import write_arpa
 from elman.formats.export import FormatName, export
 from elman.formats.foreign import Names, read_foreign
-from elman.formats.model_file import model_file, read_model, save_model
+from elman.formats.model_file import is_safetensors, model_file, read_model, save_model
 from elman.formats.onnx import Form, write_onnx
 from elman.formats.run_files import save_run
 from elman.formats.torch_file import write_torch
@@ -278,6 +279,8 @@ class TextModel(TokenizedModel):
         per: PerWordOrToken = "word",
         bos: bool = True,
         eos: bool = True,
+        case: Literal["auto"] | Case = AUTO,
+        punctuation: Literal["auto"] | Punctuation = AUTO,
         encoding: str = "utf-8",
         errors: Errors = "strict",
     ) -> SurprisalTable:
@@ -303,17 +306,21 @@ class TextModel(TokenizedModel):
             per: whether there is a row for each word between spaces, or for each token.
             bos: predict a sentence from the beginning of a line, not from an empty past.
             eos: predict its end, too.
+            case, punctuation: how sentences are spelled before the model reads them, as in `elman.pairs`. "auto"
+                follows the vocabulary of a model of words; other models read sentences as they are.
             encoding: of a file or a binary stream.
             errors: what happens to a line that is not in the encoding: see `evaluate`.
 
-        ``start`` and ``end`` are places in the sentence: ``sentence[start:end]`` is the word.
+        ``start`` and ``end`` are places in the sentence as given: ``sentence[start:end]`` is the word. The surprisal
+        of a word that is read as several tokens, such as ``table.`` as ``table`` and ``.``, is the sum of theirs; with
+        ``per="token"`` each has its row.
 
         Raises:
             TextError: the file cannot be read.
             ConfigError: the table lacks the column, or has one with the name of a column of the result.
         """
         sentences = read_sentences(text, column, encoding, errors, self.tokenizer)
-        return surprisal_table(self, sentences, context, per, bos, eos)
+        return surprisal_table(self, sentences, context, per, bos, eos, case, punctuation)
 
     def generate(
         self,
@@ -518,6 +525,14 @@ def load(path: str | PathLike[str], backend: Backend | Library = "numpy", device
     chosen = Backend.named(backend, device)
     path = model_file(Path(path))
     return _text_model(read_arpa(path) if is_arpa(path) else read_model(path, chosen))
+
+
+def is_model(path: str | PathLike[str]) -> bool:
+    """Return whether `load` would take a path for a model: a folder, or a file that is one by its content."""
+    path = Path(path)
+    if path.is_dir() or not path.is_file():
+        return path.is_dir()
+    return is_arpa(path) or is_safetensors(path)
 
 
 def import_model(

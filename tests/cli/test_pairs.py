@@ -90,3 +90,37 @@ def test_unreadable_file_is_a_one_line_error(refused: Refused) -> None:
     assert message.startswith("standard input: line 1 has 1 column")
     message = refused("pairs", "model.safetensors", "pairs.jsonl", "--by", "term")
     assert message == "pairs.jsonl: line 1 has no field 'term'; it has sentence_good, sentence_bad, UID"
+
+
+def test_several_models_are_compared(command: Any) -> None:
+    save_model("other.safetensors", sentence_model("tom was tv watching in his room .\n" * 3))
+    names = ("model.safetensors", "other.safetensors")
+    outcome = command("pairs", *names, "pairs.jsonl", "--per-pair", "all.tsv")
+    assert outcome.code == 0
+    table, differences, definition = outcome.out.split("\n\n")
+    assert [row.split()[:2] for row in table.splitlines()[1:]] == [
+        [n, s] for n in names for s in ("order", "same", "all")
+    ]
+    assert differences.splitlines()[1].split()[:2] == [*names]
+    assert "McNemar" in definition
+    head, *rows = (line.split("\t") for line in Path("all.tsv").read_text("utf-8").splitlines())
+    assert head[0] == "model"
+    assert [row[0] for row in rows] == [name for name in names for _ in range(3)]
+    found = json.loads(command("pairs", *names, "pairs.jsonl", "--json").out)
+    assert [each["model"] for each in found["models"]] == [*names]
+    (difference,) = found["differences"]
+    right = [each["all"]["right"] for each in found["models"]]
+    assert difference["difference"] == pytest.approx((right[0] - right[1]) / 3)
+    assert difference["low"] <= difference["difference"] <= difference["high"]
+
+
+def test_models_and_files_are_told_apart(refused: Refused) -> None:
+    save_model("other.safetensors", sentence_model())
+    names = ("model.safetensors", "other.safetensors")
+    assert refused("pairs", *names).endswith(
+        "name a FILE of pairs after model.safetensors other.safetensors, or - for standard input"
+    )
+    assert refused("pairs", names[0], "pairs.jsonl", names[1]).endswith(
+        "other.safetensors is a model, but comes after the FILE pairs.jsonl; name all RUNs first"
+    )
+    assert "missing" in refused("pairs", names[0], "missing", "pairs.jsonl")

@@ -7,7 +7,7 @@ from typing import Any
 
 from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import as_read
-from elman.evaluation.mixing import Mixed
+from elman.evaluation.mixing import Mixed, in_one_order
 from elman.evaluation.mixing import mix as mix_members
 from elman.formats.run_files import FILES, check_run_folder, save_run, writing_run
 from elman.text.sources import Text, encoded, is_path, text_name
@@ -30,7 +30,8 @@ def mix(
     """Mix several models into one, with weights fitted to a text; the result has it as ``model``.
 
     The mixture's probabilities are weighted means, P = λ1 P1 + λ2 P2 + ..., with the weights that give the text the
-    highest probability. The models may be of any kind, but must have the same vocabulary.
+    highest probability. The models may be of any kind, but must have the same vocabulary; its order may differ, as in
+    sorted ARPA files: the models of the mixture get the ids of the first one.
 
     Args:
         models: two or more models or paths, or a mapping from names to them.
@@ -69,7 +70,7 @@ def _mixed(
     name: str,
     adaptation: Mapping[str, Any],
 ) -> Mixed[TextModel]:
-    members = {member: as_model(model) for member, model in models.items()}
+    members = in_one_order({member: as_model(model) for member, model in models.items()})
     first = next(iter(members.values()))
     with encoded(tune, first.tokenizer, first.vocabulary, split, encoding) as corpus:
         readers = as_read(members, encoding, **adaptation)

@@ -7,11 +7,10 @@ from typing import Any, Literal
 from elman.errors import ConfigError
 from elman.evaluation.minimal_pairs import Normalisation, Pair, read_pairs, score_pairs, table_pairs
 from elman.evaluation.pairs_table import PairsResult
-from elman.evaluation.spelling import CASES, PUNCTUATIONS, Case, Punctuation, spelling_for
+from elman.evaluation.spelling import AUTO, Case, Punctuation, checked_spelling
+from elman.evaluation.unknown_tokens import warn_of_unknown
 from elman.text.sources import Text, read_lines, text_name
 from elman.text_model import Models, as_model, by_name
-
-AUTO: Literal["auto"] = "auto"
 
 
 def pairs(
@@ -28,7 +27,8 @@ def pairs(
     """Test which sentence of each minimal pair models prefer.
 
     A pair is right if P(right sentence) > P(wrong sentence), each with its end of line. A tie is wrong. Unknown words
-    are scored as `<unk>`, or have probability 0 if the vocabulary has none.
+    are scored as `<unk>`, or have probability 0 if the vocabulary has none. Of several models, the best is compared
+    with each other one in ``differences`` of the result: McNemar's exact test, and the interval of the difference.
 
     Args:
         models: one or several models or paths, or a mapping from names to them.
@@ -47,22 +47,15 @@ def pairs(
         ConfigError: an argument is not one of its values.
         TextError: a file cannot be read, or a line is not a pair.
     """
-    for name, value, allowed in (
-        ("case", case, (AUTO, *CASES)),
-        ("punctuation", punctuation, (AUTO, *PUNCTUATIONS)),
-        ("normalize", normalize, ("none", "token")),
-    ):
-        if value not in allowed:
-            raise ConfigError(f"`{name}` must be one of {', '.join(allowed)}; got {value!r}")
+    if normalize not in ("none", "token"):
+        raise ConfigError(f"`normalize` must be one of none, token; got {normalize!r}")
     loaded = {name: as_model(model) for name, model in by_name(models).items()}
-    spellings = {
-        name: spelling_for(
-            model, None if case == "auto" else case, None if punctuation == "auto" else punctuation
-        )
-        for name, model in loaded.items()
-    }
+    spellings = {name: checked_spelling(model, case, punctuation) for name, model in loaded.items()}
     wanted = _pairs_of(files, by, encoding, column)
     scores = {name: list(score_pairs(loaded[name], wanted, spellings[name], normalize)) for name in loaded}
+    for name, own in scores.items():
+        sides = [side for score in own for side in (score.good, score.bad)]
+        warn_of_unknown(loaded[name], sum(side.unknown for side in sides), sum(side.tokens for side in sides))
     return PairsResult(scores, spellings, normalize)
 
 

@@ -31,7 +31,8 @@ def command(
     """Mix the models in several RUNs into one, and save it in the folder MIX (-o).
 
     The mixture's probabilities are weighted means, P = λ1 P1 + λ2 P2 + ..., with the weights that give the text of
-    --tune the highest probability. The models may be of any kind, but must have the same vocabulary.
+    --tune the highest probability. The models may be of any kind, but must have the same vocabulary,
+    in any order.
     For instance: elman mix lstm n-gram --tune valid.txt -o MIX
 
     With --dynamic or --neural-cache the weights are fitted to the recurrent models as they adapt. MIX holds the

@@ -16,6 +16,7 @@ from elman.evaluation.adaptation import (
     DYNAMIC_LR,
     THETA,
 )
+from elman.evaluation.spelling import AUTO, CASES, PUNCTUATIONS
 from elman.text.reading import Errors
 from elman.training.config import Config, check, kinds
 
@@ -81,6 +82,28 @@ def errors_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="a line that is not in the encoding: strict: stop; replace: read U+FFFD in place of its bytes; skip: "
         "leave it out",
     )(command)
+
+
+def spelling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --case and --punctuation: how sentences are spelled before a model reads them."""
+    return _add_options(
+        command,
+        click.option(
+            "--case",
+            type=click.Choice([AUTO, *CASES]),
+            default=AUTO,
+            show_default=True,
+            help="lower or upper: convert sentences; asis: leave them; auto: follow the words of the vocabulary",
+        ),
+        click.option(
+            "--punctuation",
+            type=click.Choice([AUTO, *PUNCTUATIONS]),
+            default=AUTO,
+            show_default=True,
+            help="split: separate punctuation, n't and 's from words that are not in the vocabulary; auto: if no word "
+            "of the vocabulary has punctuation",
+        ),
+    )
 
 
 def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:

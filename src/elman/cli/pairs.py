@@ -5,18 +5,20 @@ from typing import Any
 
 import click
 
-from elman.api.pairs import AUTO, pairs
+from elman.api.pairs import pairs
 from elman.cli.inputs import text_argument
+from elman.cli.options import spelling_options
+from elman.errors import ConfigError
 from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult
-from elman.evaluation.spelling import CASES, PUNCTUATIONS
 from elman.files import open_output
-from elman.results import to_json
+from elman.results import as_row, format_table, to_json
+from elman.text_model import is_model
 
 
 @click.command("pairs", no_args_is_help=True)
 @click.argument("models", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="[RUN]... FILE...")
 @click.option(
     "--column",
     nargs=2,
@@ -24,21 +26,7 @@ from elman.results import to_json
     help="the FILEs are tables (CSV, TSV or JSON Lines), and these two columns hold the right and the wrong sentences",
 )
 @click.option("--by", metavar="FIELD", help="the JSON field that names the set of a pair  [default: UID]")
-@click.option(
-    "--case",
-    type=click.Choice([AUTO, *CASES]),
-    default=AUTO,
-    show_default=True,
-    help="lower or upper: convert sentences; asis: leave them; auto: follow the words of the vocabulary",
-)
-@click.option(
-    "--punctuation",
-    type=click.Choice([AUTO, *PUNCTUATIONS]),
-    default=AUTO,
-    show_default=True,
-    help="split: separate punctuation, n't and 's from words that are not in the vocabulary; auto: if no word of the "
-    "vocabulary has punctuation",
-)
+@spelling_options
 @click.option(
     "--normalize",
     type=click.Choice(["none", "token"]),
@@ -65,7 +53,7 @@ def command(
     as_json: bool,
     encoding: str,
 ) -> None:
-    """Test whether the model in RUN prefers the right sentence of each minimal pair in FILEs.
+    """Test whether the models in RUNs prefer the right sentence of each minimal pair in FILEs.
 
     A FILE (- is standard input) holds one JSON object per line, with sentence_good and sentence_bad as in BLiMP, or
     two columns: the right sentence, a tab, the wrong sentence.
@@ -73,9 +61,13 @@ def command(
     A pair is right if P(right sentence) > P(wrong sentence), each with its end of line. A tie is wrong. Unknown
     words are scored as `<unk>`, or have probability 0 if the vocabulary has none; the last columns count the pairs
     with unknown words, and give the accuracy without them.
+
+    With several RUNs (folders or model files, before the FILEs), the best model is compared with each other one over
+    all pairs: McNemar's exact test, and the 95 % interval of the difference.
     """
+    runs, files = _runs_and_files(models, files)
     found = pairs(
-        models,
+        runs,
         [text_argument(file) for file in files],
         column=column,
         by=by,
@@ -86,21 +78,39 @@ def command(
     )
     if per_pair is not None:
         write_pairs(per_pair, found.pairs)
-    click.echo(_json(found) if as_json else repr(found))
+    click.echo(
+        _json(found) if as_json else f"{format_table(found.text_rows(), found.left)}\n\n{found.notes()}"
+    )
+
+
+def _runs_and_files(first: Path, others: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the models, which come first, and the files of pairs; a folder or the file of a model is a model."""
+    count = next((k for k, name in enumerate(others) if not is_model(name)), len(others))
+    runs, files = [first, *map(Path, others[:count])], others[count:]
+    if not files:
+        raise ConfigError(f"name a FILE of pairs after {' '.join(map(str, runs))}, or - for standard input")
+    if late := next((name for name in files if is_model(name)), None):
+        raise ConfigError(f"{late} is a model, but comes after the FILE {files[0]}; name all RUNs first")
+    return runs, files
 
 
 def _json(found: PairsResult) -> str:
-    (sets,), (spelling,) = found.sets.values(), found.spellings.values()
-    return to_json(
-        {
-            "all": _numbers(over_all(sets)),
-            "sets": [{"set": each.set, **_numbers(each)} for each in sets],
-            "case": spelling.case,
-            "punctuation": spelling.punctuation,
-            "normalize": found.normalize,
-            "ties_count_as": "wrong",
-        }
-    )
+    models = {name: _model(found, name) for name in found.sets}
+    rules = {"normalize": found.normalize, "ties_count_as": "wrong"}
+    if len(models) == 1:
+        return to_json(next(iter(models.values())) | rules)
+    listed = [{"model": name, **about} for name, about in models.items()]
+    return to_json({"models": listed, "differences": list(map(as_row, found.differences)), **rules})
+
+
+def _model(found: PairsResult, name: str) -> dict[str, Any]:
+    sets, spelling = found.sets[name], found.spellings[name]
+    return {
+        "all": _numbers(over_all(sets)),
+        "sets": [{"set": each.set, **_numbers(each)} for each in sets],
+        "case": spelling.case,
+        "punctuation": spelling.punctuation,
+    }
 
 
 def _numbers(found: Accuracy) -> dict[str, Any]:
@@ -121,11 +131,13 @@ PAIR_COLUMNS = ("set", "line", "good_ln_prob", "bad_ln_prob", "difference", "rig
 
 
 def write_pairs(path: Path, scores: PairScores) -> None:
-    """Write both scores of every pair as TSV, with the sentences as the model read them."""
+    """Write both scores of every pair as TSV, and the sentences as the model read them (its name, if several)."""
+    several = len({model for model, _ in scores}) > 1
+    columns = ("model", *PAIR_COLUMNS) if several else PAIR_COLUMNS
     with open_output(path) as file:
-        file.write("\t".join(PAIR_COLUMNS) + "\n")
+        file.write("\t".join(columns) + "\n")
         for row in map(scores.row_dict, scores):
-            cells = (_cell(row[name]) for name in PAIR_COLUMNS)
+            cells = (_cell(row[name]) for name in columns)
             file.write("\t".join(cells) + "\n")
 
 

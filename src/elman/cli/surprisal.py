@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from elman.cli.inputs import text_argument
-from elman.cli.options import errors_option
+from elman.cli.options import errors_option, spelling_options
 from elman.cli.output import write
 from elman.evaluation.sentences import read_sentences
 from elman.evaluation.surprisal_table import SurprisalStream, row_dict, tsv_line
@@ -42,6 +42,7 @@ from elman.text_model import load
     show_default=True,
     help="print a row for each word between spaces, or for each token",
 )
+@spelling_options
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object per row")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 @errors_option
@@ -61,6 +62,9 @@ def command(
     the TSV: sentence (line number), position, word, surprisal_bits (-log2 P, summed over the word's tokens),
     entropy_bits and rank (before and of its first token), probability, unknown, and the word's place in its line:
     start, end.
+
+    A model of words reads sentences as its vocabulary spells words (--case, --punctuation); the surprisal of `table.`
+    is then the sum of those of `table` and `.`, and start and end are places in the line as it is.
     """
     check_output_file(output)
     model = load(run)

@@ -4,8 +4,10 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
+from elman.evaluation.comparison import replaced_tokens
 from elman.evaluation.perplexity import Watch, evaluate
 from elman.evaluation.rooms import rooms_optimum
+from elman.evaluation.unknown_tokens import MOST, warn_of_unknown
 from elman.models.adaptive.cache import CachedModel
 from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.base import LanguageModel
@@ -128,6 +130,8 @@ def evaluate_text(
     warn_of_table(text)
     with encoded(text, text_model.tokenizer, text_model.vocabulary, split, encoding, errors) as corpus:
         found = measure(text_model, corpus, batch_size)
+        if found.unknown_tokens > MOST * found.tokens:
+            warn_of_unknown(text_model, replaced_tokens(text_model, corpus, encoding), found.tokens)
     if found.unknown_tokens and text_model.vocabulary.unk_id is None:
         logger.warning(
             f"{found.unknown_tokens:,} {found.unit}s are not in the vocabulary, which has no <unk>: the text has "

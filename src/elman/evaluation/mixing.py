@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ModelFileError, TextError, VocabularyError
 from elman.evaluation.perplexity import BLOCK, begin, perplexity_of
+from elman.formats.renumbering import renumbered
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture, fit_weights, mix_log_probs
 from elman.models.tokenized import TokenizedModel, reading_threads
@@ -100,6 +101,23 @@ def mix(
     ]
     rows.append(MixedMember(name, None, _perplexity(mix_log_probs(columns, weights))))
     return Mixed(rows, replace(first, model=model, info=about), len(ids) - len(known))
+
+
+def in_one_order(members: Mapping[str, M]) -> dict[str, M]:
+    """Return the models with the ids of the first one: those with the same tokens in another order are renumbered.
+
+    Vocabularies with other tokens, other special ones, or of other levels stay; `check_alike` refuses them.
+    """
+    first = next(iter(members.values()))
+    return {name: _in_order_of(first, member) for name, member in members.items()}
+
+
+def _in_order_of(first: M, member: M) -> M:
+    own, wanted = member.vocabulary, first.vocabulary
+    alike = (own.unk, own.eos) == (wanted.unk, wanted.eos) and member.tokenizer == first.tokenizer
+    if own == wanted or not alike or set(own.tokens) != set(wanted.tokens):
+        return member
+    return replace(member, model=renumbered(member.model, own, wanted), vocabulary=wanted)
 
 
 def check_alike(name: str, one: TokenizedModel, other_name: str, other: TokenizedModel) -> None:

@@ -5,12 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elman.evaluation.minimal_pairs import Accuracy, Normalisation, PairScore, accuracies, over_all
+from elman.evaluation.pairs_difference import AccuracyDifference, accuracy_difference
 from elman.evaluation.spelling import Spelling
 from elman.results import Table, format_table
 
 COLUMNS = ["set", "pairs", "right", "accuracy", "95 % interval", "ties", "unknown", "accuracy without"]
-CASE_WORDS = {"lower": "lower case", "upper": "upper case", "asis": "case as it is"}
-PUNCTUATION_WORDS = {"split": "punctuation separated from words", "asis": "punctuation as it is"}
+
+DIFFERENCE_COLUMNS = [
+    "best",
+    "other",
+    "difference",
+    "95 % interval",
+    "only best right",
+    "only other right",
+    "p",
+]
 
 
 class PairScores(Table[tuple[str, PairScore]]):
@@ -36,7 +45,8 @@ class PairScores(Table[tuple[str, PairScore]]):
 class PairsResult(Table[Accuracy]):
     """The accuracy on each set of pairs, and over all sets if there are several; ``pairs`` are the scores of all.
 
-    ``spellings`` says how each model read the sentences.
+    ``spellings`` says how each model read the sentences. Of several models, ``differences`` compares the most accurate
+    one over all pairs (of equally accurate ones the first) with each other model.
     """
 
     def __init__(
@@ -51,6 +61,7 @@ class PairsResult(Table[Accuracy]):
             rows += [*sets, over_all(sets)] if len(sets) > 1 else sets
         super().__init__(rows)
         self.pairs = PairScores([(name, score) for name, own in scores.items() for score in own])
+        self.differences = _differences(scores)
         self.spellings, self.normalize = dict(spellings), normalize
         self.left = 1 + self._several
 
@@ -88,10 +99,7 @@ class PairsResult(Table[Accuracy]):
     def notes(self) -> str:
         """Define a right pair and the spelling of the sentences."""
         measure = "ln P of the sentence and its end" + (", per token" if self.normalize == "token" else "")
-        words = {
-            name: f"{CASE_WORDS[own.case]}; {PUNCTUATION_WORDS[own.punctuation]}"
-            for name, own in self.spellings.items()
-        }
+        words = {name: str(own) for name, own in self.spellings.items()}
         spelled = (
             list(words.values())[:1]
             if len(set(words.values())) == 1
@@ -103,7 +111,37 @@ class PairsResult(Table[Accuracy]):
             ("interval", "Wilson's score interval; pairs are taken to be independent"),
             ("unknown", "pairs with a word that is not in the vocabulary; then the accuracy without them"),
         ]
+        if self.differences:
+            rows.append(
+                (
+                    "difference",
+                    "in points, over all pairs; interval: Newcombe's; p: McNemar's exact test",
+                )
+            )
+            table = format_table([DIFFERENCE_COLUMNS, *map(_difference_row, self.differences)], left=2)
+            return f"{table}\n\n{format_table(rows, left=2)}"
         return format_table(rows, left=2)
+
+
+def _differences(scores: Mapping[str, Sequence[PairScore]]) -> list[AccuracyDifference]:
+    """Compare the model that has the most pairs right with each other one."""
+    right = {name: [score.right for score in own] for name, own in scores.items()}
+    best = max(right, key=lambda name: sum(right[name]))
+    return [
+        accuracy_difference(right[best], others, best, name) for name, others in right.items() if name != best
+    ]
+
+
+def _difference_row(found: AccuracyDifference) -> list[str]:
+    return [
+        found.model,
+        found.other,
+        f"{100 * found.difference:.1f}",
+        f"{100 * found.low:.1f} to {100 * found.high:.1f}",
+        f"{found.only:,}",
+        f"{found.other_only:,}",
+        f"{found.p:.4f}" if found.p >= 1e-4 else f"{found.p:.1e}",
+    ]
 
 
 def _text_row(found: Accuracy) -> list[str]:

@@ -22,6 +22,7 @@ from elman.evaluation.line_scores import (
 from elman.evaluation.sentences import Sentence, read_sentences
 from elman.evaluation.surprisal import TokenReader, TokenScore, printable
 from elman.evaluation.surprisal_table import check_kept, warn_of_zero_probability
+from elman.evaluation.unknown_tokens import count_unknown, warn_of_unknown
 from elman.models.tokenized import TokenizedModel
 from elman.results import Table
 from elman.text.sources import Text
@@ -108,16 +109,19 @@ class ScoreStream(Iterator[Row]):
         groups: Iterable[list[Sentence]],
         scorer: Callable[[Iterable[str]], Iterator[LineScore]],
     ) -> Iterator[ScoredLine]:
-        zero = 0
+        zero = unknown = tokens = 0
         as_bytes = self._text_model.unit == "byte"
         for group in groups:
             scores = scorer([line.text for line in group])
             for (number, text, kept), score in zip(group, scores, strict=True):
                 zero += math.isinf(score.nll_nats)
+                tokens += score.tokens
+                unknown += count_unknown(self._text_model, score.unknown, text)
                 characters = len(text) + self._text_model.predicts_end(text)
                 shown = printable(text) if as_bytes else text
                 yield ScoredLine(score.tokens, score.unknown, score.nll_nats, number, characters, shown, kept)
         warn_of_zero_probability(zero)
+        warn_of_unknown(self._text_model, unknown, tokens)
 
     def _least_probable(self, lines: Iterator[ScoredLine], top: int) -> Iterator[ScoredLine]:
         kept = LeastProbableLines(top)
@@ -131,15 +135,19 @@ class ScoreStream(Iterator[Row]):
 
     def _tokens(self, groups: Iterable[list[Sentence]], carry: bool) -> Iterator[TokenScore]:
         carried = TokenReader(self._text_model) if carry else None
-        zero = 0
+        zero = unknown = tokens = 0
+        unk = self._text_model.vocabulary.unk
         for number, text, kept in chain.from_iterable(groups):
             possible = True
             for score in (carried or TokenReader(self._text_model)).read(text):
                 possible &= math.isfinite(score.surprisal_bits)
+                tokens += 1
+                unknown += score.unknown and score.token != unk
                 token = readable(self._text_model, score.token)
                 yield replace(score, token=token, sentence=number, kept=kept)
             zero += not possible
         warn_of_zero_probability(zero)
+        warn_of_unknown(self._text_model, unknown, tokens)
 
 
 TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown", "start", "end", "entropy_bits")

@@ -1,21 +1,26 @@
 """Spell sentences as a model's vocabulary spells its words: in its case, with punctuation split off or not."""
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from elman.errors import ConfigError
 from elman.models.tokenized import TokenizedModel
+from elman.text.offsets import Change, Traced, folded, traced_normalised
 from elman.text.reading import normalise
 from elman.text.vocabulary import Vocabulary
 
+AUTO: Literal["auto"] = "auto"
 Case = Literal["lower", "upper", "asis"]
 CASES: tuple[Case, ...] = ("lower", "upper", "asis")
 MOST = 0.9  # of the tokens with letters must share a case: a few names or signs may differ
 _FOLDS: dict[Case, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "asis": str}
+CASE_WORDS = {"lower": "lower case", "upper": "upper case", "asis": "case as it is"}
 Punctuation = Literal["split", "asis"]
 PUNCTUATIONS: tuple[Punctuation, ...] = ("split", "asis")
+PUNCTUATION_WORDS = {"split": "punctuation separated from words", "asis": "punctuation as it is"}
 SUFFIXES = ("n't", "'t", "'s", "'re", "'ve", "'ll", "'d", "'m")  # split off in treebanks: has n't, or hasn 't
 ATTACHED = 0.1  # of the words end in a mark: typically 1 % if marks are split off, 30 % if they are not
 ENDS = ".,?!;:"
@@ -34,6 +39,38 @@ class Spelling:
         if self.punctuation == "asis":
             return sentence
         return " ".join(part for word in sentence.split() for part in split_word(word, vocabulary))
+
+    def traced(self, sentence: str, vocabulary: Vocabulary) -> Traced:
+        """Return a sentence in this spelling, with the places of its characters in the sentence as given.
+
+        It has the words of `apply` and the whitespace of the sentence. A word of punctuation marks that the vocabulary
+        lacks stays, too, as an unknown word, so that no word of the sentence is left without a token.
+        """
+        found = folded(traced_normalised(sentence), _FOLDS[self.case])
+        return found if self.punctuation == "asis" else found.changed(_splits(found.text, vocabulary))
+
+    @property
+    def changes(self) -> bool:
+        """Whether sentences may be changed at all."""
+        return self != Spelling()
+
+    def __str__(self) -> str:
+        return f"{CASE_WORDS[self.case]}; {PUNCTUATION_WORDS[self.punctuation]}"
+
+
+def _splits(text: str, vocabulary: Vocabulary) -> Iterator[Change]:
+    """Yield the changes that split words into parts: a space between two of them, nothing for a dropped mark."""
+    for word in re.finditer(r"\S+", text):
+        place = word.start()
+        for k, part in enumerate(split_word(word[0], vocabulary) or [word[0]]):
+            begin = text.index(
+                part, place
+            )  # parts follow one another; what is between them are dropped marks
+            if k or begin > place:
+                yield place, begin, " " if k else ""
+            place = begin + len(part)
+        if place < word.end():
+            yield place, word.end(), ""
 
 
 def spelling_for(
@@ -56,6 +93,22 @@ def spelling_for(
     if punctuation is None:
         punctuation = "split" if words and not _attached(text_model.vocabulary) else "asis"
     return Spelling(case_of(text_model.vocabulary) if case is None else case, punctuation)
+
+
+def checked_spelling(
+    text_model: TokenizedModel, case: Literal["auto"] | Case, punctuation: Literal["auto"] | Punctuation
+) -> Spelling:
+    """Return the spelling that the arguments ``case`` and ``punctuation`` of public functions ask for.
+
+    Raises:
+        ConfigError: an argument is not one of its values, or does not fit the model: see `spelling_for`.
+    """
+    for name, value, allowed in (("case", case, CASES), ("punctuation", punctuation, PUNCTUATIONS)):
+        if value not in (AUTO, *allowed):
+            raise ConfigError(f"`{name}` must be one of {', '.join((AUTO, *allowed))}; got {value!r}")
+    return spelling_for(
+        text_model, None if case == "auto" else case, None if punctuation == "auto" else punctuation
+    )
 
 
 def case_of(vocabulary: Vocabulary) -> Case:

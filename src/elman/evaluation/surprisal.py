@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.evaluation.spelling import Spelling
 from elman.models.base import LogProbs
 from elman.models.tokenized import TokenizedModel
 from elman.text.offsets import token_offsets
@@ -62,11 +63,14 @@ class TokenReader:
     """Scores lines token by token, beginning at the given state or, without one, at the beginning of a line.
 
     ``state`` is the state after everything read so far; the next line continues from it. Tokens without an id do not
-    change it.
+    change it. Lines are read in a ``spelling``; the places of the tokens are those in the line as given.
     """
 
-    def __init__(self, text_model: TokenizedModel, state: Any = None) -> None:
+    def __init__(
+        self, text_model: TokenizedModel, state: Any = None, spelling: Spelling | None = None
+    ) -> None:
         self._text_model = text_model
+        self._spelling = spelling if spelling is not None and spelling.changes else None
         self.state = text_model.begin_sentence() if state is None else state
 
     def read(self, line: str | bytes, eos: bool = True) -> Iterator[TokenScore]:
@@ -74,9 +78,13 @@ class TokenReader:
         if isinstance(line, bytes):
             line = self._text_model.tokenizer.prepare(line)
         text_model, model = self._text_model, self._text_model.model
-        tokens, ids = text_model.encode_line(line) if eos else text_model.encode(line)
-        offsets = token_offsets(text_model.tokenizer, line + "\n" if eos else line)[: len(tokens)]
-        places = np.minimum(offsets, len(line)).tolist()
+        spelled = None if self._spelling is None else self._spelling.traced(line, text_model.vocabulary)
+        text = line if spelled is None else spelled.text
+        tokens, ids = text_model.encode_line(text) if eos else text_model.encode(text)
+        offsets = token_offsets(text_model.tokenizer, text + "\n" if eos else text)[: len(tokens)]
+        places = np.minimum(offsets, len(text)).tolist()
+        if spelled is not None:
+            places = [spelled.place(start, end, len(line)) for start, end in places]
         unknown = text_model.is_unknown(tokens).tolist()
         for token, id_, is_unknown, (start, end) in zip(tokens, ids.tolist(), unknown, places, strict=True):
             with limited_threads(0):

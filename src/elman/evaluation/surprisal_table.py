@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeAlias
 from elman.errors import ConfigError
 from elman.evaluation.colours import surprisal_colours
 from elman.evaluation.sentences import Sentences
+from elman.evaluation.spelling import AUTO, Case, Punctuation, checked_spelling
 from elman.evaluation.surprisal import TokenReader, TokenScore, WordScore, word_scores
+from elman.evaluation.unknown_tokens import warn_of_unknown
 from elman.files import open_output
 from elman.models.tokenized import TokenizedModel
 from elman.results import SHOWN, Table, show
@@ -41,8 +43,11 @@ class SurprisalStream(Iterator[Score]):
         context: what a word is predicted from: its own sentence, or also all sentences before it ("document").
         per: whether there is a score for each word or for each token.
         bos, eos: see `elman.TextModel`; in a document, ``bos`` concerns its beginning.
+        case, punctuation: how sentences are spelled before the model reads them, as in `elman.pairs`. The default
+            "auto" follows the vocabulary of a model of words, and leaves sentences as they are for other models.
 
-    ``columns`` are the names of the columns of `row_dict`. Sentences of probability 0 are logged at the end.
+    ``columns`` are the names of the columns of `row_dict`. ``spelling`` is logged where it may change a sentence;
+    sentences of probability 0, and many unknown words, are logged at the end.
 
     Raises:
         ConfigError: an argument is not one of the choices, or a column of the sentences has the name of a column here.
@@ -56,6 +61,8 @@ class SurprisalStream(Iterator[Score]):
         per: Per = "word",
         bos: bool = True,
         eos: bool = True,
+        case: Literal["auto"] | Case = AUTO,
+        punctuation: Literal["auto"] | Punctuation = AUTO,
     ) -> None:
         for name, value, choices in (
             ("context", context, ("sentence", "document")),
@@ -66,6 +73,11 @@ class SurprisalStream(Iterator[Score]):
         self.columns = (*COLUMNS[per], *sentences.columns)
         check_kept(self.columns, sentences.columns)
         self._text_model, self._eos = text_model, eos
+        if case == AUTO and text_model.tokenizer.level != "word":
+            case = "asis"
+        self.spelling = checked_spelling(text_model, case, punctuation)
+        if self.spelling.changes:
+            logger.info(f"spelling: {self.spelling}")
         self._start = None if bos else text_model.null_context
         self._reader = self._new_reader() if context == "document" else None
         self._scores = self._read(sentences, per)
@@ -74,19 +86,26 @@ class SurprisalStream(Iterator[Score]):
         return next(self._scores)
 
     def _new_reader(self) -> TokenReader:
-        return TokenReader(self._text_model, None if self._start is None else self._start())
+        state = None if self._start is None else self._start()
+        return TokenReader(self._text_model, state, self.spelling)
 
     def _read(self, sentences: Sentences, per: Per) -> Iterator[Score]:
-        zero = 0
+        zero = unknown = total = 0
+        unit = "word" if per == "word" else self._text_model.unit
+        vocabulary = self._text_model.vocabulary
         for sentence in sentences:
             reader = self._reader or self._new_reader()
             read = partial(word_scores, self._text_model, reader=reader) if per == "word" else reader.read
             possible = True
             for score in read(sentence.text, eos=self._eos):
                 possible &= math.isfinite(score.surprisal_bits)
+                if score.start < score.end:
+                    total += 1
+                    unknown += score.unknown and sentence.text[score.start : score.end] != vocabulary.unk
                 yield replace(score, sentence=sentence.number, kept=sentence.kept)
             zero += not possible
         warn_of_zero_probability(zero)
+        warn_of_unknown(self._text_model, unknown, total, unit)
 
 
 def check_kept(columns: Sequence[str], kept: Sequence[str]) -> None:
@@ -157,11 +176,13 @@ def surprisal_table(
     per: Per = "word",
     bos: bool = True,
     eos: bool = True,
+    case: Literal["auto"] | Case = AUTO,
+    punctuation: Literal["auto"] | Punctuation = AUTO,
 ) -> SurprisalTable:
     """Return the scores of all sentences: see `SurprisalStream`."""
     held = list(sentences)
     again = Sentences([held], sentences.columns)
-    stream = SurprisalStream(text_model, again, context, per, bos, eos)
+    stream = SurprisalStream(text_model, again, context, per, bos, eos, case, punctuation)
     with limited_threads(0):  # once, not once a token
         rows = tuple(stream)
     return SurprisalTable(rows, stream.columns, {number: text for number, text, _ in held})

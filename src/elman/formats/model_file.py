@@ -55,6 +55,18 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
         ) from error
 
 
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file begins as a safetensors file does: with the size of a JSON object, and its brace."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+        return (
+            len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+        )
+    except OSError:
+        return False
+
+
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays and the description that `write_arrays` wrote.
 

@@ -11,6 +11,7 @@ import numpy as np
 from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import with_cache
 from elman.evaluation.spelling import CASES, Case
+from elman.evaluation.unknown_tokens import MOST, warn_of_unknown
 from elman.files import check_output_file
 from elman.rescoring.lm_scores import Unknown
 from elman.rescoring.nbest import Row, Utterance, collect, read_kaldi, read_references, read_tsv
@@ -23,6 +24,7 @@ from elman.text.sources import Text, read_lines, text_name
 from elman.text_model import Model, as_model
 
 NBest: TypeAlias = Text | Mapping[str, Sequence[str] | Sequence[tuple[float, str]]]
+MOST_SPELLED = 0.5  # of the words may be unknown where each is scored by its spelling
 WRONG_CASE = 0.9  # word error rate of the first candidates from which a difference in case is looked for
 log = logging.getLogger(__name__)
 
@@ -231,6 +233,9 @@ def _log_summary(rescorer: Rescorer) -> None:
     for reader, unknown in zip(rescorer.readers, rescorer.unknown_words(), strict=True):
         unit = reader.text_model.unit
         log.info(f"unknown {unit}s in the first candidates: {unknown:,} (of {rescorer.words():,} words)")
+        if unit == "word":
+            most = MOST if rescorer.unknown == "plain" else MOST_SPELLED
+            warn_of_unknown(reader.text_model, unknown, rescorer.words(), most=most)
 
 
 def _warn(rescorer: Rescorer, references: Mapping[str, str], found: Rescored, tuned: bool) -> None:

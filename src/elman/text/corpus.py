@@ -134,7 +134,11 @@ def encode_corpus(
     if cache is not None:
         text = (tokenizer.level, tokenizer.lower, encoding, max_tokens, unicodedata.unidata_version)
         choice = None if given else (order, max_vocab, min_count, open_vocabulary)
-        more = (skip_tokens, None if span == WHOLE else span, getattr(tokenizer, "digest", None))
+        more: tuple[object, ...] = (
+            skip_tokens,
+            None if span == WHOLE else span,
+            getattr(tokenizer, "digest", None),
+        )
         more += (None if errors == "strict" else errors, "ended" if tokenizer.level == "char" else None)
         store = IdCache(Path(cache), files, (*text, *more), choice)
         if kept := store.load(stamps, given.digest if given else None):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,6 +48,11 @@ class Traced:
             np.concatenate([*ends, self.ends[done:]]),
         )
 
+    def place(self, start: int, end: int, length: int) -> tuple[int, int]:
+        """Return the place of ``text[start:end]`` in the given text, of this ``length``; an empty one at the end."""
+        first = int(self.starts[start]) if start < len(self.starts) else length
+        return first, max(first, int(self.ends[end - 1])) if start < end else first
+
 
 def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
     """Return the start and end of each token in a text, (n, 2): a token comes from ``text[start:end]``.
@@ -58,9 +63,9 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
     """
     if tokenizer.level == "byte":  # nothing is normalised
         return _of_bytes(Traced.of(text), np.ones(int(_utf8_lengths(text).sum()), np.intp))
-    traced = _composed(_without_bom(_one_newline(Traced.of(text))))
+    traced = traced_normalised(text)
     if tokenizer.lower:
-        traced = _composed(_lower(traced))
+        traced = _composed(folded(traced, str.lower))
     if isinstance(tokenizer, SubwordTokenizer):
         return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
     if tokenizer.level == "char":
@@ -68,6 +73,11 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
     words = [word.span() for word in re.finditer(r"\n|\S+", traced.text)]
     places = np.array(words, np.intp).reshape(-1, 2)
     return np.stack([traced.starts[places[:, 0]], traced.ends[places[:, 1] - 1]], axis=1)
+
+
+def traced_normalised(text: str) -> Traced:
+    """Return a text as `elman.text.reading.normalise` returns it, with the places of its characters."""
+    return _composed(_one_newline(_without_bom(Traced.of(text))))
 
 
 def _of_bytes(traced: Traced, lengths: ArrayLike) -> NDArray[np.intp]:
@@ -105,12 +115,10 @@ def _compositions(text: str) -> Iterator[Change]:
             yield first, last, composed
 
 
-def _lower(traced: Traced) -> Traced:
-    """Return the text lower-cased; some capitals of one character become two."""
-    longer = traced.changed(
-        (i, i + 1, lower) for i, c in enumerate(traced.text) if len(lower := c.lower()) != 1
-    )
-    return Traced(longer.text.lower(), longer.starts, longer.ends)
+def folded(traced: Traced, fold: Callable[[str], str]) -> Traced:
+    """Return the text in another case, by `str.lower` or `str.upper`; some characters become two or more."""
+    longer = traced.changed((i, i + 1, new) for i, c in enumerate(traced.text) if len(new := fold(c)) != 1)
+    return Traced(fold(longer.text), longer.starts, longer.ends)
 
 
 def _utf8_lengths(text: str) -> NDArray[np.intp]:

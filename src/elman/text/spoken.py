@@ -1,19 +1,17 @@
 """Convert written text to its spoken form, as speech recognisers spell it: `MISTER BROWN PAID FIVE DOLLARS`.
 
 The spoken form has capital letters, no punctuation except apostrophes within words, and numbers and signs spelled out:
-the conventions of LibriSpeech (V. Panayotov and others, ICASSP 2015). Text from files is first split into paragraphs
-(without licences around a book, line wrapping and headings) and sentences.
+the conventions of LibriSpeech (V. Panayotov and others, ICASSP 2015); numbers: `elman.text.numbers`. Text from files is
+first split into paragraphs (without licences around a book, line wrapping and headings) and sentences.
 """
 
-import importlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from itertools import chain, islice
-from typing import Any
 
-from elman.errors import MissingExtra
+from elman.text.number_words import UNKNOWN, in_words
+from elman.text.numbers import numbers_in_words
 from elman.text.vocabulary import UNK
 
 LAYOUTS = ("paragraphs", "lines")
@@ -33,8 +31,6 @@ _ABBREVIATION = re.compile(
 _LAST_WORD = re.compile(r"([^\W_](?:[\w.]*[^\W_])?)$")
 
 LONGEST_LINE = 60  # words; a longer sentence is cut at semicolons, colons and dashes
-MOST_DIGITS = 15  # a longer number becomes <unk>
-_UNKNOWN = "\ue000"  # stands for <unk> while punctuation is removed
 _TITLES = {
     "Mr": "Mister", "Mrs": "Missus", "Dr": "Doctor", "St": "Saint", "Capt": "Captain", "Col": "Colonel",
     "Gen": "General", "Lt": "Lieutenant", "Sgt": "Sergeant", "Maj": "Major", "Prof": "Professor",
@@ -45,24 +41,22 @@ _LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
      "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "’": "'", "ʼ": "'", "ʻ": "'", "`": "'"}
 )  # fmt: skip
-_CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros"}
-_SIGNS = {"&": " and ", "%": " percent ", "°": " degrees ", "+": " plus "}
+_SIGNS = {"&": " and ", "%": " percent ", "‰": " per mille ", "°": " degrees ", "+": " plus "}
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 _TITLE = re.compile(rf"\b({'|'.join(_TITLES)})\b ?\.|\b(Mr|Mrs|Dr)\b")
 _NUMBERED = re.compile(r"\b(chapter|book|part|volume|act|scene) ([IVXLC]+)\b", re.IGNORECASE)
-_NUMBER_SIGN = re.compile(r"\bNo ?\. ?(?=\d)")
+_NUMBER_SIGN = re.compile(r"(?:\bNo ?\.|№) ?(?=\d)")
 _TOKENISED = (  # spaces that a tokenizer put into words: 1 @,@ 000 · do n't · game 's · o 'clock · d 'Artagnan
     (re.compile(r" @([,.])@ "), r"\1"),
     (re.compile(r" @[-–]@ "), "-"),
+    (re.compile(r"(?<=\d) : (?=\d\d\b)"), ":"),
     (re.compile(r" (n't)\b", re.IGNORECASE), r"\1"),
     (re.compile(r"(?<=\w) '(s|t|re|ve|ll|d|m)\b", re.IGNORECASE), r"'\1"),
     (re.compile(r"\b([odl]) '(?=[a-z])", re.IGNORECASE), r"\1'"),
 )
-_MONEY = re.compile(r"([$£€]) ?(\d[\d,]*(?:\.\d+)?)((?: (?:hundred|thousand|million|billion|trillion))*)")
-_NUMBER = re.compile(r"(\d+(?:,\d{3})+|\d+)(?:\.(\d+))?(st|nd|rd|th|s)?(?![^\W\d_])|(\d+)")
 _FOREIGN = re.compile(r"[^\W\d_a-zA-Z]+")
-_WORD = re.compile(rf"{_UNKNOWN}|[a-zA-Z]+(?:'[a-zA-Z]+)*")
+_WORD = re.compile(rf"{UNKNOWN}|[a-zA-Z]+(?:'[a-zA-Z]+)*")
 _CLAUSE = re.compile(r"(?<=[;:—–])|(?<=--)")
 
 
@@ -151,7 +145,7 @@ def _lines_of_words(sentence: str) -> Iterator[list[str]]:
 
 def _expand(text: str) -> str:
     """Spell out abbreviations, whose dots could end sentences, and rejoin words that a tokenizer split."""
-    text = text.replace(UNK, _UNKNOWN).translate(_LETTERS)
+    text = text.replace(UNK, UNKNOWN).translate(_LETTERS)
     for pattern, joined in _TOKENISED:
         text = pattern.sub(joined, text)
     text = _TITLE.sub(lambda found: f"{_TITLES[found[1] or found[2]]} ", text)
@@ -160,41 +154,13 @@ def _expand(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     """Return the words of an expanded text in spoken form."""
-    text = _NUMBERED.sub(lambda found: f"{found[1]} {_in_words(str(_roman(found[2])), 'cardinal')}", text)
-    text = _MONEY.sub(lambda found: f"{found[2]}{found[3]} {_CURRENCIES[found[1]]} ", text)
-    text = _NUMBER.sub(_read_number, text)
+    text = _NUMBERED.sub(lambda found: f"{found[1]} {in_words(str(_roman(found[2])), 'cardinal')}", text)
+    text = numbers_in_words(text)
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    words = _WORD.findall(_FOREIGN.sub(f" {_UNKNOWN} ", plain) if not plain.isascii() else plain)
-    return [UNK if word == _UNKNOWN else word.upper() for word in words]
-
-
-def _read_number(found: re.Match[str]) -> str:
-    integer, fraction, ending, within = found.groups()
-    digits = (integer or within).replace(",", "")
-    if len(digits) > MOST_DIGITS:
-        return f" {_UNKNOWN} "
-    if fraction:
-        return (
-            f" {_in_words(digits, 'cardinal')} point {' '.join(_in_words(d, 'cardinal') for d in fraction)} "
-        )
-    if ending in ("st", "nd", "rd", "th"):
-        return f" {_in_words(digits, 'ordinal')} "
-    is_year = len(integer or "") == 4 and 1100 <= int(digits) < 2100
-    said = _in_words(digits, "year" if is_year else "cardinal")
-    if ending == "s":
-        said = f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
-    return f" {said} "
-
-
-@lru_cache(10_000)
-def _in_words(digits: str, kind: str) -> str:
-    try:
-        num2words: Any = importlib.import_module("num2words").num2words
-    except ImportError as error:
-        raise MissingExtra("num2words", "speech") from error
-    return str(num2words(int(digits), to=kind))
+    words = _WORD.findall(_FOREIGN.sub(f" {UNKNOWN} ", plain) if not plain.isascii() else plain)
+    return [UNK if word == UNKNOWN else word.upper() for word in words]
 
 
 def _roman(numeral: str) -> int:
