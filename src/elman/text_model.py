@@ -473,20 +473,36 @@ class TextModel(TokenizedModel):
         write_tokenizer(Path(path), self)
 
 
-def load(path: str | PathLike[str], backend: Backend | Library = "numpy", device: str = "cpu") -> TextModel:
+def load(
+    path: str | PathLike[str],
+    backend: Backend | Library = "numpy",
+    device: str = "cpu",
+    *,
+    verify: bool = True,
+    encoding: str = "utf-8",
+) -> TextModel:
     """Load a model from a file, or from a run folder: its best model so far or, before there is one, the last.
 
-    The content decides, not the name: a model file of elman, or an ARPA file (gzipped or not) of any program. Any
+    The content decides, not the name: a model file of elman, or an ARPA file (compressed or not) of any program. Any
     model can be loaded on any backend ("numpy" or "torch", and a device for torch), whichever it was trained on.
 
+    Args:
+        path: the file or the run folder.
+        backend, device: where the weights are put.
+        verify: compare a model file with the SHA-256 stored in it, which takes about 0.1 s per 100 MB.
+        encoding: of an ARPA file.
+
     Raises:
-        ModelFileError: the file is missing, truncated, of another program, or of an unknown kind.
+        ModelFileError: the file is missing, truncated, damaged, of another program, or of an unknown kind; or it has
+            weights that are not finite.
         ConfigError: there is no such backend or device.
         MissingExtra: the tokenizer or the backend needs a library that is not installed.
     """
     chosen = Backend.named(backend, device)
     path = model_file(Path(path))
-    return _text_model(read_arpa(path) if is_arpa(path) else read_model(path, chosen))
+    if is_arpa(path, encoding):
+        return _text_model(read_arpa(path, encoding))
+    return _text_model(read_model(path, chosen, verify))
 
 
 def import_model(
