@@ -515,29 +515,37 @@ def import_model(
     eos: str | None = None,
     names: Names = (),
     tie_weights: bool = False,
+    nonlinearity: str | None = None,
+    encoding: str = "utf-8",
 ) -> TextModel:
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: an ARPA file; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear, as
-            safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code from it). The
-            other arguments describe a state dict.
-        vocab: file of tokens, one per line or a JSON list; a state dict that elman wrote holds its own.
+        file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
+            and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
+            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
+            arguments, but for ``encoding``, describe a state dict.
+        vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
+            ids; a state dict that elman wrote holds its own.
         level: what a token is: "word" (the default), "char" or "byte".
         lower: the tokens come from lower-cased text.
-        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default.
+        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`
+            and `</s>` where the vocabulary has those.
         names: names of the parts "encoder", "rnn" and "decoder", such as ``{"rnn": "lstm"}``.
         tie_weights: the decoder shares its matrix with the word vectors; found by itself if both are one tensor.
+        nonlinearity: of an nn.RNN: "tanh" (the default) or "relu", which is refused. A state dict does not record it.
+        encoding: of an ARPA file, or of ``vocab``.
 
     Raises:
         ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
         VocabularyError: the vocabulary cannot be read.
-        ConfigError: the suffix is of no format, there is no vocabulary, or the arguments contradict each other.
+        ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
         MissingExtra: PyTorch is needed and not installed.
     """
     vocab = None if vocab is None else Path(vocab)
     described: dict[str, Any] = {"level": level, "lower": lower, "unk": unk, "eos": eos}
-    found = read_foreign(Path(file), vocab=vocab, names=names, tie_weights=tie_weights, **described)
+    described |= {"tie_weights": tie_weights, "nonlinearity": nonlinearity, "encoding": encoding}
+    found = read_foreign(Path(file), vocab=vocab, names=names, **described)
     return _text_model(found)
 
 

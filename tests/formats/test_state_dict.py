@@ -179,7 +179,7 @@ def test_a_vocabulary_may_come_from_another_file(tmp_path: Path) -> None:
     [
         ("a\nb\n", {}, "the vocabulary has 2 tokens, but .* has word vectors for 24"),
         ("a\n\nb\n", {}, "line 2: an empty line is not a token"),
-        ("a 12\nb 3\n", {}, "'a 12', with id 0, is not a word"),
+        ("a 12\nb c\n", {}, "'a 12', with id 0, is not a word"),
         ("a\na\n", {}, "'a' is in the vocabulary more than once"),
         ("a\nb\n", {"eos": "</s>"}, "has no '</s>' to end lines with"),
         ("a\nb\n", {"unk": "UNK"}, "the unknown token 'UNK' is not in the vocabulary"),
@@ -198,7 +198,15 @@ def test_broken_vocabularies(tmp_path: Path) -> None:
     write_torch(path, text_model())
     with pytest.raises(VocabularyError, match="cannot be read"):
         read_torch(path, vocab)
-    for text, message in (("[", "is not valid JSON"), ('{"a": 0}', "must be a JSON list of strings")):
+    for text, message in (
+        ("[", "is not valid JSON"),
+        ("3", "must be a JSON list of strings"),
+        ('{"a": 1}', "whose values must be the ids 0 to 0, each once"),
+        ('{"a": 0, "b": true}', "whose values must be the ids 0 to 1, each once"),
+        ('["\\ud800"]', r"contains the lone surrogate U\+D800"),
+        ("[" * 100_000, r"vocab.json is not valid JSON \(nested too deeply\)"),
+        ("[" + "9" * 5_000 + "]", r"vocab.json is not valid JSON \(Exceeds the limit"),
+    ):
         vocab.write_text(text)
         with pytest.raises(VocabularyError, match=message):
             read_torch(path, vocab)
@@ -213,7 +221,7 @@ def test_files_without_a_state_dict_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="there is no file"):
         read_torch(path)
     path.write_bytes(b"\0" * 20)
-    with pytest.raises(ModelFileError, match="is damaged, is not a safetensors file"):
+    with pytest.raises(ModelFileError, match="is damaged, or is not a safetensors file"):
         read_torch(path)
     save_model(path, text_model())
     with pytest.raises(ModelFileError, match="is already an elman model"):
