@@ -50,7 +50,7 @@ START, END = "<s>", "</s>"
 LOG_ZERO = -99  # stands for the logarithm of 0
 _MOST = 99  # the largest plausible log10 of a backoff weight
 _COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})\s*")
-_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
+_NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _DATA = re.compile(rb"(^|\n)[ \t\r]*\\data\\")
 COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {  # the first bytes, and what opens the file
     ".gz": (b"\x1f\x8b", gzip.open),

@@ -7,7 +7,7 @@
 
 import json
 import logging
-import re
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,7 +28,7 @@ from elman.text.vocabulary import UNK, Vocabulary
 
 logger = logging.getLogger(__name__)
 UNKNOWNS, ENDS, START = ("<UNK>",), ("</s>", "</S>", "<EOS>"), "<s>"  # by other programs
-_NUMBERED = re.compile(r"(.+?)[ \t]+(\d{1,18})", re.DOTALL)
+_DIGITS = 19  # a number has fewer
 
 
 class Text(NamedTuple):
@@ -111,13 +111,20 @@ def read_tokens(path: Path, encoding: str = "utf-8") -> list[str]:
             f"{where}, line {lines.index('') + 1}: an empty line is not a token; if a newline is a "
             'token, write a JSON list: vocab.json with ["a", "\\n"]'
         )
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    pairs = [(found[1], int(found[2])) for found in numbered if found is not None]
+    pairs = [pair for line in lines if (pair := _token_and_number(line)) is not None]
     if len(pairs) < len(lines):
         return lines
     if {number for _, number in pairs} == set(range(len(pairs))):
         pairs.sort(key=lambda pair: pair[1])
     return [token for token, _ in pairs]
+
+
+def _token_and_number(line: str) -> tuple[str, int] | None:
+    """Return the token and the number of a line such as ``the 1204``; None if it is another."""
+    rest = line.rstrip(string.digits)
+    digits = line[len(rest) :]
+    token = rest.rstrip(" \t") or rest[:1]  # the token may be a space
+    return (token, int(digits)) if 0 < len(digits) < _DIGITS and len(token) < len(rest) else None
 
 
 def _json_tokens(found: Any, where: str) -> list[str]:
@@ -167,7 +174,8 @@ def read_text(
         for k, token in enumerate(tokens):
             if WordTokenizer(whitespace="ascii").split(token) != [token]:
                 raise VocabularyError(
-                    f"the vocabulary {path}: {token!r}, with id {k}, is not a word: it is empty or contains whitespace"
+                    f"the vocabulary {path}: {token[:40]!r}, with id {k}, is not a word: it is empty or contains "
+                    "whitespace"
                 )
         if any(map(has_other_whitespace, tokens)):
             tokenizer = make_tokenizer(level, lower, whitespace="ascii")
