@@ -2,17 +2,23 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from elman.errors import ElmanError
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # colours of a terminal
+_LONGEST = 300
 _PANIC = "PanicException"  # of libraries written in Rust; it is no Exception
 
 
 @contextlib.contextmanager
 def parsing(
-    where: object, error: type[ElmanError], what: str = "is damaged, or not in this format"
+    where: object,
+    error: type[ElmanError],
+    what: str = "is damaged, or not in this format",
+    advice: str = "",
 ) -> Iterator[None]:
     """Turn every error in this block, whatever a damaged file causes, into ``error``; those of elman stay.
 
@@ -20,7 +26,9 @@ def parsing(
         where: the file, for the message.
         error: the class of errors to raise.
         what: what the message says about the file.
+        advice: what to do, at the end of the message.
     """
+    remedy = f"; {advice}" if advice else ""
     try:
         yield
     except ElmanError:
@@ -28,11 +36,11 @@ def parsing(
     except MemoryError as found:
         raise error(f"{where} does not fit into the memory that this process may use") from found
     except Exception as found:
-        raise error(f"{where} {what} ({reason(found)})") from found
+        raise error(f"{where} {what} ({reason(found)}){remedy}") from found
     except BaseException as found:
         if type(found).__name__ != _PANIC:
             raise
-        raise error(f"{where} {what} ({reason(found)})") from found
+        raise error(f"{where} {what} ({reason(found)}){remedy}") from found
 
 
 def reason(error: BaseException) -> str:
@@ -41,7 +49,8 @@ def reason(error: BaseException) -> str:
         return "nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    message = str(error).partition("\n")[0]
+    message = _ESCAPES.sub("", str(error)).partition("\n")[0]
+    message = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
     return f"{type(error).__name__}: {message}" if isinstance(error, LookupError) or not message else message
 
 

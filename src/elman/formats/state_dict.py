@@ -184,8 +184,8 @@ def full_key(names: Mapping[str, str], part: str, name: str) -> str:
 
 def without_prefixes(state_dict: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
     """Return a state dict without PREFIXES that all keys have, unless ``names`` contains them."""
-    if wrong := next((key for key in state_dict if not isinstance(key, str)), None):
-        raise ModelFileError(f"the keys of a state dict must be strings, got {wrong!r}")
+    if wrong := [key for key in state_dict if not isinstance(key, str)]:
+        raise ModelFileError(f"the keys of a state dict must be strings, got {wrong[0]!r}")
     while state_dict:
         shared = next((each for each in PREFIXES if all(key.startswith(each) for key in state_dict)), None)
         if shared is None or any(name.startswith(shared) for name in names.values()):

@@ -139,7 +139,7 @@ def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
     advice = "save one with torch.save(model.state_dict(), 'model.pt'), or as safetensors"
-    with parsing(path, ModelFileError, f"is damaged, or not just a state dict; {advice}"):
+    with parsing(path, ModelFileError, "is damaged, or not just a state dict", advice):
         found = torch.load(path, map_location="cpu", weights_only=True)
         return _state_dict_in(found, path, advice)
 
