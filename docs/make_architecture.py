@@ -16,6 +16,7 @@ BASE = (
     "errors",
     "results",
     "one_line",
+    "parsing",
     "files",
     "workers",
     "arrays",

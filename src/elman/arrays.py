@@ -16,6 +16,7 @@ import numpy as np
 
 from elman.matmul_precision import bf16_torch
 
+FINITE_CHUNK = 1 << 16  # numbers
 Array = Any  # numpy.ndarray or torch.Tensor: the layers treat them alike
 
 
@@ -200,3 +201,15 @@ class Buffers:
             return self.operand(name, array.T).T
         like = torch.empty(0, dtype=torch.bfloat16, device=array.device)  # of no size: only its kind counts
         return self.get(name, tuple(array.shape), like).copy_(array)
+
+
+def not_finite(array: Array) -> tuple[int, tuple[int, ...]]:
+    """Return how many numbers of a NumPy array are NaN or infinite, and the index of the first; (0, ()) if none is."""
+    flat = array.reshape(-1)
+    count, first = 0, -1
+    for start in range(0, flat.size, FINITE_CHUNK):  # in parts that stay in the cache
+        finite = np.isfinite(flat[start : start + FINITE_CHUNK])
+        if not finite.all():
+            first = start + int(finite.argmin()) if first < 0 else first
+            count += int(finite.size - finite.sum())
+    return count, tuple(int(i) for i in np.unravel_index(first, array.shape)) if count else ()

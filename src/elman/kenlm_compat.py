@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from elman.models.base import Ids, LogProbs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import ngram_lengths
+from elman.text.tokenizers import WordTokenizer
 from elman.text_model import TextModel, load
 from elman.workers import limited_threads
 
@@ -159,7 +160,10 @@ class Model:
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10 P, n-gram length, unknown) of every word and, with ``eos``, of the end."""
-        text = re.sub(f"(^| ){END}( |$)", "\n", " ".join(_text(sentence).split()))
+        tokenizer = self.text_model.tokenizer
+        words = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer()
+        one_line = " ".join(words.split(_text(sentence).replace("\n", " ")))
+        text = re.sub(f"(^| ){END}( |$)", "\n", one_line)
         for log10_prob, length, unknown in self.text_model.full_scores(text, bos, eos):
             yield log10_prob if length else MISSING_LOG10, length, unknown
 

@@ -511,20 +511,36 @@ class TextModel(TokenizedModel):
         write_tokenizer(Path(path), self)
 
 
-def load(path: str | PathLike[str], backend: Backend | Library = "numpy", device: str = "cpu") -> TextModel:
+def load(
+    path: str | PathLike[str],
+    backend: Backend | Library = "numpy",
+    device: str = "cpu",
+    *,
+    verify: bool = True,
+    encoding: str = "utf-8",
+) -> TextModel:
     """Load a model from a file, or from a run folder: its best model so far or, before there is one, the last.
 
-    The content decides, not the name: a model file of elman, or an ARPA file (gzipped or not) of any program. Any
+    The content decides, not the name: a model file of elman, or an ARPA file (compressed or not) of any program. Any
     model can be loaded on any backend ("numpy" or "torch", and a device for torch), whichever it was trained on.
 
+    Args:
+        path: the file or the run folder.
+        backend, device: where the weights are put.
+        verify: compare a model file with the SHA-256 stored in it, which takes 0.2 to 0.5 s per 100 MB.
+        encoding: of an ARPA file.
+
     Raises:
-        ModelFileError: the file is missing, truncated, of another program, or of an unknown kind.
+        ModelFileError: the file is missing, truncated, damaged, of another program, or of an unknown kind; or it has
+            weights that are not finite.
         ConfigError: there is no such backend or device.
         MissingExtra: the tokenizer or the backend needs a library that is not installed.
     """
     chosen = Backend.named(backend, device)
     path = model_file(Path(path))
-    return _text_model(read_arpa(path) if is_arpa(path) else read_model(path, chosen))
+    if is_arpa(path, encoding):
+        return _text_model(read_arpa(path, encoding))
+    return _text_model(read_model(path, chosen, verify))
 
 
 def is_model(path: str | PathLike[str]) -> bool:
@@ -545,29 +561,37 @@ def import_model(
     eos: str | None = None,
     names: Names = (),
     tie_weights: bool = False,
+    nonlinearity: str | None = None,
+    encoding: str = "utf-8",
 ) -> TextModel:
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: an ARPA file; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear, as
-            safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code from it). The
-            other arguments describe a state dict.
-        vocab: file of tokens, one per line or a JSON list; a state dict that elman wrote holds its own.
+        file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
+            and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
+            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
+            arguments, but for ``encoding``, describe a state dict.
+        vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
+            ids; a state dict that elman wrote holds its own.
         level: what a token is: "word" (the default), "char" or "byte".
         lower: the tokens come from lower-cased text.
-        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default.
+        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`
+            and `</s>` where the vocabulary has those.
         names: names of the parts "encoder", "rnn" and "decoder", such as ``{"rnn": "lstm"}``.
         tie_weights: the decoder shares its matrix with the word vectors; found by itself if both are one tensor.
+        nonlinearity: of an nn.RNN: "tanh" (the default) or "relu", which is refused. A state dict does not record it.
+        encoding: of an ARPA file, or of ``vocab``.
 
     Raises:
         ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
         VocabularyError: the vocabulary cannot be read.
-        ConfigError: the suffix is of no format, there is no vocabulary, or the arguments contradict each other.
+        ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
         MissingExtra: PyTorch is needed and not installed.
     """
     vocab = None if vocab is None else Path(vocab)
     described: dict[str, Any] = {"level": level, "lower": lower, "unk": unk, "eos": eos}
-    found = read_foreign(Path(file), vocab=vocab, names=names, tie_weights=tie_weights, **described)
+    described |= {"tie_weights": tie_weights, "nonlinearity": nonlinearity, "encoding": encoding}
+    found = read_foreign(Path(file), vocab=vocab, names=names, **described)
     return _text_model(found)
 
 

@@ -1,9 +1,12 @@
 """ARPA files: writing, reading, and errors for broken ones."""
 
+import bz2
 import errno
 import gzip
+import lzma
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.errors import ModelFileError
+import elman
+from elman import kenlm_compat
+from elman.errors import ConfigError, ElmanError, ModelFileError
 from elman.evaluation.line_scores import score_line
 from elman.formats.arpa_reader import read_arpa
 from elman.formats.arpa_writer import write_arpa
 from elman.formats.model_file import save_model
+from elman.models.base import LanguageModel
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney, witten_bell
+from elman.models.tokenized import TokenizedModel
+from elman.text.offsets import token_offsets
+from elman.text.tokenizers import Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel, load
 from support.ngrams import sentence_model
@@ -261,6 +270,109 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         assert load(path).order == read_arpa(path).model.order
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000", "\u2028", "\u0085", "\x1c", "\u2003"])
+@pytest.mark.parametrize("saved", [False, True])
+def test_words_may_contain_other_spaces(tmp_path: Path, space: str, saved: bool) -> None:
+    word = f"b{space}c"
+    model = load(written(SMALL.replace("b", word), tmp_path))
+    if saved:
+        model.save(tmp_path / "m.safetensors")
+        model = load(tmp_path / "m.safetensors")
+    plain = log10_probs(read_arpa(written(SMALL, tmp_path)), "a b")
+    assert log10_probs(model, f"a {word}") == pytest.approx(plain)
+    (text := tmp_path / "text.txt").write_text(f"a {word}\n", encoding="utf-8", newline="")
+    assert model.evaluate(text).nll_nats == pytest.approx(-sum(plain) * math.log(10))
+    assert model.evaluate(text).unknown_tokens == 0
+    assert [tuple(pair) for pair in token_offsets(model.tokenizer, f"a {word}\n").tolist()] == [
+        (0, 1),
+        (2, 5),
+        (5, 6),
+    ]
+    assert kenlm_compat.Model(tmp_path / "model.arpa").score("a b") == pytest.approx(sum(plain))
+
+
+def test_a_model_that_splits_differently_can_be_mixed_unless_it_matters(tmp_path: Path) -> None:
+    spoken = TextModel(*_parts(read_arpa(written(SMALL, tmp_path)), make_tokenizer("word")))
+    elman.mix({"a": load(tmp_path / "model.arpa"), "b": spoken}, ["a b"])
+    other = read_arpa(written(SMALL.replace("b", "b\u00a0c"), tmp_path))
+    unicode = TextModel(*_parts(other, make_tokenizer("word")))
+    with pytest.raises(
+        ModelFileError, match=r"whitespace, such as U\+00A0, at which only one of them splits"
+    ):
+        elman.mix({"a": load(tmp_path / "model.arpa"), "b": unicode}, ["a"])
+
+
+def _parts(model: TokenizedModel, tokenizer: Tokenizer) -> tuple[LanguageModel, Tokenizer, Vocabulary]:
+    return model.model, tokenizer, model.vocabulary
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("m.lm", lambda content: content),
+        ("m.lm.gz", gzip.compress),
+        ("m.bz2", bz2.compress),
+        ("m.lm.xz", lzma.compress),
+        ("bom.txt", lambda content: b"\xef\xbb\xbf" + content),
+        ("bom.gz", lambda content: gzip.compress(b"\xef\xbb\xbf" + content)),
+        ("comment", lambda content: b"# made by hand\n\\note\n\n" + content),
+        ("crlf", lambda content: b"\r\n" + content.replace(b"\n", b"\r\n")),
+    ],
+)
+def test_it_is_found_by_its_content(tmp_path: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    (tmp_path / name).write_bytes(change(SMALL.encode()))
+    expected = log10_probs(read_arpa(written(SMALL, tmp_path)), "a b")
+    assert log10_probs(load(tmp_path / name), "a b") == expected
+    assert log10_probs(elman.import_model(tmp_path / name), "a b") == expected
+
+
+@pytest.mark.parametrize("encoding", ["cp949", "utf-16", "euc-kr"])
+def test_other_encodings(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "m.lm").write_bytes(gzip.compress(SMALL.replace("b", "\ub098").encode(encoding)))
+    for read in (load, elman.import_model):
+        model = read(tmp_path / "m.lm", encoding=encoding)
+        assert log10_probs(model, "a \ub098") == log10_probs(read_arpa(written(SMALL, tmp_path)), "a b")
+    with pytest.raises(ElmanError):
+        elman.import_model(tmp_path / "m.lm")
+    with pytest.raises(ConfigError, match="unknown `encoding` 'klingon'"):
+        load(tmp_path / "m.lm", encoding="klingon")
+
+
+def test_an_encoding_that_was_not_given_is_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "m.arpa").write_bytes(SMALL.replace("b", "\ub098").encode("cp949"))
+    with pytest.raises(ModelFileError, match=r"line 12: .* is not UTF-8; name the file's `encoding`"):
+        load(tmp_path / "m.arpa")
+
+
+@pytest.mark.parametrize("suffix", [".arpa.gz", ".arpa.bz2", ".arpa.xz"])
+def test_compressed_files_are_written(tmp_path: Path, suffix: str) -> None:
+    model = load(written(SMALL, tmp_path))
+    for name in ("one", "two"):
+        model.export(tmp_path / f"{name}{suffix}")
+    one = (tmp_path / f"one{suffix}").read_bytes()
+    assert one == (tmp_path / f"two{suffix}").read_bytes()
+    assert not one.startswith(b"\\data")
+    assert log10_probs(load(tmp_path / f"one{suffix}"), "a b") == pytest.approx(log10_probs(model, "a b"))
+
+
+def test_a_binary_file_of_kenlm_is_named(tmp_path: Path) -> None:
+    for name in ("m.binary", "m.arpa", "m.safetensors"):
+        (tmp_path / name).write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(100))
+        for read in (load, elman.import_model):
+            with pytest.raises(ModelFileError, match=r"is a binary file of KenLM.*give the ARPA file"):
+                read(tmp_path / name)
+
+
+@pytest.mark.parametrize("number", ["1_0", "-1_0", "0x1", "1e999", "9" * 5000, "+nan", "\uff11"])
+def test_numbers_are_numbers(tmp_path: Path, number: str) -> None:
+    with pytest.raises(
+        ModelFileError, match="line 12: the log10 of a backoff weight must be a number of at most 99"
+    ):
+        read_arpa(written(SMALL.replace("b\t0", f"b\t{number}"), tmp_path))
+    with pytest.raises(ModelFileError, match="line 3: expected"):
+        read_arpa(written(SMALL.replace("ngram 1=5", f"ngram 1={number}9x"), tmp_path))
 
 
 def test_models_that_the_format_cannot_represent_are_refused(tmp_path: Path) -> None:

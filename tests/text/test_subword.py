@@ -229,3 +229,24 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(MissingExtra, match=r"pip install 'elman\[subword\]'"):
         make_tokenizer("subword", json=LEARNT["bpe"])
+
+
+@pytest.mark.parametrize("id_", [2**31, 2**24, -1, 1.5, None, "9" * 3000, 10**4000])
+@pytest.mark.parametrize("where", ["vocab", "added"])
+def test_ids_that_would_use_up_the_memory_are_refused(id_: Any, where: str) -> None:
+    data = json.loads(LEARNT["bpe"])
+    if where == "vocab":
+        data["model"]["vocab"]["a"] = id_
+    else:
+        data["added_tokens"][0]["id"] = id_
+    with pytest.raises(ConfigError, match=r"the tokenizer (has the id|is not a valid)") as error:
+        SubwordTokenizer(json.dumps(data))
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"version": ' + "9" * 5000 + "}", '"\\ud800"', "null", "", "\0", "\ud800"]
+)
+def test_hostile_tokenizers_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="the tokenizer is not"):
+        SubwordTokenizer(text)

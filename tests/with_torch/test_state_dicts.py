@@ -115,3 +115,50 @@ def test_half_precision_is_widened() -> None:
     weights = from_state_dict(model.state_dict()).weights
     assert weights["embedding"].dtype == np.float32
     assert_allclose(weights["embedding"], model.encoder.weight.detach().float().numpy())
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".pth.tar"])
+@pytest.mark.parametrize("key", ["", "state_dict", "model_state_dict", "model"])
+def test_checkpoints_are_read(tmp_path: Path, suffix: str, key: str) -> None:
+    state = {f"module.{name}": tensor for name, tensor in PlainLM(256, 3, 4, "gru", 1).state_dict().items()}
+    path = tmp_path / f"m{suffix}"
+    more = {"epoch": 3, "optimizer": {"state": {0: {"step": 7}}}}
+    torch.save({key: state, **more} if key else state, path)
+    found: Any = read_torch(path, level="byte")
+    assert_allclose(found.model.weights["embedding"], state["module.encoder.weight"].numpy())
+
+
+def test_what_is_no_state_dict_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.pt"
+    good = PlainLM(256, 3, 4, "rnn", 1).state_dict()
+    nested: Any = good
+    for _ in range(200):
+        nested = {"state_dict": nested}
+    odd: list[tuple[Any, str]] = [
+        ({0: torch.zeros(2), 1: torch.zeros(3)}, "must be strings, got 0"),
+        ({**good, 5: torch.zeros(2)}, "must be strings, got 5"),
+        ({**good, "decoder.bias": torch.zeros(256, device="meta")}, "decoder.bias is a meta tensor"),
+        ({**good, "decoder.bias": torch.zeros(256, dtype=torch.complex64)}, "must contain floating-point"),
+        ({**good, "decoder.bias": torch.zeros(256, dtype=torch.bool)}, "must contain floating-point"),
+        ({**good, "decoder.bias": torch.zeros(256).to_sparse()}, "m.pt"),
+        ({**good, "decoder.bias": torch.full((256,), torch.nan)}, "not finite: output.b"),
+        ({"state_dict": good, "rnn_type": "RNN_RELU"}, "is an nn.RNN with relu"),
+        (nested, "is not a state dict of tensors"),
+        ([good], "is not a state dict of tensors"),
+        ({}, "is not a state dict of tensors"),
+        ({"state_dict": {"a": 1}}, "is not a state dict of tensors"),
+    ]
+    for content, message in odd:
+        torch.save(content, path)
+        with pytest.raises(ModelFileError, match=message):
+            read_torch(path, level="byte")
+
+
+def test_bfloat16_and_float16_tensors(tmp_path: Path) -> None:
+    for dtype in (torch.bfloat16, torch.float16):
+        state = {
+            name: tensor.to(dtype) for name, tensor in PlainLM(256, 3, 4, "lstm", 1).state_dict().items()
+        }
+        torch.save(state, tmp_path / "m.pt")
+        found: Any = read_torch(tmp_path / "m.pt", level="byte")
+        assert_allclose(found.model.weights["embedding"], state["encoder.weight"].float().numpy())

@@ -27,8 +27,8 @@ from elman.text_model import load
 def command(run: Path, path: Path, to: FormatName | None, form: Form | None) -> None:
     """Export the model in RUN (a run folder or a model file) for other programs.
 
-    arpa (FILE.arpa): an n-gram model of words, for KenLM, SRILM and others. The end of a line, `<eos>`, is called
-    `</s>` there.
+    arpa (FILE.arpa, or compressed: .arpa.gz, .arpa.bz2, .arpa.xz): an n-gram model of words, for KenLM, SRILM and
+    others. The end of a line, `<eos>`, is called `</s>` there.
 
     tokenizer (FILE.json): the tokenizer of a subword model, for Hugging Face's tokenizers.
 

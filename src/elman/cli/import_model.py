@@ -19,7 +19,7 @@ from elman.text_model import import_model
 @click.option(
     "--vocab",
     type=click.Path(path_type=Path),
-    help="file of tokens for a state dict: one per line, or a JSON list",
+    help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object",
 )
 @click.option("--level", type=click.Choice(["word", "char", "byte"]), help="what a token is  [default: word]")
 @click.option("--lower", is_flag=True, help="the tokens come from lower-cased text")
@@ -33,14 +33,21 @@ from elman.text_model import import_model
     help="name of a part (encoder, rnn, decoder) in the state dict, such as rnn=lstm; can be repeated",
 )
 @click.option("--tie-weights", is_flag=True, help="the decoder shares its matrix with the word vectors")
+@click.option(
+    "--nonlinearity",
+    type=click.Choice(["tanh", "relu"]),
+    help="of an nn.RNN, which the file does not record; relu is refused  [default: tanh]",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="of an ARPA file, or of --vocab")
 def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], **described: Any) -> None:
     """Import the model in FILE, from another program, into the run folder RUN (-o).
 
-    FILE.arpa, FILE.arpa.gz: an n-gram model. Other commands read such a file directly, too, but load the run folder
-    many times faster.
+    An ARPA file, whatever its name, compressed or not: an n-gram model. Other commands read such a file directly, too,
+    but load the run folder many times faster.
 
-    FILE.safetensors, FILE.pt: the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear,
-    with --vocab. A .pt file needs PyTorch, which reads its arrays and runs no code from it.
+    FILE.safetensors, FILE.pt (.pth, .bin, .ckpt, .pth.tar): the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
+    or nn.GRU, and nn.Linear, with --vocab. All but the first need PyTorch, which reads arrays and runs no code from the
+    file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

@@ -105,7 +105,7 @@ class Comparison(Table[Compared]):
         differs = row.difference
         return {
             "model": row.name,
-            **as_row(row.measures),
+            **{name: value for name, value in as_row(row.measures).items() if name != "versions"},
             "tokens_per_second": row.tokens_per_second,
             "parameters": row.parameters,
             "file_bytes": row.file_bytes,
@@ -161,7 +161,11 @@ DEFINITIONS: tuple[tuple[str, Callable[[TextEvaluation], str]], ...] = (
 
 def _in_order(found: Sequence[Compared], by: str, seed: int) -> list[Compared]:
     """Return the models, best first; each other one with its difference from the best, if the lines can be paired."""
-    best, *others = sorted(found, key=lambda each: float(getattr(each.measures, by)))
+    numbers_of = [float(getattr(each.measures, by)) for each in found]
+    places = sorted(
+        range(len(found)), key=lambda k: (math.isnan(numbers_of[k]), numbers_of[k])
+    )  # NaN is last
+    best, *others = (found[k] for k in places)
     for other in others:
         numbers = len(best.line_nats), len(other.line_nats)
         if numbers[0] == numbers[1] > 1 and math.isfinite(getattr(other.measures, by)):

@@ -1,13 +1,15 @@
 """All measures of a text model on a text, with what defines them: `measure` returns a `TextEvaluation`."""
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from elman.evaluation.comparison import replaced_tokens
 from elman.evaluation.perplexity import Watch, evaluate
 from elman.evaluation.rooms import rooms_optimum
 from elman.evaluation.unknown_tokens import MOST, warn_of_unknown
+from elman.formats.versions import versions
 from elman.models.adaptive.cache import CachedModel
 from elman.models.adaptive.dynamic import DynamicModel
 from elman.models.base import LanguageModel
@@ -53,6 +55,7 @@ class TextEvaluation:
         dynamic: how it learns from the text that it reads, if it does.
         cache: the probabilities of its cache, if it has one.
         lowest_possible_perplexity: of a text of the world of rooms, by the probabilities that drew it.
+        versions: of what computed these numbers, see `elman.formats.versions`.
     """
 
     unit: str
@@ -77,6 +80,7 @@ class TextEvaluation:
     dynamic: str | None = None
     cache: str | None = None
     lowest_possible_perplexity: float | None = None
+    versions: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measures by their names; those that the model or the text does not have are left out."""
@@ -175,6 +179,7 @@ def measure(
         first_token="from the empty past" if text_model.start_id is None else "from the end of a line",
         state=_describe_state(text_model, found.batch_size),
         lowest_possible_perplexity=None if optimum is None else optimum.perplexity,
+        versions=versions(text_model.model),
         **adaptations(text_model.model),
     )
 

@@ -14,6 +14,7 @@ from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture, fit_weights, mix_log_probs
 from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.results import Table
+from elman.text.tokenizers import WordTokenizer, has_other_whitespace
 from elman.text.vocabulary import Vocabulary
 
 M = TypeVar("M", bound=TokenizedModel)
@@ -137,7 +138,12 @@ def check_alike(name: str, one: TokenizedModel, other_name: str, other: Tokenize
             f"{both}: {_difference(one.vocabulary, other.vocabulary)}; train both on the same text with the "
             "same `vocab_order`, `min_count` and `max_vocab`"
         )
-    if one.tokenizer != other.tokenizer:
+    words = isinstance(one.tokenizer, WordTokenizer) and isinstance(other.tokenizer, WordTokenizer)
+    if words and any(map(has_other_whitespace, one.vocabulary.tokens)) and one.tokenizer != other.tokenizer:
+        raise ModelFileError(
+            f"{both}: their words contain whitespace, such as U+00A0, at which only one of them splits texts"
+        )
+    if not words and one.tokenizer != other.tokenizer:
         raise ModelFileError(
             f"{both}: they split words into different subwords; train one with the other's `tokenizer`"
         )

@@ -14,78 +14,120 @@ r"""Read ARPA files, the text format for backoff n-gram models of any program.
     -0.6  a </s>
 
     \end\
+
+Fields are separated by ASCII whitespace only: other spaces, such as U+00A0 and U+3000, are parts of words. So texts
+that the model reads are split in the same way.
 """
 
+import bz2
+import codecs
 import gzip
+import io
+import lzma
 import math
 import re
 import unicodedata
-import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ModelFileError
+from elman.errors import ConfigError, ElmanError, ModelFileError
+from elman.formats.kenlm_binary import refuse_kenlm_binary
+from elman.formats.model_file import check_finite
 from elman.models.ngram.levels import UNSEEN, Level, numbers_and_probs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel
+from elman.parsing import parsing
 from elman.text.tokenizers import EOS, make_tokenizer
 from elman.text.vocabulary import UNK, Vocabulary
 
 START, END = "<s>", "</s>"
 LOG_ZERO = -99  # stands for the logarithm of 0
 _MOST = 99  # the largest plausible log10 of a backoff weight
-_COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*")
-GZIP = b"\x1f\x8b"  # the first bytes of a gzipped file
+_COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})\s*")
+_NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
+_DATA = re.compile(rb"(^|\n)[ \t\r]*\\data\\")
+COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {  # the first bytes, and what opens the file
+    ".gz": (b"\x1f\x8b", gzip.open),
+    ".bz2": (b"BZh", bz2.open),
+    ".xz": (b"\xfd7zXZ\0", lzma.open),
+}
+_LONGEST_MAGIC = 6
 HEAD = 1 << 16  # bytes searched for \data\, because comments may precede it
 _LEAST = (
     1e-10  # the lowest ratio of a listed probability to the backed-off one, so that rounding leaves P > 0
 )
 
 
-def is_arpa(path: Path) -> bool:
-    """Return whether a file is an ARPA file, judging by its name and its beginning."""
-    named_arpa = path.name.endswith((".arpa", ".arpa.gz"))
-    try:
-        with _opened(path) as file:
-            head = file.read(HEAD)
-    except (OSError, EOFError, zlib.error):
+def is_arpa(path: Path, encoding: str = "utf-8") -> bool:
+    """Return whether a file is an ARPA file, judging by the line ``\\data\\`` near its beginning, or by its name."""
+    named_arpa = path.name.endswith((".arpa", *(f".arpa{suffix}" for suffix in COMPRESSED)))
+    if named_arpa or not path.is_file():
         return named_arpa
-    return named_arpa or head.startswith(b"\\data\\") or b"\n\\data\\" in head
+    utf8 = _is_utf8(encoding)
+    try:
+        with parsing(path, ModelFileError), _opened(path) as file:
+            head = file.read(HEAD)
+            return _DATA.search(head if utf8 else head.decode(encoding, "ignore").encode()) is not None
+    except ElmanError:
+        return False
+
+
+def _is_utf8(encoding: str) -> bool:
+    """Return whether an encoding is UTF-8 or ASCII. Raises ConfigError for one that does not exist."""
+    try:
+        "".encode(encoding)
+        return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
+    except (LookupError, ValueError) as error:
+        raise ConfigError(f"unknown `encoding` {encoding!r}; try utf-8, utf-16, latin-1, cp949") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Open a file for reading; a gzipped one is decompressed."""
+    """Open a file for reading; a compressed one is decompressed."""
     with path.open("rb") as file:
-        gzipped = file.read(len(GZIP)) == GZIP
-    return cast(IO[bytes], gzip.open(path)) if gzipped else path.open("rb")
+        head = file.read(_LONGEST_MAGIC)
+    opener = next((each for magic, each in COMPRESSED.values() if head.startswith(magic)), open)
+    return cast(IO[bytes], opener(path, "rb"))
 
 
-def read_arpa(path: str | Path) -> TokenizedModel:
-    """Return the model of an ARPA file (UTF-8, gzipped or not); its ``</s>`` becomes ``<eos>``.
+def _lines(file: IO[bytes], encoding: str) -> Iterator[bytes]:
+    """Yield the lines of an open file in UTF-8, without a byte order mark."""
+    if _is_utf8(encoding):
+        lines = iter(file)
+        yield next(lines, b"").removeprefix(codecs.BOM_UTF8)
+        yield from lines
+    else:
+        yield from (line.encode() for line in io.TextIOWrapper(file, encoding, newline="\n"))
+
+
+def read_arpa(path: str | Path, encoding: str = "utf-8") -> TokenizedModel:
+    """Return the model of an ARPA file (compressed or not); its ``</s>`` becomes ``<eos>``.
 
     P(w | h) is the number listed for h w, or backoff(h) · P(w | h without its oldest word) if there is none. It is not
-    checked whether these sum to 1. If the file has ``<unk>``, unknown words are read as it.
+    checked whether these sum to 1. If the file has ``<unk>``, unknown words are read as it. Texts are split at ASCII
+    whitespace only, as the file is.
 
     Raises:
         ModelFileError: the file is missing or damaged: names the line.
+        ConfigError: the encoding is unknown.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"there is no ARPA file at {path}")
-    try:
+    refuse_kenlm_binary(path)
+    with parsing(path, ModelFileError, "cannot be read:"):
         with _opened(path) as file:
-            text = ArpaText(path, file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ModelFileError(f"{path} cannot be read: {error}") from error
-    vocabulary = _vocabulary(text)
-    model = NgramModel(_levels(text), len(vocabulary), vocabulary.eos_id)
-    return TokenizedModel(model, make_tokenizer("word"), vocabulary, {"imported": path.name})
+            text = ArpaText(path, _lines(file, encoding))
+        vocabulary = _vocabulary(text)
+        model = NgramModel(_levels(text), len(vocabulary), vocabulary.eos_id)
+        check_finite(model.to_arrays(), path)
+    tokenizer = make_tokenizer("word", whitespace="ascii")
+    return TokenizedModel(model, tokenizer, vocabulary, {"imported": path.name})
 
 
 @dataclass
@@ -190,10 +232,7 @@ class ArpaText:
         self.sections.append(section)
 
     def _number(self, text: bytes, what: str, most: int) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not value <= most:
             self.fail(f"the log10 of a {what} must be a number of at most {most}, got {_shown(text)}")
         return max(value, LOG_ZERO)
@@ -202,7 +241,7 @@ class ArpaText:
         try:
             word = unicodedata.normalize("NFC", raw.decode("utf-8"))  # as when reading texts
         except UnicodeDecodeError:
-            self.fail(f"{_shown(raw)} is not UTF-8")
+            self.fail(f"{_shown(raw)} is not UTF-8; name the file's `encoding` (latin-1, cp949)")
         if raw in self._ids or word in self._seen:
             self.fail(f"the word {word!r} is listed among the 1-grams twice")
         self._seen.add(word)

@@ -5,16 +5,19 @@ model is represented exactly: P is the sum of all interpolated parts, and the ba
 with which interpolation multiplies the shorter context's probability.
 """
 
+import gzip
+import io
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ModelFileError
 from elman.files import atomic_write
-from elman.formats.arpa_reader import END, LOG_ZERO, START
+from elman.formats.arpa_reader import COMPRESSED, END, LOG_ZERO, START
 from elman.models.ngram.levels import numbers_and_probs, rows_of
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel
@@ -26,7 +29,7 @@ _BLOCK = 1 << 16  # n-grams written at a time
 def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
     """Write an n-gram model of sentences to ``path``; ``<eos>`` becomes ``</s>``, as is usual in the format.
 
-    Numbers have 9 significant digits.
+    Numbers have 9 significant digits. A path that ends in .gz, .bz2 or .xz is compressed.
 
     Raises:
         ModelFileError: the format cannot represent the model, the folder cannot be written, or the disk is full; an
@@ -36,7 +39,7 @@ def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
     model = _checked(text_model)
     names = _names(text_model.vocabulary)
     try:
-        with atomic_write(path, "w", encoding="utf-8") as file:
+        with atomic_write(path) as plain, _compressed(plain, path.suffix) as file:
             sizes = [len(names), *(len(level.keys) - 1 for level in model.levels[1:])]
             file.write("\\data\\\n" + "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, 1)))
             for n in range(1, model.order + 1):
@@ -48,6 +51,26 @@ def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
         raise ModelFileError(
             f"cannot write {path}: {error.strerror or error}; nothing was changed"
         ) from error
+
+
+def is_compressed_arpa(path: Path) -> bool:
+    """Return whether a path is named as a compressed ARPA file: .arpa.gz, .arpa.bz2, .arpa.xz."""
+    return path.suffix in COMPRESSED and Path(path.stem).suffix == ".arpa"
+
+
+@contextmanager
+def _compressed(file: IO[bytes], suffix: str) -> Iterator[IO[str]]:
+    """Yield a file of text whose UTF-8 goes to ``file``, compressed as the suffix says."""
+    with ExitStack() as stack:
+        target: Any = file
+        if suffix == ".gz":  # without the time and a name, so that the same model is the same file
+            target = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))
+        elif suffix in COMPRESSED:
+            target = stack.enter_context(COMPRESSED[suffix][1](file, "wb"))
+        text = io.TextIOWrapper(target, encoding="utf-8", newline="\n")
+        yield text
+        text.flush()
+        text.detach()
 
 
 def _checked(text_model: TokenizedModel) -> NgramModel:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from elman.errors import ConfigError
-from elman.formats.arpa_writer import write_arpa
+from elman.formats.arpa_writer import is_compressed_arpa, write_arpa
 from elman.formats.onnx import Form, write_onnx
 from elman.formats.torch_file import write_torch
 from elman.formats.vocabulary_file import write_tokenizer
@@ -48,7 +48,7 @@ def export(
     if form is not None and form not in get_args(Form):
         raise ConfigError(f"`form` must be one of {', '.join(get_args(Form))}, got {form!r}")
     suffix, write = FORMATS[name]
-    if path.suffix != suffix:
+    if path.suffix != suffix and not (name == "arpa" and is_compressed_arpa(path)):
         raise ConfigError(f"name the file to write, with the suffix {suffix}: MODEL{suffix}, not {path.name}")
     options: dict[str, Any] = {} if form is None else {"form": form}
     write(path, text_model, **options)

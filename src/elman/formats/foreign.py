@@ -6,6 +6,7 @@ from typing import Any
 
 from elman.errors import ConfigError
 from elman.formats.arpa_reader import is_arpa, read_arpa
+from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.torch_file import SUFFIXES, read_torch
 from elman.models.tokenized import TokenizedModel
 
@@ -22,6 +23,8 @@ def read_foreign(
     eos: str | None = None,
     names: Names = (),
     tie_weights: bool = False,
+    nonlinearity: str | None = None,
+    encoding: str = "utf-8",
 ) -> TokenizedModel:
     """Return the model in a file of another program: see `elman.import_model`.
 
@@ -38,16 +41,19 @@ def read_foreign(
         "eos": eos,
         "names": parts or None,
         "tie_weights": tie_weights or None,
+        "nonlinearity": nonlinearity,
     }
     given = {name: value for name, value in described.items() if value is not None}
-    if is_arpa(file):
+    if is_arpa(file, encoding):
         if given:
             raise ConfigError(
                 f"`{next(iter(given))}` applies only to a state dict, not to an ARPA file; leave it out"
             )
-        return read_arpa(file)
-    if file.suffix not in SUFFIXES:
+        return read_arpa(file, encoding)
+    refuse_kenlm_binary(file)
+    if not file.name.endswith(SUFFIXES):
         raise ConfigError(
-            f"{file} cannot be imported: its suffix must be one of {', '.join(('.arpa', '.arpa.gz', *SUFFIXES))}"
+            f"{file} cannot be imported: it is not an ARPA file, and its suffix is not one of a state dict: "
+            f"{', '.join(SUFFIXES)}"
         )
-    return read_torch(file, **given)
+    return read_torch(file, **given, encoding=encoding)

@@ -9,6 +9,7 @@ from typing import Any
 from elman.errors import RunError
 from elman.files import reason
 from elman.formats.run_files import METRICS_NAME, run_file
+from elman.parsing import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,10 @@ def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            value = json.loads(line)
-        except ValueError as error:
+            value = parse_json(line, f"{path}, line {number}", RunError)
+        except RunError:
             if number < len(lines):
-                raise RunError(f"{path}, line {number} is not valid JSON: {error}") from error
+                raise
             break
         if not isinstance(value, dict) or "kind" not in value:
             raise RunError(f"{path}, line {number} has no kind of event; elman did not write it")

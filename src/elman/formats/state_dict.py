@@ -8,7 +8,8 @@
     decoder.bias         (V,)
 
 These are the names in PyTorch's example `word_language_model`. For a model with other names, ``names`` maps the parts
-to them: ``{"encoder": "embedding", "rnn": "lstm", "decoder": "linear"}``. Arrays may be NumPy arrays or tensors; only
+to them: ``{"encoder": "embedding", "rnn": "lstm", "decoder": "linear"}``. Prefixes that all keys share, such as
+``module.`` and ``_orig_mod.``, are left out. Arrays may be NumPy arrays or tensors; only
 `to_state_dict` needs PyTorch.
 """
 
@@ -20,10 +21,17 @@ from numpy.typing import NDArray
 
 from elman.arrays import to_numpy
 from elman.errors import ConfigError, MissingExtra, ModelFileError
+from elman.formats.model_file import check_finite
 from elman.models.parameters import GATES
 from elman.models.recurrent import RecurrentLM
 
 PARTS = ("encoder", "rnn", "decoder")
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+)  # of DataParallel, torch.compile, and modules that hold the model
+NONLINEARITIES = ("tanh", "relu")
 Arrays = dict[str, NDArray[Any]]
 _SHOWN = 6
 
@@ -88,6 +96,7 @@ def from_state_dict(
     cell: str | None = None,
     names: Mapping[str, str] | None = None,
     tie_weights: bool | None = None,
+    nonlinearity: str = "tanh",
 ) -> RecurrentLM:
     """Return a RecurrentLM with the weights of a state dict; V, D, H, layers and cell are inferred from the shapes.
 
@@ -95,21 +104,29 @@ def from_state_dict(
 
     Args:
         state_dict: names to arrays or tensors; missing biases (``bias=False``) are 0.
-        cell: "rnn" (assumed to use tanh, which a state dict does not record), "lstm" or "gru"; checked against the
-            shapes.
+        cell: "rnn", "lstm" or "gru"; checked against the shapes.
         names: the names of the parts, if they are not encoder, rnn and decoder.
         tie_weights: whether the decoder's matrix is the word vectors; None: whether both share memory.
+        nonlinearity: of an nn.RNN, which a state dict does not record; elman has only "tanh".
 
     Raises:
-        ModelFileError: an array is missing, unexpected or of the wrong shape; or the layer is bidirectional or has
-            projections.
-        ConfigError: ``names`` or ``cell`` is unknown.
+        ModelFileError: an array is missing, unexpected, of the wrong shape or not finite; or the layer is
+            bidirectional, has projections, or is an nn.RNN with relu.
+        ConfigError: ``names``, ``cell`` or ``nonlinearity`` is unknown.
     """
-    source = StateDict(state_dict, checked_names(names))
+    named = checked_names(names)
+    source = StateDict(without_prefixes(state_dict, named), named)
+    if nonlinearity not in NONLINEARITIES:
+        raise ConfigError(f"`nonlinearity` must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}")
     source.refuse_other_kinds()
     V, D = source.shape("encoder", "weight")
     rows, H = source.shape("rnn", "weight_hh_l0")
     found = _cell(source, rows, H, cell)
+    if found == "rnn" and nonlinearity != "tanh":
+        raise ModelFileError(
+            "the model is an nn.RNN with relu, and elman's has tanh: its probabilities would be wrong; train it with "
+            "nonlinearity='tanh', or as an LSTM or GRU"
+        )
     G = GATES[found]
     layers = source.count_layers()
     if tie_weights is None:
@@ -130,6 +147,7 @@ def from_state_dict(
         weights["output.W"] = source.take("decoder", "weight", (V, H)).T
     weights["output.b"] = source.bias("decoder", "bias", V)
     source.refuse_the_rest()
+    check_finite(weights, "the state dict")
     dtype = np.result_type(*weights.values())
     weights = {name: np.ascontiguousarray(weight, dtype) for name, weight in weights.items()}
     return RecurrentLM(V, D, H, found, layers, tie_weights=tie_weights, weights=weights)
@@ -162,6 +180,18 @@ def checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
 def full_key(names: Mapping[str, str], part: str, name: str) -> str:
     """Return the key of an array of a part."""
     return f"{names[part]}.{name}" if names[part] else name
+
+
+def without_prefixes(state_dict: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return a state dict without PREFIXES that all keys have, unless ``names`` contains them."""
+    if wrong := [key for key in state_dict if not isinstance(key, str)]:
+        raise ModelFileError(f"the keys of a state dict must be strings, got {wrong[0]!r}")
+    while state_dict:
+        shared = next((each for each in PREFIXES if all(key.startswith(each) for key in state_dict)), None)
+        if shared is None or any(name.startswith(shared) for name in names.values()):
+            break
+        state_dict = {key.removeprefix(shared): value for key, value in state_dict.items()}
+    return state_dict
 
 
 class StateDict:
@@ -280,6 +310,10 @@ class StateDict:
 
 def _floats(key: str, value: Any) -> NDArray[Any]:
     """Return a copy of an array or tensor, in float64 if it has that dtype, else in float32."""
+    if getattr(value, "is_meta", False):
+        raise ModelFileError(
+            f"{key} is a meta tensor, which has a shape but no numbers; save the model itself"
+        )
     if hasattr(value, "detach"):
         tensor = value.detach().cpu()
         kept = tensor.dtype.is_floating_point

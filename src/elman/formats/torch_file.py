@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from elman.errors import ConfigError, MissingExtra, ModelFileError
 from elman.files import atomic_write
+from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.model_file import KEY
 from elman.formats.state_dict import from_state_dict, to_arrays
+from elman.formats.tensors import dtypes_of, read_bfloat16, refuse_other_dtypes
 from elman.formats.vocabulary_file import from_metadata, read_text, to_metadata
 from elman.models.tokenized import TokenizedModel
+from elman.parsing import parsing
 
-PICKLES = (".pt", ".pth", ".bin")
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pt.tar")
+NESTED = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the state dict
+DTYPES = ("F64", "F32", "F16", "BF16")
 SUFFIXES = (".safetensors", *PICKLES)
 
 
@@ -51,15 +55,20 @@ def read_torch(
     eos: str | None = None,
     names: Mapping[str, str] | None = None,
     tie_weights: bool | None = None,
+    nonlinearity: str | None = None,
+    encoding: str = "utf-8",
 ) -> TokenizedModel:
     """Return the model in a state dict file, with the vocabulary from a second file.
 
     Args:
-        path: a .safetensors file, or one written by ``torch.save(model.state_dict(), path)``. The latter needs PyTorch,
-            which reads it with ``weights_only=True``, so that no code in the file is run.
-        vocab: one token per line or a JSON list; not needed for bytes, nor for a file written by `write_torch`.
+        path: a .safetensors file, or one written by ``torch.save(model.state_dict(), path)``, or a checkpoint that has
+            it under NESTED. The latter two need PyTorch, which reads them with ``weights_only=True``, so that no code
+            in the file is run.
+        vocab: see `read_tokens`; not needed for bytes, nor for a file written by `write_torch`.
         level, lower, unk, eos: the kind of tokens, see `read_text`; words by default.
         names, tie_weights: see `from_state_dict`.
+        nonlinearity: likewise; None: relu if the file says so anywhere, else tanh.
+        encoding: of the vocabulary.
 
     Raises:
         ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
@@ -69,7 +78,9 @@ def read_torch(
     """
     path = Path(path)
     state_dict, metadata = read_state_dict(path)
-    model = from_state_dict(state_dict, names=names, tie_weights=tie_weights)
+    with parsing(path, ModelFileError, "cannot be read as a state dict"):
+        used = nonlinearity or ("relu" if _says_relu(metadata) else "tanh")
+        model = from_state_dict(state_dict, names=names, tie_weights=tie_weights, nonlinearity=used)
     if vocab is None and level is None and "tokens" in metadata:
         if lower or unk is not None or eos is not None:
             raise ConfigError(f"{path} contains its own vocabulary; omit lower, unk and eos")
@@ -77,7 +88,7 @@ def read_torch(
     elif vocab is None and level != "byte":
         raise ConfigError(f"{path} contains no vocabulary; give it with `vocab='vocab.txt'`")
     else:
-        text = read_text(None if vocab is None else Path(vocab), level or "word", lower, unk, eos)
+        text = read_text(None if vocab is None else Path(vocab), level or "word", lower, unk, eos, encoding)
     if len(text.vocabulary) != model.vocab_size:
         raise ModelFileError(
             f"the vocabulary has {len(text.vocabulary)} tokens, but {path} has word vectors for {model.vocab_size}; "
@@ -86,8 +97,8 @@ def read_torch(
     return TokenizedModel(model, text.tokenizer, text.vocabulary, {"imported": path.name}, text.start)
 
 
-def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the arrays of a file by name, and its metadata; arrays that the metadata calls tied are one array.
+def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays of a file by name, and what else is in it; arrays that the metadata calls tied are one array.
 
     Raises:
         ModelFileError: the file is missing, damaged, or not a state dict.
@@ -95,37 +106,53 @@ def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
-    if path.suffix in PICKLES:
-        return _read_pickle(path), {}
-    try:
+    refuse_kenlm_binary(path)
+    if path.name.endswith(PICKLES):
+        return _read_pickle(path)
+    with parsing(path, ModelFileError, "is damaged, or is not a safetensors file"):
         with safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(
-            f"{path} is damaged, is not a safetensors file, or has a number type that NumPy lacks ({error})"
-        ) from error
-    if KEY in metadata:
-        raise ModelFileError(f"{path} is already an elman model; use it as it is")
+            metadata: dict[str, Any] = file.metadata() or {}
+            if KEY in metadata:
+                raise ModelFileError(f"{path} is already an elman model; use it as it is")
+            refuse_other_dtypes(file, path, DTYPES)
+            dtypes = dtypes_of(file)
+            arrays = {name: file.get_tensor(name) for name in dtypes if dtypes[name] != "BF16"}
+        if "BF16" in dtypes.values():
+            arrays |= read_bfloat16(path)
+            arrays = {name: arrays[name] for name in dtypes}
     for name, kept in metadata.items():
         if kept in arrays:
             arrays[name] = arrays[kept]
     return arrays, metadata
 
 
-def _read_pickle(path: Path) -> dict[str, Any]:
+def _says_relu(metadata: Any) -> bool:
+    """Return whether what comes with a state dict names relu as the nonlinearity of its layer."""
+    if isinstance(metadata, Mapping):
+        return any(map(_says_relu, metadata.values()))
+    return isinstance(metadata, str) and metadata.lower() in ("relu", "rnn_relu")
+
+
+def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
     advice = "save one with torch.save(model.state_dict(), 'model.pt'), or as safetensors"
-    try:
+    with parsing(path, ModelFileError, "is damaged, or not just a state dict", advice):
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise ModelFileError(
-            f"{path} is damaged, or not just a state dict ({first_line}); {advice}"
-        ) from error
-    if not isinstance(found, Mapping) or not all(hasattr(value, "shape") for value in found.values()):
-        raise ModelFileError(f"{path} is not a state dict of tensors; {advice}")
-    return dict(found)
+        return _state_dict_in(found, path, advice)
+
+
+def _state_dict_in(found: Any, path: Path, advice: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the state dict in what a pickle holds, and the rest of it."""
+    if isinstance(found, Mapping):
+        if found and all(hasattr(value, "shape") for value in found.values()):
+            return dict(found), {}
+        for key in NESTED:
+            inner = found.get(key)
+            if isinstance(inner, Mapping) and all(hasattr(value, "shape") for value in inner.values()):
+                return dict(inner), {str(name): value for name, value in found.items() if name != key}
+    raise ModelFileError(
+        f"{path} is not a state dict of tensors, nor has it one under {', '.join(NESTED)}; {advice}"
+    )

@@ -17,6 +17,7 @@ from elman.models.clusters import tail_sizes, tail_width
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 DRAWN_AT_ONCE = 1 << 20  # numbers
+MOST_LAYERS = 1_000
 Init = Literal["normal", "uniform", "orthogonal", "identity"]
 Draw = Callable[[tuple[int, ...]], Any]
 
@@ -46,12 +47,14 @@ def plan_weights(
     cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`.
 
     Raises:
-        ConfigError: the cell is unknown, a size is below 1, weights cannot be tied, or the cutoffs do not fit the
-            vocabulary.
+        ConfigError: the cell is unknown, a size is below 1, there are too many layers, weights cannot be tied, or the
+            cutoffs do not fit the vocabulary.
     """
     if cell not in GATES:
         raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(GATES)}")
     check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, layers=layers)
+    if layers > MOST_LAYERS:
+        raise ConfigError(f"layers must be at most {MOST_LAYERS:,}, got {layers:,}")
     if wordvec_size < 0:
         raise ConfigError(f"wordvec_size must be ≥ 1, or 0 for one-hot input, got {wordvec_size}")
     if tie_weights and wordvec_size != hidden_size:

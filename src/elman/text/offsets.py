@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.text.reading import LINE_MARKS, starts_composition
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer
+from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer
 from elman.text.vocabulary import code_points
 
 Change = tuple[int, int, str]  # (first, last, new): the characters [first, last) become new
@@ -70,8 +70,8 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
         return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
     if tokenizer.level == "char":
         return np.stack([traced.starts, traced.ends], axis=1)
-    words = [word.span() for word in re.finditer(r"\n|\S+", traced.text)]
-    places = np.array(words, np.intp).reshape(-1, 2)
+    words = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer()
+    places = np.array(words.spans(traced.text), np.intp).reshape(-1, 2)
     return np.stack([traced.starts[places[:, 0]], traced.ends[places[:, 1] - 1]], axis=1)
 
 

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from elman.errors import ConfigError, MissingExtra
+from elman.parsing import parse_json, parsing
 from elman.text.decoders import EOS
 
 SPACE = "\u2581"  # replaces a space in tokens that are not byte-level
+MOST_IDS = 1 << 24
+_INVALID = "is not a valid tokenizer.json"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 ROUND_TRIP_TEXTS = (
     " Two  blanks\tand a tab\u00a0",
@@ -66,6 +69,10 @@ class Pieces:
 
     def __init__(self, text: str, where: str = "the tokenizer") -> None:
         library()
+        with parsing(where, ConfigError, _INVALID):
+            self._read(text, where)
+
+    def _read(self, text: str, where: str) -> None:
         data = json.loads(str(_parsed(text, where).to_str()))
         parts = [*_parts(data, "normalizer", "normalizers"), *_parts(data, "pre_tokenizer", "pretokenizers")]
         self._byte_level = any(part["type"] == "ByteLevel" for part in parts)
@@ -125,12 +132,27 @@ BYTES = byte_characters()
 
 
 def _parsed(text: str, where: str) -> Any:
-    try:
-        return library().Tokenizer.from_str(text)
-    except MissingExtra:
-        raise
-    except Exception as error:  # the library raises nothing more specific
-        raise ConfigError(f"{where} is not a valid tokenizer.json: {error}") from error
+    read = library().Tokenizer.from_str
+    _check_ids(parse_json(text, where, ConfigError), where)
+    with parsing(where, ConfigError, _INVALID):
+        return read(text)
+
+
+def _check_ids(data: Any, where: str) -> None:
+    """Raise ConfigError for an id so large that the library would use up the memory for its tables."""
+    data = data if isinstance(data, dict) else {}
+    model, added = data.get("model"), data.get("added_tokens")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    ids += (
+        [token.get("id") for token in added or () if isinstance(token, dict)]
+        if isinstance(added, list)
+        else []
+    )
+    if wrong := [id_ for id_ in ids if not (isinstance(id_, int) and 0 <= id_ < MOST_IDS)]:
+        raise ConfigError(
+            f"{where} has the id {str(wrong[0])[:20]}; ids must be integers from 0 to {MOST_IDS - 1:,}"
+        )
 
 
 def _parts(data: dict[str, Any], name: str, several: str) -> list[dict[str, Any]]:

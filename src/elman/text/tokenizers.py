@@ -3,7 +3,7 @@ r"""Tokenizers: text to words, characters, bytes or subwords, and back.
 ========= =========================================================================================
 level     token
 ========= =========================================================================================
-word      a maximal run of characters other than whitespace; ``<eos>`` for each newline
+word      a maximal run of characters other than whitespace (see `Whitespace`); ``<eos>`` for each newline
 char      one Unicode code point
 byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
 subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline
@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol, get_args
 
 from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
@@ -39,11 +39,16 @@ __all__ = [
     "SubwordTokenizer",
     "Tokenizer",
     "UnendedLine",
+    "Whitespace",
     "WordTokenizer",
     "make_tokenizer",
 ]
 
 LEVELS = ("word", "char", "byte")  # the levels that need nothing else; subwords also need a tokenizer.json
+Whitespace = Literal["unicode", "ascii"]  # what separates words: whitespace of any kind, or as in ARPA files
+ASCII_SPACES = " \t\n\r\x0b\x0c"
+_ASCII_WORD = re.compile(f"[^{ASCII_SPACES}]+")
+_OTHER_SPACE = re.compile(r"[^\S \t\n\r\x0b\x0c]")
 
 
 class Tokenizer(Protocol):
@@ -131,9 +136,14 @@ class _Tokenizer:
 
 @dataclass(frozen=True)
 class WordTokenizer(_Tokenizer):
-    """Words separated by whitespace of any kind, and ``<eos>`` for each newline."""
+    """Words separated by whitespace, and ``<eos>`` for each newline.
+
+    ``whitespace`` is "unicode", of any kind, or "ascii": space, tab and the ASCII line breaks only. Then characters
+    such as U+00A0 and U+3000 are letters of words, as they are in ARPA files and for the programs that read them.
+    """
 
     lower: bool = False
+    whitespace: Whitespace = "unicode"
     level: ClassVar[str] = "word"
     eos: ClassVar[str | None] = EOS
 
@@ -143,7 +153,7 @@ class WordTokenizer(_Tokenizer):
         last = "\n"
         for chunk in filter(None, chunks):
             last = chunk[-1]
-            cut = _after_last_space(chunk)
+            cut = self._after_last_space(chunk)
             if cut == 0:
                 waiting.append(chunk)
                 continue
@@ -155,23 +165,38 @@ class WordTokenizer(_Tokenizer):
 
     def split(self, block: str) -> list[str]:
         """Return the words of a block."""
-        return block.replace("\n", f" {EOS} ").split()
+        marked = block.replace("\n", f" {EOS} ")
+        # splitting at all whitespace is faster, and the same where there is none but that of ASCII
+        if self.whitespace == "ascii" and _OTHER_SPACE.search(marked):
+            return _ASCII_WORD.findall(marked)
+        return marked.split()
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where each word and each newline of a text begins and ends."""
+        word = _ASCII_WORD.pattern if self.whitespace == "ascii" else r"\S+"
+        return [found.span() for found in re.finditer(rf"\n|{word}", text)]
 
     def decoder(self) -> Decoder:
         """Return a decoder that puts a space between words and starts a new line after each ``<eos>``."""
         return WordDecoder()
+
+    def _after_last_space(self, text: str) -> int:
+        if self.whitespace == "ascii":
+            return 1 + max(text.rfind(space) for space in ASCII_SPACES)
+        if text[-1].isspace():
+            return len(text)
+        return len(text) - len(text.rsplit(maxsplit=1)[-1])
+
+
+def has_other_whitespace(word: str) -> bool:
+    """Return whether a word contains whitespace that is not ASCII's, so that only "ascii" splitting finds it."""
+    return _OTHER_SPACE.search(word) is not None
 
 
 def _cased(block: str, lower: bool) -> str:
     """Return a block of whole words, lower-cased if requested."""
     # Lower-case letters may compose where capitals did not: J and caron are two characters, j with caron one.
     return unicodedata.normalize("NFC", block.lower()) if lower else block
-
-
-def _after_last_space(text: str) -> int:
-    if text[-1].isspace():
-        return len(text)
-    return len(text) - len(text.rsplit(maxsplit=1)[-1])
 
 
 @dataclass(frozen=True)
@@ -358,15 +383,23 @@ class SubwordTokenizer(_LineTokenizer):
         return spelled.decode("utf-8", "backslashreplace") if spelled else token
 
 
-def make_tokenizer(level: str, lower: bool = False, json: str = "") -> Tokenizer:
+def make_tokenizer(
+    level: str, lower: bool = False, json: str = "", whitespace: Whitespace = "unicode"
+) -> Tokenizer:
     """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
 
+    ``whitespace`` is what separates words, see `WordTokenizer`.
+
     Raises:
-        ConfigError: the level is unknown, or the tokenizer.json is unsuitable.
+        ConfigError: the level or the whitespace is unknown, or the tokenizer.json is unsuitable.
         MissingExtra: the level is subword, and the library ``tokenizers`` is not installed.
     """
+    if whitespace not in get_args(Whitespace):
+        raise ConfigError(
+            f"`whitespace` must be one of {', '.join(get_args(Whitespace))}, got {whitespace!r}"
+        )
     if level == "word":
-        return WordTokenizer(lower)
+        return WordTokenizer(lower, whitespace)
     if level == "char":
         return CharTokenizer(lower)
     if level == "byte":

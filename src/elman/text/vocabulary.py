@@ -24,7 +24,7 @@ class Vocabulary:
     line. ``unknown_id`` is the id that ``encode`` gives tokens outside the vocabulary: that of ``unk``, or -1.
 
     Raises:
-        VocabularyError: there are no tokens, one is repeated, or ``unk`` is not among them.
+        VocabularyError: there are no tokens, one is repeated or is not Unicode text, or ``unk`` is not among them.
     """
 
     def __init__(self, tokens: Sequence[str], unk: str | None = None, eos: str | None = None) -> None:
@@ -32,6 +32,7 @@ class Vocabulary:
         self._ids = {token: i for i, token in enumerate(self.tokens)}
         if not self.tokens:
             raise VocabularyError("a vocabulary needs at least one token")
+        _check_unicode(self.tokens)
         if len(self._ids) < len(self.tokens):
             twice = next(token for i, token in enumerate(self.tokens) if self._ids[token] != i)
             raise VocabularyError(f"the token {twice!r} is in the vocabulary more than once")
@@ -152,12 +153,25 @@ class Vocabulary:
             raise VocabularyError("this is not a vocabulary: it needs tokens, unk and eos") from error
         if not isinstance(tokens, (list, tuple)) or not all(isinstance(token, str) for token in tokens):
             raise VocabularyError("this is not a vocabulary: its tokens must be a list of strings")
+        if not all(token is None or isinstance(token, str) for token in (unk, eos)):
+            raise VocabularyError("this is not a vocabulary: unk and eos must be strings or null")
         return cls(tokens, unk, eos)
 
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the vocabulary, by which caches and models identify it."""
         return hashlib.sha256(json.dumps(self.to_json()).encode()).hexdigest()
+
+
+def _check_unicode(tokens: Iterable[str]) -> None:
+    """Raise VocabularyError for tokens that no text in UTF-8 contains: halves of surrogate pairs, as JSON allows."""
+    try:
+        "".join(tokens).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ord(error.object[error.start])
+        raise VocabularyError(
+            f"a token contains the lone surrogate U+{half:04X}, which is not a character"
+        ) from error
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
