@@ -1,8 +1,9 @@
 """Kill -9 at random moments of training, resuming, replacing and mixing; and many starts at once into one folder.
 
-``python benchmarks/kills.py --kills 200 --rounds 24``. After each kill the folder must hold the whole old run or the
-whole new one (or none, where there was none), and must end, resumed, with the weights of an undisturbed run, bit for
-bit. Of the simultaneous starts exactly one must succeed, and its options and weights must match. Needs `os.fork`.
+``python benchmarks/kills.py --kills 200 --points 60 --rounds 24``. After each kill the folder must hold the whole old
+run or the whole new one (or none, where there was none), and must end, resumed, with the weights of an undisturbed run,
+bit for bit. Replacements are also killed before each of their first changes of a file. Of the simultaneous starts
+exactly one must succeed, and its options and weights must match. Needs `os.fork`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +82,19 @@ class Trials:
         shutil.copytree(self.old, self.run)
         seconds = self.seconds * self.rng.choice([0.3, 1.0])  # the replacement is at the beginning
         self.killed(lambda: elman.train(self.corpus, self.run, overwrite=True, **NEW), seconds)
-        hidden = elman.load(self.run).model.hidden_size
-        assert elman.open_run(self.run).options["hidden"] == hidden, "a mixed run"
-        expected = self.old if hidden == OLD["hidden"] else self.new
-        self.finish(expected)
-        return "the old run" if expected == self.old else "the new run"
+        return self.replaced()
 
     def mix(self) -> str:
         """A mixture that replaces a run is killed."""
         shutil.copytree(self.old, self.run)
         models = [self.new / "model.safetensors", self.half / "last.safetensors"]
         self.killed(lambda: elman.mix(models, self.corpus, self.run, overwrite=True), self.seconds / 4)
-        if isinstance(elman.load(self.run).model, Mixture):
+        return self.replaced()
+
+    def replaced(self) -> str:
+        """Check that the folder holds one run, and that it ends as it should; return which."""
+        model = elman.load(self.run).model
+        if isinstance(model, Mixture):
             with contextlib.suppress(
                 RunError
             ):  # there is nothing to resume, but what is unfinished is removed
@@ -99,8 +102,10 @@ class Trials:
             elman.load(self.run).save(self.run, overwrite=True)
             assert sorted(path.name for path in self.run.iterdir()) == ["model.safetensors"]
             return "the mixture"
-        self.finish(self.old)
-        return "the old run"
+        assert elman.open_run(self.run).options["hidden"] == model.hidden_size, "a mixed run"
+        expected = self.old if model.hidden_size == OLD["hidden"] else self.new
+        self.finish(expected)
+        return "the old run" if expected == self.old else "the new run"
 
     def killed(self, action: Callable[[], Any], seconds: float) -> None:
         """Run an action in a process of its own, and kill it after a random part of the time that it takes."""
@@ -127,6 +132,22 @@ class Trials:
         best = [(folder / "model.safetensors").read_bytes() for folder in (self.run, expected)]
         assert best[0] == best[1], "another best model"
         assert sorted(p.name for p in self.run.iterdir()) == sorted(p.name for p in expected.iterdir())
+
+    def points(self, action: str, number: int) -> str:
+        """A run or mixture that replaces a run is killed before the change of a file with this number."""
+        shutil.copytree(self.old, self.run)
+        models = [self.new / "model.safetensors", self.half / "last.safetensors"]
+        actions: dict[str, Callable[[], Any]] = {
+            "overwrite": lambda: elman.train(self.corpus, self.run, overwrite=True, **NEW),
+            "mix": lambda: elman.mix(models, self.corpus, self.run, overwrite=True),
+        }
+        child = os.fork()
+        if child == 0:
+            _kill_before(number)
+            _quiet_exit(actions[action])
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+        return self.replaced() if os.WIFSIGNALED(status) else "the end"
 
     def starts(self) -> str:
         """Many processes start at once into one new folder."""
@@ -157,6 +178,24 @@ class Trials:
         return "one wins"
 
 
+def _kill_before(number: int) -> None:
+    """End this process by kill -9 before it changes a file for the ``number``-th time."""
+    left = number
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **named)
+
+        return call
+
+    for name in ("open", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir", "ftruncate", "truncate"):
+        setattr(os, name, counted(getattr(os, name)))
+
+
 def _quiet_exit(action: Callable[[], Any]) -> None:
     """End this process with 0, with 2 where the run was refused, or with 1."""
     try:
@@ -174,6 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="kills in all")
     parser.add_argument("--rounds", type=int, default=24, help=f"rounds of {STARTS} starts at once")
+    parser.add_argument(
+        "--points", type=int, default=60, help="kills before each of the first changes of a file"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     logging.getLogger("elman").setLevel(logging.ERROR)
@@ -181,10 +223,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(Path(folder), random.Random(given.seed))
         kinds = [trials.train, trials.resume, trials.overwrite, trials.mix]
-        plan = [kinds[k % len(kinds)] for k in range(given.kills)] + [trials.starts] * given.rounds
-        for number, trial in enumerate(plan):
+        plan: list[tuple[str, Callable[[], str]]] = []
+        plan += [(kinds[k % len(kinds)].__name__, kinds[k % len(kinds)]) for k in range(given.kills)]
+        plan += [("starts", trials.starts)] * given.rounds
+        for action in ("overwrite", "mix"):
+            for number in range(1, given.points + 1):
+                plan.append((f"{action}, every point", partial(trials.points, action, number)))
+        for number, (name, trial) in enumerate(plan):
             shutil.rmtree(trials.run, ignore_errors=True)
-            name = trial.__name__
             try:
                 trials.outcomes[name][trial()] += 1
             except Exception:
@@ -192,7 +238,7 @@ def main() -> None:
                 trials.outcomes[name]["FAILED"] += 1
                 print(f"trial {number}, {name}:", traceback.format_exc(), file=sys.stderr)
     for name, counts in trials.outcomes.items():
-        print(f"{name:10}", ", ".join(f"{outcome}: {count}" for outcome, count in sorted(counts.items())))
+        print(f"{name:24}", ", ".join(f"{outcome}: {count}" for outcome, count in sorted(counts.items())))
     sys.exit(1 if failures else 0)
 
 

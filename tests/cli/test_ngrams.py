@@ -118,4 +118,6 @@ def test_failed_export_or_import_is_a_one_line_error(refused: Refused, counted: 
     Path("model.arpa").write_text(
         "\\data\\\nngram 1=2\n\n\\1-grams:\n-0.3 </s>\n-0.3 a\n\n\\end\\\n", encoding="utf-8"
     )
-    assert refused("import", "model.arpa", "-o", "file/run").startswith("cannot make the folder file/run")
+    assert refused("import", "model.arpa", "-o", "file/run").startswith(
+        "cannot write the run folder file/run"
+    )

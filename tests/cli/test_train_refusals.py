@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from elman.errors import RunError
+from elman.text_model import load
+from elman.training.runs import open_run
 from support.command_line import SMALL, contents
 from support.tiny import STORY
 
@@ -109,7 +111,26 @@ def test_full_disk_when_resuming_changes_nothing(command: Any, story: Path) -> N
         assert outcome.code == 1
         assert "no space left on device" in outcome.err.lower()
         assert contents(Path("run")) == before
-    assert files > 1
+    assert files == 1  # the new limits are written; the texts have been encoded before
+
+
+def test_a_full_disk_when_replacing_leaves_the_old_run_or_the_new_one(command: Any, story: Path) -> None:
+    command("train", story, "-o", "run", *SMALL)
+    before = contents(Path("run"))
+    kept = []
+    for files in range(100):
+        with pytest.MonkeyPatch.context() as patch:
+            fill_disk_after(patch, files)
+            outcome = command("train", story, "-o", "run", *SMALL, "--hidden", 4, "--overwrite")
+        if outcome.code == 0:
+            break
+        kept.append(contents(Path("run")) == before)
+        if not kept[-1]:
+            assert open_run("run").options["hidden"] == load("run").model.hidden_size == 4
+            assert command("train", "--resume", "run", "-q", "--epochs", 3).code == 0
+    assert kept[:3] == [True] * 3
+    assert kept == sorted(kept, reverse=True)
+    assert not kept[-1]
 
 
 @pytest.mark.parametrize("name", ["gone", "folder", "story.txt"])
