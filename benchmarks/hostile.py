@@ -161,7 +161,15 @@ def polls(service: Service, run: Path) -> Answers:
 
 HEAD = b"GET /health HTTP/1.1\r\nHost:"
 BODY = b"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
-STOPS = {"prompt": "Tom", "max_tokens": 400, "n": 16, "temperature": 2}
+
+
+def stops(length: int) -> Callable[[Service, Path], Answers]:
+    """Return an attack of completions that write "aaa…", which nearly is each of 16 stop strings."""
+    strings = ["a" * (length - 1) + "x", *(letter + "a" * (length - 1) for letter in "bcdefghijklmnop")]
+    body = {"prompt": "Tom", "max_tokens": 6000, "n": 2, "logit_bias": {str(ord("a")): 100}, "stop": strings}
+    return several(1, "/v1/completions", body)
+
+
 ATTACKS: dict[str, Callable[[Service, Path], Answers]] = {
     "`/score`, 256 texts of 1,000 tokens, `top` 50": several(
         1, "/score", {"text": ["a" * 1000] * 256, "eos": False, "top": 50}
@@ -173,12 +181,8 @@ ATTACKS: dict[str, Callable[[Service, Path], Answers]] = {
     "`/tokenize`, a body of 1 MB with names, 16 at once": several(
         16, "/tokenize", {"prompt": "a" * 1_000_000, "return_token_strs": True}
     ),
-    "`stop`, 16 of 20,000 letters, 16 completions": several(
-        1, "/v1/completions", {**STOPS, "stop": ["a" * 19_999 + letter for letter in "abcdefghijklmnop"]}
-    ),
-    "`stop`, 16 of 1,000 letters, 16 completions": several(
-        1, "/v1/completions", {**STOPS, "stop": ["a" * 999 + letter for letter in "abcdefghijklmnop"]}
-    ),
+    "`stop`, 16 of 20,000 letters": stops(20_000),
+    "`stop`, 16 of 1,000 letters": stops(1_000),
     "`/runs/NAME/metrics`, 29 MB, followed": polls,
     "600 heads without an end": unfinished(600, HEAD),
     "600 bodies without an end": unfinished(600, BODY),
