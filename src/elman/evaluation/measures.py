@@ -135,7 +135,7 @@ def evaluate_text(
     with encoded(text, text_model.tokenizer, text_model.vocabulary, split, encoding, errors) as corpus:
         found = measure(text_model, corpus, batch_size)
         if found.unknown_tokens > MOST * found.tokens:
-            warn_of_unknown(text_model, replaced_tokens(text_model, corpus, encoding), found.tokens)
+            warn_of_unknown(text_model, replaced_tokens(text_model, corpus, encoding, errors), found.tokens)
     if found.unknown_tokens and text_model.vocabulary.unk_id is None:
         logger.warning(
             f"{found.unknown_tokens:,} {found.unit}s are not in the vocabulary, which has no <unk>: the text has "
