@@ -148,6 +148,19 @@ FORMS = [
     ("Henry VIII", "HENRY VIII"),
     ("Chapter XIV", "CHAPTER FOURTEEN"),
     ("<unk>-5", "<unk> FIVE"),
+    ("5⁄8", "FIVE EIGHTHS"),
+    ("$-5", "MINUS FIVE DOLLARS"),
+    ("2,50 €", "TWO EUROS AND FIFTY CENTS"),
+    ("1.000,50 €", "ONE THOUSAND EUROS AND FIFTY CENTS"),
+    ("10^-6", "TEN TO THE MINUS SIX"),
+    ("1\u00a0000\u00a0000", "ONE MILLION"),
+    ("5\u00a0km", "FIVE KILOMETERS"),
+    ("10\u202f€", "TEN EUROS"),
+    ("5\u201110", "FIVE TO TEN"),
+    ("5−10", "FIVE TO TEN"),
+    ("2+2=4", "TWO PLUS TWO EQUALS FOUR"),
+    ("x = 5", "X FIVE"),
+    ("１０：３０", "TEN THIRTY"),
 ]
 
 

@@ -10,6 +10,7 @@ from elman.cli.options import cache_options
 from elman.cli.output import write_line
 from elman.errors import ConfigError
 from elman.evaluation.spelling import CASES
+from elman.rescoring.nbest_formats import FORMATS
 from elman.rescoring.rescore import rescore
 from elman.rescoring.rescorer import SEPARATOR
 from elman.results import to_json
@@ -18,6 +19,13 @@ from elman.results import to_json
 @click.command("rescore", no_args_is_help=True)
 @click.argument("model", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("nbest", default="-")
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="the format of NBEST; auto recognises all but SRILM's lists without a header",
+)
 @click.option(
     "--with",
     "others",
@@ -91,6 +99,7 @@ from elman.results import to_json
 def command(
     model: Path,
     nbest: str,
+    format: Any,
     others: tuple[Path, ...],
     ref: str | None,
     tune: Any,
@@ -112,7 +121,10 @@ def command(
     """Choose the best candidate of each utterance in NBEST with the model in RUN.
 
     NBEST is a tab-separated table (utterance, rank, score, text; or utterance, text; or utterance, score, text), a
-    Kaldi folder (words_text, ac_cost), or - for standard input. Scores are natural logarithms.
+    Kaldi folder (words_text, ac_cost), or - for standard input; or the list of another program (--format): Moses, SRILM
+    (a file, a folder, or a list of files), ESPnet (a folder with 1best_recog, or data.json), JSON or JSON Lines:
+    {"utt": "u1", "hyps": [{"text": "...", "score": -1.5}]}. Scores are natural logarithms, the higher the better;
+    SRILM's are converted.
 
     The total of a candidate is score + λ·ln P(text) + β·words; with --with, ln P is the mean over several models.
     With --ref, λ and β are tuned on one half of the utterances, and word error rates are measured on the other; the
@@ -124,6 +136,7 @@ def command(
     found = rescore(
         model,
         text_argument(nbest),
+        format=format,
         others=others,
         ref=None if ref is None else text_argument(ref),
         tune=tune,

@@ -14,7 +14,8 @@ from elman.evaluation.spelling import CASES, Case
 from elman.evaluation.unknown_tokens import MOST, warn_of_unknown
 from elman.files import check_output_file
 from elman.rescoring.lm_scores import Unknown
-from elman.rescoring.nbest import Row, Utterance, collect, read_kaldi, read_references, read_tsv
+from elman.rescoring.nbest import Row, Utterance, collect, read_references
+from elman.rescoring.nbest_formats import FORMATS, Format, read_nbest
 from elman.rescoring.rescored import Rescored
 from elman.rescoring.rescorer import SEPARATOR, Rescorer, first_half, speaker_of
 from elman.rescoring.tuning import Weights
@@ -33,6 +34,7 @@ def rescore(
     model: Model,
     nbest: NBest,
     *,
+    format: Format = "auto",
     others: Model | Iterable[Model] = (),
     ref: Text | Mapping[str, str] | None = None,
     tune: Tune = "both",
@@ -62,7 +64,9 @@ def rescore(
         model: a model or its path.
         nbest: the candidates. A table as a file, stream or lines (utterance, rank, score, text, with tabs between; or
             utterance, text; or utterance, score, text), a Kaldi folder, or in memory: utterance → its candidates, best
-            first, as texts or as (score, text). Scores are natural logarithms.
+            first, as texts or as (score, text). Scores are natural logarithms, the higher the better.
+        format: of the candidates: "tsv", "kaldi", or that of another program: "moses", "srilm", "espnet" or "json" (see
+            `elman.rescoring.nbest_formats`); "auto" recognises it, except for SRILM's lists without a header.
         others: further models of any unit and vocabulary: ln P is the mean over all models.
         ref: the reference transcripts: lines ``UTTERANCE words``, or utterance → words.
         tune: the half to tune λ and β on, "first" or "second"; "both" tunes on each and measures on the other.
@@ -93,7 +97,7 @@ def rescore(
     """
     weights = _given_weights(lm_weight, beta, ref is not None)
     _check(locals())
-    utterances = _read_nbest(nbest, encoding)
+    utterances = _read_nbest(nbest, format, encoding)
     references = {} if ref is None else _read_references(ref, encoding)
     given = [model, *([others] if not _several(others) else cast(Iterable[Model], others))]
     first, *further = (with_cache(as_model(each), cache, neural_cache, theta, cache_weight) for each in given)
@@ -142,6 +146,7 @@ def _given_weights(lm_weight: float | None, beta: float | None, with_ref: bool) 
 def _check(given: Mapping[str, Any]) -> None:
     """Raise for arguments that contradict one another, or an output that could not be written at the end."""
     for name, allowed in (
+        ("format", FORMATS),
         ("tune", ("both", "first", "second")),
         ("case", (None, *CASES)),
         ("unknown", ("spelled", "plain")),
@@ -163,12 +168,10 @@ def _check(given: Mapping[str, Any]) -> None:
     check_output_file(output)
 
 
-def _read_nbest(nbest: NBest, encoding: str) -> list[Utterance]:
+def _read_nbest(nbest: NBest, format: Format, encoding: str) -> list[Utterance]:
     if isinstance(nbest, Mapping):
         return collect(_rows(nbest), "the n-best list")
-    if isinstance(nbest, (str, os.PathLike)) and Path(nbest).is_dir():
-        return read_kaldi(Path(nbest), encoding)
-    return read_tsv(read_lines(nbest, encoding), text_name(nbest))
+    return read_nbest(nbest, format, encoding)
 
 
 def _rows(nbest: Mapping[str, Sequence[Any]]) -> Iterable[Row]:

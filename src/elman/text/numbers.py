@@ -25,6 +25,9 @@ from elman.text.number_words import (
 )
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_FULL_WIDTH = "％＄￥￦￡：．，／－＋＃℃℉㎞㎏㎝㎜㎡"
+_FIXED_SPACES = "\u00a0\u2009\u202f"
+_HYPHENS = str.maketrans("\u2010\u2011\u2012\u2044", "---/")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
@@ -47,7 +50,12 @@ def numbers_in_words(text: str) -> str:
 
 
 def _plain_digits(text: str) -> str:
-    """Return a text with ASCII digits for those of other scripts, of circles, fractions, powers and indices."""
+    """Return a text with ASCII digits for those of other scripts, of circles, fractions, powers and indices.
+
+    Fixed and narrow spaces, which group digits (1 000) and join units to them, and other hyphens become plain ones.
+    """
+    text = re.sub(rf"(?<=\d)[{_FIXED_SPACES}](?=\d{{3}}(?!\d))", ",", text)
+    text = re.sub(f"[{_FIXED_SPACES}]", " ", text).translate(_HYPHENS)
     text = re.sub(r"(?<=\d)([²³])(?!\w)", _power, text)
     text = re.sub(r"(?<=\d)[⁻⁰¹²³⁴-⁹]+", lambda found: f" to the {found[0].translate(_SUPERSCRIPTS)}", text)
     return "".join(map(_plain, text)) if not text.isascii() else text
@@ -64,9 +72,7 @@ def _plain(character: str) -> str:
     if kind == "No":
         written = unicodedata.normalize("NFKC", character).replace("⁄", "/")
         return character if character in "²³" else f" {written} "
-    return (
-        character if character not in "％＄￥￦￡℃℉㎞㎏㎝㎜㎡" else unicodedata.normalize("NFKC", character)
-    )
+    return character if character not in _FULL_WIDTH else unicodedata.normalize("NFKC", character)
 
 
 def _iso_date(found: re.Match[str]) -> str:
@@ -156,6 +162,15 @@ _RULES: tuple[Rule, ...] = (
         re.compile(rf"(?<![\d.])\d{{{MOST_DIGITS + 1},}}(?:st|nd|rd|th|s)?|\d{{64,}}"),
         lambda found: UNKNOWN,
     ),
+    ("^", re.compile(r"(?<=\d)\^(?=-?\d)"), lambda found: " to the "),
+    ("=", re.compile(r"(?<=\d) ?= ?(?=-?\d)"), lambda found: " equals "),
+    ("$£€¥₩₹", re.compile(r"([$£€¥₩₹])[-−](?=\d)"), lambda found: f"-{found[1]}"),
+    (
+        ",",
+        re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d\d?)(?![\d,.])"),  # 1.000,50 is 1,000.50
+        lambda found: f"{found[1].replace('.', ',')}.{found[2]}",
+    ),
+    ("€", re.compile(r"(?<![\d.,])(\d+),(\d\d)(?= ?€)"), lambda found: f"{found[1]}.{found[2]}"),
     ("-−", re.compile(_MINUS), lambda found: " minus "),
     ("#", re.compile(r"#(?=\d)"), lambda found: "number "),
     ("I", re.compile(r"(?<=ISBN )\d{9,13}(?!\d)"), lambda found: f" {one_by_one(found[0])} "),
@@ -184,7 +199,7 @@ _RULES: tuple[Rule, ...] = (
     ("/", re.compile(rf"{NO_DIGIT_BEFORE}(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}|\d\d)(?![\d/])"), _slashed),
     *FRACTIONS,
     ("x×", re.compile(r"(?<=\d)(?<!\b0) ?[x×] ?(?=\d)"), lambda found: " by "),
-    ("-–", re.compile(rf"{NO_DIGIT_BEFORE}({WHOLE}(?:\.\d+)?)(?: ?[-–] ?)({REAL})(?![\d-])"), _range),
+    ("-–−", re.compile(rf"{NO_DIGIT_BEFORE}({WHOLE}(?:\.\d+)?)(?: ?[-–] ?|−)({REAL})(?![\d-])"), _range),
     (
         "JFMASOND",
         re.compile(rf"\b({'|'.join(_MONTHS)}) ([12]?\d|3[01])(?![.,:/%-]\d|\w)"),
