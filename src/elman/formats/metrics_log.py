@@ -22,7 +22,8 @@ class Metrics:
             RunError: the file cannot be written.
         """
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            # names of files that are not UTF-8 contain lone surrogates, which are written as JSON's escapes
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps({"kind": kind, **values}, ensure_ascii=False) + "\n")
         except OSError as error:
             raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error
