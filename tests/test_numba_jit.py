@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from elman import numba_jit
+from elman.errors import ConfigError
 from support.loops import needs_numba, switch_jit
 
 
@@ -173,3 +174,20 @@ def test_numba_is_not_imported_before_it_is_needed() -> None:
     double, single = make.format("float64") + train + show, make.format("float32") + train + show
     assert python(begin + show + double + single) == ["False", "False", "True"]
     assert python(begin + single, ELMAN_COMPILED="0") == ["False"]
+
+
+@pytest.mark.usefixtures("_checked_again")
+@pytest.mark.parametrize(
+    "error", [OSError("cannot load libllvmlite.so"), MemoryError(), ImportError("no llvmlite")]
+)
+def test_a_numba_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    class Finder:
+        def find_spec(self, name: str, *_: Any) -> Any:
+            if name == "numba":
+                raise error
+
+    monkeypatch.setattr(numba_jit, "is_available", lambda: True)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    with pytest.raises(ConfigError, match=r"numba cannot be loaded .* ELMAN_COMPILED=0"):
+        numba_jit.jit(lambda x: x)(1)

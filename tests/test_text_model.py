@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import elman
 from elman.errors import ConfigError, RunError
 from elman.evaluation.line_scores import score_line
 from elman.models.adaptive.cache import CachedModel
@@ -285,6 +286,7 @@ def test_a_text_can_be_evaluated_and_continued(made: Any) -> None:
     given = made()
     found = given.evaluate([SENTENCE])
     assert found.nll_nats == pytest.approx(-math.log(10) * given.score(SENTENCE), rel=1e-6)
+    assert found.to_dict()["versions"]["elman"] == elman.__version__
     assert found.to_dict()["bits_per_char"] == pytest.approx(
         found.nll_nats / math.log(2) / (len(SENTENCE) + 1)
     )

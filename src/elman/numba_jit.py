@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from elman.errors import ConfigError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Sums may be taken in another order, as a vector unit needs; NaN and infinity keep their meaning (with "arcp"
@@ -72,8 +74,14 @@ class _Jitted:
 
 
 def _njit(function: Callable[..., Any]) -> Callable[..., Any]:
-    import numba
-
+    try:
+        import numba
+    except (ImportError, OSError, MemoryError) as error:  # such as under a limit of memory
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"numba cannot be loaded ({reason}); give the process more memory, or set the environment variable "
+            "ELMAN_COMPILED=0 to run without it"
+        ) from error
     try:
         return cast(Callable[..., Any], numba.njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # there is no folder to cache in

@@ -527,7 +527,7 @@ def load(
     Args:
         path: the file or the run folder.
         backend, device: where the weights are put.
-        verify: compare a model file with the SHA-256 stored in it, which takes 0.2 to 0.5 s per 100 MB.
+        verify: compare a model file with the SHA-256 stored in it, which takes about 0.1 s per 100 MB.
         encoding: of an ARPA file.
 
     Raises:

@@ -18,6 +18,7 @@ from support.tiny import STORY
 
 Refused = Callable[..., str]
 KEYS = {
+    "versions",
     "unit",
     "perplexity",
     "perplexity_known_tokens",

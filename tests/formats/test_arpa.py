@@ -26,6 +26,7 @@ from elman.models.base import LanguageModel
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney, witten_bell
 from elman.models.tokenized import TokenizedModel
+from elman.text.corpus import encode_corpus
 from elman.text.offsets import token_offsets
 from elman.text.tokenizers import Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
@@ -304,6 +305,28 @@ def test_a_model_that_splits_differently_can_be_mixed_unless_it_matters(tmp_path
         elman.mix({"a": load(tmp_path / "model.arpa"), "b": unicode}, ["a"])
 
 
+def test_both_ways_to_split_have_ids_of_their_own_in_the_cache(tmp_path: Path) -> None:
+    (text := tmp_path / "text.txt").write_text("a b\u00a0a\n" * 3, encoding="utf-8")
+    words = read_arpa(written(SMALL, tmp_path)).vocabulary
+    sizes = [
+        encode_corpus(
+            [text], make_tokenizer("word", whitespace=kind), cache=tmp_path, vocabulary=words
+        ).tokens
+        for kind in ("unicode", "ascii", "unicode")
+    ]
+    assert sizes == [12, 9, 12]
+
+
+def test_texts_that_models_split_differently_are_not_ranked(tmp_path: Path) -> None:
+    model = load(written(SMALL, tmp_path))
+    unicode = TextModel(*_parts(model, make_tokenizer("word")))
+    for line, by in (("a b a", "perplexity"), ("a b\u00a0a", None)):
+        (text := tmp_path / "text.txt").write_text(f"{line}\n" * 3, encoding="utf-8")
+        found = elman.compare({"ascii": model, "unicode": unicode}, text)
+        assert found.ranking.by == by
+    assert "other than ASCII's" in found.ranking.why
+
+
 def _parts(model: TokenizedModel, tokenizer: Tokenizer) -> tuple[LanguageModel, Tokenizer, Vocabulary]:
     return model.model, tokenizer, model.vocabulary
 
@@ -342,7 +365,9 @@ def test_other_encodings(tmp_path: Path, encoding: str) -> None:
 
 def test_an_encoding_that_was_not_given_is_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "m.arpa").write_bytes(SMALL.replace("b", "\ub098").encode("cp949"))
-    with pytest.raises(ModelFileError, match=r"line 12: .* is not UTF-8; name the file's `encoding`"):
+    with pytest.raises(
+        ModelFileError, match=r"line 12: .* is not UTF-8; name the file's encoding: `import_model"
+    ):
         load(tmp_path / "m.arpa")
 
 

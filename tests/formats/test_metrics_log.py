@@ -64,6 +64,18 @@ def test_a_line_that_is_not_an_event_is_named(metrics: Metrics, tmp_path: Path, 
         read_metrics(tmp_path)
 
 
+@pytest.mark.parametrize("line", ["[" * 100_000, "9" * 5_000, '{"kind": ' + "9" * 5_000 + "}"])
+def test_hostile_lines_are_named(metrics: Metrics, tmp_path: Path, line: str) -> None:
+    metrics.path.write_text(f'{{"kind": "a"}}\n{line}\n{{"kind": "b"}}\n')
+    with pytest.raises(RunError, match=r"metrics.jsonl, line 2 is not valid JSON"):
+        read_metrics(tmp_path)
+
+
+def test_file_names_that_are_not_utf_8_can_be_logged(metrics: Metrics, tmp_path: Path) -> None:
+    metrics.write("start", corpus="caf\udce9.txt")
+    assert read_metrics(tmp_path) == [{"kind": "start", "corpus": "caf\udce9.txt"}]
+
+
 def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no metrics.jsonl: it is not a run"):
         read_metrics(tmp_path)

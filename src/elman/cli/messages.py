@@ -20,7 +20,12 @@ from elman.training.config import Config
 
 ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
 CALL = re.compile(r"`(?:elman\.)?(\w+)\((?:(\w+)(?:=([^`()]*))?)?\)`")
-COMMAND_OF = {"train": "train", "evaluate": "eval", "corpora": "data"}  # functions that messages name
+COMMAND_OF = {  # functions that messages name
+    "train": "train",
+    "evaluate": "eval",
+    "corpora": "data",
+    "import_model": "import",
+}
 TRAINING = {*Config.__struct_fields__}
 
 

@@ -98,6 +98,11 @@ class Comparison(Table[Compared]):
     def __init__(self, found: Sequence[Compared], seed: int = 0) -> None:
         self.seed = seed
         self.ranking: Ranking = ranking([each.text_model for each in found], [each.unknown for each in found])
+        counts = {each.measures.tokens for each in found}
+        if self.ranking.by in ("perplexity", "perplexity_known_tokens") and len(counts) > 1:
+            numbers = " and ".join(f"{count:,}" for count in sorted(counts))
+            why = f"the text has whitespace other than ASCII's, at which not all of them split it ({numbers} tokens)"
+            self.ranking = Ranking(None, why)
         super().__init__(found if self.ranking.by is None else _in_order(found, self.ranking.by, seed))
 
     def row_dict(self, row: Compared) -> dict[str, Any]:

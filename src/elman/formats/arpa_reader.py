@@ -120,7 +120,7 @@ def read_arpa(path: str | Path, encoding: str = "utf-8") -> TokenizedModel:
     if not path.is_file():
         raise ModelFileError(f"there is no ARPA file at {path}")
     refuse_kenlm_binary(path)
-    with parsing(path, ModelFileError, "cannot be read:"):
+    with parsing(path, ModelFileError, "cannot be read"):
         with _opened(path) as file:
             text = ArpaText(path, _lines(file, encoding))
         vocabulary = _vocabulary(text)
@@ -241,7 +241,9 @@ class ArpaText:
         try:
             word = unicodedata.normalize("NFC", raw.decode("utf-8"))  # as when reading texts
         except UnicodeDecodeError:
-            self.fail(f"{_shown(raw)} is not UTF-8; name the file's `encoding` (latin-1, cp949)")
+            self.fail(
+                f"{_shown(raw)} is not UTF-8; name the file's encoding: `import_model(encoding='cp949')`"
+            )
         if raw in self._ids or word in self._seen:
             self.fail(f"the word {word!r} is listed among the 1-grams twice")
         self._seen.add(word)

@@ -358,12 +358,12 @@ def read_model(path: Path, backend: Backend = NUMPY, verify: bool = True) -> Tok
     """
     arrays, about = read_arrays(path, verify)
     with reading_description(path):
+        model = build_model(arrays, about, path, backend)
         vocabulary = Vocabulary.from_json(about["vocabulary"])
         tokenizer = make_tokenizer(**about["tokenizer"])
         info, start = dict(about.get("info", {})), about.get("start", "eos")
         if start not in ("eos", "empty"):
             raise ModelFileError(f"{path}: its description says start = {start!r}; it must be eos or empty")
-        model = build_model(arrays, about, path, backend)
     if len(vocabulary) != model.vocab_size:
         raise ModelFileError(
             f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "

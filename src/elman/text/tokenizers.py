@@ -147,6 +147,11 @@ class WordTokenizer(_Tokenizer):
     level: ClassVar[str] = "word"
     eos: ClassVar[str | None] = EOS
 
+    @property
+    def digest(self) -> str | None:
+        """What tells the ids of "ascii" splitting in a cache from others; None for "unicode"."""
+        return None if self.whitespace == "unicode" else self.whitespace
+
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""
         waiting: list[str] = []
