@@ -12,6 +12,7 @@ from elman.evaluation.pairs_table import PairScores, PairsResult
 from elman.evaluation.spelling import CASES, PUNCTUATIONS
 from elman.files import open_output
 from elman.results import to_json
+from elman.text.tokenizers import raw_bytes
 
 
 @click.command("pairs", no_args_is_help=True)
@@ -126,7 +127,7 @@ def write_pairs(path: Path, scores: PairScores) -> None:
         file.write("\t".join(PAIR_COLUMNS) + "\n")
         for row in map(scores.row_dict, scores):
             cells = (_cell(row[name]) for name in PAIR_COLUMNS)
-            file.write("\t".join(cells) + "\n")
+            file.write(raw_bytes("\t".join(cells)).decode("utf-8", "backslashreplace") + "\n")
 
 
 def _cell(value: Any) -> str:
