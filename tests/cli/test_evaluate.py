@@ -138,10 +138,10 @@ def test_unknown_words_of_an_open_vocabulary_are_scored_as_unk(
     assert command("eval", runs / "open", "-", stdin=b"tom was <unk> .\n").err == ""
 
 
-def test_text_of_unknown_words_has_no_known_token_perplexity(measured: Any) -> None:
+def test_of_a_text_of_unknown_characters_only_the_end_is_known(measured: Any) -> None:
     found = measured("char", "éüñ")
-    assert found["unknown_tokens"] == found["tokens"] == 3
-    assert found["perplexity_known_tokens"] is None
+    assert (found["unknown_tokens"], found["tokens"]) == (3, 4)
+    assert found["perplexity_known_tokens"] == pytest.approx(math.exp(found["nll_nats"]))
 
 
 @pytest.mark.parametrize(("batch_size", "pieces"), [(1, 1), (4, 4), (100_000, 38)])

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import os
 import pty
 import sys
@@ -275,3 +276,17 @@ def test_file_names_that_are_not_utf_8(command: Any, refused: Any, runs: Path, t
     assert "there is no such file" in refused("score", runs / "word", os.fsdecode(b"\xe8.txt"))
     found = command("generate", runs / "word", "-n", "2", "--json", "--prompt", os.fsdecode(b"caf\xe9"))
     assert json.loads(found.out.encode())["prompt"] == os.fsdecode(b"caf\xe9")
+
+
+def test_pairs_of_a_model_of_bytes_are_read_as_they_are(command: Any, runs: Path, tmp_path: Path) -> None:
+    raw = unicodedata.normalize("NFD", "톰 은 방 에\t방 에 톰 은\r\n").encode() + b"caf\xe9\tcaf\xe8\n"
+    (tmp_path / "p.tsv").write_bytes(raw)
+    found = command("pairs", runs / "byte", "p.tsv", "--per-pair", "scores.tsv")
+    assert found.code == 0, found.err
+    text = (tmp_path / "scores.tsv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines(), delimiter="\t"))
+    assert rows[1]["good"] == r"caf\xe9"
+    model = load(runs / "byte")
+    for row, line in zip(rows, raw.splitlines(), strict=True):
+        for sentence, name in zip(line.split(b"\t"), ("good_ln_prob", "bad_ln_prob"), strict=True):
+            assert float(row[name]) == pytest.approx(model.score(sentence) * math.log(10), rel=1e-4)

@@ -233,7 +233,8 @@ def test_what_a_closed_vocabulary_lacks_is_left_out(tmp_path: Path, caplog: pyte
     assert "are left out: the vocabulary lacks them" in caplog.text
     run.train()
     assert_array_equal(TrainingRun.resume(run.folder).corpora.train.ids, run.corpora.train.ids)
-    letters = new_run(tmp_path / "letters", level="char", cell="gru")
+    (tmp_path / "apart").mkdir()
+    letters = new_run(tmp_path / "apart" / "letters", STORY.replace("\n", " "), level="char", cell="gru")
     with pytest.raises(TextError, match="the vocabulary has no token of the training text"):
         started(tmp_path / "none", letters.folder, "가나다라마바사" * 9)
 

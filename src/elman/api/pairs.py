@@ -9,7 +9,9 @@ from elman.evaluation.minimal_pairs import Normalisation, Pair, read_pairs, scor
 from elman.evaluation.pairs_table import PairsResult
 from elman.evaluation.spelling import AUTO, Case, Punctuation, checked_spelling
 from elman.evaluation.unknown_tokens import warn_of_unknown
-from elman.text.sources import Text, read_lines, text_name
+from elman.text.reading import BOM
+from elman.text.sources import PLAIN, Text, read_lines, text_name
+from elman.text.tokenizers import ByteTokenizer, Tokenizer
 from elman.text_model import Models, as_model, by_name
 
 
@@ -51,7 +53,8 @@ def pairs(
         raise ConfigError(f"`normalize` must be one of none, token; got {normalize!r}")
     loaded = {name: as_model(model) for name, model in by_name(models).items()}
     spellings = {name: checked_spelling(model, case, punctuation) for name, model in loaded.items()}
-    wanted = _pairs_of(files, by, encoding, column)
+    as_bytes = all(model.unit == "byte" for model in loaded.values())
+    wanted = _pairs_of(files, by, encoding, column, ByteTokenizer() if as_bytes else PLAIN)
     scores = {name: list(score_pairs(loaded[name], wanted, spellings[name], normalize)) for name in loaded}
     for name, own in scores.items():
         sides = [side for score in own for side in (score.good, score.bad)]
@@ -59,7 +62,9 @@ def pairs(
     return PairsResult(scores, spellings, normalize)
 
 
-def _pairs_of(files: Any, by: str | None, encoding: str, column: tuple[str, str] | None) -> list[Pair]:
+def _pairs_of(
+    files: Any, by: str | None, encoding: str, column: tuple[str, str] | None, tokenizer: Tokenizer
+) -> list[Pair]:
     """Return the pairs of a file, of several, or in memory."""
     is_table = isinstance(files, Mapping) or hasattr(files, "columns")
     if isinstance(files, (str, os.PathLike)) or hasattr(files, "read") or is_table:
@@ -74,5 +79,9 @@ def _pairs_of(files: Any, by: str | None, encoding: str, column: tuple[str, str]
         elif column is not None:
             found += table_pairs(each, column, by, encoding)
         else:
-            found += read_pairs(read_lines(each, encoding), text_name(each), by)
+            lines = (
+                line.removeprefix(BOM).removesuffix("\r")
+                for line in read_lines(each, encoding, tokenizer=tokenizer)
+            )
+            found += read_pairs(lines, text_name(each), by)
     return found

@@ -28,5 +28,6 @@ def prompt_argument(prompt: str, tokenizer: Tokenizer, encoding: str) -> str:
     source = text_argument(prompt)
     if isinstance(source, str):
         return source
-    text = "".join(tokenizer.read(read_bytes(source), "standard input", encoding))
+    name = "standard input"
+    text = "".join(tokenizer.read(read_bytes(source, name=name), name, encoding))
     return text.removesuffix("\n")

@@ -13,6 +13,7 @@ from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult
 from elman.files import open_output
 from elman.results import as_row, format_table, to_json
+from elman.text.tokenizers import raw_bytes
 from elman.text_model import is_model
 
 
@@ -138,7 +139,7 @@ def write_pairs(path: Path, scores: PairScores) -> None:
         file.write("\t".join(columns) + "\n")
         for row in map(scores.row_dict, scores):
             cells = (_cell(row[name]) for name in columns)
-            file.write("\t".join(cells) + "\n")
+            file.write(raw_bytes("\t".join(cells)).decode("utf-8", "backslashreplace") + "\n")
 
 
 def _cell(value: Any) -> str:

@@ -122,7 +122,7 @@ def _checked(sentence: Any, where: str) -> str:
     if sentence.splitlines() != [sentence]:
         raise TextError(f"{where}: a sentence must be on one line, got {sentence!r}")
     try:
-        sentence.encode()
+        sentence.encode("utf-8", "surrogateescape")  # which bytes that are not UTF-8 may be
     except UnicodeEncodeError as error:
         raise TextError(f"{where}: {sentence!r} contains half a character (a lone surrogate)") from error
     return sentence

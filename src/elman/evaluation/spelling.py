@@ -34,7 +34,9 @@ class Spelling:
     punctuation: Punctuation = "asis"
 
     def apply(self, sentence: str, vocabulary: Vocabulary) -> str:
-        """Return a sentence in this spelling."""
+        """Return a sentence in this spelling; one that stays as it is is not normalised either."""
+        if self == Spelling():
+            return sentence
         sentence = in_case(normalise(sentence), self.case)
         if self.punctuation == "asis":
             return sentence

@@ -47,12 +47,12 @@ def source_name(source: Source) -> str:
     return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "the input"))
 
 
-def read_bytes(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:
+def read_bytes(source: Source, chunk_size: int = CHUNK, name: str | None = None) -> Iterator[bytes]:
     """Yield the bytes of a file or binary stream, decompressed; those of a pipe as they arrive.
 
-    Raises TextError on failure.
+    Errors call it ``name``. Raises TextError on failure.
     """
-    return decompressed(read_raw(source, chunk_size), source_name(source), chunk_size)
+    return decompressed(read_raw(source, chunk_size), name or source_name(source), chunk_size)
 
 
 def read_raw(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:

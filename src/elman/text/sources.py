@@ -54,9 +54,12 @@ def text_name(text: Text) -> str:
     return str(getattr(text, "name", "the stream"))
 
 
-def read_lines(text: Text, encoding: str = "utf-8", errors: str = "strict") -> Iterator[str]:
-    """Yield the lines of a file, a stream or an iterable without their newlines, reading only a part at a time."""
-    return (line.text for line in chain.from_iterable(read_line_groups(text, encoding, errors)))
+def read_lines(
+    text: Text, encoding: str = "utf-8", errors: str = "strict", tokenizer: Tokenizer = PLAIN
+) -> Iterator[str]:
+    """Yield the lines of a text without their newlines, reading only a part at a time: see `read_line_groups`."""
+    groups = read_line_groups(text, encoding, errors, tokenizer)
+    return (line.text for line in chain.from_iterable(groups))
 
 
 def read_line_groups(
@@ -82,7 +85,9 @@ def read_line_groups(
     lossy = errors != "strict"
     if isinstance(text, (str, os.PathLike)) or _is_binary(text):
         source = Path(text) if isinstance(text, (str, os.PathLike)) else cast(BinaryIO, text)
-        chunks = tokenizer.read(read_bytes(source), text_name(text), encoding, MARK if lossy else errors)
+        name = text_name(text)
+        raw = read_bytes(source, name=name)
+        chunks = tokenizer.read(raw, name, encoding, MARK if lossy else errors)
         groups = _split_lines(chunks, isinstance(tokenizer, ByteTokenizer))
     else:
         given = _checked(cast(Iterable[Any], text))

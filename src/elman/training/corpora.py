@@ -127,7 +127,8 @@ def load_corpora(
         span=spans[1],
         progress=progress,
     )
-    if held_out.unknown == held_out.tokens and train.vocabulary.unk_id is None:
+    newlines = held_out.lines if tokenizer.level == "char" else 0  # one was added to a text that has none
+    if 0 < held_out.unknown >= held_out.tokens - newlines and train.vocabulary.unk_id is None:
         raise TextError(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
             "choose another validation text, or 'none'"
