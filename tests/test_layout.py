@@ -37,7 +37,10 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+PROMISES = [ROOT / "docs" / language / "promises.md" for language in ("en", "ko")]
+
+
+@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PROMISES], ids=str)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert missing_paths(page.read_text("utf-8")) == []
 

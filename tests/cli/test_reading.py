@@ -83,10 +83,10 @@ def test_top_finds_what_is_odd_behind_an_invalid_line(command: Any, runs: Path) 
     replaced = command("score", runs / "open", "--top", 2, "--json", "--errors", "replace", stdin=LOG)
     numbers = {json.loads(row)["line"]: json.loads(row)["text"] for row in replaced.out.splitlines()}
     assert numbers[10] == "garden the in in kitchen tom"
-    assert replaced.err == "elman: standard input: replaced bytes in 1 line not in utf-8\n"
+    assert "elman: standard input: replaced bytes in 1 line not in utf-8\n" in replaced.err
     skipped = command("score", runs / "open", "--json", "--top", 99, "--errors", "skip", stdin=LOG)
     assert sorted(json.loads(row)["line"] for row in skipped.out.splitlines()) == [1, 2, 3, 4, *range(6, 15)]
-    assert skipped.err == "elman: standard input: skipped 1 line not in utf-8\n"
+    assert "elman: standard input: skipped 1 line not in utf-8\n" in skipped.err
 
 
 @pytest.mark.parametrize("name", ["surprisal", "eval", "compare", "train"])
@@ -168,7 +168,7 @@ def test_score_and_surprisal_warn_of_a_table_that_is_read_as_text(
         for each in ("score", "surprisal"):
             err = command(each, runs / "open", name).err
             assert err.splitlines()[0].replace("NAME", "...") == expected
-        assert command("score", runs / "open", stdin=b"a,b\n").err == ""
+        assert "plain text" not in command("score", runs / "open", stdin=b"a,b\n").err
     assert "is read as plain text" in command("train", "a.csv", "-o", "run", *SMALL).err
 
 
