@@ -14,6 +14,7 @@ from elman.errors import ConfigError, TextError
 from elman.files import reason
 from elman.text.compressed import decompressed
 
+READ_ON = "(in score, surprisal, eval, compare, train) read on with `errors='replace'`"
 CHUNK = 1 << 20  # bytes
 BOM = "\ufeff"
 Source = Path | str | BinaryIO
@@ -203,7 +204,7 @@ def _decode(chunks: Iterable[bytes], name: str, encoding: str, errors: str) -> I
             yield text
         raise TextError(
             f"{name}: byte 0x{error.object[error.start]:02x} at offset {done - bad} (line {line}) is not {encoding}; "
-            "name the file's encoding with `encoding` (latin-1, cp949, utf-16), or read on with `errors='replace'`"
+            f"name the file's encoding with `encoding` (latin-1, cp949, utf-16), or {READ_ON}"
         ) from error
     except UnicodeError as error:  # a plain one: UTF-16 and UTF-32 without a byte order mark
         raise TextError(
@@ -231,7 +232,7 @@ def _refuse_binary(chunks: Iterable[str], name: str) -> Iterator[str]:
         if "\0" in chunk:
             raise TextError(
                 f"{name} holds NUL bytes, so it is not text in this encoding; "
-                "give its `encoding` (utf-16), read it as bytes, or read on with `errors='replace'`"
+                f"give its `encoding` (utf-16), read it as bytes, or {READ_ON}"
             )
         yield chunk
 

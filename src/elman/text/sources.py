@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 from elman.errors import ConfigError, TextError
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
-from elman.text.reading import MARK, MARKED, InvalidLines, check_errors, read_bytes, read_raw
+from elman.text.reading import MARK, MARKED, READ_ON, InvalidLines, check_errors, read_bytes, read_raw
 from elman.text.tokenizers import ByteTokenizer, Tokenizer, UnendedLine, WordTokenizer, raw_bytes
 from elman.text.vocabulary import Vocabulary
 
@@ -164,7 +164,7 @@ def _decoded(line: bytes, number: int, tokenizer: Tokenizer, encoding: str, loss
         return line.decode(encoding, MARKED if lossy else "strict")
     except UnicodeError as error:
         raise TextError(
-            f"line {number} is not {encoding}: {line!r}; name its `encoding`, or read on with `errors='replace'`"
+            f"line {number} is not {encoding}: {line!r}; name its `encoding`, or {READ_ON}"
         ) from error
 
 
