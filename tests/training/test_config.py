@@ -69,5 +69,5 @@ def test_every_optimizer_is_a_valid_option() -> None:
 
 
 def test_invalid_toml_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"my.toml is not valid TOML: .*line 2"):
+    with pytest.raises(ConfigError, match=r"my.toml is not valid TOML \(.*line 2"):
         read_toml("seed = 1\nlevel = = 2\n", "my.toml")

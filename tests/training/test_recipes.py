@@ -50,6 +50,7 @@ def test_an_unknown_recipe_names_the_known_ones(name: str, message: str) -> None
     ("content", "message"),
     [
         (b"hidden = ", "not valid TOML"),
+        (b"hidden = " + b"[" * 10_000, "not valid TOML .nested too deeply"),
         (b"hidden = 0", r"recipe .*bad.toml: .*hidden"),
         (b"hiden = 5", r"recipe .*bad.toml: .*hiden"),
         (b'about = "\xff\xfe"', r"recipe .*bad.toml cannot be read: .*utf-8"),

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from elman.errors import ConfigError
 from elman.models.clusters import default_cutoffs
+from elman.parsing import parsing
 
 AUTO = "auto"
 MIN_SUBWORDS = 257  # the 256 bytes and the end of a line
@@ -354,7 +355,5 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
     """Return the plain data of a TOML text. Raises ConfigError where it is not valid TOML."""
     import tomllib
 
-    try:
+    with parsing(where, ConfigError, "is not valid TOML"):
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not valid TOML: {error}") from error
