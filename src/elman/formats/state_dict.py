@@ -314,16 +314,14 @@ def _floats(key: str, value: Any) -> NDArray[Any]:
         raise ModelFileError(
             f"{key} is a meta tensor, which has a shape but no numbers; save the model itself"
         )
-    if hasattr(value, "detach"):
+    is_tensor = hasattr(value, "detach")
+    dtype = value.dtype if is_tensor else np.asarray(value).dtype
+    if not (dtype.is_floating_point if is_tensor else dtype.kind == "f" or dtype.name == "bfloat16"):
+        raise ModelFileError(f"{key} must contain floating-point numbers, got {dtype}")
+    if is_tensor:
         tensor = value.detach().cpu()
-        kept = tensor.dtype.is_floating_point
-        array = (tensor if "float64" in str(tensor.dtype) else tensor.float()).numpy()
-    else:
-        array = np.asarray(value)
-        kept = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-    if not kept:
-        raise ModelFileError(f"{key} must contain floating-point numbers, got {value.dtype}")
-    return np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+        value = (tensor if "float64" in str(dtype) else tensor.float()).numpy()
+    return np.array(value, np.float64 if value.dtype == np.float64 else np.float32)
 
 
 def _some(keys: Sequence[str]) -> str:
