@@ -315,7 +315,7 @@ def _floats(key: str, value: Any) -> NDArray[Any]:
             f"{key} is a meta tensor, which has a shape but no numbers; save the model itself"
         )
     is_tensor = hasattr(value, "detach")
-    dtype = value.dtype if is_tensor else np.asarray(value).dtype
+    dtype: Any = value.dtype if is_tensor else np.asarray(value).dtype
     if not (dtype.is_floating_point if is_tensor else dtype.kind == "f" or dtype.name == "bfloat16"):
         raise ModelFileError(f"{key} must contain floating-point numbers, got {dtype}")
     if is_tensor:
