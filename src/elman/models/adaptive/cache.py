@@ -263,7 +263,11 @@ class NeuralCache(CachedModel):
         return np.asarray(to_numpy(inner.h[-1]))[:, None]
 
     def _weights(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
-        scores = np.where(remembered, self.theta * (queries @ keys.swapaxes(1, 2)), -np.inf)
+        with np.errstate(
+            invalid="ignore"
+        ):  # of unused lanes of the BLAS's buffers, where several threads share them
+            products = queries @ keys.swapaxes(1, 2)
+        scores = np.where(remembered, self.theta * products, -np.inf)
         best = scores.max(axis=2, keepdims=True, initial=-np.inf)
         weights: Floats = np.exp(scores - np.where(np.isfinite(best), best, 0), dtype=np.float64)
         return weights
