@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -359,3 +360,9 @@ def test_a_backend_may_be_named(tmp_path: Path) -> None:
         load(tmp_path / "run", device="cuda")
     with pytest.raises(ConfigError, match="`backend` must be one of numpy, torch, got 'jax'"):
         load(tmp_path / "run", "jax")  # type: ignore[arg-type]
+
+
+def test_results_can_be_sent_to_another_process() -> None:
+    given = text_model()
+    for found in (given.surprisal(SENTENCE), given.score_lines([SENTENCE]), given.next("tom")):
+        assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()

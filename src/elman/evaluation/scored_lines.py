@@ -89,6 +89,10 @@ class ScoreStream(Iterator[Row]):
     def __next__(self) -> Row:
         return next(self._rows)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what `row_dict` needs: a pickled stream has no further rows."""
+        return {name: value for name, value in vars(self).items() if name not in ("_rows", "_text_model")}
+
     def row_dict(self, row: Row) -> dict[str, Any]:
         """Return a row as a dictionary of its `columns`."""
         if isinstance(row, TokenScore):

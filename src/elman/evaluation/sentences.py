@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from elman.errors import ConfigError, TextError
@@ -20,7 +19,7 @@ from elman.text.sources import GROUP, PLAIN, Text, read_line_groups, read_lines,
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = {}  # never changed; can be pickled
 
 
 class Sentence(NamedTuple):
