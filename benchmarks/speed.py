@@ -21,8 +21,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from elman.benchmark.machine import CORETYPE, describe, usable_cores
+from elman.benchmark.machine import CORETYPE, describe
 from elman.benchmark.measurement import Member, measure, team
+from elman.environment import usable_cores
 from inputs import make_inputs, save_inputs
 from peers import KINDS
 from tables import Verdict, agreement, markdown, summary, verdicts, workload_table

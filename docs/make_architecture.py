@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "elman"
 PICTURE = Path(__file__).parent / "images" / "architecture.svg"
 BASE = (
     "errors",
+    "environment",
     "results",
     "one_line",
     "parsing",

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from elman import environment as own
 from elman.benchmark import machine
 
 
@@ -22,19 +23,19 @@ from elman.benchmark import machine
 def test_the_environment_limits_the_threads(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], threads: int
 ) -> None:
-    monkeypatch.setattr(machine, "usable_cores", lambda: 7)
+    monkeypatch.setattr(own, "usable_cores", lambda: 7)
     for name in machine.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert machine.allowed_threads() == threads
+    assert own.allowed_threads() == threads
 
 
 def test_a_process_gets_its_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = machine.with_threads(4)
     for name in machine.THREAD_VARIABLES:
         monkeypatch.setenv(name, environment[name])
-    assert machine.allowed_threads() == 4
+    assert own.allowed_threads() == 4
 
 
 def test_the_description_is_complete() -> None:
@@ -67,7 +68,7 @@ def test_no_module_needs_what_windows_lacks() -> None:
 def test_the_default_kernels_are_looked_up_only_where_the_environment_overrides_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    blas = machine.numpy_blas()
+    blas = own.numpy_blas()
     monkeypatch.delenv(machine.CORETYPE, raising=False)
     assert machine.own_kernels() is None
     if blas.get("internal_api") == "openblas":

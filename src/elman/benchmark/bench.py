@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from elman import __version__
-from elman.benchmark.machine import CORETYPE, allowed_threads, describe, own_kernels
+from elman.benchmark.machine import CORETYPE, describe, own_kernels
 from elman.benchmark.measurement import ROUNDS, TORCH, Result, measured
 from elman.benchmark.workloads import chosen
+from elman.environment import allowed_threads
 from elman.errors import ConfigError
 from elman.results import Table
 

@@ -10,8 +10,8 @@ import time
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from elman.benchmark.machine import allowed_threads
 from elman.benchmark.workloads import Inputs, Peer, Workload
+from elman.environment import allowed_threads
 
 TRIAL_SECONDS = 0.5
 SEQUENCES_OF_LINES, STEPS_OF_LINES = 64, 22  # a batch of PTB's lines, of their mean length

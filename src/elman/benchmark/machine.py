@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from elman.environment import usable_cores
+
 VECTOR_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -33,17 +35,6 @@ def _cpu_flags(wanted: tuple[str, ...]) -> list[str]:
 def bf16_flags() -> list[str]:
     """Return the CPU's bf16 flags: amx_bf16 is a matrix unit, avx512_bf16 a vector instruction."""
     return _cpu_flags(BF16_FLAGS)
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def allowed_threads() -> int:
-    """Return how many threads the environment allows a library; the number of usable cores by default."""
-    limits = [os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")]
-    return next((int(n) for n in limits if n.isdecimal() and int(n) > 0), usable_cores())
 
 
 def with_threads(number: int) -> dict[str, str]:
@@ -75,22 +66,12 @@ def describe() -> dict[str, Any]:
     }
 
 
-def numpy_blas() -> dict[str, str]:
-    """Return the name, version and kernels of NumPy's BLAS; NumPy must have been imported."""
-    from threadpoolctl import threadpool_info
-
-    for pool in threadpool_info():
-        if pool["user_api"] == "blas" and "torch" not in Path(pool["filepath"]).parts:
-            return {key: str(pool.get(key)) for key in ("internal_api", "version", "architecture")}
-    return {}
-
-
 def own_kernels() -> str | None:
     """Return the kernels that OpenBLAS would choose without $OPENBLAS_CORETYPE; None where that is not set."""
     if CORETYPE not in os.environ:
         return None
     environment = {name: value for name, value in os.environ.items() if name != CORETYPE}
-    code = "import numpy; from elman.benchmark.machine import numpy_blas; print(numpy_blas().get('architecture'))"
+    code = "import numpy; from elman.environment import numpy_blas; print(numpy_blas().get('architecture'))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from elman.benchmark.machine import allowed_threads
 from elman.benchmark.workloads import WORDS_A_STEP, Inputs, Peer, Workload
+from elman.environment import allowed_threads
 
 torch.set_num_threads(allowed_threads())
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from elman.benchmark.machine import numpy_blas, peak_mb
+from elman.benchmark.machine import peak_mb
 from elman.benchmark.workloads import Peer, load
+from elman.environment import numpy_blas
 from elman.errors import ElmanError
 
 LOSSES_REPORTED = 10
