@@ -54,7 +54,7 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if isinstance(error, LookupError) or not message else message
 
 
-def parse_json(text: str | bytes, where: object, error: type[ElmanError]) -> Any:
+def parse_json(text: str | bytes, where: object, error: type[ElmanError], advice: str = "") -> Any:
     """Return the value of a JSON text. Raises ``error`` if it is not valid, nested too deeply, or has huge numbers."""
-    with parsing(where, error, "is not valid JSON"):
+    with parsing(where, error, "is not valid JSON", advice):
         return json.loads(text)

@@ -3,7 +3,6 @@
 Pairs are read from BLiMP's JSON Lines or from two tab-separated columns.
 """
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from elman.evaluation.line_scores import LineScore, score_lines
 from elman.evaluation.sentences import read_sentences
 from elman.evaluation.spelling import Spelling
 from elman.models.tokenized import TokenizedModel
+from elman.parsing import parse_json
 from elman.text.sources import Text, text_name
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -91,10 +91,7 @@ def table_pairs(text: Text | Any, columns: tuple[str, str], by: str | None, enco
 
 
 def _from_json(line: str, where: str, by: str | None) -> tuple[Any, Any, str | None]:
-    try:
-        given = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise TextError(f"{where} is not valid JSON ({error}); write one object per line") from error
+    given = parse_json(line, where, TextError, "write one object per line")
     if not isinstance(given, dict):
         raise TextError(f'{where} is not a JSON object; write {{"{GOOD}": "...", "{BAD}": "..."}}')
     required = (GOOD, BAD, by) if by is not None else (GOOD, BAD)

@@ -4,7 +4,6 @@ A sentence of a table keeps the other columns of its row.
 """
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from elman.errors import ConfigError, TextError
+from elman.parsing import parse_json
 from elman.text.reading import check_errors
 from elman.text.sources import GROUP, PLAIN, Text, read_line_groups, read_lines, text_name, warn_of_table
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
@@ -133,10 +133,7 @@ def _of_json_lines(lines: Iterable[str], column: str, name: str) -> Sentences:
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise TextError(f"{where} is not valid JSON ({error}); write one object per line") from error
+    row = parse_json(line, where, TextError, "write one object per line")
     if not isinstance(row, dict):
         raise TextError(f"{where} is not a JSON object")
     return row

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from elman.errors import ConfigError, TextError
+from elman.parsing import parse_json
 from elman.rescoring.nbest import WORDS, Row, Utterance, collect, read_kaldi, read_tsv, to_score
 from elman.text.sources import Text, read_lines, text_name
 
@@ -205,9 +206,9 @@ def _json(lines: Sequence[tuple[int, str]], name: str) -> Iterator[Row]:
     if isinstance(whole, dict):  # the first line is an object: JSON Lines
         for number, line in filled:
             where = f"{name}, line {number}"
-            yield from _utterance(_parsed(line, where), where)
+            yield from _utterance(parse_json(line, where, TextError), where)
         return
-    data = _parsed("\n".join(line for _, line in lines), name)
+    data = parse_json("\n".join(line for _, line in lines), name, TextError)
     if isinstance(data, dict) and isinstance(data.get("utts"), dict):
         for key, about in data["utts"].items():
             yield from _espnet_json(key, about, f"{name}: utterance {key}")
@@ -217,13 +218,6 @@ def _json(lines: Sequence[tuple[int, str]], name: str) -> Iterator[Row]:
     else:
         for number, each in enumerate(data if isinstance(data, list) else [data], 1):
             yield from _utterance(each, f"{name}: utterance {number}")
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TextError(f"{where} is not valid JSON ({error})") from error
 
 
 def _utterance(given: Any, where: str) -> Iterator[Row]:
