@@ -86,14 +86,14 @@ def command(
     scores = model.stream_scores(
         text_argument(file), column=column, encoding=encoding, errors=errors, **options
     )
-    shown = scores.columns
+    shown = scores.layout.names
     if options["per_token"]:
-        shown = (*scores.columns[:TOKEN_COLUMNS], *scores.kept)
+        shown = (*shown[:TOKEN_COLUMNS], *scores.kept)
     in_cell = {"text", *scores.kept} if column is not None else set(scores.kept)  # others may hold tabs
     if not as_json:
         write_line("\t".join(shown))
     for row in scores:
-        values = scores.row_dict(row)
+        values = scores.layout.row_dict(row)
         if as_json:
             write_line(to_json(values))
             continue

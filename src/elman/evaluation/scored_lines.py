@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -32,13 +32,51 @@ StateRule = Literal["reset", "carry"]
 
 
 Row: TypeAlias = ScoredLine | TokenScore
+TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown", "start", "end", "entropy_bits")
+IN_BITS = ("surprisal_bits", "entropy_bits")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of rows: their ``names``, and the measures of a line or the unit of a token that they show."""
+
+    names: tuple[str, ...]
+    measures: tuple[Measure, ...] = ()
+    unit: Unit = "bits"
+
+    @classmethod
+    def of_tokens(cls, unit: Unit, kept: tuple[str, ...]) -> "Layout":
+        """Return the columns of `TokenScore`."""
+        return cls((*(_in_unit(name, unit) for name in TOKEN_COLUMNS), *kept), unit=unit)
+
+    @classmethod
+    def of_lines(cls, measures: tuple[Measure, ...], numbered: bool, kept: tuple[str, ...]) -> "Layout":
+        """Return the columns of `ScoredLine`, with the number of the line if ``numbered``."""
+        characters = ["characters"] if any(measure.per == "char" for measure in measures) else []
+        first = ["line"] if numbered else []
+        names = [measure.name for measure in measures]
+        return cls((*first, *names, "perplexity", "tokens", *characters, "unknown", "text", *kept), measures)
+
+    def row_dict(self, row: Row) -> dict[str, Any]:
+        """Return a row as a dictionary by the ``names``."""
+        if isinstance(row, TokenScore):
+            values = {_in_unit(name, self.unit): getattr(row, name) for name in TOKEN_COLUMNS[1:]}
+            factor = NATS["bits"] / NATS[self.unit]
+            in_unit = {_in_unit(name, self.unit): factor * getattr(row, name) for name in IN_BITS}
+            return {"line": row.sentence} | values | in_unit | dict(row.kept)
+        values = {measure.name: measure.of(row, row.characters) for measure in self.measures} | dict(row.kept)
+        return {name: values[name] if name in values else getattr(row, name) for name in self.names}
+
+
+def _in_unit(name: str, unit: Unit) -> str:
+    return name.replace("_bits", f"_{unit}")
 
 
 class ScoreStream(Iterator[Row]):
     """The scores of the lines of a text, or of its tokens, as they arrive: memory does not grow with the text.
 
-    The arguments are those of `elman.TextModel.score_lines`. ``columns`` are the names of the columns of `row_dict`;
-    the last of them, ``kept``, are other columns of the table that the lines come from.
+    The arguments are those of `elman.TextModel.score_lines`. ``layout`` has the columns of the rows; the last of them,
+    ``kept``, are other columns of the table that the lines come from.
     With ``top`` the rows follow when all lines have been read, or when reading ends by an exception. Lines of
     probability 0 are logged at the end.
 
@@ -67,46 +105,19 @@ class ScoreStream(Iterator[Row]):
         sentences = read_sentences(text, column, encoding, errors, text_model.tokenizer, str_is_path=True)
         groups, self.kept = sentences.groups, sentences.columns
         carry = state == "carry"
-        self._unit = unit or "bits"
         if per_token:
-            self.columns: tuple[str, ...] = (*map(self._in_unit, TOKEN_COLUMNS), *self.kept)
-            check_kept(self.columns, self.kept)
+            self.layout = Layout.of_tokens(unit or "bits", self.kept)
             self._rows: Iterator[Row] = self._tokens(groups, carry)
-            return
-        default: Per = "none" if top is None else "token"
-        self._measures = [Measure(unit or "nats", normalize or default)]
-        if unit is None and normalize is None and top is None:
-            self._measures = [Measure("nats"), Measure("log10")]
-        scorer = CarriedLines(text_model).score if carry else partial(score_lines, text_model)
-        names = [measure.name for measure in self._measures]
-        characters = ["characters"] if any(measure.per == "char" for measure in self._measures) else []
-        first = [] if top is None else ["line"]
-        self.columns = (*first, *names, "perplexity", "tokens", *characters, "unknown", "text", *self.kept)
-        check_kept(self.columns, self.kept)
-        lines = self._lines(groups, scorer)
-        self._rows = lines if top is None else self._least_probable(lines, top)
+        else:
+            self.layout = Layout.of_lines(_measures(unit, normalize, top), top is not None, self.kept)
+            lines = self._lines(
+                groups, CarriedLines(text_model).score if carry else partial(score_lines, text_model)
+            )
+            self._rows = lines if top is None else self._least_probable(lines, top)
+        check_kept(self.layout.names, self.kept)
 
     def __next__(self) -> Row:
         return next(self._rows)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what `row_dict` needs: a pickled stream has no further rows."""
-        return {name: value for name, value in vars(self).items() if name not in ("_rows", "_text_model")}
-
-    def row_dict(self, row: Row) -> dict[str, Any]:
-        """Return a row as a dictionary of its `columns`."""
-        if isinstance(row, TokenScore):
-            values = {self._in_unit(name): getattr(row, name) for name in TOKEN_COLUMNS[1:]}
-            factor = NATS["bits"] / NATS[self._unit]
-            in_unit = {self._in_unit(name): factor * getattr(row, name) for name in IN_BITS}
-            return {"line": row.sentence} | values | in_unit | dict(row.kept)
-        values = {measure.name: measure.of(row, row.characters) for measure in self._measures} | dict(
-            row.kept
-        )
-        return {name: values[name] if name in values else getattr(row, name) for name in self.columns}
-
-    def _in_unit(self, name: str) -> str:
-        return name.replace("_bits", f"_{self._unit}")
 
     def _lines(
         self,
@@ -131,7 +142,7 @@ class ScoreStream(Iterator[Row]):
         kept = LeastProbableLines(top)
         try:
             for row in lines:
-                kept.add(self._measures[0].of(row, row.characters), row)
+                kept.add(self.layout.measures[0].of(row, row.characters), row)
         except BaseException:  # Ctrl-C, too, which ends a log that is being followed
             yield from kept.in_order()
             raise
@@ -154,8 +165,6 @@ class ScoreStream(Iterator[Row]):
         warn_of_unknown(self._text_model, unknown, tokens)
 
 
-TOKEN_COLUMNS = ("line", "token", "surprisal_bits", "rank", "unknown", "start", "end", "entropy_bits")
-IN_BITS = ("surprisal_bits", "entropy_bits")
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "unit": (None, *NATS),
     "normalize": (None, "none", "token", "char"),
@@ -173,6 +182,13 @@ def _check(per_token: bool, top: int | None, unit: str | None, normalize: str | 
     for name, given in (("top", top is not None), ("normalize", normalize is not None)):
         if per_token and given:
             raise ConfigError(f"`per_token` and `{name}` cannot be used together; leave one out")
+
+
+def _measures(unit: Unit | None, normalize: Per | None, top: int | None) -> tuple[Measure, ...]:
+    """Return the measures of a line: nats and log10 unless one is given or, with ``top``, needed for the order."""
+    if unit is None and normalize is None and top is None:
+        return Measure("nats"), Measure("log10")
+    return (Measure(unit or "nats", normalize or ("none" if top is None else "token")),)
 
 
 def readable(text_model: TokenizedModel, token: str) -> str:
@@ -193,12 +209,12 @@ class ScoreTable(Table[Row]):
 
     def __init__(self, stream: ScoreStream) -> None:
         super().__init__(tuple(stream))
-        self.columns, self._row_dict = stream.columns, stream.row_dict
+        self._layout = stream.layout
 
     def row_dict(self, row: Row) -> dict[str, Any]:
         """Return the columns of a row with their values."""
-        return self._row_dict(row)
+        return self._layout.row_dict(row)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the columns: a list of values for each name."""
-        return super().to_dict() or {name: [] for name in self.columns}
+        return super().to_dict() or {name: [] for name in self._layout.names}
