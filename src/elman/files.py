@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import hashlib
 import mmap
 import os
 import re
@@ -10,7 +9,7 @@ import socket
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -225,12 +224,3 @@ def release_pages(array: NDArray[Any]) -> None:
         owner = owner.base
     if isinstance(owner, mmap.mmap):
         owner.madvise(mmap.MADV_DONTNEED)
-
-
-def sha256_of(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of the bytes of files, one file after the other."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()

@@ -14,7 +14,7 @@ from elman.training.progress import (
     Overfitting,
     OverfittingWatch,
     SampleTimer,
-    epochs_of,
+    events_in,
 )
 from elman.training.run import TrainingRun
 from support.runs import in_parts, new_run, without_seconds
@@ -100,7 +100,7 @@ def test_a_run_records_overfitting_and_reports_it_as_an_event(tmp_path: Path, va
     assert [line["epoch"] for line in lines] == [event.epoch for event in found]
     assert run.overfitting.found is not None
     assert run.overfitting.found.epoch == 12
-    assert [event.epoch for event in epochs_of(run.folder)] == list(range(1, 13))
+    assert [event.epoch for event in events_in(read_metrics(run.folder), EpochDone)] == list(range(1, 13))
 
 
 def test_a_resumed_run_reports_the_same(tmp_path: Path, valid: str) -> None:

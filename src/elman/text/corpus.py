@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError, TextError, VocabularyError
 from elman.files import printable_path, release_pages, remove_orphans, writing
 from elman.one_line import number_of, one_line
-from elman.text.reading import check_errors, check_file, read_raw
+from elman.text.reading import check_errors, check_file, sha256_of
 from elman.text.stream import (
     WHOLE,
     Ids,
@@ -161,9 +161,9 @@ def encode_corpus(
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
     if store is None:
         ids = np.concatenate(list(parts))
-        return _corpus(ids, known, tally.size(), sha256_of_texts(files), files)
+        return _corpus(ids, known, tally.size(), sha256_of(files), files)
     checksum = store.write_ids(parts, known.digest)
-    record = Record(stamps, dtype, tally.size(), sha256_of_texts(files), known.to_json(), checksum)
+    record = Record(stamps, dtype, tally.size(), sha256_of(files), known.to_json(), checksum)
     return _corpus(store.write_record(record, known.digest), known, record.size, record.sha256, files)
 
 
@@ -279,15 +279,6 @@ def _meter(progress: Progress | None, stamps: list[Stamp], given: Vocabulary | N
             progress(done, total)
 
     return on_read
-
-
-def sha256_of_texts(sources: Iterable[Path]) -> str:
-    """Return the SHA-256 of the bytes of texts, one after the other."""
-    digest = hashlib.sha256()
-    for path in sources:
-        for chunk in read_raw(path):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def stamps_of(sources: Iterable[Path]) -> list[Stamp]:

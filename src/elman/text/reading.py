@@ -1,6 +1,7 @@
 """Read bytes as a stream of text: decompressed, decoded, with one kind of newline, in Unicode NFC."""
 
 import codecs
+import hashlib
 import io
 import logging
 import re
@@ -71,6 +72,15 @@ def read_raw(source: Source, chunk_size: int = CHUNK) -> Iterator[bytes]:
         raise TextError(f"{source_name(source)} is a folder, not a file") from error
     except OSError as error:
         raise TextError(f"{source_name(source)} cannot be read: {reason(error)}") from error
+
+
+def sha256_of(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 of the bytes of files, one after the other. Raises TextError for an unreadable file."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for chunk in read_raw(path):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def check_file(path: Path) -> tuple[int, int]:

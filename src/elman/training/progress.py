@@ -8,10 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar
-
-from elman.formats.metrics_log import read_metrics
 
 
 @dataclass
@@ -186,11 +183,6 @@ class SampleTimer:
         now = self._clock()
         self.drawn_at = iteration
         self._due_at = now + max(MIN_PAUSE, PAUSE_PER_SAMPLE * (now - self._began))
-
-
-def epochs_of(folder: Path) -> list[EpochDone]:
-    """Return the epochs in a run's metrics; none where there are no metrics. Raises RunError where they are damaged."""
-    return events_in(read_metrics(folder), EpochDone) if (folder / "metrics.jsonl").is_file() else []
 
 
 Recorded = TypeVar("Recorded", IntervalDone, EpochDone, SampleDrawn)

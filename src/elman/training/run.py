@@ -59,7 +59,7 @@ from elman.training.progress import (
     OverfittingWatch,
     SampleDrawn,
     SampleTimer,
-    epochs_of,
+    events_in,
 )
 from elman.training.run_folder import (
     check_same,
@@ -288,12 +288,11 @@ class TrainingRun:
             run._saved_iteration = run.trainer.progress.iteration
             run.metrics.cut(checkpoint.training["metrics_bytes"])
         with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
-            for event in epochs_of(folder):
+            lines = read_metrics(folder)
+            for event in events_in(lines, EpochDone):
                 run.overfitting.epoch(event)
-            recorded = [line["versions"] for line in read_metrics(folder) if "versions" in line]
-            if recorded and recorded[-1] != (
-                now := versions(model)
-            ):  # the last digits may be others from here on
+            now, recorded = versions(model), [line["versions"] for line in lines if "versions" in line]
+            if recorded and recorded[-1] != now:  # the last digits may be others from here on
                 run.metrics.write("versions", versions=now)
         if changes or places != stored:
             write_stored(path, {**places, "options": config.to_dict()})

@@ -11,7 +11,7 @@ from typing import Any
 from elman.errors import ConfigError, MissingExtra, RunError
 from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, model_file
-from elman.formats.run_files import CONFIG_NAME, run_file
+from elman.formats.run_files import CONFIG_NAME, METRICS_NAME, run_file
 from elman.plots import plot_runs, save, svg
 from elman.results import as_row, html_text
 from elman.text.sources import Text
@@ -33,6 +33,7 @@ class Run:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._loaded: tuple[int, TextModel] | None = None
+        self._read: tuple[tuple[int, int], list[dict[str, Any]]] | None = None
 
     @property
     def model(self) -> TextModel:
@@ -173,7 +174,12 @@ class Run:
 
     @property
     def _metrics(self) -> list[dict[str, Any]]:
-        return read_metrics(self.folder)
+        path = run_file(self.folder, METRICS_NAME)
+        status = path.stat() if path.is_file() else None
+        stamp = (0, 0) if status is None else (status.st_mtime_ns, status.st_size)
+        if self._read is None or self._read[0] != stamp:
+            self._read = stamp, read_metrics(self.folder)
+        return self._read[1]
 
     @property
     def _start(self) -> dict[str, Any]:

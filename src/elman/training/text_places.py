@@ -8,7 +8,7 @@ from typing import Any
 from elman.errors import RunError, TextError
 from elman.formats.run_files import CONFIG_NAME
 from elman.text import datasets
-from elman.text.corpus import sha256_of_texts
+from elman.text.reading import sha256_of
 from elman.training.config import AUTO
 from elman.training.corpora import NO_VALIDATION, RunCorpora, absolute_source
 
@@ -43,7 +43,7 @@ def current_places(
     for what in ("corpus", "valid"):
         if places[what] != stored[what]:
             files = datasets.resolve(places[what], "train" if what == "corpus" else "valid")
-            check_text(what, places[what], sha256_of_texts(files), folder, info, moved=True)
+            check_text(what, places[what], sha256_of(files), folder, info, moved=True)
     return places
 
 
@@ -69,7 +69,7 @@ def check_texts(
         texts["valid"] = corpora.valid
     for what, text in texts.items():
         place = places[what] or places["corpus"]
-        for sha256 in (sha256_of_texts(text.sources), text.sha256):
+        for sha256 in (sha256_of(text.sources), text.sha256):
             check_text(what, place, sha256, folder, info)
 
 

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from elman.arrays import to_numpy
 from elman.backend import Backend
 from elman.errors import ConfigError
-from elman.files import sha256_of
 from elman.formats.model_file import MODEL_NAME, model_file, save_model
 from elman.models.clusters import count_ids
 from elman.models.recurrent import RecurrentLM
 from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.text.corpus import Corpus
+from elman.text.reading import sha256_of
 from elman.text.sources import temporary_folder
 from elman.text.vocabulary import UNK, Vocabulary
 from elman.text_model import load
