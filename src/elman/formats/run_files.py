@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import RunError
-from elman.files import remove_leftovers, replace_file, sync_folder
+from elman.files import remove_empty, remove_leftovers, replace_file, sync_folder
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, READY, save_model
 from elman.formats.run_lock import locked
 from elman.models.tokenized import TokenizedModel
@@ -151,8 +151,7 @@ def _recover(folder: Path) -> None:
         for path in unused:
             path.unlink()
         if unused and place != folder:
-            with contextlib.suppress(OSError):  # it holds something else
-                place.rmdir()
+            remove_empty([place])
 
 
 def _remove(folder: Path) -> None:

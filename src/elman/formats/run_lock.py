@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import RunError
-from elman.files import reason
+from elman.files import missing_folders, reason, remove_empty
 
 if sys.platform == "win32":
     import msvcrt
@@ -67,7 +67,7 @@ def locked(folder: Path) -> Iterator[bool]:
         return
     if holder is not None:
         raise RunError(_refusal(folder, "another thread of this process"))
-    missing = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    missing = missing_folders(folder)
     try:
         handle = _acquire(folder)
         try:
@@ -77,9 +77,7 @@ def locked(folder: Path) -> Iterator[bool]:
     finally:
         with _guard:
             del _held[key]
-        for each in missing:
-            with contextlib.suppress(OSError):
-                each.rmdir()
+        remove_empty(missing)
 
 
 def _acquire(folder: Path) -> int:

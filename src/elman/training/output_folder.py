@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import RunError
+from elman.files import missing_folders, remove_empty
 from elman.formats.run_files import VALID
 from elman.text import datasets
 from elman.text.sources import Text
@@ -41,7 +42,7 @@ def output_folder(output: str | os.PathLike[str] | None, corpus: Text, overwrite
         RunError: the folder in ``runs/`` cannot be made.
     """
     first = RUNS / run_name(corpus) if output is None else Path(output)
-    missing = _missing(first.parent)
+    missing = missing_folders(first.parent)
     folder = first if output is not None or overwrite else None
     new = [] if folder is None else [each for each in (folder / VALID, folder) if not os.path.lexists(each)]
     try:
@@ -50,19 +51,12 @@ def output_folder(output: str | os.PathLike[str] | None, corpus: Text, overwrite
             new = [folder / VALID, folder]
         yield folder
     except BaseException:
-        for each in new:
-            _remove_empty(each)
+        remove_empty(new)
         cache = first.parent / CACHE
         if missing and cache.is_dir() and list(first.parent.iterdir()) == [cache]:
             shutil.rmtree(cache, ignore_errors=True)
-        for each in missing:
-            _remove_empty(each)
+        remove_empty(missing)
         raise
-
-
-def _missing(folder: Path) -> list[Path]:
-    """Return the folder and those of its parents that do not exist, the innermost first."""
-    return [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
 
 
 def _reserved(first: Path) -> Path:
@@ -79,8 +73,3 @@ def _reserved(first: Path) -> Path:
             raise RunError(
                 f"cannot write the run folder {folder}: {error.strerror or error}; choose a folder with `output`"
             ) from error
-
-
-def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()

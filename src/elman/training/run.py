@@ -63,12 +63,12 @@ from elman.training.progress import (
 )
 from elman.training.run_folder import (
     check_same,
-    check_same_options,
     load_checkpoint,
     new_run_folder,
     read_stored,
     restore,
     save_checkpoint,
+    trained_options,
     weights_are_finite,
     with_changes,
     write_stored,
@@ -272,8 +272,11 @@ class TrainingRun:
             info = dict(checkpoint.about["info"])
             description = dict(checkpoint.about["tokenizer"])
             tokenizer = make_tokenizer(**description)
-        check_same_options(checkpoint.begun.get("options", {}), config, path)
-        check_same(config, model, {"level": description["level"], "lower": description["lower"]}, path)
+        check_same(checkpoint.begun.get("options", {}), config, path)
+        of_model = {"level": description["level"], "lower": description["lower"]}
+        check_same(
+            trained_options(config, model) | of_model, config, path
+        )  # older checkpoints lack the options
         places = current_places(stored, folder, info, corpus, valid)
         if places["corpus"] != stored["corpus"]:
             info["corpus"] = places["corpus"]

@@ -96,17 +96,7 @@ def with_changes(options: dict[str, Any], changes: dict[str, Any], path: Path) -
     return Config.of(options | changes, str(path))
 
 
-def check_same(config: Config, model: Network, tokenizer: dict[str, Any], path: Path) -> None:
-    """Raise ConfigError where the options (perhaps edited by hand) differ from those of the trained model."""
-    for name, value in {**trained_options(config, model), **tokenizer}.items():
-        if getattr(config, name) != value:
-            raise ConfigError(
-                f"{path} says {name} = {getattr(config, name)!r}, but the checkpoint next to it has {value!r}; "
-                "restore that value, or start a new run"
-            )
-
-
-def check_same_options(recorded: Mapping[str, Any], config: Config, path: Path) -> None:
+def check_same(recorded: Mapping[str, Any], config: Config, path: Path) -> None:
     """Raise ConfigError where options that may not change differ from those in the checkpoint: they were edited."""
     for name, value in recorded.items():
         now = getattr(config, name, value)
