@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import elman
+from elman.api.import_model import import_model
 from elman.errors import ConfigError, RunError
 from elman.evaluation.line_scores import score_line
 from elman.models.adaptive.cache import CachedModel
@@ -20,7 +21,7 @@ from elman.models.ngram.model import NgramModel
 from elman.models.window_models import NPLM
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
-from elman.text_model import TextModel, import_model, load
+from elman.text_model import TextModel, load
 from support.ngrams import sentence_model
 from support.tiny import STORY, small_lm, text_model
 

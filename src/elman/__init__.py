@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elman.api.compare import compare as compare
+    from elman.api.import_model import import_model as import_model
     from elman.api.mix import mix as mix
     from elman.api.novelty import novelty as novelty
     from elman.api.pairs import pairs as pairs
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from elman.text.tokenizers import make_tokenizer as make_tokenizer
     from elman.text.vocabulary import Vocabulary as Vocabulary
     from elman.text_model import TextModel as TextModel
-    from elman.text_model import import_model as import_model
     from elman.text_model import load as load
     from elman.training.optimizers import SGD as SGD
     from elman.training.optimizers import AdaGrad as AdaGrad
@@ -91,6 +91,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "elman.api.import_model": ("import_model",),
     "elman.api.compare": ("compare",),
     "elman.api.mix": ("mix",),
     "elman.api.novelty": ("novelty",),
@@ -142,7 +143,7 @@ _HOMES = {
     "elman.models.regularisation": ("Regularisation",),
     "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
-    "elman.text_model": ("TextModel", "import_model", "load"),
+    "elman.text_model": ("TextModel", "load"),
     "elman.text": ("ptb",),
     "elman.text.corpus": ("Corpus", "encode_corpus"),
     "elman.text.rooms": ("World",),

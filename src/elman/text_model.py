@@ -25,14 +25,9 @@ from elman.evaluation.spelling import AUTO, Case, Punctuation
 from elman.evaluation.surprisal_table import Context, SurprisalTable, surprisal_table
 from elman.evaluation.surprisal_table import Per as PerWordOrToken
 from elman.formats.arpa_reader import is_arpa, read_arpa
-from elman.formats.arpa_writer import write_arpa
-from elman.formats.export import FormatName, export
-from elman.formats.foreign import Names, read_foreign
+from elman.formats.export import Form, FormatName, export, writer
 from elman.formats.model_file import is_safetensors, model_file, read_model, save_model
-from elman.formats.onnx import Form, write_onnx
 from elman.formats.run_files import save_run
-from elman.formats.torch_file import write_torch
-from elman.formats.vocabulary_file import write_tokenizer
 from elman.generation import Sampler, TextStream
 from elman.models.tokenized import TokenizedModel, order_of, reading_threads
 from elman.text.reading import Errors
@@ -487,28 +482,28 @@ class TextModel(TokenizedModel):
         >>> import tempfile
         >>> model.to_arpa(f"{tempfile.mkdtemp()}/small.arpa")
         """
-        write_arpa(Path(path), self)
+        writer("arpa")(Path(path), self)
 
     def to_torch(self, path: str | PathLike[str]) -> None:
         """Write a recurrent model as a state dict of PyTorch, in safetensors, with the vocabulary as metadata.
 
         >>> elman.load("runs/lstm").to_torch("lstm.safetensors")  # doctest: +SKIP
         """
-        write_torch(Path(path), self)
+        writer("torch")(Path(path), self)
 
     def to_onnx(self, path: str | PathLike[str], form: Form = "sequence") -> None:
         """Write a recurrent model as an ONNX file, which reads sequences of T tokens or, as "step", single tokens.
 
         >>> elman.load("runs/lstm").to_onnx("lstm.onnx")  # doctest: +SKIP
         """
-        write_onnx(Path(path), self, form)
+        writer("onnx")(Path(path), self, form)
 
     def to_tokenizer(self, path: str | PathLike[str]) -> None:
         """Write the tokenizer of a subword model as a tokenizer.json, for Hugging Face's tokenizers.
 
         >>> elman.load("runs/subwords").to_tokenizer("tokenizer.json")  # doctest: +SKIP
         """
-        write_tokenizer(Path(path), self)
+        writer("tokenizer")(Path(path), self)
 
 
 def load(
@@ -539,8 +534,8 @@ def load(
     chosen = Backend.named(backend, device)
     path = model_file(Path(path))
     if is_arpa(path, encoding):
-        return _text_model(read_arpa(path, encoding))
-    return _text_model(read_model(path, chosen, verify))
+        return text_model_of(read_arpa(path, encoding))
+    return text_model_of(read_model(path, chosen, verify))
 
 
 def is_model(path: str | PathLike[str]) -> bool:
@@ -551,51 +546,8 @@ def is_model(path: str | PathLike[str]) -> bool:
     return is_arpa(path) or is_safetensors(path)
 
 
-def import_model(
-    file: str | PathLike[str],
-    *,
-    vocab: str | PathLike[str] | None = None,
-    level: str | None = None,
-    lower: bool = False,
-    unk: str | None = None,
-    eos: str | None = None,
-    names: Names = (),
-    tie_weights: bool = False,
-    nonlinearity: str | None = None,
-    encoding: str = "utf-8",
-) -> TextModel:
-    """Return the model in a file of another program; `TextModel.save` makes a run of it.
-
-    Args:
-        file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
-            and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
-            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
-            arguments, but for ``encoding``, describe a state dict.
-        vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
-            ids; a state dict that elman wrote holds its own.
-        level: what a token is: "word" (the default), "char" or "byte".
-        lower: the tokens come from lower-cased text.
-        unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`
-            and `</s>` where the vocabulary has those.
-        names: names of the parts "encoder", "rnn" and "decoder", such as ``{"rnn": "lstm"}``.
-        tie_weights: the decoder shares its matrix with the word vectors; found by itself if both are one tensor.
-        nonlinearity: of an nn.RNN: "tanh" (the default) or "relu", which is refused. A state dict does not record it.
-        encoding: of an ARPA file, or of ``vocab``.
-
-    Raises:
-        ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
-        VocabularyError: the vocabulary cannot be read.
-        ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
-        MissingExtra: PyTorch is needed and not installed.
-    """
-    vocab = None if vocab is None else Path(vocab)
-    described: dict[str, Any] = {"level": level, "lower": lower, "unk": unk, "eos": eos}
-    described |= {"tie_weights": tie_weights, "nonlinearity": nonlinearity, "encoding": encoding}
-    found = read_foreign(Path(file), vocab=vocab, names=names, **described)
-    return _text_model(found)
-
-
-def _text_model(found: TokenizedModel) -> TextModel:
+def text_model_of(found: TokenizedModel) -> TextModel:
+    """Return the content of a model file as a `TextModel`."""
     return TextModel(found.model, found.tokenizer, found.vocabulary, found.info, found.start)
 
 

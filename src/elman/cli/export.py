@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from elman.formats.export import FORMATS, FormatName
-from elman.formats.onnx import Form
+from elman.formats.export import FORMATS, Form, FormatName
 from elman.text_model import load
 
 

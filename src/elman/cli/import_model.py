@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from elman.api.import_model import import_model
 from elman.errors import ConfigError
 from elman.formats.run_files import check_run_folder
-from elman.text_model import import_model
 
 
 @click.command("import", no_args_is_help=True)

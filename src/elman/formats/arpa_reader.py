@@ -19,30 +19,29 @@ Fields are separated by ASCII whitespace only: other spaces, such as U+00A0 and 
 that the model reads are split in the same way.
 """
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
 import math
 import re
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ConfigError, ElmanError, ModelFileError
+from elman.errors import ConfigError, ElmanError, ModelFileError, TextError
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.model_file import check_finite
 from elman.models.ngram.levels import UNSEEN, Level, numbers_and_probs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel
 from elman.parsing import parsing
+from elman.text.compressed import SUFFIXES, as_file
+from elman.text.reading import read_bytes
 from elman.text.tokenizers import EOS, make_tokenizer
 from elman.text.vocabulary import UNK, Vocabulary
 
@@ -52,12 +51,6 @@ _MOST = 99  # the largest plausible log10 of a backoff weight
 _COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})\s*")
 _NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _DATA = re.compile(rb"(^|\n)[ \t\r]*\\data\\")
-COMPRESSED: dict[str, tuple[bytes, Callable[..., Any]]] = {  # the first bytes, and what opens the file
-    ".gz": (b"\x1f\x8b", gzip.open),
-    ".bz2": (b"BZh", bz2.open),
-    ".xz": (b"\xfd7zXZ\0", lzma.open),
-}
-_LONGEST_MAGIC = 6
 HEAD = 1 << 16  # bytes searched for \data\, because comments may precede it
 _LEAST = (
     1e-10  # the lowest ratio of a listed probability to the backed-off one, so that rounding leaves P > 0
@@ -66,7 +59,7 @@ _LEAST = (
 
 def is_arpa(path: Path, encoding: str = "utf-8") -> bool:
     """Return whether a file is an ARPA file, judging by the line ``\\data\\`` near its beginning, or by its name."""
-    named_arpa = path.name.endswith((".arpa", *(f".arpa{suffix}" for suffix in COMPRESSED)))
+    named_arpa = path.name.endswith((".arpa", *(f".arpa{suffix}" for suffix in SUFFIXES)))
     if named_arpa or not path.is_file():
         return named_arpa
     utf8 = _is_utf8(encoding)
@@ -89,10 +82,15 @@ def _is_utf8(encoding: str) -> bool:
 
 def _opened(path: Path) -> IO[bytes]:
     """Open a file for reading; a compressed one is decompressed."""
-    with path.open("rb") as file:
-        head = file.read(_LONGEST_MAGIC)
-    opener = next((each for magic, each in COMPRESSED.values() if head.startswith(magic)), open)
-    return cast(IO[bytes], opener(path, "rb"))
+    return as_file(_bytes(path))
+
+
+def _bytes(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file, decompressed. Raises ModelFileError where it is damaged."""
+    try:
+        yield from read_bytes(path)
+    except TextError as error:
+        raise ModelFileError(f"{path} cannot be read: {error}") from error
 
 
 def _lines(file: IO[bytes], encoding: str) -> Iterator[bytes]:

@@ -5,8 +5,10 @@ model is represented exactly: P is the sum of all interpolated parts, and the ba
 with which interpolation multiplies the shorter context's probability.
 """
 
+import bz2
 import gzip
 import io
+import lzma
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,13 +19,14 @@ from numpy.typing import NDArray
 
 from elman.errors import ModelFileError
 from elman.files import atomic_write
-from elman.formats.arpa_reader import COMPRESSED, END, LOG_ZERO, START
+from elman.formats.arpa_reader import END, LOG_ZERO, START
 from elman.models.ngram.levels import numbers_and_probs, rows_of
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel
 from elman.text.vocabulary import UNK, Vocabulary
 
 _BLOCK = 1 << 16  # n-grams written at a time
+OPENERS: dict[str, Any] = {".bz2": bz2.open, ".xz": lzma.open}
 
 
 def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
@@ -53,11 +56,6 @@ def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
         ) from error
 
 
-def is_compressed_arpa(path: Path) -> bool:
-    """Return whether a path is named as a compressed ARPA file: .arpa.gz, .arpa.bz2, .arpa.xz."""
-    return path.suffix in COMPRESSED and Path(path.stem).suffix == ".arpa"
-
-
 @contextmanager
 def _compressed(file: IO[bytes], suffix: str) -> Iterator[IO[str]]:
     """Yield a file of text whose UTF-8 goes to ``file``, compressed as the suffix says."""
@@ -65,8 +63,8 @@ def _compressed(file: IO[bytes], suffix: str) -> Iterator[IO[str]]:
         target: Any = file
         if suffix == ".gz":  # without the time and a name, so that the same model is the same file
             target = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0))
-        elif suffix in COMPRESSED:
-            target = stack.enter_context(COMPRESSED[suffix][1](file, "wb"))
+        elif suffix in OPENERS:
+            target = stack.enter_context(OPENERS[suffix](file, "wb"))
         text = io.TextIOWrapper(target, encoding="utf-8", newline="\n")
         yield text
         text.flush()

@@ -1,32 +1,41 @@
-"""Export to other programs: which format a file's suffix stands for, and the function that writes it."""
+"""Export to other programs: which format a file's suffix stands for, and the function that writes it.
 
+The functions are loaded when they are first used: whoever loads a model to score with it needs none of them.
+"""
+
+import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from elman.errors import ConfigError
-from elman.formats.arpa_writer import is_compressed_arpa, write_arpa
-from elman.formats.onnx import Form, write_onnx
-from elman.formats.torch_file import write_torch
-from elman.formats.vocabulary_file import write_tokenizer
 from elman.models.tokenized import TokenizedModel
 
 FormatName = Literal["arpa", "tokenizer", "torch", "onnx"]
+Form = Literal["sequence", "step"]  # of an ONNX file
+COMPRESSED_ARPA = (".arpa.gz", ".arpa.bz2", ".arpa.xz")
 
 
 class Format(NamedTuple):
-    """A file format: the suffix of its files, and the function ``write(path, text_model)`` that writes one."""
+    """A file format: the suffix of its files, and the module and name of the function that writes one."""
 
     suffix: str
-    write: Callable[..., None]
+    module: str
+    function: str
 
 
 FORMATS: dict[FormatName, Format] = {
-    "arpa": Format(".arpa", write_arpa),
-    "tokenizer": Format(".json", write_tokenizer),
-    "torch": Format(".safetensors", write_torch),
-    "onnx": Format(".onnx", write_onnx),
+    "arpa": Format(".arpa", "elman.formats.arpa_writer", "write_arpa"),
+    "tokenizer": Format(".json", "elman.formats.vocabulary_file", "write_tokenizer"),
+    "torch": Format(".safetensors", "elman.formats.torch_file", "write_torch"),
+    "onnx": Format(".onnx", "elman.formats.onnx", "write_onnx"),
 }
+
+
+def writer(name: FormatName) -> Callable[..., None]:
+    """Return the function ``write(path, text_model)`` of a format."""
+    form = FORMATS[name]
+    return cast(Callable[..., None], getattr(importlib.import_module(form.module), form.function))
 
 
 def export(
@@ -47,11 +56,11 @@ def export(
         raise ConfigError(f"`form` applies only to `to='onnx'`, not to {name}; leave it out")
     if form is not None and form not in get_args(Form):
         raise ConfigError(f"`form` must be one of {', '.join(get_args(Form))}, got {form!r}")
-    suffix, write = FORMATS[name]
-    if path.suffix != suffix and not (name == "arpa" and is_compressed_arpa(path)):
+    suffix = FORMATS[name].suffix
+    if path.suffix != suffix and not (name == "arpa" and path.name.endswith(COMPRESSED_ARPA)):
         raise ConfigError(f"name the file to write, with the suffix {suffix}: MODEL{suffix}, not {path.name}")
     options: dict[str, Any] = {} if form is None else {"form": form}
-    write(path, text_model, **options)
+    writer(name)(path, text_model, **options)
 
 
 def _format_of(path: Path) -> FormatName:

@@ -13,7 +13,7 @@ Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from elman import __version__
 from elman.arrays import to_numpy
 from elman.errors import MissingExtra, ModelFileError
 from elman.files import atomic_write
+from elman.formats.export import Form
 from elman.formats.vocabulary_file import to_metadata
 from elman.layers.adaptive import AdaptiveWeights
 from elman.models.recurrent import RecurrentLM
@@ -32,7 +33,6 @@ GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}  # the index among
 
 OPSET, IR_VERSION = 17, 8  # both from 2022: supported by every runtime since
 LARGEST = 2**31 - 2**26  # bytes of weights; a file holds at most 2 GiB, including the vocabulary
-Form = Literal["sequence", "step"]
 
 
 def write_onnx(path: str | Path, text_model: TokenizedModel, form: Form = "sequence") -> None:

@@ -8,16 +8,19 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from elman.errors import MissingExtra, TextError
 
+SUFFIXES = (".bz2", ".gz", ".xz", ".zst")  # of files that are mostly compressed
 STARTS = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 GZIP, BZIP2, XZ, ZSTD = map(
     re.compile,
     (rb"\x1f\x8b\x08", rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", rb"\xfd7zXZ\0", rb"\x28\xb5\x2f\xfd"),
 )
 LONGEST = 10  # bytes that show the kind
+BUFFER = 1 << 18  # bytes that are handed on at once
 PART = 1 << 14  # compressed bytes that are decompressed at once by the library zstandard
 
 
@@ -44,7 +47,7 @@ def decompressed(chunks: Iterable[bytes], name: str, size: int) -> Iterator[byte
         ("zstd", ZSTD, _zstd),
     ):
         if pattern.match(start):
-            yield from _read(kind, reader, io.BufferedReader(_Stream(start, parts)), name, size)
+            yield from _read(kind, reader, as_file(chain([start], parts)), name, size)
             return
     if start:
         yield start
@@ -56,11 +59,14 @@ def _undecided(start: bytes) -> bool:
     return len(start) < LONGEST and any(start[: len(each)] == each[: len(start)] for each in STARTS)
 
 
-class _Stream(io.RawIOBase):
-    """The bytes of an iterator as a file."""
+def as_file(chunks: Iterable[bytes]) -> io.BufferedReader:
+    """Return the bytes of an iterator as a file that is open for reading."""
+    return io.BufferedReader(_Stream(iter(chunks)), BUFFER)
 
-    def __init__(self, start: bytes, parts: Iterator[bytes]) -> None:
-        self._waiting, self._parts = memoryview(start), parts
+
+class _Stream(io.RawIOBase):
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._waiting, self._parts = memoryview(b""), parts
 
     def readable(self) -> bool:
         return True

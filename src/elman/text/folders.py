@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import ElmanError, TextError
+from elman.text.compressed import SUFFIXES
 from elman.text.reading import read_bytes
 
 SAMPLE = 8192  # bytes at the beginning of a file, among which a binary file is expected to have a NUL byte
@@ -16,7 +17,6 @@ BINARY = re.compile(  # endings of files that may hold no NUL byte at their begi
     r"|7z|rar|tar|tgz|whl|zip|exe|pyc|so|npy|npz|onnx|pt|safetensors|eot|otf|ttf|woff2?)",
     re.IGNORECASE,
 )
-COMPRESSED = (".bz2", ".gz", ".xz", ".zst")  # endings of files that hold a text, or a copy of it
 RUN_OPTIONS, RUN_METRICS = "config.toml", "metrics.jsonl"
 RUN_LOCK = ".elman-lock"  # of a run that is being made
 NAMED = 3  # skipped files named in a warning
@@ -38,7 +38,7 @@ def texts_in(folder: Path, report: bool = True) -> list[Path]:
     files = sorted(_files(folder))
     known = set(files)
     for path in files:
-        if path.suffix in COMPRESSED and path.with_suffix("") in known:
+        if path.suffix in SUFFIXES and path.with_suffix("") in known:
             copies.append(path)
         elif _is_binary(path):
             binary.append(path)
@@ -87,7 +87,7 @@ def _is_empty(path: Path) -> bool:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a file is not text; one that cannot be read counts as text, so that reading it says why."""
-    inner = path.with_suffix("") if path.suffix in COMPRESSED else path
+    inner = path.with_suffix("") if path.suffix in SUFFIXES else path
     if BINARY.fullmatch(inner.suffix):
         return True
     try:

@@ -265,7 +265,7 @@ class NeuralCache(CachedModel):
     def _weights(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
         with np.errstate(
             invalid="ignore"
-        ):  # of unused lanes of the BLAS's buffers, where several threads share them
+        ):  # of unused parts of the BLAS's buffers, where several threads share them
             products = queries @ keys.swapaxes(1, 2)
         scores = np.where(remembered, self.theta * products, -np.inf)
         best = scores.max(axis=2, keepdims=True, initial=-np.inf)
