@@ -263,9 +263,8 @@ class NeuralCache(CachedModel):
         return np.asarray(to_numpy(inner.h[-1]))[:, None]
 
     def _weights(self, queries: Any, keys: Any, remembered: NDArray[np.bool_]) -> Floats:
-        with np.errstate(
-            invalid="ignore"
-        ):  # of unused parts of the BLAS's buffers, where several threads share them
+        # the BLAS may set this flag by unused parts of its buffers, where several threads share them
+        with np.errstate(invalid="ignore"):
             products = queries @ keys.swapaxes(1, 2)
         scores = np.where(remembered, self.theta * products, -np.inf)
         best = scores.max(axis=2, keepdims=True, initial=-np.inf)
