@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 from elman.errors import ConfigError, ElmanError
 from elman.models.adaptive.cache import CachedModel, NeuralCache, has_hidden_states
 from elman.models.adaptive.dynamic import DynamicModel
@@ -14,8 +16,7 @@ from elman.models.adaptive.learner import BLOCKS, learns, mean_squares
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import any_fits, wrap_members
 from elman.models.tokenized import TokenizedModel
-from elman.text.corpus import encode_corpus
-from elman.text.sources import Text, is_path, source_files, temporary_folder
+from elman.text.sources import Text, encoded
 
 CACHE_WEIGHT, THETA = 0.1, 0.3
 DYNAMIC_BLOCK = 20
@@ -161,7 +162,9 @@ def _training_ids(text_model: TokenizedModel, text: Text | None, encoding: str, 
         raise ConfigError("the model does not name its training text; name a text with `dynamic(text=TEXT)`")
     source: Text = str(corpus) if text is None else text
     try:
-        return _first_ids(text_model, source, encoding, block * BLOCKS + 1)
+        tokenizer, vocabulary, most = text_model.tokenizer, text_model.vocabulary, block * BLOCKS + 1
+        with encoded(source, tokenizer, vocabulary, "train", encoding, max_tokens=most) as corpus:
+            return np.array(corpus.ids)
     except ElmanError as error:
         if text is not None:
             raise
@@ -169,16 +172,3 @@ def _training_ids(text_model: TokenizedModel, text: Text | None, encoding: str, 
             f"the model's training text cannot be found ({error}); name a text with `dynamic(text=TEXT)`, "
             "or use `dynamic(step='plain')`"
         ) from error
-
-
-def _first_ids(text_model: TokenizedModel, text: Text, encoding: str, most: int) -> Ids:
-    """Return at most so many ids of a text, in memory."""
-    with temporary_folder() as folder, source_files(text, "train", folder) as files:
-        return encode_corpus(
-            files,
-            text_model.tokenizer,
-            cache=None,
-            vocabulary=text_model.vocabulary,
-            encoding=encoding if is_path(text) or hasattr(text, "read") else "utf-8",
-            max_tokens=most,
-        ).ids

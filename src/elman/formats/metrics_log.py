@@ -90,12 +90,17 @@ def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            value = parse_json(line, f"{path}, line {number}", RunError)
+            value = parse_json(line, where := f"{path}, line {number}", RunError)
         except RunError:
             if number < len(lines):
                 raise
             break
-        if not isinstance(value, dict) or "kind" not in value:
-            raise RunError(f"{path}, line {number} has no kind of event; elman did not write it")
-        found.append(value)
+        found.append(checked_event(value, where))
     return found
+
+
+def checked_event(value: Any, where: str) -> dict[str, Any]:
+    """Return the value of a line of metrics. Raises RunError where it is not an event."""
+    if not isinstance(value, dict) or "kind" not in value:
+        raise RunError(f"{where} has no kind of event; elman did not write it")
+    return value

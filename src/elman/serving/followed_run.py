@@ -1,6 +1,5 @@
 """The metrics of a run, which grow while it is trained: a request reads what is new, in answers of bounded size."""
 
-import json
 import os
 import threading
 from array import array
@@ -10,6 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from elman.errors import RunError
+from elman.formats.metrics_log import checked_event
+from elman.parsing import parse_json
 
 PART = 1 << 20  # bytes read at once
 ANSWER_BYTES = 1 << 20  # of lines in one answer; a longer line is an answer of its own
@@ -83,14 +84,9 @@ class FollowedRun:
             return [], last, False
         file.seek(begin)
         found = file.read(self._ends[last - 1] - begin).split(b"\n")[:-1]
-        lines = [self._parsed(line, number) for number, line in enumerate(found, first + 1)]
+        places = [f"{self.path}, line {number}" for number in range(first + 1, last + 1)]
+        lines = [
+            checked_event(parse_json(line, where, RunError), where)
+            for line, where in zip(found, places, strict=True)
+        ]
         return lines, last, last < len(self._ends)
-
-    def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.path}, line {number} is not valid JSON: {error}") from error
-        if not isinstance(value, dict) or "kind" not in value:
-            raise RunError(f"{self.path}, line {number} has no kind of event; elman did not write it")
-        return value

@@ -83,7 +83,7 @@ def read_line_groups(
     """
     check_errors(errors)
     lossy = errors != "strict"
-    if isinstance(text, (str, os.PathLike)) or _is_binary(text):
+    if isinstance(text, (str, os.PathLike)) or is_binary(text):
         source = Path(text) if isinstance(text, (str, os.PathLike)) else cast(BinaryIO, text)
         name = text_name(text)
         raw = read_bytes(source, name=name)
@@ -168,7 +168,7 @@ def _decoded(line: bytes, number: int, tokenizer: Tokenizer, encoding: str, loss
         ) from error
 
 
-def _is_binary(text: Text) -> bool:
+def is_binary(text: Text) -> bool:
     """Return whether a text argument is a stream of bytes; an open text file is an iterable of lines."""
     return hasattr(text, "read") and not hasattr(text, "encoding")
 
@@ -190,7 +190,7 @@ def source_files(
 
 def _chunks(text: Text, tokenizer: Tokenizer) -> Iterator[bytes]:
     """Yield the bytes of a stream, or of lines: a str as UTF-8, bytes as they are."""
-    if _is_binary(text):
+    if is_binary(text):
         yield from read_raw(cast(BinaryIO, text))
         return
     to_bytes = raw_bytes if isinstance(tokenizer, ByteTokenizer) else _utf8
@@ -234,16 +234,23 @@ def encoded(
     split: str = "test",
     encoding: str = "utf-8",
     errors: str = "strict",
+    max_tokens: int | None = None,
 ) -> Iterator[Corpus]:
-    """Yield a text as ids of a vocabulary, in a temporary file: memory does not grow with the text."""
+    """Yield a text, or its first tokens, as ids of a vocabulary, in a temporary file: memory does not grow with it."""
     with (
         temporary_folder() as folder,
         source_files(text, split, folder, tokenizer=tokenizer) as files,
     ):
-        if not is_path(text) and not _is_binary(text):
+        if not is_path(text) and not is_binary(text):
             encoding = "utf-8"  # lines are str: the copy is ours
         yield encode_corpus(
-            files, tokenizer, cache=folder, vocabulary=vocabulary, encoding=encoding, errors=errors
+            files,
+            tokenizer,
+            cache=folder,
+            vocabulary=vocabulary,
+            encoding=encoding,
+            errors=errors,
+            max_tokens=max_tokens,
         )
 
 

@@ -15,7 +15,7 @@ from elman.errors import ConfigError
 from elman.evaluation.sentences import read_sentences
 from elman.formats.run_files import VALID, writing_run
 from elman.models.tokenized import TokenizedModel
-from elman.text.sources import Text, is_path, saved_text, warn_of_table
+from elman.text.sources import Text, is_binary, is_path, saved_text, warn_of_table
 from elman.training.config import Config
 from elman.training.defaults import Chosen, choose_defaults
 from elman.training.interrupts import Interrupts, TrainingInterrupted
@@ -145,8 +145,7 @@ def _check_text(text: Text | None, config: Config) -> None:
             f"a str is the path of a text or the name of a corpus, not the text itself ({text[:20]!r}...); "
             "give its lines: text.splitlines()"
         )
-    is_bytes = hasattr(text, "read") and not hasattr(text, "encoding")
-    if text is not None and not is_path(text) and not is_bytes and config.encoding != UTF_8:
+    if text is not None and not is_path(text) and not is_binary(text) and config.encoding != UTF_8:
         raise ConfigError(
             f"`encoding={config.encoding!r}` is for files and binary streams; lines are str and have none: "
             "leave it out, or give all texts as files"
