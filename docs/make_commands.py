@@ -1,4 +1,4 @@
-"""Write docs/en/commands.md from the commands' own help: run as ``python docs/make_commands.py``."""
+"""Write docs/en/reference/commands.md from the commands' own help: run as ``python docs/make_commands.py``."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 from elman.cli import COMMANDS, group
 
-PAGE = Path(__file__).parent / "en" / "commands.md"
+PAGE = Path(__file__).parent / "en" / "reference" / "commands.md"
 WIDTH = 100
 HEAD = """# Commands
 

@@ -23,8 +23,8 @@ from elman.cli import group
 from elman.workers import limited_threads
 
 ROOT = Path(__file__).parent.parent
-PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*/*.md"))) if page.exists()]
-TRANSLATED = sorted((ROOT / "docs" / "ko").glob("*.md"))
+PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/[ek][no]/**/*.md"))) if page.exists()]
+TRANSLATED = sorted((ROOT / "docs" / "ko").rglob("*.md"))
 NEEDS_DATA = "<!-- needs ELMAN_DATA -->"
 FENCE = re.compile(
     r"^(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
@@ -204,7 +204,10 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", TRANSLATED, ids=name_of)
 def test_translations_have_the_same_blocks(page: Path) -> None:
-    text, other = (path.read_text("utf-8") for path in (page, ROOT / "docs" / "en" / page.name))
+    text, other = (
+        path.read_text("utf-8")
+        for path in (page, ROOT / "docs" / "en" / page.relative_to(ROOT / "docs" / "ko"))
+    )
     assert program(text) == program(other)
     assert without_comments(text) == without_comments(other)
 
@@ -256,7 +259,7 @@ def test_missing_names_are_found() -> None:
 
 def glossary(language: str) -> list[dict[str, str]]:
     """Return the rows of a glossary, each as a column's name → its cell."""
-    text = (ROOT / "docs" / language / "glossary.md").read_text("utf-8")
+    text = (ROOT / "docs" / language / "reference" / "glossary.md").read_text("utf-8")
     rows = []
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]

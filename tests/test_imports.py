@@ -1,6 +1,6 @@
 """Modules import only from packages below their own, without circles, and at the top of the file.
 
-ORDER is the order of docs/en/architecture.md. A new package of src/elman has to be added to both.
+ORDER is the order of docs/en/explanation/architecture.md. A new package of src/elman has to be added to both.
 """
 
 import ast

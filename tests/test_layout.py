@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "elman"
-PAGE = ROOT / "docs" / "en" / "architecture.md"
+PAGE = ROOT / "docs" / "en" / "explanation" / "architecture.md"
 PATH = re.compile(r"`([\w./-]*(?:/|\.(?:py|md|toml|json|yml|cff|svg)))`")
 WRITTEN_BY_ELMAN = {"tokenizer.json"}  # into the folders of users
 
@@ -37,7 +37,7 @@ def script() -> ModuleType:
     return module
 
 
-PROMISES = [ROOT / "docs" / language / "promises.md" for language in ("en", "ko")]
+PROMISES = [ROOT / "docs" / language / "explanation" / "promises.md" for language in ("en", "ko")]
 
 
 @pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PROMISES], ids=str)

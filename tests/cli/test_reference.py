@@ -1,4 +1,4 @@
-"""docs/en/commands.md holds the current help of every command."""
+"""docs/en/reference/commands.md holds the current help of every command."""
 
 import importlib.util
 from pathlib import Path
@@ -24,7 +24,7 @@ def script() -> ModuleType:
 def test_the_page_of_commands_is_up_to_date(script: ModuleType) -> None:
     # words only: where lines are broken is another matter in every version of click
     assert script.PAGE.read_text(encoding="utf-8").split() == script.page().split(), (
-        "docs/en/commands.md is out of date: run python docs/make_commands.py"
+        "docs/en/reference/commands.md is out of date: run python docs/make_commands.py"
     )
 
 
