@@ -28,6 +28,7 @@ ORDER = [  # lowest first; the packages and modules of one line may import each 
     "inspection",
     "benchmark",
     "web",
+    "figures",
     "serving",
     "recording",
     "api",

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elman import figures as figures
     from elman.api.compare import compare as compare
     from elman.api.import_model import import_model as import_model
     from elman.api.mix import mix as mix
@@ -144,6 +145,7 @@ _HOMES = {
     "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
     "elman.text_model": ("TextModel", "load"),
+    "elman": ("figures",),
     "elman.text": ("ptb",),
     "elman.text.corpus": ("Corpus", "encode_corpus"),
     "elman.text.rooms": ("World",),
@@ -154,6 +156,7 @@ _HOMES = {
     "elman.training.runs": ("Run", "open_run", "train"),
     "elman.training.trainer": ("RnnlmTrainer",),
 }
+_MODULES = ("figures", "ptb")  # the public names that are modules
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
@@ -163,8 +166,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'elman' has no attribute {name!r}")
-    if name == "ptb":
-        value: Any = importlib.import_module("elman.text.ptb")
+    if name in _MODULES:
+        value: Any = importlib.import_module(f"{home}.{name}")
     else:
         value = getattr(importlib.import_module(home), name)
     globals()[name] = value
