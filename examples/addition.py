@@ -85,7 +85,7 @@ def draw(path, xs, sums, carries, unit, h):
     axes.plot(steps, h, "o-", color=COLOURS[0], label=f"hidden unit {unit}")
     labels = [f"{int(a)}\n{int(b)}\n{s}" for (a, b), s in zip(xs, sums, strict=True)]
     axes.set_xticks(steps, labels, family="monospace")
-    axes.set_xlabel("two numbers and their sum, bit by bit; the least significant bit is on the left")
+    axes.set_xlabel("the two numbers and, below them, their sum; the least significant bit is on the left")
     axes.set_ylabel(f"value of unit {unit}")
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=2)
     save(figure, Path(path))
@@ -110,7 +110,9 @@ def main(arguments=None, hidden=16, updates=2000, seed=0):
     print(f"sums of 64-bit numbers that are exact in every bit: {exact.sum():,} of {len(exact):,}")
     print(f"unit {unit} holds the carry: correlation {found[unit]:+.3f}")
     if options.plot:
-        draw(options.plot, xs[0, :24], sums[0, :24], carries[0, :24], unit, hs[0, :24, unit])
+        xs, sums, carries = random_sums(1, 24, rng)
+        model.scores(xs)
+        draw(options.plot, xs[0], sums[0], carries[0], unit, model.rnn.hs[0, :, unit])
     return exact.mean(), abs(found[unit])
 
 
