@@ -3,7 +3,7 @@
 Run ``python examples/time_series.py [--plot FILE]``. Both series are made by a known recipe, so the best possible
 forecast is known too: that of a Kalman filter which has the recipe (R. E. Kalman, Journal of Basic Engineering 82,
 1960). The LSTM sees only the numbers. It is compared with that filter, with the last value, and with the value at the
-same hour of the day before.
+same hour of the day before (24 hours ahead, the last two are the same).
 """
 
 import argparse
@@ -33,12 +33,12 @@ class Series:
 
     def best_forecasts(self):
         """Return the forecasts (n, 2) of the Kalman filter that knows the cycles, phi and the noise."""
-        start = np.diag(self.noise**2)
-        variance = start  # of the parts, before the next value is seen: (parts, parts)
+        added = np.diag(self.noise**2)  # what each step adds to the covariance of the parts
+        covariance = added  # before the next value is seen: (parts, parts)
         for _ in range(1000):  # until it no longer changes
-            gain = variance.sum(axis=1) / variance.sum()  # (parts,)
-            seen = variance - np.outer(gain, variance.sum(axis=0))
-            variance = np.outer(self.phi, self.phi) * seen + start
+            gain = covariance.sum(axis=1) / covariance.sum()  # (parts,)
+            seen = covariance - np.outer(gain, covariance.sum(axis=0))
+            covariance = np.outer(self.phi, self.phi) * seen + added
         parts = np.zeros((len(self.values) + 1, len(self.phi)))  # row t + 1: the parts once value t is seen
         for t, deviation in enumerate(self.values - self.cycles):
             parts[t + 1] = self.phi * parts[t]
@@ -106,7 +106,8 @@ def report(name, values, forecasts, year):
     for who, (hour, day) in found.items():
         print(f"  {who:30}{hour:14.3f}{day:17.3f}")
     misses = np.abs(forecasts["LSTM"] - truth)  # (n, 2)
-    margins = np.quantile(misses[2 * year : 3 * year], INSIDE, axis=0)  # from the year before the test year
+    before = slice(2 * year, 3 * year - AHEAD.max())  # neither trained on nor in the test year
+    margins = np.quantile(misses[before], INSIDE, axis=0)
     inside = (misses[test] <= margins).mean(axis=0)
     print(f"  {f'LSTM ± margin for {INSIDE:.0%}':30}{margins[0]:14.2f}{margins[1]:17.2f}")
     print(f"  {'held in the test year':30}{inside[0]:14.1%}{inside[1]:17.1%}")
@@ -136,32 +137,23 @@ def main(arguments=None, year=YEAR, hidden=24, epochs=30):
     hours = np.arange(4 * year)  # two years to train on, one to measure the margins in, one to test
     cycles = 10 - 9 * np.cos(2 * np.pi * hours / year) - 4 * np.cos(2 * np.pi * (hours - 3) / 24)
     temperature = Series(cycles, phi=(0.98, 0.6), noise=(0.3, 0.4), rng=rng)
-    price = Series(
-        np.full(4 * year, 100.0), phi=(1.0, 0.8), noise=(1.0, 1.0), rng=rng
-    )  # phi 1: a random walk
+    level = np.full(4 * year, 100.0)
+    price = Series(level, phi=(1.0, 0.8), noise=(1.0, 1.0), rng=rng)  # phi = 1 is a random walk
     moves = np.diff(price.values, prepend=100.0)  # a price has no usual level to scale by, but its moves have
     results = {}
-    for name, series, inputs in (
-        ("temperature", temperature, temperature.values),
-        ("price", price, moves),
-    ):
-        values = series.values
+    for name, series, inputs in (("temperature", temperature, temperature.values), ("price", price, moves)):
+        values, forecasts = series.values, {}  # (n, 2) each
+        forecasts["last value"] = np.stack([values, values], axis=1)
+        forecasts["same hour of the day before"] = np.stack([np.roll(values, 23), values], axis=1)
         with limited_threads(0):  # one thread: the products are small
-            lstm = forecast(values, inputs, 2 * year, hidden, epochs, rng)
-        forecasts = {
-            "last value": np.stack([values, values], axis=1),
-            "same hour of the day before": np.stack([np.roll(values, 23), values], axis=1),
-            "LSTM": lstm,
-            "best possible": series.best_forecasts(),
-        }
+            forecasts["LSTM"] = forecast(values, inputs, 2 * year, hidden, epochs, rng)
+        forecasts["best possible"] = series.best_forecasts()
         results[name] = found, margins, _ = report(name, values, forecasts, year)
         if options.plot and name == "temperature":
             week = slice(3 * year, 3 * year + 7 * 24)
-            draw(options.plot, values[week], np.roll(lstm[:, 1], 24)[week], margins[1])
+            draw(options.plot, values[week], np.roll(forecasts["LSTM"][:, 1], 24)[week], margins[1])
     gain = 1 - found["best possible"] / found["last value"]
-    print(
-        f"Even the best forecast of the price is only {gain[0]:.1%} and {gain[1]:.1%} better than its last value."
-    )
+    print(f"price: even the best forecast is only {gain[0]:.1%} and {gain[1]:.1%} better than the last value")
     return results
 
 
