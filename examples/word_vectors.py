@@ -60,16 +60,15 @@ def cohesion(cosines, group):
 def draw(path, tokens, vectors):
     """Draw the words of the groups in the plane in which their vectors vary most (principal components, by SVD)."""
     figure, axes = new_figure(scale="linear")
-    words = [tokens.index(word) for words in GROUPS.values() for word in words.split()]
-    centred = vectors[words] - vectors[words].mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    places = dict(zip(words, centred @ directions[:2].T, strict=True))  # (2,) each
-    for k, (name, members) in enumerate(GROUPS.items()):
-        points = np.array([places[tokens.index(word)] for word in members.split()])
+    groups = {name: [tokens.index(word) for word in words.split()] for name, words in GROUPS.items()}
+    chosen = vectors[[id_ for group in groups.values() for id_ in group]]  # (words, H)
+    _, _, directions = np.linalg.svd(chosen - chosen.mean(axis=0), full_matrices=False)
+    for k, (name, group) in enumerate(groups.items()):
+        points = (vectors[group] - chosen.mean(axis=0)) @ directions[:2].T  # (words, 2)
         axes.plot(*points.T, MARKERS[k], color=COLOURS[k], label=name)
         towards = 1 if points[:, 0].mean() < 0 else -1  # write towards the middle
         axes.annotate(
-            members.replace(" ", "\n"),
+            GROUPS[name].replace(" ", "\n"),
             points.mean(axis=0),
             (towards * 28, 0),
             textcoords="offset points",
@@ -81,7 +80,7 @@ def draw(path, tokens, vectors):
     axes.margins(y=0.25)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
-    axes.legend(frameon=False, loc="center")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=len(groups))
     save(figure, Path(path))
 
 
