@@ -235,8 +235,8 @@ def plot_by_distance(
     return figure
 
 
-def new_figure() -> tuple[Any, Any]:
-    """Return a figure, which needs no screen, and its axes with a logarithmic scale."""
+def new_figure(scale: str = "log") -> tuple[Any, Any]:
+    """Return a figure, which needs no screen, and its axes; ``scale`` is that of y, "log" or "linear"."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -245,7 +245,7 @@ def new_figure() -> tuple[Any, Any]:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_yscale("log")
+    axes.set_yscale(scale)
     axes.margins(y=0.1)
     axes.grid(True, which="major", alpha=0.3)
     axes.grid(True, which="minor", alpha=0.1)
