@@ -5,7 +5,7 @@
 The recursive network gets the brackets as a tree, and needs one step for each pair. The flat baseline, a GRU, reads the
 same expression as a sequence of tokens with the brackets among them, and must count them itself.
 
-Run it with ``python examples/recursive_trees.py``; it takes about 20 seconds.
+Run it with ``python examples/recursive_trees.py``; it takes about 15 seconds.
 """
 
 import numpy as np
@@ -36,8 +36,8 @@ def draw_expression(operators, rng):
 
 def draw_expressions(n, shortest, longest, rng):
     """Return n trees, and their values (n,) as 0 or 1."""
-    pairs = [draw_expression(rng.integers(shortest, longest + 1), rng) for _ in range(n)]
-    return [tree for tree, _ in pairs], np.array([int(value) for _, value in pairs])
+    drawn = [draw_expression(rng.integers(shortest, longest + 1), rng) for _ in range(n)]
+    return [tree for tree, _ in drawn], np.array([int(value) for _, value in drawn])
 
 
 def with_brackets(tree):

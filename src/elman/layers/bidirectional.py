@@ -74,7 +74,8 @@ class TimeBidirectional:
         Args:
             xs: N sequences. Shorter ones are filled up to T steps with any finite numbers.
             lengths: the number of steps (N,) of each sequence. The second layer starts at each sequence's own end, and
-                the steps after it have output 0 and gradient 0. None means that every sequence has T steps.
+                the steps after it have output 0 and gradient 0. None means that every sequence has T steps. The state
+                ``forward_layer.h`` is always that after T steps, so take the last output of a shorter sequence from hs.
 
         Raises:
             ShapeError: xs has another width, or lengths is not N integers from 1 to T.
@@ -131,10 +132,16 @@ def _reading_order(
     t, n = np.arange(T)[:, None], np.arange(N)  # (T, 1), (N,)
     if lengths is None:
         return ((T - 1 - t) * N + n).reshape(-1), None
-    L = to_numpy(lengths)
-    if L.shape != (N,) or not np.issubdtype(L.dtype, np.integer) or L.min() < 1 or L.max() > T:
+    given = to_numpy(lengths)
+    if (
+        given.shape != (N,)
+        or not np.issubdtype(given.dtype, np.integer)
+        or given.min() < 1
+        or given.max() > T
+    ):
         raise ShapeError(
-            f"lengths must be {N} integers from 1 to {T}, one for each sequence, got {L.tolist()}"
+            f"lengths must be {N} integers from 1 to {T}, one for each sequence, got {given.tolist()}"
         )
+    L = given.astype(np.intp)  # (N,)
     within = t < L  # (T, N)
     return (np.where(within, L - 1 - t, t) * N + n).reshape(-1), within[:, :, None]
