@@ -26,6 +26,7 @@ def serve(
     max_seconds: float = ...,
     max_tokens: int = ...,
     max_streams: int = ...,
+    lessons: bool | None = ...,
     block: Literal[True] = ...,
 ) -> None: ...
 @overload
@@ -40,6 +41,7 @@ def serve(
     max_seconds: float = ...,
     max_tokens: int = ...,
     max_streams: int = ...,
+    lessons: bool | None = ...,
     block: Literal[False],
 ) -> "Serving": ...
 def serve(
@@ -53,6 +55,7 @@ def serve(
     max_seconds: float = 300.0,
     max_tokens: int = 16_384,
     max_streams: int = 64,
+    lessons: bool | None = None,
     block: bool = True,
 ) -> "Serving | None":
     """Serve models over HTTP, with the OpenAI API and a web page.
@@ -69,6 +72,8 @@ def serve(
         max_seconds: time limit of a request.
         max_tokens: limit for the tokens of a prompt, and of a completion.
         max_streams: limit for simultaneous streams.
+        lessons: let visitors of the page train two small networks on this machine; up to 8 such lessons are kept in
+            memory, and one at a time is computed. By default, only if no other machine can reach the server.
         block: serve until Ctrl-C, SIGTERM, or the stop button of a notebook; then finish the open requests. Otherwise
             return a running server, which has a ``url`` and a method ``stop``.
 
@@ -93,4 +98,4 @@ def serve(
             raise ConfigError(f"`{name}` must be from {least} to {most}, got {value}")
     limits = Limits(seconds=max_seconds, prompt_tokens=max_tokens, max_tokens=max_tokens, streams=max_streams)
     watched = [watch] if isinstance(watch, (str, os.PathLike)) else watch
-    return run(models, host, port, list(map(Path, watched)), api_key, width, limits, block)
+    return run(models, host, port, list(map(Path, watched)), api_key, width, limits, lessons, block)

@@ -14,22 +14,13 @@ from elman.evaluation.perplexity import begin, read
 from elman.evaluation.rooms import LOWEST, top1_accuracy
 from elman.generation import Sampler, generate
 from elman.models.ngram.model import NgramModel
-from elman.text.rooms import World
+from elman.text.rooms import QUESTIONS, World
 from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.progress import EpochDone, Event
 from elman.training.run import TrainingRun
 
-WORLDS = {
-    "en": (
-        "rooms",
-        "Tom was watching TV in his room . Mary came into the room . The dog barked at Ann . Mary said hi to",
-    ),
-    "ko": (
-        "rooms-ko",
-        "톰 은 자기 방 에서 TV 를 보고 있었다 . 메리 가 방 에 들어왔다 . 메리 가",
-    ),
-}
+WORLDS = {"en": ("rooms", QUESTIONS["en"]), "ko": ("rooms-ko", QUESTIONS["ko"])}
 ROOMS = Config(
     wordvec=32,
     hidden=64,

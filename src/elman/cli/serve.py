@@ -55,6 +55,12 @@ import click
     type=click.IntRange(1),
     help="limit for simultaneous streams",
 )
+@click.option(
+    "--lessons/--no-lessons",
+    default=None,
+    help="let visitors of the page train two small networks on this machine, one lesson at a time. By default, only if "
+    "no other machine can reach the server",
+)
 def command(
     models: tuple[Path, ...],
     host: str,
@@ -65,6 +71,7 @@ def command(
     max_seconds: float,
     max_tokens: int,
     max_streams: int,
+    lessons: bool | None,
 ) -> None:
     """Serve the models in RUN... over HTTP, with the OpenAI API and a web page.
 
@@ -83,4 +90,5 @@ def command(
         max_seconds=max_seconds,
         max_tokens=max_tokens,
         max_streams=max_streams,
+        lessons=lessons,
     )

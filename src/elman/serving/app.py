@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from elman.serving import routes_about, routes_inside, routes_scoring, routes_tokens
+from elman.serving import routes_about, routes_inside, routes_lesson, routes_scoring, routes_tokens
 from elman.serving.admission import Admission, Budget
 from elman.serving.middleware import HEADERS, AccessControl, RequestCounter
 from elman.serving.routes_completions import completions
@@ -31,6 +31,7 @@ def make_app(
     runs: Mapping[str, Path] | None = None,
     key: str | None = None,
     hosts: Collection[str] | None = None,
+    lessons: bool = False,
 ) -> Starlette:
     """Return the application. Its lifespan starts and stops the engines of the models.
 
@@ -40,9 +41,10 @@ def make_app(
         runs: the folders of runs whose metrics may be read, by name.
         key: the API key that clients must send; none is needed if None.
         hosts: the host names that requests may use; any if None.
+        lessons: train small networks on request.
     """
     limits = limits or Limits()
-    server = Server(models, limits, runs or {})
+    server = Server(models, limits, runs or {}, lessons)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -69,6 +71,9 @@ def make_app(
             Route("/inside", routes_inside.inside, methods=["POST"]),
             Route("/units", routes_inside.units, methods=["POST"]),
             Route("/through-time", routes_inside.through_time_norms, methods=["POST"]),
+            Route("/lesson", routes_lesson.lesson_offer),
+            Route("/lesson", routes_lesson.lesson, methods=["POST"]),
+            Route("/lesson/step", routes_lesson.lesson_step, methods=["POST"]),
             Route("/runs", routes_about.runs),
             Route("/runs/{name}/metrics", routes_about.run_metrics),
             Route("/health", routes_about.health),

@@ -15,6 +15,8 @@ from elman.serving.schemas import (
     CompletionRequest,
     DetokenizeRequest,
     InsideRequest,
+    LessonRequest,
+    LessonStepRequest,
     NextRequest,
     RequestRefused,
     RescoreRequest,
@@ -38,11 +40,14 @@ POST_ENDPOINTS = {
     "/inside": (InsideRequest, "Return a state or gate of a recurrent layer after every token"),
     "/units": (UnitsRequest, "Find the hidden units that correlate with a property of the text"),
     "/through-time": (ThroughTimeRequest, "Return how far back the gradient of a prediction reaches"),
+    "/lesson": (LessonRequest, "Begin to train an RNN and a gated network on lines of the rooms world"),
+    "/lesson/step": (LessonStepRequest, "Train both a little; return what they answer and write"),
 }
 GET_ENDPOINTS = {
     "/v1/models": "List the models",
     "/tokenizer_info": "Describe the tokenizer",
     "/inside/models": "List the models' cells, layers and sizes",
+    "/lesson": "Say whether this server trains on request, and what the networks will be asked",
     "/runs": "List the runs whose training can be followed",
     "/health": "Check the server's health",
     "/openapi.json": "This document",
@@ -83,7 +88,7 @@ def openapi_document() -> dict[str, Any]:
         also = ("text/event-stream",) if path == "/v1/completions" else ()
         paths[path] = {"post": _operation(summary, "application/json", *also) | {"requestBody": body}}
     for path, summary in GET_ENDPOINTS.items():
-        paths[path] = {"get": _operation(summary, "application/json")}
+        paths.setdefault(path, {})["get"] = _operation(summary, "application/json")
     for path, summary in TEXT_ENDPOINTS.items():
         paths[path] = {"get": _operation(summary, "text/plain", "text/html")}
     for path, (summary, query) in NAMED_ENDPOINTS.items():

@@ -26,6 +26,7 @@ def run(
     api_key: str | None,
     width: int | None,
     limits: Limits,
+    lessons: bool | None,
     block: bool,
 ) -> Serving | None:
     """Serve models, as described for `elman.serve`; return the server if it still runs."""
@@ -40,7 +41,14 @@ def run(
     local = is_loopback(host)
     loaded = load_models(named, limits, width)
     name = f"[{host}]" if ":" in host else host
-    app = make_app(loaded, limits, folders, api_key, LOOPBACK | {name.lower()} if local else None)
+    app = make_app(
+        loaded,
+        limits,
+        folders,
+        api_key,
+        LOOPBACK | {name.lower()} if local else None,
+        local if lessons is None else lessons,
+    )
     listening = listen(host, port)
     url = f"http://{name}:{listening.getsockname()[1]}"
 

@@ -36,6 +36,7 @@ class Limits:
     inside_tokens: int = 1024  # of a text whose states are inspected
     inside_values: int = 400_000  # tokens times units
     inside_waiting: int = 32  # inspection requests, running or queued
+    lessons: int = 8  # kept at the same time, of some 10 MB at most each
     large_waiting: int = 32  # large bodies that are parsed or wait for that
     streams: int = 64  # at the same time
     batch_size: int = 64  # sequences that take steps at the same time; others wait for their turn
@@ -306,3 +307,23 @@ class ThroughTimeRequest(Struct, forbid_unknown_fields=True):
     text: InspectedText
     index: Annotated[int, Meta(ge=0, description="The predicted token, counted from 0.")]
     model: Name | None = None
+
+
+class LessonRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /lesson: the settings of an RNN and of the network beside it."""
+
+    language: Literal["en", "ko"] = "en"
+    cell: Annotated[Literal["gru", "lstm"], Meta(description="Of the network beside the RNN.")] = "gru"
+    hidden: Annotated[int, Meta(ge=1, le=128, description="Hidden units H of both.")] = 64
+    time_size: Annotated[
+        int, Meta(ge=1, le=64, description="Steps T that the gradient goes back; 30: a whole line.")
+    ] = 30
+    lr: Annotated[float, Meta(gt=0, le=0.1, description="Learning rate of Adam.")] = 0.02
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+
+
+class LessonStepRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /lesson/step."""
+
+    lesson: Annotated[str, Meta(max_length=64, description="The lesson's identifier from POST /lesson.")]
+    updates: Annotated[int, Meta(ge=1, le=20, description="Updates of each network.")] = 5

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from elman.errors import ConfigError
 from elman.serving.engine import Engine
 from elman.serving.followed_run import FollowedRun
+from elman.serving.lesson import Lessons
 from elman.serving.schemas import Limits, RequestRefused, too_many_requests
 from elman.text_model import Model, TextModel, as_model
 
@@ -141,13 +142,19 @@ class Metrics:
 
 
 class Server:
-    """The shared state of a server. ``runs`` are the folders whose metrics may be read, by name."""
+    """The shared state of a server.
 
-    def __init__(self, models: Models, limits: Limits, runs: Mapping[str, Path]) -> None:
+    ``runs`` are the folders whose metrics may be read, by name. With ``lessons``, it trains small networks on request.
+    """
+
+    def __init__(
+        self, models: Models, limits: Limits, runs: Mapping[str, Path], lessons: bool = False
+    ) -> None:
         self.models, self.limits = models, limits
         self.runs = {name: FollowedRun(folder) for name, folder in runs.items()}
+        self.lessons = Lessons(limits.lessons) if lessons else None
         self.metrics = Metrics(models)
-        self.side_thread = SideThread(limits.inside_waiting)  # for what goes on inside a network
+        self.side_thread = SideThread(limits.inside_waiting)  # for what goes on inside a network, and lessons
         self.quick_thread = SideThread(limits.waiting, "quick")  # for small bodies and answers
         self.slow_thread = SideThread(limits.large_waiting, "slow")  # for large ones
         self.streams = 0

@@ -20,6 +20,10 @@ from elman.text.rooms.korean import KOREAN
 from elman.text.tokenizers import EOS
 
 _GRAMMARS = {"en": ENGLISH, "ko": KOREAN}
+QUESTIONS = {  # lines up to the answer, which is their first name
+    "en": "Tom was watching TV in his room . Mary came into the room . The dog barked at Ann . Mary said hi to",
+    "ko": "톰 은 자기 방 에서 TV 를 보고 있었다 . 메리 가 방 에 들어왔다 . 메리 가",
+}
 VERSION = 2  # increases whenever the text of any split changes
 _SPLITS = {"train": 400_000, "valid": 20_000, "test": 20_000}  # tokens, to the end of the last line
 
@@ -55,6 +59,11 @@ class World:
 
     def __repr__(self) -> str:
         return f"World({self.language!r})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the people."""
+        return self._grammar.names
 
     @property
     def vocabulary(self) -> list[str]:

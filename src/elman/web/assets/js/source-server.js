@@ -145,6 +145,21 @@
       });
     }
 
+    /** {offered, questions}: whether the server trains on request, and what it asks, by language. */
+    lessonOffer(signal) {
+      return json("/lesson", { signal });
+    }
+
+    /** Begins a lesson; returns its report. */
+    lesson(settings, signal) {
+      return json("/lesson", { body: settings, signal });
+    }
+
+    /** Trains the networks of a lesson; returns its report. */
+    lessonStep(fields, signal) {
+      return json("/lesson/step", { body: fields, signal });
+    }
+
     async runs(signal) {
       return (await json("/runs", { signal })).runs;
     }

@@ -16,6 +16,8 @@
       make("th", { scope: "row", "data-t": `train.row.${name}` }), make("td", { id: `train-${name}` })));
     const key = (name) => make("li", { class: `key-${name}`, "data-t": `train.key.${name}` });
     root.append(
+      make("h3", { "data-t": "train.run.title" }),
+      make("p", { class: "about", "data-t": "train.run.about" }),
       make("div", { class: "controls" },
         make("label", { for: "train-run", "data-t": "train.run" }), make("select", { id: "train-run" }),
         make("label", { for: "train-quantity", "data-t": "train.quantity" }),
