@@ -45,8 +45,11 @@ def open_browser() -> Chrome:
 class Server:
     """`elman serve` as a process of its own."""
 
-    def __init__(self, *runs: Path, watch: tuple[Path, ...] = (), key: str = "") -> None:
-        self._arguments = [*map(str, runs), *(str(part) for run in watch for part in ("--watch", run))]
+    def __init__(
+        self, *runs: Path, watch: tuple[Path, ...] = (), key: str = "", options: tuple[str, ...] = ()
+    ) -> None:
+        watched = (str(part) for run in watch for part in ("--watch", run))
+        self._arguments = [*map(str, runs), *watched, *options]
         self._key = key
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None

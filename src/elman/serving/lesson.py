@@ -41,7 +41,7 @@ class LessonSettings:
     hidden: int = 64
     time_size: int = 30
     lr: float = 0.02
-    seed: int = 0
+    seed: int = 1
 
 
 class Lesson:
@@ -110,14 +110,12 @@ class Lesson:
         ln_probs, _ = model.target_log_probs(test.ids, model.start(len(test.ids)), test.is_answer)
         right = np.exp(ln_probs[test.is_answer])  # (n,), in the order of the lines
         in_span = [(least <= test.distances) & (test.distances <= most) for least, most in SPANS]
-        words, _ = model.target_log_probs(test.ids, model.start(len(test.ids)), ~test.is_padding)
         answer = np.exp(model.next_log_probs(model.feed(text.question, model.start()))[0])  # (V,)
         best = np.argsort(-answer, kind="stable")[:TOP].tolist()
         return {
             "name": name,
             "right": float(right.mean()),
             "by_distance": [float(right[each].mean()) for each in in_span],
-            "loss_nats": -float(words[:, 1:].sum() / (test.lengths - 1).sum()),
             "answer": [{"token": vocabulary.token(k), "probability": float(answer[k])} for k in best],
             "right_answer": float(answer[vocabulary.id(text.right)]),
             "sample": self._write(model),

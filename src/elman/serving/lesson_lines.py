@@ -1,5 +1,6 @@
-"""The text of a lesson: lines of the rooms world whose answer is at most 24 words after the name."""
+"""The text of a lesson: lines of the rooms world whose name is 17 to 24 words before the answer, or 28 in the test."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,10 +12,10 @@ from elman.text.rooms import QUESTIONS, World
 from elman.text.tokenizers import EOS
 from elman.text.vocabulary import Vocabulary
 
-FARTHEST = 24  # words from the name to the answer
-SPANS = ((13, 16), (17, 20), (21, FARTHEST))  # of distances, for which results are given apart
-TRAINING_LINES, TEST_LINES = 1200, 120
-SEEDS = {"train": 1, "test": 2}
+SPANS = ((17, 20), (21, 24), (25, 28))  # words from the name to the answer; results are given for each span
+TRAINED_SPANS = 2  # the last one is farther than in any line to learn from
+TRAINING_LINES, TEST_LINES = 800, 120
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -64,30 +65,41 @@ def lesson_text(language: str) -> LessonText:
     world = World(language)
     vocabulary = Vocabulary(world.vocabulary, eos=EOS)
     words = QUESTIONS[language].split()
+    rng = np.random.default_rng(SEED)
+    least, most = SPANS[0][0], SPANS[TRAINED_SPANS - 1][1]
+    train = _draw_lines(world, TRAINING_LINES, (least, most), rng)
+    test = _draw_lines(world, TEST_LINES, (least, SPANS[-1][1]), rng, without=train)
     return LessonText(
         vocabulary,
-        _draw_lines(world, vocabulary, TRAINING_LINES, SEEDS["train"]),
-        _draw_lines(world, vocabulary, TEST_LINES, SEEDS["test"]),
+        _encode(train, vocabulary),
+        _encode(test, vocabulary),
         vocabulary.encode([EOS, *words])[None],  # (1, T)
         words[0],
     )
 
 
-def _draw_lines(world: World, vocabulary: Vocabulary, number: int, seed: int) -> Lines:
-    """Draw so many lines of the world, without those whose answer is too far away."""
-    rng = np.random.default_rng(seed)
-    tokens: list[list[str]] = []
-    distances: list[int] = []
-    while len(tokens) < number:
-        for line in world.text(n_tokens=1000, rng=rng).splitlines():
-            words = line.split()
-            distance = int(world.distance(words).max())
-            if distance <= FARTHEST:
-                tokens.append([EOS, *words, EOS])
-                distances.append(distance)
-    lengths = np.array([len(each) for each in tokens[:number]])
-    ids = np.full((number, lengths.max()), vocabulary.id(EOS))  # (n, W)
-    for row, line_tokens in enumerate(tokens[:number]):
-        ids[row, : lengths[row]] = vocabulary.encode(line_tokens)
-    found = np.array(distances[:number])
-    return Lines(ids, lengths, found + 1, found)  # the name is in column 1
+def _draw_lines(
+    world: World,
+    number: int,
+    distances: tuple[int, int],
+    rng: np.random.Generator,
+    without: Collection[str] = (),
+) -> dict[str, int]:
+    """Draw so many different lines with these distances (least, most); return each with its distance."""
+    found: dict[str, int] = {}
+    while len(found) < number:
+        line = world.text(1, rng).rstrip("\n")
+        distance = int(world.distance(line.split()).max())
+        if line not in without and distances[0] <= distance <= distances[1]:
+            found[line] = distance
+    return found
+
+
+def _encode(lines: dict[str, int], vocabulary: Vocabulary) -> Lines:
+    tokens = [[EOS, *line.split(), EOS] for line in lines]
+    lengths = np.array([len(each) for each in tokens])  # (n,)
+    ids = np.full((len(tokens), lengths.max()), vocabulary.id(EOS))  # (n, W)
+    for row, line in enumerate(tokens):
+        ids[row, : len(line)] = vocabulary.encode(line)
+    distances = np.array(list(lines.values()))  # (n,)
+    return Lines(ids, lengths, distances + 1, distances)  # the name is in column 1

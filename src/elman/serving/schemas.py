@@ -319,7 +319,7 @@ class LessonRequest(Struct, forbid_unknown_fields=True):
         int, Meta(ge=1, le=64, description="Steps T that the gradient goes back; 30: a whole line.")
     ] = 30
     lr: Annotated[float, Meta(gt=0, le=0.1, description="Learning rate of Adam.")] = 0.02
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
 
 
 class LessonStepRequest(Struct, forbid_unknown_fields=True):

@@ -37,10 +37,10 @@
           make("p", { id: "lesson-question", class: "lesson-question" }),
           make("div", { id: "lesson-names", class: "controls", role: "group", "data-t-label": "lesson.ask" }),
           make("p", { id: "lesson-verdict", role: "status" }),
-          make("div", { class: "controls" },
-            button("play", { class: "primary" }), button("step"), button("again"),
+          make("div", { class: "controls lesson-controls" },
+            make("div", { class: "controls" }, button("play", { class: "primary" }), button("step"), button("again")),
             ...Object.entries(SETTINGS).map(field)),
-          make("p", { class: "quiet", "data-t": "lesson.about" }),
+          make("p", { id: "lesson-result", class: "lesson-result" }),
           make("div", { id: "lesson-shown", class: "lesson-shown", hidden: true },
             make("div", { class: "lesson-plot" },
               make("ul", { class: "train-keys", "aria-hidden": "true" },
@@ -49,7 +49,7 @@
             make("table", { id: "lesson-answers" },
               make("caption", { "data-t": "lesson.answers" }), make("thead"), make("tbody")),
             make("dl", { id: "lesson-samples" })),
-          make("p", { id: "lesson-result", class: "lesson-result" })));
+          make("p", { class: "quiet", "data-t": "lesson.about" })));
     }
 
     /** The chosen settings, as POST /lesson takes them. */
@@ -135,12 +135,14 @@
       this.$("answers").querySelector("tbody").replaceChildren(...rows);
     }
 
-    /** The lines that the networks write. The first word and its repetitions are bold: they should be one name. */
+    /** The lines that the networks write. The name that begins a line is bold, wherever it is: it should end the line. */
     #samples({ models: [, ...networks] }) {
       const { make } = elman;
+      const names = Array.from(this.$("names").querySelectorAll("button"), ({ value }) => value);
       const written = ({ name, sample }) => {
         const words = sample.split(" ");
-        const parts = words.flatMap((word) => [word === words[0] ? make("b", {}, word) : word, " "]);
+        const begins = (word) => word === words[0] && names.includes(word);
+        const parts = words.flatMap((word) => [begins(word) ? make("b", {}, word) : word, " "]);
         return [make("dt", {}, this.app.t("lesson.writes", { model: named(name) })), make("dd", {}, ...parts)];
       };
       this.$("samples").replaceChildren(...networks.flatMap(written));

@@ -3,7 +3,7 @@
 (() => {
   const { elman } = window;
   const UPDATES = 5; // between two reports
-  const ROUND = 300; // updates, after which Play pauses by itself
+  const ROUND = 200; // updates, after which Play pauses by itself
   const LEARNT = 0.9; // P(right name) of a network that has learnt it
 
   class Lesson {
@@ -113,8 +113,9 @@
         this.add(report);
       } catch (error) {
         if (this.request !== request) return;
+        this.pause();
         if (error.code === "lesson_not_found") this.forget();
-        else this.pause();
+        this.draw();
         this.app.report(error, this);
       } finally {
         if (this.request === request) this.request = null;
@@ -163,7 +164,7 @@
         const { named } = elman.LessonView;
         const values = { winner: named(winner.name), other: named(other.name), n: words.number(updates),
           seconds: words.number(seconds, 1) };
-        return t(other.right < 2 * guess ? "lesson.guesses" : "lesson.behind", values);
+        return t(other.right < 1.5 * guess ? "lesson.guesses" : "lesson.behind", values);
       }
       const { time_size: T } = this.view.settings();
       const [[least], [, most]] = [this.report.spans[0], this.report.spans[this.report.spans.length - 1]];
