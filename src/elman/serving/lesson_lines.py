@@ -64,11 +64,12 @@ def lesson_text(language: str) -> LessonText:
     """Return the text of the lessons in a language of the rooms world, always the same."""
     world = World(language)
     vocabulary = Vocabulary(world.vocabulary, eos=EOS)
-    words = QUESTIONS[language].split()
+    question = QUESTIONS[language]
+    words = question.split()
     rng = np.random.default_rng(SEED)
     least, most = SPANS[0][0], SPANS[TRAINED_SPANS - 1][1]
-    train = _draw_lines(world, TRAINING_LINES, (least, most), rng)
-    test = _draw_lines(world, TEST_LINES, (least, SPANS[-1][1]), rng, without=train)
+    train = _draw_lines(world, TRAINING_LINES, (least, most), rng, question)
+    test = _draw_lines(world, TEST_LINES, (least, SPANS[-1][1]), rng, question, without=train)
     return LessonText(
         vocabulary,
         _encode(train, vocabulary),
@@ -83,14 +84,21 @@ def _draw_lines(
     number: int,
     distances: tuple[int, int],
     rng: np.random.Generator,
+    question: str,
     without: Collection[str] = (),
 ) -> dict[str, int]:
-    """Draw so many different lines with these distances (least, most); return each with its distance."""
+    """Draw so many different lines with these distances (least, most), none of which answers the question.
+
+    Return each line with its distance.
+    """
     found: dict[str, int] = {}
+    words = world.text(1, rng).split()
+    ending = len(words) - int(world.distance(words).max())  # words from the answer on: the same in all lines
     while len(found) < number:
         line = world.text(1, rng).rstrip("\n")
-        distance = int(world.distance(line.split()).max())
-        if line not in without and distances[0] <= distance <= distances[1]:
+        distance = len(line.split()) - ending
+        new = line not in without and not line.startswith(question)
+        if new and distances[0] <= distance <= distances[1]:
             found[line] = distance
     return found
 

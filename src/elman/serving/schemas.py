@@ -36,7 +36,7 @@ class Limits:
     inside_tokens: int = 1024  # of a text whose states are inspected
     inside_values: int = 400_000  # tokens times units
     inside_waiting: int = 32  # inspection requests, running or queued
-    lessons: int = 8  # kept at the same time, of some 10 MB at most each
+    lessons: int = 8  # kept at the same time, of some 12 MB at most each
     large_waiting: int = 32  # large bodies that are parsed or wait for that
     streams: int = 64  # at the same time
     batch_size: int = 64  # sequences that take steps at the same time; others wait for their turn
