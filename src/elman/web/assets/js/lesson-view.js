@@ -40,15 +40,15 @@
           make("div", { class: "controls lesson-controls" },
             make("div", { class: "controls" }, button("play", { class: "primary" }), button("step"), button("again")),
             ...Object.entries(SETTINGS).map(field)),
-          make("p", { id: "lesson-result", class: "lesson-result" }),
           make("div", { id: "lesson-shown", class: "lesson-shown", hidden: true },
             make("div", { class: "lesson-plot" },
               make("ul", { class: "train-keys", "aria-hidden": "true" },
                 make("li", { class: "key-training" }, "RNN"), make("li", { class: "key-valid", id: "lesson-key" })),
               make("div", { id: "lesson-curve", role: "img" })),
             make("table", { id: "lesson-answers" },
-              make("caption", { "data-t": "lesson.answers" }), make("thead"), make("tbody")),
-            make("dl", { id: "lesson-samples" })),
+              make("caption", { "data-t": "lesson.answers" }), make("thead"), make("tbody"))),
+          make("p", { id: "lesson-result", class: "lesson-result" }),
+          make("dl", { id: "lesson-samples", hidden: true }),
           make("p", { class: "quiet", "data-t": "lesson.about" })));
     }
 
@@ -89,7 +89,7 @@
 
     /** Shows a report of the server, and the history: [{updates, rnn, gated}]. */
     show(report, history, sentence) {
-      this.$("shown").hidden = !report;
+      this.$("shown").hidden = this.$("samples").hidden = !report;
       this.$("result").textContent = sentence;
       if (!report) return;
       this.#curve(report, history, sentence);
