@@ -1,4 +1,4 @@
-"""Configuration of the documentation's site: two builds, ``-t en`` of docs/en and ``-t ko`` of docs/ko (see the Makefile)."""
+"""The documentation as a site: one build for each language, ``-t en`` and ``-t ko`` (see the Makefile)."""
 
 import os
 import re
@@ -28,6 +28,7 @@ language = "ko" if tags.has("ko") else "en"  # noqa: F821 (Sphinx defines `tags`
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 templates_path = ["_templates"]
+locale_dirs = [str(DOCS / "locale")]
 myst_heading_anchors = 4
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "site": "{{path}}"}
 suppress_warnings = ["misc.highlighting_failure"]  # of several JSON objects in one block
@@ -45,6 +46,14 @@ html_theme = "furo"
 html_title = "elman"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_theme_options = {
+    f"{scheme}_css_variables": {
+        "color-code-background": "var(--raised)",
+        "color-code-foreground": "var(--ink)",
+    }
+    for scheme in ("light", "dark")
+}
+html_use_index = html_domain_indices = False  # the search finds all names
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "friendly"
@@ -104,8 +113,23 @@ def link_the_other_language(
     context["other_language_page"] = f"{context['content_root']}../{other}/{page.as_posix()}.html"
 
 
+def leave_out_any(
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Leave the type Any, which stands for an array of any library, out of a signature."""
+    shorter = None if signature is None else re.sub(r": Any( \| None)?(?= =|,|\))", "", signature)
+    return shorter, None if returns == "Any" else returns
+
+
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
+    app.connect("autodoc-process-signature", leave_out_any)
     app.add_search_language(SearchKorean)
     app.connect("source-read", point_to_the_site)
     app.connect("html-page-context", link_the_other_language)
