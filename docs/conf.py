@@ -46,13 +46,6 @@ html_theme = "furo"
 html_title = "elman"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_theme_options = {
-    f"{scheme}_css_variables": {
-        "color-code-background": "var(--raised)",
-        "color-code-foreground": "var(--ink)",
-    }
-    for scheme in ("light", "dark")
-}
 html_use_index = html_domain_indices = False  # the search finds all names
 html_copy_source = False
 html_show_sphinx = False
