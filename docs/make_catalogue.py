@@ -98,11 +98,8 @@ def phrases(tree: ast.AST) -> Iterator[str]:
             skipped.add(node.value)
         elif isinstance(node, ast.JoinedStr):
             skipped.update(part for part in node.values if isinstance(part, ast.Constant))
-            skipped.update(
-                each.format_spec
-                for each in ast.walk(node)
-                if isinstance(each, ast.FormattedValue) and each.format_spec
-            )
+            fields = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+            skipped.update(field.format_spec for field in fields if field.format_spec is not None)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile":
             skipped.update(ast.walk(node))
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in LOGGING:

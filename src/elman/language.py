@@ -9,7 +9,7 @@ may itself be a message, such as the reason why a file cannot be read.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ VARIABLES = ("ELMAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # the first that is
 KOREAN = re.compile(r"ko(?![a-z])", re.IGNORECASE)  # ko, ko_KR.UTF-8; not kok, which is Konkani
 ENTRY = re.compile(r'^msgid (".*")\nmsgstr (".*")$', re.MULTILINE)
 FIELD = re.compile(r"\{(\d+)\}")
+SUFFIX = r"((?:[;,(]| [(*]| and ).*?|)"  # what a field may hold that directly follows another one
 PUNCTUATION = re.compile(r"([\s;,:(]*)(.*?)([\s)]*)", re.DOTALL)
 UNITS = {"token", "word", "character", "byte", "subword", "char"}  # words that messages have in fields
 UNITS |= {f"{unit}s" for unit in UNITS}
@@ -53,28 +54,31 @@ class Translator:
         self.catalogue = dict(catalogue)
         templates = [message for message in catalogue if FIELD.search(message)]
         # the template that says most comes first: several may match, such as "{0}: {1}"
-        self._templates = sorted(templates, key=lambda message: -len(FIELD.sub("", message)))
+        self._templates = sorted(templates, key=lambda message: (-len(FIELD.sub("", message)), len(message)))
         self._pieces = {message: FIELD.split(message)[::2] for message in templates}
         self._patterns: dict[str, re.Pattern[str]] = {}
 
     def translate(self, message: str) -> str:
-        """Return a message in the other language; unknown, its lines and its parts between semicolons are tried."""
+        """Return a message in the other language; unknown, its lines and its parts are tried."""
         if message in self.catalogue:
             return self.catalogue[message]
         for template in self._templates:
             if all(piece in message for piece in self._pieces[template]):
                 found = self._pattern(template).fullmatch(message)
                 if found is not None:
-                    fields = [self._field(field) for field in found.groups()]
-                    return FIELD.sub(
-                        lambda number, fields=fields: fields[int(number[1])],
-                        self.catalogue[template],
-                    )
+                    return self._filled(self.catalogue[template], found.groups())
         for separator in ("\n", "; "):
             if separator in message:
                 return separator.join(map(self.translate, message.split(separator)))
+        name, colon, text = message.partition(": ")
+        if colon:
+            return name + colon + self.translate(text)
         before, core, after = PUNCTUATION.fullmatch(message).groups()  # type: ignore[union-attr]
         return message if core == message else before + self._field(core) + after
+
+    def _filled(self, translation: str, fields: Sequence[str]) -> str:
+        translated = list(map(self._field, fields))
+        return FIELD.sub(lambda number: translated[int(number[1])], translation)
 
     def _field(self, text: str) -> str:
         """Translate a field where it is a message; a name that a user gave is mostly one word."""
@@ -83,6 +87,9 @@ class Translator:
     def _pattern(self, template: str) -> re.Pattern[str]:
         """Return the pattern of a template: its fields, which are numbered in order, hold any text."""
         if template not in self._patterns:
-            pieces = map(re.escape, self._pieces[template])
-            self._patterns[template] = re.compile("(.*?)".join(pieces), re.DOTALL)
+            first, *others = map(re.escape, self._pieces[template])
+            pattern = first
+            for k, piece in enumerate(others):
+                pattern += (SUFFIX if k and not others[k - 1] else "(.*?)") + piece
+            self._patterns[template] = re.compile(pattern, re.DOTALL)
         return self._patterns[template]

@@ -1,7 +1,7 @@
 """Help in Korean: click's formatter, given the English help, writes it in Korean."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 
 import click
@@ -47,10 +47,10 @@ class KoreanFormatter(click.HelpFormatter):
             lines = wrapped(help_translator().translate(" ".join(paragraph.split())), width)
             self.write("".join(f"{'':{self.current_indent}}{line}\n" for line in lines))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write a list of options or commands with their meanings."""
-        names = [name for name, _ in rows]
-        first = min(max(map(display_width, names)), col_max) + col_spacing
+        rows = list(rows)
+        first = min(max(display_width(name) for name, _ in rows), col_max) + col_spacing
         indent = " " * self.current_indent
         for name, meaning in rows:
             lines = wrapped(translated_meaning(meaning), max(self.width - first - self.current_indent, 10))

@@ -164,5 +164,5 @@ def command(
     else:
         write_line("\n".join(map("\t".join, found.results.text_rows())))
         if lm_weight is None and tune == "both":
-            weights = f"--lambda {found.weights.lm:.4g} --beta {found.weights.words:.4g}"
-            click.echo(translate(f"tuned on all: {weights}"))
+            lm, words = found.weights.lm, found.weights.words
+            click.echo(translate(f"tuned on all: --lambda {lm:.4g} --beta {words:.4g}"))
