@@ -15,6 +15,7 @@ PICTURE = Path(__file__).parent / "images" / "architecture.svg"
 BASE = (
     "errors",
     "environment",
+    "language",
     "results",
     "one_line",
     "parsing",

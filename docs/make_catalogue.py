@@ -30,7 +30,7 @@ NOT_FOR_PEOPLE = {  # places: what their phrases are
 }
 FOR_PEOPLE = {"serving/running.py", "serving/server.py"}  # what `elman serve` prints
 FROM_ELSEWHERE = "#: from elsewhere"  # entries for click's messages, the system's, and single words
-LOGGING = {f"{name}.{level}" for name in ("log", "logger") for level in ("info", "warning", "error")}
+METHODS = {"compile", "info", "warning", "error"}
 PREDICATE = re.compile(r"(is|has|cannot be read)\b")
 NOT_PROSE = re.compile(r"(\{0\})?<|\w+( \| \w+)+$| \?\[")  # HTML and reprs, types, a pattern
 PRINTF = re.compile(r"%[-+#0]*\d*(?:\.\d+)?[sdrfgeixa]")
@@ -100,10 +100,12 @@ def phrases(tree: ast.AST) -> Iterator[str]:
             skipped.update(part for part in node.values if isinstance(part, ast.Constant))
             fields = [part for part in node.values if isinstance(part, ast.FormattedValue)]
             skipped.update(field.format_spec for field in fields if field.format_spec is not None)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile":
-            skipped.update(ast.walk(node))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in LOGGING:
-            logged.add(node.args[0])
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func) if node.func.attr in METHODS else ""
+            if called == "re.compile":
+                skipped.update(ast.walk(node))
+            elif called.startswith(("log.", "logger.")):
+                logged.add(node.args[0])
         elif isinstance(node, ast.AnnAssign):
             skipped.add(node.annotation)
         elif isinstance(node, ast.FunctionDef) and node.returns is not None:

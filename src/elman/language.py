@@ -18,6 +18,10 @@ VARIABLES = ("ELMAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # the first that is
 KOREAN = re.compile(r"ko(?![a-z])", re.IGNORECASE)  # ko, ko_KR.UTF-8; not kok, which is Konkani
 ENTRY = re.compile(r'^msgid (".*")\nmsgstr (".*")$', re.MULTILINE)
 FIELD = re.compile(r"\{(\d+)\}")
+COUNTED = re.compile(
+    r" (tokens|words|characters|bytes|subwords|threads|sentences|columns|lines|utterances)\b"
+)
+NUMBER = r"(\d[\d,.]*(?: and \d[\d,.]*)*)"  # what stands before words that are counted
 SUFFIX = r"((?:[;,(]| [(*]| and ).*?|)"  # what a field may hold that directly follows another one
 PUNCTUATION = re.compile(r"([\s;,:(]*)(.*?)([\s)]*)", re.DOTALL)
 UNITS = {"token", "word", "character", "byte", "subword", "char"}  # words that messages have in fields
@@ -52,7 +56,11 @@ class Translator:
 
     def __init__(self, catalogue: Mapping[str, str]) -> None:
         self.catalogue = dict(catalogue)
-        templates = [message for message in catalogue if FIELD.search(message)]
+        templates = [
+            message
+            for message, translation in catalogue.items()
+            if FIELD.search(message) and translation != message
+        ]
         # the template that says most comes first: several may match, such as "{0}: {1}"
         self._templates = sorted(templates, key=lambda message: (-len(FIELD.sub("", message)), len(message)))
         self._pieces = {message: FIELD.split(message)[::2] for message in templates}
@@ -66,7 +74,7 @@ class Translator:
             if all(piece in message for piece in self._pieces[template]):
                 found = self._pattern(template).fullmatch(message)
                 if found is not None:
-                    return self._filled(self.catalogue[template], found.groups())
+                    return self._filled(template, found.groups())
         for separator in ("\n", "; "):
             if separator in message:
                 return separator.join(map(self.translate, message.split(separator)))
@@ -76,9 +84,13 @@ class Translator:
         before, core, after = PUNCTUATION.fullmatch(message).groups()  # type: ignore[union-attr]
         return message if core == message else before + self._field(core) + after
 
-    def _filled(self, translation: str, fields: Sequence[str]) -> str:
-        translated = list(map(self._field, fields))
-        return FIELD.sub(lambda number: translated[int(number[1])], translation)
+    def _filled(self, template: str, fields: Sequence[str]) -> str:
+        """Return the translation of a template with its fields; what has a line of its own is text of a model."""
+        translated = [
+            field if before.endswith("\n") else self._field(field)
+            for before, field in zip(self._pieces[template], fields, strict=False)
+        ]
+        return FIELD.sub(lambda number: translated[int(number[1])], self.catalogue[template])
 
     def _field(self, text: str) -> str:
         """Translate a field where it is a message; a name that a user gave is mostly one word."""
@@ -87,9 +99,11 @@ class Translator:
     def _pattern(self, template: str) -> re.Pattern[str]:
         """Return the pattern of a template: its fields, which are numbered in order, hold any text."""
         if template not in self._patterns:
-            first, *others = map(re.escape, self._pieces[template])
-            pattern = first
-            for k, piece in enumerate(others):
-                pattern += (SUFFIX if k and not others[k - 1] else "(.*?)") + piece
+            before, *others = self._pieces[template]
+            pattern = re.escape(before)
+            for k, after in enumerate(others):
+                follows = k > 0 and not others[k - 1]
+                kind = SUFFIX if follows else NUMBER if COUNTED.match(after) else "(.*?)"
+                pattern += kind + re.escape(after)
             self._patterns[template] = re.compile(pattern, re.DOTALL)
         return self._patterns[template]

@@ -293,13 +293,14 @@ def korean_font() -> str | None:
     """Return the name of an installed font with Hangul; without one, log a warning and return None."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
-    installed = {font.name for font in fontManager.ttflist}
-    for path in map(Path, findSystemFonts()):  # matplotlib remembers the fonts of the day of its first use
-        stem = path.stem.partition("-")[0]
-        if any(name.replace(" ", "").startswith(stem) for name in KOREAN_FONTS) and stem not in installed:
-            fontManager.addfont(path)
-    installed = {font.name for font in fontManager.ttflist}
-    found = next((name for name in KOREAN_FONTS if name in installed), None)
+    known = {font.name for font in fontManager.ttflist}
+    if known.isdisjoint(KOREAN_FONTS):  # matplotlib lists the fonts of the day when it was first used
+        files = {name.replace(" ", "") for name in KOREAN_FONTS}
+        for path in findSystemFonts():
+            if Path(path).stem.removesuffix("-Regular") in files:
+                fontManager.addfont(path)
+        known = {font.name for font in fontManager.ttflist}
+    found = next((name for name in KOREAN_FONTS if name in known), None)
     if found is None:
         log.warning(
             "no font with Hangul is installed, so the picture is in English; install one, such as %s",

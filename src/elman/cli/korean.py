@@ -10,7 +10,7 @@ from elman.cli.messages import in_options
 from elman.language import Translator, korean
 from elman.results import display_width
 
-EXTRA = re.compile(r"(.*?)  \[([^]]*)\]", re.DOTALL)  # the help of an option, and what click adds to it
+EXTRA = re.compile(r"(.*)  \[([^]]*)\]", re.DOTALL)  # the help of an option, and what click adds to it
 
 
 @cache
@@ -64,12 +64,15 @@ class KoreanFormatter(click.HelpFormatter):
 def translated_meaning(meaning: str) -> str:
     """Return the meaning of an option in Korean, with its default and other remarks in brackets."""
     translator = help_translator()
-    whole = translator.translate(meaning)
     found = EXTRA.fullmatch(meaning)
-    if whole != meaning or found is None:
-        return whole
+    if found is None or meaning in translator.catalogue:
+        return translator.translate(meaning)
+    if found[1] not in translator.catalogue:
+        whole = translator.translate(meaning)  # a template with the default in it
+        if whole != meaning:
+            return whole
     remarks = (translator.translate(remark) for remark in found[2].split("; "))
-    return f"{translator.translate(found[1])}  [{'; '.join(remarks)}]"
+    return f"{translated_meaning(found[1])}  [{'; '.join(remarks)}]"
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -28,9 +28,10 @@ def write_line(text: str, file: IO[Any] | None = None) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a table for people, with its headings in the user's language."""
+    """Return a table for people, with its headings in the user's language, and cells other than the names."""
     head, *others = rows
-    return format_table([list(map(translate, head)), *others], left)
+    shown = [[*row[:left], *map(translate, row[left:])] for row in others]
+    return format_table([list(map(translate, head)), *shown], left)
 
 
 def prose_table(rows: Sequence[Sequence[str]], left: int = 2) -> str:
