@@ -16,6 +16,7 @@ BASE = (
     "errors",
     "environment",
     "language",
+    "catalogue",
     "results",
     "one_line",
     "parsing",

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from elman.language import CATALOGUE, read_catalogue
+from elman.catalogue import CATALOGUE, read_catalogue
 
 SOURCE = Path(__file__).parents[1] / "src" / "elman"
 NOT_FOR_PEOPLE = {  # places: what their phrases are
     "__init__.py": "names",
-    "language.py": "what is written in the catalogue itself",
+    "catalogue.py": "what is written in the catalogue itself",
     "models/rooms_truth.py": "symbols of a grammar",
     "recording": "pages, which have their own strings",
     "serving": "answers to other programs, in English",

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
-BASE = "errors language environment parsing results one_line numba_jit files workers arrays matmul_precision backend"
+BASE = (
+    "errors language catalogue environment parsing results one_line numba_jit files workers arrays "
+    "matmul_precision backend"
+)
 ORDER = [  # lowest first; the packages and modules of one line may import each other
     BASE,
     "text",

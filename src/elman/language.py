@@ -1,31 +1,14 @@
 """The language of what people read: Korean where ELMAN_LANG or the locale says so, otherwise English.
 
 The library writes its messages in English, and the command line translates them when it prints them. So exceptions,
-JSON, tables for other programs and the answers of a server are always English, and in English nothing is loaded. A
-message is recognised by the templates of the catalogue, ``locale/ko/elman.po``, whose fields are numbered. A field
-may itself be a message, such as the reason why a file cannot be read.
+JSON, tables for other programs and the answers of a server are always English, and in English nothing is loaded.
 """
 
-import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 
-CATALOGUE = Path(__file__).parent / "locale" / "ko" / "elman.po"
 VARIABLES = ("ELMAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set decides
 KOREAN = re.compile(r"ko(?![a-z])", re.IGNORECASE)  # ko, ko_KR.UTF-8; not kok, which is Konkani
-ENTRY = re.compile(r'^msgid (".*")\nmsgstr (".*")$', re.MULTILINE)
-FIELD = re.compile(r"\{(\d+)\}")
-COUNTED = re.compile(
-    r" (tokens|words|characters|bytes|subwords|threads|sentences|columns|lines|utterances)\b"
-)
-NUMBER = r"(\d[\d,.]*(?: and \d[\d,.]*)*)"  # what stands before words that are counted
-SUFFIX = r"((?:[;,(]| [(*]| and ).*?|)"  # what a field may hold that directly follows another one
-PUNCTUATION = re.compile(r"([\s;,:(]*)(.*?)([\s)]*)", re.DOTALL)
-UNITS = {"token", "word", "character", "byte", "subword", "char"}  # words that messages have in fields
-UNITS |= {f"{unit}s" for unit in UNITS}
 
 
 def is_korean() -> bool:
@@ -36,74 +19,8 @@ def is_korean() -> bool:
 
 def translate(message: str) -> str:
     """Return a message of elman in the user's language; what the catalogue does not know stays as it is."""
-    return korean().translate(message) if is_korean() else message
+    if not is_korean():
+        return message
+    from elman.catalogue import korean
 
-
-@cache
-def korean() -> "Translator":
-    """Return the translator into Korean."""
-    return Translator(read_catalogue(CATALOGUE.read_text(encoding="utf-8")))
-
-
-def read_catalogue(text: str) -> dict[str, str]:
-    """Return the messages of a catalogue with their translations, without its heading, whose message is empty."""
-    entries = ((json.loads(message), json.loads(translation)) for message, translation in ENTRY.findall(text))
-    return {message: translation for message, translation in entries if message}
-
-
-class Translator:
-    """Translates messages by templates such as ``there is no file {0}``."""
-
-    def __init__(self, catalogue: Mapping[str, str]) -> None:
-        self.catalogue = dict(catalogue)
-        templates = [
-            message
-            for message, translation in catalogue.items()
-            if FIELD.search(message) and translation != message
-        ]
-        # the template that says most comes first: several may match, such as "{0}: {1}"
-        self._templates = sorted(templates, key=lambda message: (-len(FIELD.sub("", message)), len(message)))
-        self._pieces = {message: FIELD.split(message)[::2] for message in templates}
-        self._patterns: dict[str, re.Pattern[str]] = {}
-
-    def translate(self, message: str) -> str:
-        """Return a message in the other language; unknown, its lines and its parts are tried."""
-        if message in self.catalogue:
-            return self.catalogue[message]
-        for template in self._templates:
-            if all(piece in message for piece in self._pieces[template]):
-                found = self._pattern(template).fullmatch(message)
-                if found is not None:
-                    return self._filled(template, found.groups())
-        for separator in ("\n", "; "):
-            if separator in message:
-                return separator.join(map(self.translate, message.split(separator)))
-        name, colon, text = message.partition(": ")
-        if colon:
-            return name + colon + self.translate(text)
-        before, core, after = PUNCTUATION.fullmatch(message).groups()  # type: ignore[union-attr]
-        return message if core == message else before + self._field(core) + after
-
-    def _filled(self, template: str, fields: Sequence[str]) -> str:
-        """Return the translation of a template with its fields; what has a line of its own is text of a model."""
-        translated = [
-            field if before.endswith("\n") else self._field(field)
-            for before, field in zip(self._pieces[template], fields, strict=False)
-        ]
-        return FIELD.sub(lambda number: translated[int(number[1])], self.catalogue[template])
-
-    def _field(self, text: str) -> str:
-        """Translate a field where it is a message; a name that a user gave is mostly one word."""
-        return self.translate(text) if (" " in text and "\n" not in text) or text in UNITS else text
-
-    def _pattern(self, template: str) -> re.Pattern[str]:
-        """Return the pattern of a template: its fields, which are numbered in order, hold any text."""
-        if template not in self._patterns:
-            before, *others = self._pieces[template]
-            pattern = re.escape(before)
-            for k, after in enumerate(others):
-                follows = k > 0 and not others[k - 1]
-                kind = SUFFIX if follows else NUMBER if COUNTED.match(after) else "(.*?)"
-                pattern += kind + re.escape(after)
-            self._patterns[template] = re.compile(pattern, re.DOTALL)
-        return self._patterns[template]
+    return korean().translate(message)

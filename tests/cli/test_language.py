@@ -12,9 +12,11 @@ import click
 import pytest
 
 from elman import language
+from elman.catalogue import CATALOGUE, FIELD, read_catalogue
+from elman.catalogue import korean as korean_translator
 from elman.cli import COMMANDS, HelpContext, group
 from elman.cli.korean import KoreanFormatter, translated_meaning, wrapped
-from elman.language import CATALOGUE, is_korean, read_catalogue, translate
+from elman.language import is_korean, translate
 from elman.results import format_table
 
 from .conftest import Command
@@ -53,7 +55,7 @@ def test_the_catalogue_has_every_message_and_no_other(script: ModuleType) -> Non
 
 def test_translations_keep_fields_and_terms_of_python(catalogue: dict[str, str]) -> None:
     for message, translation in catalogue.items():
-        fields = set(language.FIELD.findall(message)), set(language.FIELD.findall(translation))
+        fields = set(FIELD.findall(message)), set(FIELD.findall(translation))
         assert fields[0] == fields[1] or message in GRAMMAR, message
         assert sorted(BACKQUOTED.findall(message)) == sorted(BACKQUOTED.findall(translation)), message
         assert translation == message or HANGUL.search(translation), message
@@ -162,12 +164,12 @@ def test_results_and_logs_are_in_korean_and_data_is_not(command: Command, story:
 def test_english_loads_no_catalogue(command: Command, story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_LANG", "en")
     monkeypatch.setenv("LANG", "ko_KR.UTF-8")
-    language.korean.cache_clear()
+    korean_translator.cache_clear()
     assert command("--help").out.startswith("Usage: elman [OPTIONS] COMMAND [ARGS]...")
     assert command("eval", "nope", "story.txt").err == (
         "elman: there is no model at nope; `elman train` makes one\n"
     )
-    assert language.korean.cache_info().currsize == 0
+    assert korean_translator.cache_info().currsize == 0
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from functools import cache
 
 import click
 
+from elman.catalogue import Translator, korean
 from elman.cli.messages import in_options
-from elman.language import Translator, korean
 from elman.results import display_width
 
 EXTRA = re.compile(r"(.*)  \[([^]]*)\]", re.DOTALL)  # the help of an option, and what click adds to it
