@@ -44,6 +44,7 @@ LATE = {  # modules that import from elman inside a function, and why
     "elman.api.serve": "serving needs an extra",
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli": START,
+    "elman.language": "in English the catalogue is not read",
     "elman.cli.demo": START,
     "elman.cli.plot": START,
     "elman.cli.replay": START,

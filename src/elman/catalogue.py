@@ -16,6 +16,7 @@ FIELD = re.compile(r"\{(\d+)\}")
 COUNTED = re.compile(
     r" (tokens|words|characters|bytes|subwords|threads|sentences|columns|lines|utterances)\b"
 )
+PLACE = re.compile(r", line \d+$")  # the end of a place in a file, which says where another message applies
 NUMBER = r"(\d[\d,.]*(?: and \d[\d,.]*)*)"  # what stands before words that are counted
 SUFFIX = r"((?:[;,(]| [(*]| and ).*?|)"  # what a field may hold that directly follows another one
 PUNCTUATION = re.compile(r"([\s;,:(]*)(.*?)([\s)]*)", re.DOTALL)
@@ -51,20 +52,22 @@ class Translator:
         self._patterns: dict[str, re.Pattern[str]] = {}
 
     def translate(self, message: str) -> str:
-        """Return a message in the other language; unknown, its lines and its parts are tried."""
+        """Return a message in the other language; where no template fits, its lines and parts are tried."""
         if message in self.catalogue:
             return self.catalogue[message]
+        place, colon, problem = message.partition(": ")
+        if colon and PLACE.search(place) and (found := self.translate(problem)) != problem:
+            return f"{self.translate(place)}: {found}"
         for template in self._templates:
             if all(piece in message for piece in self._pieces[template]):
-                found = self._pattern(template).fullmatch(message)
-                if found is not None:
-                    return self._filled(template, found.groups())
+                match = self._pattern(template).fullmatch(message)
+                if match is not None:
+                    return self._filled(template, match.groups())
+        if colon and "; " not in place and (found := self.translate(problem)) != problem:
+            return f"{place}: {found}"
         for separator in ("\n", "; "):
             if separator in message:
                 return separator.join(map(self.translate, message.split(separator)))
-        name, colon, text = message.partition(": ")
-        if colon:
-            return name + colon + self.translate(text)
         before, core, after = PUNCTUATION.fullmatch(message).groups()  # type: ignore[union-attr]
         return message if core == message else before + self._field(core) + after
 
@@ -87,7 +90,9 @@ class Translator:
             pattern = re.escape(before)
             for k, after in enumerate(others):
                 follows = k > 0 and not others[k - 1]
-                kind = SUFFIX if follows else NUMBER if COUNTED.match(after) else "(.*?)"
+                counted = COUNTED.match(after) or before.endswith("line ")
+                kind = SUFFIX if follows else NUMBER if counted else "(.*?)"
                 pattern += kind + re.escape(after)
+                before = after
             self._patterns[template] = re.compile(pattern, re.DOTALL)
         return self._patterns[template]

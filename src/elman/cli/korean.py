@@ -71,7 +71,12 @@ def translated_meaning(meaning: str) -> str:
         whole = translator.translate(meaning)  # a template with the default in it
         if whole != meaning:
             return whole
-    remarks = (translator.translate(remark) for remark in found[2].split("; "))
+    remarks = (
+        translator.translate("default:") + remark.removeprefix("default:")
+        if remark.startswith("default:")  # the value stays as it is typed
+        else translator.translate(remark)
+        for remark in found[2].split("; ")
+    )
     return f"{translated_meaning(found[1])}  [{'; '.join(remarks)}]"
 
 
