@@ -18,6 +18,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "elman"
 NOT_FOR_PEOPLE = {  # places: what their phrases are
     "__init__.py": "names",
     "catalogue.py": "what is written in the catalogue itself",
+    "figures": "labels in both languages",
     "models/rooms_truth.py": "symbols of a grammar",
     "recording": "pages, which have their own strings",
     "serving": "answers to other programs, in English",

@@ -25,7 +25,11 @@ from elman.workers import limited_threads
 
 ROOT = Path(__file__).parent.parent
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/[ek][no]/**/*.md"))) if page.exists()]
-TRANSLATED = sorted((ROOT / "docs" / "ko").rglob("*.md"))
+TRANSLATED = sorted(
+    page
+    for page in (ROOT / "docs" / "ko").rglob("*.md")
+    if page.name != "commands.md"  # made from the help
+)
 NEEDS_DATA = "<!-- needs ELMAN_DATA -->"
 MOST_LINES = {"howto": 250, "tutorial": 600}  # of a page: longer ones are not read to the end
 FENCE = re.compile(
