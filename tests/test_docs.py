@@ -24,7 +24,11 @@ from elman.cli import group
 from elman.workers import limited_threads
 
 ROOT = Path(__file__).parent.parent
-PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/[ek][no]/**/*.md"))) if page.exists()]
+PAGES = [
+    page
+    for page in (ROOT / "README.md", ROOT / "README.ko.md", *sorted(ROOT.glob("docs/[ek][no]/**/*.md")))
+    if page.exists()
+]
 TRANSLATED = sorted(
     page
     for page in (ROOT / "docs" / "ko").rglob("*.md")

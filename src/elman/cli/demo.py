@@ -13,13 +13,14 @@ from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin, read
 from elman.evaluation.rooms import LOWEST, top1_accuracy
 from elman.generation import Sampler, generate
-from elman.language import translate
+from elman.language import is_korean, translate
 from elman.models.ngram.model import NgramModel
 from elman.results import display_width
 from elman.text.rooms import World
 from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.progress import EpochDone, Event
+from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 
 WORLDS = {
@@ -32,17 +33,7 @@ WORLDS = {
         "톰 은 자기 방 에서 TV 를 보고 있었다 . 메리 가 방 에 들어왔다 . 메리 가",
     ),
 }
-ROOMS = Config(
-    wordvec=32,
-    hidden=64,
-    batch_size=20,
-    time_size=50,
-    schedule="cosine",
-    embedding_scale=0.5,
-    report_every=200,
-    lr=0.005,
-    epochs=10,
-)
+ROOMS = configure("rooms", {})
 HELLO = Config(
     level="char", lower=True, wordvec=16, hidden=32, batch_size=5, time_size=33, lr=0.01, epochs=60
 )
@@ -60,22 +51,22 @@ SENTENCES = 5_000  # of the world, drawn to ask the models who is in the room
 )
 @click.option(
     "--language",
-    default="en",
-    show_default=True,
+    default=None,
     type=click.Choice(["en", "ko"]),
-    help="the language of the corpus",
+    help="the language of the corpus; by default that of the messages",
 )
-def command(output: Path, language: str) -> None:
+def command(output: Path, language: str | None) -> None:
     """Watch a recurrent language model learn, in about a minute on two cores.
 
     Two models are trained on the artificial corpus `rooms`, whose lowest possible perplexity is known exactly.
     Then the demo asks them who is in the room, ranks two sentences, generates text, and plots the learning curves.
     """
     start = time.perf_counter()
+    language = language or ("ko" if is_korean() else "en")
     corpus, question = WORLDS[language]
     _heading(translate(f"1. Learning the world `{corpus}`"))
-    elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn"))
-    gru_run = _learn(output / "gru", corpus, replace(ROOMS, cell="gru", lr=0.01, epochs=16))
+    elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn", lr=0.005, epochs=10))
+    gru_run = _learn(output / "gru", corpus, ROOMS)
     trigrams = _trigram_model(gru_run)
 
     _heading(f"2. “{question} …?”")
