@@ -257,6 +257,32 @@ def test_a_server_in_a_thread_of_its_own(path: Path) -> None:
     assert repr(server) == f"<stopped: {server.url}>"
 
 
+@needs_serve
+@pytest.mark.parametrize(
+    ("arguments", "offered"),
+    [
+        ({}, True),
+        ({"lessons": False}, False),
+        ({"api_key": "secret"}, False),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "0.0.0.0", "lessons": True}, True),
+    ],
+)
+def test_only_a_server_for_this_machine_trains_by_default(arguments: dict[str, Any], offered: bool) -> None:
+    from elman.serving import running
+
+    found: list[bool] = []
+
+    def make_app(*options: Any) -> Any:
+        found.append(options[-1])
+        raise ConfigError("enough")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match="enough"):
+        patch.setattr(running, "make_app", make_app)
+        elman.serve(text_model(), port=0, width=1, **arguments)
+    assert found == [offered]
+
+
 class Interrupted(threading.Thread):
     """A thread; waiting for it is interrupted as by Ctrl-C."""
 

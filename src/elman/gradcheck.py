@@ -83,7 +83,7 @@ def check_gradients(
         before: an earlier block to read first, so that a *second* block is checked, with a fixed incoming state as in
             truncated BPTT. Both start from zeros if it is not given.
         eps: the step ε of the difference.
-        tolerance: the largest difference allowed, relative to max(|analytic| + |numeric|, 1e-2·largest).
+        tolerance: the largest difference allowed, relative to ``max(|analytic| + |numeric|, 1e-2·largest)``.
         max_entries: how many entries of each array are checked, drawn at random if it has more.
         rng: draws R and the entries.
 

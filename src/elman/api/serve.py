@@ -73,7 +73,8 @@ def serve(
         max_tokens: limit for the tokens of a prompt, and of a completion.
         max_streams: limit for simultaneous streams.
         lessons: let visitors of the page train two small networks on this machine; up to 8 such lessons are kept in
-            memory, and one at a time is computed. By default, only if no other machine can reach the server.
+            memory, and one at a time is computed. By default, only if no other machine can reach the server
+            and there is no ``api_key``; behind a proxy, turn them off.
         block: serve until Ctrl-C, SIGTERM, or the stop button of a notebook; then finish the open requests. Otherwise
             return a running server, which has a ``url`` and a method ``stop``.
 

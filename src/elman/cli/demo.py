@@ -13,25 +13,18 @@ from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin, read
 from elman.evaluation.rooms import LOWEST, top1_accuracy
 from elman.generation import Sampler, generate
+from elman.language import is_korean, translate
 from elman.models.ngram.model import NgramModel
+from elman.results import display_width
 from elman.text.rooms import QUESTIONS, World
 from elman.text_model import TextModel
 from elman.training.config import Config
 from elman.training.progress import EpochDone, Event
+from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 
 WORLDS = {"en": ("rooms", QUESTIONS["en"]), "ko": ("rooms-ko", QUESTIONS["ko"])}
-ROOMS = Config(
-    wordvec=32,
-    hidden=64,
-    batch_size=20,
-    time_size=50,
-    schedule="cosine",
-    embedding_scale=0.5,
-    report_every=200,
-    lr=0.005,
-    epochs=10,
-)
+ROOMS = configure("rooms", {})
 HELLO = Config(
     level="char", lower=True, wordvec=16, hidden=32, batch_size=5, time_size=33, lr=0.01, epochs=60
 )
@@ -49,55 +42,58 @@ SENTENCES = 5_000  # of the world, drawn to ask the models who is in the room
 )
 @click.option(
     "--language",
-    default="en",
-    show_default=True,
+    default=None,
     type=click.Choice(["en", "ko"]),
-    help="the language of the corpus",
+    help="the language of the corpus; by default that of the messages",
 )
-def command(output: Path, language: str) -> None:
+def command(output: Path, language: str | None) -> None:
     """Watch a recurrent language model learn, in about a minute on two cores.
 
     Two models are trained on the artificial corpus `rooms`, whose lowest possible perplexity is known exactly.
     Then the demo asks them who is in the room, ranks two sentences, generates text, and plots the learning curves.
     """
     start = time.perf_counter()
+    language = language or ("ko" if is_korean() else "en")
     corpus, question = WORLDS[language]
-    _heading(f"1. Learning the world `{corpus}`")
-    elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn"))
-    gru_run = _learn(output / "gru", corpus, replace(ROOMS, cell="gru", lr=0.01, epochs=16))
+    _heading(translate(f"1. Learning the world `{corpus}`"))
+    elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn", lr=0.005, epochs=10))
+    gru_run = _learn(output / "gru", corpus, ROOMS)
     trigrams = _trigram_model(gru_run)
 
     _heading(f"2. “{question} …?”")
     models = {
-        "3-gram model": trigrams,
-        "Elman network (RNN)": elman_run.text_model,
-        "gated network (GRU)": gru_run.text_model,
+        translate("3-gram model"): trigrams,
+        translate("Elman network (RNN)"): elman_run.text_model,
+        translate("gated network (GRU)"): gru_run.text_model,
     }
     for name, text_model in models.items():
         _print_next_words(name, text_model, question)
     world = World(language)
     lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
-    click.echo(f"\n  Accuracy on {len(lines):,} such lines, each read alone:")
+    click.echo(translate(f"\n  Accuracy on {len(lines):,} such lines, each read alone:"))
     for name, text_model in models.items():
-        click.echo(f"  {name:<22}{top1_accuracy(text_model, world, lines):7.1%}")
+        click.echo(f"  {_padded(name, 22)}{top1_accuracy(text_model, world, lines):7.1%}")
 
-    _heading("3. Which is the more natural? (a character model of `hello`)")
+    _heading(translate("3. Which is the more natural? (a character model of `hello`)"))
     hello = _learn(output / "hello", "hello", HELLO, quiet=True)
     _print_ranking(hello.text_model, ["you say goodbye", "you say good die"])
 
-    _heading("4. What the GRU writes")
+    _heading(translate("4. What the GRU writes"))
     click.echo(_generate(gru_run.text_model, 80))
 
-    _heading("5. The curves")
+    _heading(translate("5. The curves"))
     _plot([output / "rnn", output / "gru"], output / "curve.png")
-    click.echo(
-        f"\n{time.perf_counter() - start:.0f} s in all. The models are ordinary runs; try for instance:"
-    )
+    seconds = time.perf_counter() - start
+    click.echo(translate(f"\n{seconds:.0f} s in all. The models are ordinary runs; try for instance:"))
     click.echo(f"  elman eval {output / 'gru'} {corpus}\n  elman generate {output / 'gru'} --length 40")
 
 
 def _heading(text: str) -> None:
     click.secho(f"\n{text}", bold=True)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - display_width(text))
 
 
 def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> TrainingRun:
@@ -106,17 +102,17 @@ def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> Tr
     references = run.corpora.references
     if references and config.cell == "rnn":
         for name, perplexity in references.items():
-            click.echo(f"  {name:<16}{perplexity:8.4f}")
+            click.echo(f"  {_padded(translate(name), 16)}{perplexity:8.4f}")
 
     def show(event: Event) -> None:
         if isinstance(event, EpochDone) and event.valid_perplexity is not None:
             bar = _gauge(event.valid_perplexity, references[LOWEST], references["3-gram"])
-            click.echo(f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}")
+            line = f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}"
+            click.echo(translate(line))
 
     if not quiet:
-        click.echo(
-            f"\n  {config.cell}: perplexity of the validation text    lowest possible |{'':22}| 3-gram"
-        )
+        head = f"\n  {config.cell}: perplexity of the validation text    lowest possible |{'':22}| 3-gram"
+        click.echo(translate(head))
     run.train(show)
     return run
 
@@ -142,7 +138,7 @@ def _print_next_words(name: str, text_model: TextModel, question: str) -> None:
     probs = np.exp(model.next_log_probs(read(model, ids, text_model.start_id))[0])
     best = np.argsort(-probs, kind="stable")[:4]
     answers = "   ".join(f"{vocabulary.token(int(k))} {probs[k]:6.2%}" for k in best)
-    click.echo(f"  {name:<22}{answers}")
+    click.echo(f"  {_padded(name, 22)}{answers}")
 
 
 def _print_ranking(text_model: TextModel, sentences: list[str]) -> None:
@@ -165,6 +161,6 @@ def _plot(runs: list[Path], path: Path) -> None:
     try:
         plot_runs(runs, path)
     except MissingExtra as error:
-        click.echo(f"  no plot: {error}")
+        click.echo(translate(f"  no plot: {error}"))
     else:
         click.echo(f"  {path}")

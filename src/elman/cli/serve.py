@@ -59,7 +59,7 @@ import click
     "--lessons/--no-lessons",
     default=None,
     help="let visitors of the page train two small networks on this machine, one lesson at a time. By default, only if "
-    "no other machine can reach the server",
+    "no other machine can reach the server and there is no --api-key; behind a proxy, turn them off",
 )
 def command(
     models: tuple[Path, ...],

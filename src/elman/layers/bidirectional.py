@@ -89,12 +89,12 @@ class TimeBidirectional:
         self._within = None if within is None else asarray(within, W)  # (T, N, 1)
 
         ahead = time_major(self.forward_layer.forward(batch_major(steps)))  # (T, N, H)
-        turned = self._turn("turned xs", steps)
+        turned = self._turn("turned_xs", steps)
         back = time_major(self.backward_layer.forward(batch_major(turned)))  # (T, N, H), the last step first
         H = ahead.shape[2]
         hs = self._buffers.get("hs", (T, N, H + back.shape[2]), W)
         hs[:, :, :H] = ahead
-        hs[:, :, H:] = self._turn("turned hs", back)
+        hs[:, :, H:] = self._turn("turned_hs", back)
         if self._within is not None:
             hs *= self._within
         self._shape = (T, N, D, H, back.shape[2])
@@ -109,10 +109,10 @@ class TimeBidirectional:
         if self._within is not None:
             steps *= self._within
         ahead = self.forward_layer.backward(batch_major(steps[:, :, :H]))
-        turned = self._turn("turned dhs", steps[:, :, H:])
+        turned = self._turn("turned_dhs", steps[:, :, H:])
         back = self.backward_layer.backward(batch_major(turned))
         dxs = self._buffers.get("dxs", (T, N, D), steps)
-        namespace(dxs).add(time_major(ahead), self._turn("turned dxs", time_major(back)), out=dxs)
+        namespace(dxs).add(time_major(ahead), self._turn("turned_dxs", time_major(back)), out=dxs)
         return batch_major(dxs)
 
     def _turn(self, name: str, steps: Array) -> Array:

@@ -41,14 +41,10 @@ def run(
     local = is_loopback(host)
     loaded = load_models(named, limits, width)
     name = f"[{host}]" if ":" in host else host
-    app = make_app(
-        loaded,
-        limits,
-        folders,
-        api_key,
-        LOOPBACK | {name.lower()} if local else None,
-        local if lessons is None else lessons,
-    )
+    hosts = LOOPBACK | {name.lower()} if local else None
+    if lessons is None:
+        lessons = local and api_key is None  # a server with a key is for others, perhaps behind a proxy
+    app = make_app(loaded, limits, folders, api_key, hosts, lessons)
     listening = listen(host, port)
     url = f"http://{name}:{listening.getsockname()[1]}"
 
