@@ -268,7 +268,9 @@ def test_a_server_in_a_thread_of_its_own(path: Path) -> None:
         ({"host": "0.0.0.0", "lessons": True}, True),
     ],
 )
-def test_only_a_server_for_this_machine_trains_by_default(arguments: dict[str, Any], offered: bool) -> None:
+def test_only_a_server_for_this_machine_trains_by_default(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], offered: bool
+) -> None:
     from elman.serving import running
 
     found: list[bool] = []
@@ -277,8 +279,8 @@ def test_only_a_server_for_this_machine_trains_by_default(arguments: dict[str, A
         found.append(options[-1])
         raise ConfigError("enough")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match="enough"):
-        patch.setattr(running, "make_app", make_app)
+    monkeypatch.setattr(running, "make_app", make_app)
+    with pytest.raises(ConfigError, match="enough"):
         elman.serve(text_model(), port=0, width=1, **arguments)
     assert found == [offered]
 

@@ -84,7 +84,7 @@ GETS = [path for path, operations in PATHS.items() if "get" in operations]
 @pytest.fixture(scope="module")
 def small(serve: Any, models: Any) -> Any:
     limits = Limits(body_bytes=200_000, prompt_tokens=256, prompts=16, streams=0)
-    return serve(models, limits)
+    return serve(models, limits, lessons=True)
 
 
 def refused(answer: Any, status: int = 400) -> Any:
