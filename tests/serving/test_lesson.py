@@ -151,7 +151,7 @@ def test_a_step_has_limits(teacher: Any) -> None:
 
 
 def test_questions_are_offered(teacher: Any) -> None:
-    offer = teacher.get("/lesson").json()
+    offer = teacher.get("/lesson/offer").json()
     assert offer["offered"] is True
     for language in LANGUAGES:
         question = offer["questions"][language]
@@ -160,7 +160,7 @@ def test_questions_are_offered(teacher: Any) -> None:
 
 
 def test_a_server_without_lessons_trains_nothing(client: Any) -> None:
-    assert client.get("/lesson").json()["offered"] is False
+    assert client.get("/lesson/offer").json()["offered"] is False
     for path, fields in (("/lesson", {}), ("/lesson/step", {"lesson": "none"})):
         answer = client.post(path, json=fields)
         assert answer.status_code == 403

@@ -71,7 +71,7 @@ def make_app(
             Route("/inside", routes_inside.inside, methods=["POST"]),
             Route("/units", routes_inside.units, methods=["POST"]),
             Route("/through-time", routes_inside.through_time_norms, methods=["POST"]),
-            Route("/lesson", routes_lesson.lesson_offer),
+            Route("/lesson/offer", routes_lesson.lesson_offer),
             Route("/lesson", routes_lesson.lesson, methods=["POST"]),
             Route("/lesson/step", routes_lesson.lesson_step, methods=["POST"]),
             Route("/runs", routes_about.runs),

@@ -47,7 +47,7 @@ GET_ENDPOINTS = {
     "/v1/models": "List the models",
     "/tokenizer_info": "Describe the tokenizer",
     "/inside/models": "List the models' cells, layers and sizes",
-    "/lesson": "Say whether this server trains on request, and what the networks will be asked",
+    "/lesson/offer": "Say whether this server trains on request, and what the networks will be asked",
     "/runs": "List the runs whose training can be followed",
     "/health": "Check the server's health",
     "/openapi.json": "This document",
@@ -88,7 +88,7 @@ def openapi_document() -> dict[str, Any]:
         also = ("text/event-stream",) if path == "/v1/completions" else ()
         paths[path] = {"post": _operation(summary, "application/json", *also) | {"requestBody": body}}
     for path, summary in GET_ENDPOINTS.items():
-        paths.setdefault(path, {})["get"] = _operation(summary, "application/json")
+        paths[path] = {"get": _operation(summary, "application/json")}
     for path, summary in TEXT_ENDPOINTS.items():
         paths[path] = {"get": _operation(summary, "text/plain", "text/html")}
     for path, (summary, query) in NAMED_ENDPOINTS.items():

@@ -1,4 +1,4 @@
-"""GET and POST /lesson, POST /lesson/step: train two small networks on request, a few updates at a time.
+"""GET /lesson/offer, POST /lesson and /lesson/step: train two small networks on request, a few updates at a time.
 
 Everything is computed in the side thread, so the engines share the machine with one lesson at most, whatever the number
 of visitors. A server that others can reach does not offer lessons unless it is started with them.

@@ -147,7 +147,7 @@
 
     /** {offered, questions}: whether the server trains on request, and what it asks, by language. */
     lessonOffer(signal) {
-      return json("/lesson", { signal });
+      return json("/lesson/offer", { signal });
     }
 
     /** Begins a lesson; returns its report. */
