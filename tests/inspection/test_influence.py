@@ -30,14 +30,15 @@ def test_bits_are_those_of_texts_read_one_by_one(kind: str, likely: bool) -> Non
     assert (found.token, found.surprisal_bits) == (".", pytest.approx(original))
     assert [row.token for row in found] == WORDS[:index]
     for place, row in enumerate(found):
-        assert len(set(row.replacements)) == 3
+        assert len(set(row.replacements)) == len(row.replacements) <= 3
+        assert likely or len(row.replacements) == 3
         assert not {WORDS[place], "<unk>", "<eos>"} & set(row.replacements)
         changes = [
             bits_of(model, [*WORDS[:place], new, *WORDS[place + 1 :]], index) - original
             for new in row.replacements
         ]
         np.testing.assert_allclose(row.changes, changes, rtol=1e-6, atol=1e-9)
-        assert row.bits == pytest.approx(np.abs(changes).mean(), abs=1e-9)
+        assert row.bits == pytest.approx(np.abs(changes).mean() if changes else 0, abs=1e-9)
     np.testing.assert_array_equal(found.bits, [row.bits for row in found])
 
 
@@ -82,6 +83,17 @@ def test_unknown_tokens_are_not_read_and_later_text_does_not_matter() -> None:
         elman.influence(model, "tom zeppelin", 1)
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_all_influences_are_those_of_every_token(closed: bool) -> None:
+    model = word_model("n-gram", closed)
+    text = "tom zeppelin was watching tv in"
+    found = module.influences(model, text, 2)
+    assert [each.position for each in found] == [k for k in range(6) if k != 1 or not closed]
+    for each in found:
+        alone = elman.influence(model, text, each.position, 2)
+        assert (each.surprisal_bits, list(each)) == (alone.surprisal_bits, list(alone))
+
+
 def test_nothing_before_the_first_token() -> None:
     found = elman.influence(network("rnn"), "tom was", 0)
     assert (len(found), found.bits.shape, found.token) == (0, (0,), "tom")
@@ -94,7 +106,7 @@ def test_a_small_vocabulary_gives_fewer_replacements() -> None:
 
 
 def test_impossible_tokens() -> None:
-    difference = module._difference(-math.inf, np.array([-math.inf, -1.0]))
+    difference = module._difference(np.array([-math.inf]), np.array([-math.inf, -1.0]))
     assert difference.tolist() == [0, -math.inf]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError
+from elman.generation import Sampler
 from elman.inspection.text_properties import EncodedText
 from elman.models.base import begin
 from elman.models.tokenized import reading_threads
@@ -15,7 +16,9 @@ from elman.results import Table
 from elman.text_model import TextModel
 
 CHUNK = 1 << 15  # tokens read in one pass, so that memory does not grow with the square of the text
-IMPOSSIBLE = -1e6  # in place of ln 0, so that impossible tokens are drawn last
+LIKELY = (
+    0.99  # of the probability at a place: the most probable tokens that together reach it are likely there
+)
 
 
 class TokenInfluence(NamedTuple):
@@ -71,7 +74,7 @@ def influence(
     likely: bool = True,
     rng: np.random.Generator | None = None,
 ) -> Influence:
-    """Return by how many bits the surprisal of token ``index`` (from 0) changes when an earlier token is another one.
+    r"""Return by how many bits the surprisal of token ``index`` (from 0) changes when an earlier token is another one.
 
     Each token before ``index`` is replaced in turn, the others stay as they are, and the text is read again, all
     ``index`` · ``replacements`` texts as one batch. This measures what a prediction depends on. A gradient
@@ -82,114 +85,153 @@ def influence(
         text_model: the model.
         text: the text, read from the beginning of a line.
         index: the predicted token.
-        replacements: how many different tokens replace each token; fewer where the vocabulary has fewer. The end of a
-            line and ``<unk>`` are never among them.
-        likely: draw them from what the model expects at that place; False: from the whole vocabulary, all alike.
+        replacements: how many different tokens replace each token, at most. The end of a line and ``<unk>`` are never
+            among them.
+        likely: draw them, by their probabilities, from the tokens that the model finds likely at that place (the
+            nucleus of probability 0.99); False: from the whole vocabulary, all alike, though a model is easily confused
+            by a token that cannot stand where it is.
         rng: the source of randomness; the same seed gives the same replacements. Default: seed 0.
 
-    Tokens that the vocabulary lacks are not read; their influence is 0.
+    Where no other token is likely the influence is 0; so is that of tokens that the vocabulary lacks, for they are not
+    read.
 
     Raises:
         TextError: the text has no token.
-        ConfigError: there is no token ``index``, or the vocabulary lacks it or has no token to replace others by.
+        ConfigError: there is no token ``index``, or the vocabulary lacks it.
 
-    To a 3-gram model of two sentences, "you" and "say" matter for the word that follows them:
+    Of these sentences the first word decides the last, and no other word is likely between them:
 
     >>> from elman import NgramModel, TextModel, Vocabulary, influence, make_tokenizer
     >>> tokenizer = make_tokenizer("word")
-    >>> tokens = tokenizer.tokens("you say hello\\ni say goodbye\\n" * 20)
-    >>> vocabulary = Vocabulary(["you", "say", "hello", "goodbye", "i", "<eos>"], eos="<eos>")
+    >>> tokens = tokenizer.tokens("tom thanks tom\nann thanks ann\n" * 20)
+    >>> vocabulary = Vocabulary(["tom", "thanks", "ann", "<eos>"], eos="<eos>")
     >>> ids = vocabulary.encode(tokens)
-    >>> ngrams = NgramModel.train(ids, len(vocabulary), order=3, eos=vocabulary.eos_id)
-    >>> influence(TextModel(ngrams, tokenizer, vocabulary), "you say hello", 2)
-    token    bits         replacements
-    you    2.1143  goodbye i hello say
-    say    7.3390  hello you i goodbye
+    >>> model = NgramModel.train(ids, len(vocabulary), order=3, eos=vocabulary.eos_id)
+    >>> found = influence(TextModel(model, tokenizer, vocabulary), "tom thanks tom", 2)
+    >>> found
+    token     bits  replacements
+    tom     3.1953    ann thanks
+    thanks  0.0000
     <BLANKLINE>
-    mean change, in bits, of the surprisal of 'hello' (token 2, 0.04 bits) when another token stands there
+    mean change, in bits, of the surprisal of 'tom' (token 2, 0.04 bits) when another token stands there
+    >>> found.bits.round(1)
+    array([3.2, 0. ])
     """
-    if replacements < 1:
-        raise ConfigError(f"replacements must be an integer ≥ 1, got {replacements}")
     coded = EncodedText.of(text_model, text)
-    target = _checked_target(coded, index)
-    places = np.flatnonzero(coded.ids[:index] >= 0)  # of the tokens that are read
-    ids = coded.ids[places]
-    with reading_threads(CHUNK, text_model.model):
-        drawn = _draw(text_model, ids, replacements, likely, rng or np.random.default_rng(0))  # (P, R)
-        ln_probs = _ln_probs(text_model, _texts(ids, drawn, target))  # (1 + P * R,)
-    ln_prob = float(ln_probs[0])
-    changes = _difference(ln_prob, ln_probs[1:].reshape(drawn.shape)) / math.log(2)  # (P, R)
-    names = text_model.vocabulary.tokens
-    rows = [TokenInfluence(token, 0.0, (), ()) for token in coded.tokens[:index]]
-    for place, new, change in zip(places.tolist(), drawn.tolist(), changes, strict=True):
-        mean = float(np.abs(change).mean())
-        rows[place] = TokenInfluence(
-            coded.tokens[place], mean, tuple(names[id_] for id_ in new), tuple(change.tolist())
-        )
-    return Influence(rows, coded, index, 0.0 - ln_prob / math.log(2))
+    _check_target(coded, index)
+    (found,) = _influences(text_model, coded, index + 1, (index,), replacements, likely, rng)
+    return found
 
 
-def _checked_target(coded: EncodedText, index: int) -> int:
-    """Return the id of the predicted token. Raises ConfigError if there is none."""
+def influences(
+    text_model: TextModel,
+    text: str,
+    replacements: int = 8,
+    *,
+    likely: bool = True,
+    rng: np.random.Generator | None = None,
+) -> list[Influence]:
+    """Return the `influence` on every token of a text that the vocabulary has, from one reading of every replacement.
+
+    Raises TextError if the text has no token.
+    """
+    coded = EncodedText.of(text_model, text)
+    known = np.flatnonzero(coded.ids >= 0).tolist()
+    return _influences(text_model, coded, len(coded.tokens), known, replacements, likely, rng)
+
+
+def _check_target(coded: EncodedText, index: int) -> None:
+    """Raise ConfigError if there is no token to predict at ``index``."""
     if not 0 <= index < len(coded.tokens):
         last = len(coded.tokens) - 1
         raise ConfigError(f"index must be that of a token of the text, 0 to {last}, got {index}")
-    if (target := int(coded.ids[index])) < 0:
+    if coded.ids[index] < 0:
         raise ConfigError(
             f"token {index}, {coded.tokens[index]!r}, is not in the vocabulary, so its probability is 0 in every "
             "context; choose another index"
         )
-    return target
+
+
+def _influences(
+    text_model: TextModel,
+    coded: EncodedText,
+    end: int,
+    targets: Sequence[int],
+    count: int,
+    likely: bool,
+    rng: np.random.Generator | None,
+) -> list[Influence]:
+    """Return the influences on the tokens ``targets`` of the text's tokens before ``end`` (exclusive)."""
+    if count < 1:
+        raise ConfigError(f"replacements must be an integer ≥ 1, got {count}")
+    places = np.flatnonzero(coded.ids[:end] >= 0)  # of the n tokens that are read
+    ids, columns = coded.ids[places], np.searchsorted(places, targets)
+    with reading_threads(CHUNK, text_model.model):
+        at, new = _draw(text_model, ids[:-1], count, likely, rng or np.random.default_rng(0))  # (K,) each
+        texts = np.tile(ids, (1 + len(at), 1))  # the text itself, and K with one token replaced: (1 + K, n)
+        texts[np.arange(1, len(texts)), at] = new
+        ln_probs = _ln_probs(text_model, texts, columns)  # (1 + K, targets)
+    changes = _difference(ln_probs[0], ln_probs[1:]) / math.log(2)  # (K, targets)
+    names = [text_model.vocabulary.tokens[id_] for id_ in new]
+    found = []
+    for column, target, ln_prob in zip(columns, targets, ln_probs[0].tolist(), strict=True):
+        rows = [TokenInfluence(token, 0.0, (), ()) for token in coded.tokens[:target]]
+        for step in np.unique(at[at < column]):
+            of = np.flatnonzero(at == step)  # the rows of this step's replacements
+            change = changes[of, len(found)]
+            rows[places[step]] = TokenInfluence(
+                coded.tokens[places[step]],
+                float(np.abs(change).mean()),
+                tuple(names[k] for k in of),
+                tuple(change.tolist()),
+            )
+        found.append(Influence(rows, coded, target, 0.0 - ln_prob / math.log(2)))
+    return found
 
 
 def _draw(
     text_model: TextModel, ids: NDArray[np.intp], count: int, likely: bool, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Return, for each of the ids (P,), different other ids, drawn without replacement: (P, R).
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return other ids for the ids (P,), up to ``count`` different ones for each: their steps and they, (K,) each.
 
-    The R largest of ln P + Gumbel noise are such a sample (W. Kool, H. van Hoof and M. Welling, ICML 2019).
+    The largest of ln P + Gumbel noise are drawn by P without replacement (W. Kool et al., ICML 2019).
     """
     model, vocabulary = text_model.model, text_model.vocabulary
-    never = {vocabulary.eos_id, vocabulary.unk_id} - {None}
+    nucleus = Sampler(top_p=LIKELY)
+    never = [id_ for id_ in (vocabulary.eos_id, vocabulary.unk_id) if id_ is not None]
     state = begin(model, text_model.start_id)
-    drawn = np.empty((len(ids), min(count, len(vocabulary) - len(never) - 1)), np.intp)  # (P, R)
-    if drawn.shape[1] < 1:
-        raise ConfigError("the vocabulary has no other token to put in a token's place")
-    for place, id_ in enumerate(ids):
+    steps, drawn = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+    for step, id_ in enumerate(ids):
         keys = rng.gumbel(size=len(vocabulary))  # (V,)
         if likely:
-            keys += np.maximum(model.next_log_probs(state)[0], IMPOSSIBLE)
+            with np.errstate(divide="ignore"):
+                keys += np.log(nucleus.distribution(model.next_log_probs(state)[0]))
             state = model.feed(np.array([[id_]]), state)
         keys[[id_, *never]] = -np.inf
-        drawn[place] = np.argsort(-keys, kind="stable")[: drawn.shape[1]]
-    return drawn
+        best = np.argsort(-keys, kind="stable")[:count]
+        best = best[np.isfinite(keys[best])]
+        drawn.append(best)
+        steps.append(np.full(len(best), step, np.intp))
+    return np.concatenate(steps), np.concatenate(drawn)
 
 
-def _texts(ids: NDArray[np.intp], drawn: NDArray[np.intp], target: int) -> NDArray[np.intp]:
-    """Return the ids (P,) and the target and, below, the same with each id replaced by each of (P, R)."""
-    P, R = drawn.shape
-    original = np.append(ids, target)  # (P + 1,)
-    replaced = np.tile(original, (P, R, 1))  # (P, R, P + 1)
-    replaced[np.arange(P), :, np.arange(P)] = drawn
-    return np.concatenate([original[None], replaced.reshape(P * R, P + 1)])
-
-
-def _ln_probs(text_model: TextModel, texts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return ln P of the last token of each text (N, T): (N,)."""
+def _ln_probs(
+    text_model: TextModel, texts: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return ln P of the tokens of texts (N, T) in these columns: (N, len(columns))."""
     model, (N, T) = text_model.model, texts.shape
     rows = max(1, CHUNK // T)
     parts = []
     for first in range(0, N, rows):
         batch = texts[first : first + rows]
         counted = np.zeros(batch.shape, np.bool_)
-        counted[:, -1] = True
+        counted[:, columns] = True
         state = begin(model, text_model.start_id, len(batch))
-        parts.append(model.target_log_probs(batch, state, counted)[0][:, -1])
+        parts.append(model.target_log_probs(batch, state, counted)[0][:, columns])
     return np.concatenate(parts).astype(np.float64)
 
 
-def _difference(ln_prob: float, ln_probs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``ln_prob - ln_probs``; 0 where both are -inf, for the token is impossible either way."""
-    same = ln_probs == ln_prob
+def _difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``one - other``; 0 where both are -inf, for the token is impossible either way."""
     with np.errstate(invalid="ignore"):
-        return np.where(same, 0.0, ln_prob - ln_probs)
+        return np.where(one == other, 0.0, one - other)
