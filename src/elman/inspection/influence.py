@@ -173,19 +173,19 @@ def _influences(
         ln_probs = _ln_probs(text_model, texts, columns)  # (1 + K, targets)
     changes = _difference(ln_probs[0], ln_probs[1:]) / math.log(2)  # (K, targets)
     names = [text_model.vocabulary.tokens[id_] for id_ in new]
-    found = []
-    for column, target, ln_prob in zip(columns, targets, ln_probs[0].tolist(), strict=True):
+    found: list[Influence] = []
+    for k, (column, target) in enumerate(zip(columns.tolist(), targets, strict=True)):
         rows = [TokenInfluence(token, 0.0, (), ()) for token in coded.tokens[:target]]
         for step in np.unique(at[at < column]):
             of = np.flatnonzero(at == step)  # the rows of this step's replacements
-            change = changes[of, len(found)]
+            change = changes[of][:, k]
             rows[places[step]] = TokenInfluence(
                 coded.tokens[places[step]],
                 float(np.abs(change).mean()),
-                tuple(names[k] for k in of),
+                tuple(names[row] for row in of),
                 tuple(change.tolist()),
             )
-        found.append(Influence(rows, coded, target, 0.0 - ln_prob / math.log(2)))
+        found.append(Influence(rows, coded, target, 0.0 - float(ln_probs[0, k]) / math.log(2)))
     return found
 
 

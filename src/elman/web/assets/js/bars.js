@@ -18,7 +18,7 @@
     const part = (power) => (power - foot) / (head - foot);
     const marks = [];
     for (let power = head; power >= foot; power -= every)
-      marks.push({ part: part(power), label: ["10", elman.make("sup", {}, String(power).replace("-", "−"))] });
+      marks.push({ part: part(power), text: "10", raised: String(power).replace("-", "−") });
     const height = (value) => (value > 0 ? Math.min(1, Math.max(0.004, part(Math.log10(value)))) : 0);
     return { height, marks, every: every / (head - foot) };
   };
@@ -29,8 +29,8 @@
     const power = 10 ** Math.floor(Math.log10(most / MARKS));
     const step = [1, 2, 5, 10].map((each) => each * power).find((each) => most / each <= MARKS);
     const count = Math.ceil(most / step - 1e-9);
-    const label = (k) => [elman.app.words.number(k * step, step < 1 ? 1 : 0)];
-    const marks = Array.from({ length: count + 1 }, (_, k) => ({ part: k / count, label: label(k) }));
+    const text = (k) => elman.app.words.number(k * step, step < 1 ? 1 : 0);
+    const marks = Array.from({ length: count + 1 }, (_, k) => ({ part: k / count, text: text(k) }));
     return { height: (value) => (value === null ? 1 : value / (count * step)), marks, every: 1 / count };
   };
 
@@ -71,8 +71,8 @@
       }));
       this.focused = values.length - 1;
       style(this.node, "--every", axis.every);
-      this.axis.replaceChildren(...axis.marks.map(({ part, label: content }) => {
-        const mark = elman.make("span", {}, ...content);
+      this.axis.replaceChildren(...axis.marks.map(({ part, text, raised }) => {
+        const mark = elman.make("span", {}, text, raised ? elman.make("sup", {}, raised) : "");
         style(mark, "--part", part);
         return mark;
       }));
