@@ -86,8 +86,9 @@
     }
 
     async rescore(candidates) {
-      const { about } = this.#of();
-      const found = candidates.map((text, index) => ({ index, text, ln_prob: this.#text(text).whole ?? null }));
+      const { about, compared } = this.#of();
+      const whole = (text) => compared.find((each) => each.text === text)?.whole ?? null;
+      const found = candidates.map((text, index) => ({ index, text, ln_prob: whole(text) }));
       found.sort((a, b) => (b.ln_prob ?? -Infinity) - (a.ln_prob ?? -Infinity));
       return { model: about.id, unit: about.unit, candidates: found };
     }
