@@ -6,7 +6,6 @@
   const REPLACEMENTS = 8;
   const MATTERS = 0.5; // bits: a smaller influence is as good as none
   const FADED = 0.01; // of the last step's gradient: a smaller one has faded
-  const NAMED = 8; // replacements that are listed
 
   const infinite = (value) => (value === null ? Infinity : value);
   const indexOfMost = (values) =>
@@ -32,7 +31,7 @@
       return infinite(values[most]) >= MATTERS ? most : null;
     },
     describe(app, side, index, name, steps) {
-      const others = side.replacements[index].map((token) => token.trim()).slice(0, NAMED).join(", ");
+      const others = side.replacements[index].map(elman.readable).join(", ");
       const values = { token: name(index), steps, bits: bitsOf(app, side.values[index]), others };
       return app.t(others ? "time.influence.told" : "time.influence.fixed", values);
     },

@@ -50,10 +50,6 @@
       this.listen();
     }
 
-    get chosen() {
-      return elman.timeViews[this.viewName];
-    }
-
     choose(name) {
       this.viewName = name;
       for (const each of this.$("view").children) each.setAttribute("aria-pressed", String(each.value === name));
@@ -117,10 +113,11 @@
 
     async ask(signal) {
       const { store, source } = this.app;
-      const { chosen } = this;
+      const name = this.viewName;
+      const view = elman.timeViews[name];
       const scored = store.get("scored");
       const about = (store.get("models") || []).find(({ id }) => id === store.get("model"));
-      if (about && !about.cell && !chosen.everyModel) return { none: "inside.none" };
+      if (about && !about.cell && !view.everyModel) return { none: "inside.none" };
       if (!scored) return store.get("text") ? null : { none: "inside.empty" };
       if (scored.model !== store.get("model")) return null; // the tokens are those of the previous model
       if (!scored.tokens.length) return { none: "inside.empty" };
@@ -132,11 +129,11 @@
         return null; // this model cannot read the text; only the other one is shown
       };
       const [one, other] = await Promise.all([
-        chosen.ask(source, fields, signal),
-        this.other && chosen.ask(source, { ...fields, model: this.other }, signal).catch(unless),
+        view.ask(source, fields, signal),
+        this.other && view.ask(source, { ...fields, model: this.other }, signal).catch(unless),
       ]);
       const same = other && other.token === one.token;
-      return { text: scored.text, view: chosen, sides: same ? [one, other] : [one] };
+      return { text: scored.text, name, view, sides: same ? [one, other] : [one] };
     }
 
     show(found, error) {
@@ -173,7 +170,7 @@
         if (!side) return;
         this.$(`title-${name}`).textContent = this.titleOf(side);
         const { values } = side;
-        this.$(`list-${name}`).setAttribute("aria-label", app.t(`time.${this.viewName}.bars`, { model: side.model }));
+        this.$(`list-${name}`).setAttribute("aria-label", app.t(`time.${found.name}.bars`, { model: side.model }));
         const label = (index) => this.describe(k, index);
         this.bars[k].draw({ values, names: this.names[k], axis, label, deciding: found.view.deciding(values) });
         this.$(`reading-${name}`).textContent = found.view.reading(app, side, (index) => this.names[k][index]);
