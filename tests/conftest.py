@@ -34,8 +34,9 @@ def data() -> Callable[[str], Path]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's cache; every process of pytest-xdist has one of its own."""
+    """Keep the tests out of the user's cache and language; every process of pytest-xdist has a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ELMAN_LANG", "en")
         patch.setenv("ELMAN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

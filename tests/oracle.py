@@ -152,6 +152,31 @@ def backward_through_time(
     return dxs, grads, dstates
 
 
+def recursive(leaves: Floats, pairs: Any, Wl: Floats, Wr: Floats, b: Floats) -> Floats:
+    """leaves (L, H), pairs (P, 2) of node numbers -> all nodes (L + P, H), one parent at a time."""
+    nodes = list(leaves)
+    for left, right in pairs:
+        nodes.append(np.tanh(nodes[left] @ Wl + nodes[right] @ Wr + b))
+    return np.array(nodes)
+
+
+def recursive_backward(
+    leaves: Floats, pairs: Any, dnodes: Floats, Wl: Floats, Wr: Floats, b: Floats
+) -> tuple[Floats, list[Floats]]:
+    """Return the gradient of the leaves (L, H) and of every weight, for that of all nodes (L + P, H)."""
+    nodes, dhs = recursive(leaves, pairs, Wl, Wr, b), dnodes.copy()
+    dWl, dWr, db = np.zeros_like(Wl), np.zeros_like(Wr), np.zeros_like(b)
+    for k in reversed(range(len(pairs))):
+        (left, right), parent = pairs[k], len(leaves) + k
+        dz = dhs[parent] * (1 - nodes[parent] ** 2)
+        dWl += np.outer(nodes[left], dz)
+        dWr += np.outer(nodes[right], dz)
+        db += dz
+        dhs[left] += Wl @ dz
+        dhs[right] += Wr @ dz
+    return dhs[: len(leaves)], [dWl, dWr, db]
+
+
 def embedding(ids: NDArray[Any], W: Floats) -> Floats:
     """ids (N, T) -> (N, T, D)."""
     return np.array([[W[k] for k in row] for row in ids])

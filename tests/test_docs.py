@@ -19,15 +19,21 @@ from pathlib import Path
 import click
 import pytest
 
+import elman
 from elman.cli import group
 from elman.workers import limited_threads
 
 ROOT = Path(__file__).parent.parent
 PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/[ek][no]/**/*.md"))) if page.exists()]
-TRANSLATED = sorted((ROOT / "docs" / "ko").rglob("*.md"))
+TRANSLATED = sorted(
+    page
+    for page in (ROOT / "docs" / "ko").rglob("*.md")
+    if page.name != "commands.md"  # made from the help
+)
 NEEDS_DATA = "<!-- needs ELMAN_DATA -->"
+MOST_LINES = {"howto": 250, "tutorial": 600}  # of a page: longer ones are not read to the end
 FENCE = re.compile(
-    r"^(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
+    r"^(?P<ticks>```+)(?P<language>[\w{}]*)[^\n]*\n(?P<body>.*?)^(?P=ticks)[ ]*$", re.MULTILINE | re.DOTALL
 )
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 COMMAND_ENDS = {"|", "||", "&&", ";", "&", "(", ")"}
@@ -213,11 +219,11 @@ def test_translations_have_the_same_blocks(page: Path) -> None:
 
 
 def without_comments(text: str) -> list[tuple[str, bool, list[str]]]:
-    """Return every block except Python, without its comments, and whether it needs data."""
+    """Return every block except Python and toctrees, without its comments, and whether it needs data."""
     return [
         (b.language, b.needs_data, [re.sub(r"(^|\s+)#.*", "", line) for line in b.body.splitlines()])
         for b in blocks_of(text)
-        if b.language != "python"
+        if b.language not in ("python", "{toctree}")
     ]
 
 
@@ -282,3 +288,70 @@ def test_glossaries_are_complete(language: str) -> None:
     for row in glossary(language):
         assert all(row[column] for column in row if column not in ("symbol", "기호")), row
         assert missing_names(row.get("code", row.get("코드", ""))) == []
+
+
+def toctree_entries(index: Path) -> list[Path]:
+    """Return the pages in the toctrees of an index page, in order."""
+    found = []
+    for tree in blocks_of(index.read_text("utf-8")):
+        if tree.language != "{toctree}":
+            continue
+        for entry in [line for line in tree.body.splitlines() if line and not line.startswith(":")]:
+            name = re.sub(r".*<(.+)>$", r"\1", entry)  # a title of its own: 결과 <results>
+            pages = sorted(index.parent.glob(f"{name}.md"))
+            assert pages, f"{name_of(index)}: there is no page {name}"
+            found += [page for page in pages if page != index]
+    return found
+
+
+def pages_below(index: Path) -> list[Path]:
+    """Return the pages that the toctrees of an index page lead to, at any depth."""
+    found = []
+    for page in toctree_entries(index):
+        found += [page, *pages_below(page)]
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_page_is_in_one_toctree(language: str) -> None:
+    folder = ROOT / "docs" / language
+    listed = [name_of(page) for page in pages_below(folder / "index.md")]
+    assert sorted(listed) == sorted(
+        name_of(page) for page in folder.rglob("*.md") if page != folder / "index.md"
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_index_of_tasks_links_to_every_page(language: str) -> None:
+    index = ROOT / "docs" / language / "howto" / "index.md"
+    pages = toctree_entries(index)
+    assert sorted(pages) == sorted(page for page in index.parent.glob("*.md") if page != index)
+    titles = [page.read_text("utf-8").splitlines()[0].removeprefix("# ") for page in pages]
+    links = re.findall(r"^- \[(.*)\]\((.*)\)$", index.read_text("utf-8"), re.MULTILINE)
+    assert links == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
+
+
+def test_every_task_is_described_in_both_languages() -> None:
+    english, korean = (
+        [page.name for page in toctree_entries(ROOT / "docs" / language / "howto" / "index.md")]
+        for language in ("en", "ko")
+    )
+    assert english == korean
+
+
+def test_pages_are_short() -> None:
+    long = {
+        name_of(page): lines
+        for page in PAGES
+        for lines in [len(page.read_text("utf-8").splitlines())]
+        if lines > MOST_LINES.get(page.parent.name, lines)
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_public_name_is_in_the_reference(language: str) -> None:
+    folder = ROOT / "docs" / language / "reference" / "api"
+    text = "".join(page.read_text("utf-8") for page in folder.glob("*.md"))
+    listed = re.findall(r"^\.\. auto\w+:: (?:elman\.(?:text\.)?)?(\w+)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(elman.__all__)

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
-BASE = "errors environment parsing results one_line numba_jit files workers arrays matmul_precision backend"
+BASE = (
+    "errors language catalogue environment parsing results one_line numba_jit files workers arrays "
+    "matmul_precision backend"
+)
 ORDER = [  # lowest first; the packages and modules of one line may import each other
     BASE,
     "text",
@@ -42,6 +45,7 @@ LATE = {  # modules that import from elman inside a function, and why
     "elman.api.serve": "serving needs an extra",
     "elman.benchmark.worker": "benchmarks/ uses its loop for other libraries, whose memory is measured without this",
     "elman.cli": START,
+    "elman.language": "in English the catalogue is not read",
     "elman.cli.demo": START,
     "elman.cli.plot": START,
     "elman.cli.replay": START,

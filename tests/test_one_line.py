@@ -35,6 +35,8 @@ def made() -> dict[str, Any]:
     recurrent = elman.RecurrentLM(1000, 20, 30, "lstm", layers=2)
     ngrams = sentence_model()
     world = elman.World("en")
+    lstm = zeros(3, 20), zeros(5, 20), zeros(20)
+    both = elman.TimeBidirectional(elman.TimeLSTM(*lstm), elman.TimeLSTM(*lstm))
     output = elman.TimeAffineSoftmaxWithLoss(zeros(5, 7), zeros(7))
     adaptive = AdaptiveWeights((zeros(5, 3), zeros(3)), [(zeros(5, 2), zeros(2, 4), zeros(4))])
     return {
@@ -53,6 +55,7 @@ def made() -> dict[str, Any]:
         "NgramModel": ngrams.model,
         "RMSProp": elman.RMSProp(),
         "RecurrentLM": recurrent,
+        "Recursive": elman.Recursive(zeros(4, 4), zeros(4, 4), zeros(4)),
         "Regularisation": elman.Regularisation(),
         "RnnlmTrainer": elman.RnnlmTrainer(recurrent, elman.Adam()),
         "RoomsTruth": elman.RoomsTruth(world, world.vocabulary),
@@ -62,6 +65,7 @@ def made() -> dict[str, Any]:
         "TimeAdaptiveSoftmaxWithLoss": elman.TimeAdaptiveSoftmaxWithLoss(adaptive),
         "TimeAffine": elman.TimeAffine(zeros(5, 7), zeros(7)),
         "TimeAffineSoftmaxWithLoss": output,
+        "TimeBidirectional": both,
         "TimeDropout": elman.TimeDropout(0.25),
         "TimeEmbedding": elman.TimeEmbedding(zeros(7, 5)),
         "TimeSoftmaxWithLoss": elman.TimeSoftmaxWithLoss(),
@@ -79,10 +83,12 @@ SHOWN = {
     "vocabulary 1,000)",
     "NgramModel": "NgramModel(order 3, vocabulary 24, 136 n-grams)",
     "RecurrentLM": "RecurrentLM(LSTM 2×30, word vectors 20, vocabulary 1,000, 64,440 parameters)",
+    "Recursive": "Recursive(4 → 4, 36 parameters)",
     "RnnlmTrainer": "RnnlmTrainer(RecurrentLM, Adam(lr=0.001, step 0), epoch 0, iteration 0)",
     "SGD": "SGD(lr=0.1, step 0)",
     "Sampler": "Sampler(temperature=0.5, 1,000 ids excluded)",
     "TimeAdaptiveSoftmaxWithLoss": "TimeAdaptiveSoftmaxWithLoss(5 → 6, 1 cluster, 40 parameters)",
+    "TimeBidirectional": "TimeBidirectional(TimeLSTM(3 → 5, 180 parameters), TimeLSTM(3 → 5, 180 parameters))",
     "TimeLSTM": "TimeLSTM(3 → 5, 180 parameters)",
     "Vocabulary": "Vocabulary(1,000 tokens, unk=None, eos=None)",
 }

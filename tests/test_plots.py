@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from elman import plots
 from elman.errors import MissingExtra, RunError
 from elman.evaluation.rooms import Distances
 from elman.plots import plot_by_distance, plot_perplexities, plot_runs
@@ -68,6 +69,46 @@ def test_two_runs_and_the_optimum_in_one_picture(make: Make, tmp_path: Path) -> 
     picture = (tmp_path / "curve.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert 5_000 < len(picture) < 500_000
+
+
+@pytest.fixture
+def fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set the language to Korean, and the fonts that have Hangul."""
+    monkeypatch.setenv("ELMAN_LANG", "ko")
+
+    def set_fonts(*names: str) -> None:
+        monkeypatch.setattr(plots, "KOREAN_FONTS", names)
+        plots.korean_font.cache_clear()
+
+    yield set_fonts
+    plots.korean_font.cache_clear()
+
+
+def test_labels_are_korean_in_a_font_that_has_hangul(
+    make: Make, tmp_path: Path, fonts: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    fonts("no such font", "DejaVu Sans Mono")
+    run = make("rnn", START, interval(5, 30.0), epoch(10, 15.0, 12.0))
+    figure = plot_runs([run], tmp_path / "curve.png")
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "학습한 블록 수(truncated BPTT)"
+    assert axes.get_ylabel() == "단어당 퍼플렉서티"
+    assert axes.xaxis.label.get_fontfamily()[0] == "DejaVu Sans Mono"
+    assert legend(figure) == ["rnn: 학습", "rnn: 검증"]
+    assert {text.get_text() for text in axes.texts} == {"3-gram: 2.277", "최저: 1.648"}
+    assert caplog.messages == []
+
+
+def test_without_a_font_for_hangul_labels_are_english_and_one_warning_says_so(
+    make: Make, fonts: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    fonts("no such font")
+    figure = plot_runs([make("rnn", START, interval(5, 30.0))])
+    plot_runs([make("gru", START, interval(5, 30.0))])
+    assert legend(figure) == ["rnn: training"]
+    assert caplog.messages == [
+        "no font with Hangul is installed, so the picture is in English; install one, such as no such font"
+    ]
 
 
 def test_a_training_curve_of_sampled_losses_says_so(make: Make, tmp_path: Path) -> None:

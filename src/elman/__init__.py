@@ -36,15 +36,18 @@ if TYPE_CHECKING:
     from elman.layers import GRU as GRU
     from elman.layers import LSTM as LSTM
     from elman.layers import RNN as RNN
+    from elman.layers import Recursive as Recursive
     from elman.layers import TimeAdaptiveSoftmaxWithLoss as TimeAdaptiveSoftmaxWithLoss
     from elman.layers import TimeAffine as TimeAffine
     from elman.layers import TimeAffineSoftmaxWithLoss as TimeAffineSoftmaxWithLoss
+    from elman.layers import TimeBidirectional as TimeBidirectional
     from elman.layers import TimeDropout as TimeDropout
     from elman.layers import TimeEmbedding as TimeEmbedding
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
+    from elman.layers import flatten_trees as flatten_trees
     from elman.models.adaptive.cache import CachedModel as CachedModel
     from elman.models.adaptive.cache import NeuralCache as NeuralCache
     from elman.models.adaptive.dynamic import DynamicModel as DynamicModel
@@ -117,15 +120,18 @@ _HOMES = {
         "GRU",
         "LSTM",
         "RNN",
+        "Recursive",
         "TimeAdaptiveSoftmaxWithLoss",
         "TimeAffine",
         "TimeAffineSoftmaxWithLoss",
+        "TimeBidirectional",
         "TimeDropout",
         "TimeEmbedding",
         "TimeGRU",
         "TimeLSTM",
         "TimeRNN",
         "TimeSoftmaxWithLoss",
+        "flatten_trees",
     ),
     "elman.inspection.influence": ("influence",),
     "elman.inspection.through_time": ("through_time",),

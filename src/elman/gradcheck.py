@@ -13,9 +13,11 @@ import numpy as np
 from elman.arrays import Array
 from elman.errors import ConfigError
 from elman.layers import (
+    Recursive,
     TimeAdaptiveSoftmaxWithLoss,
     TimeAffine,
     TimeAffineSoftmaxWithLoss,
+    TimeBidirectional,
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
@@ -81,7 +83,7 @@ def check_gradients(
         before: an earlier block to read first, so that a *second* block is checked, with a fixed incoming state as in
             truncated BPTT. Both start from zeros if it is not given.
         eps: the step ε of the difference.
-        tolerance: the largest difference allowed, relative to max(|analytic| + |numeric|, 1e-2·largest).
+        tolerance: the largest difference allowed, relative to ``max(|analytic| + |numeric|, 1e-2·largest)``.
         max_entries: how many entries of each array are checked, drawn at random if it has more.
         rng: draws R and the entries.
 
@@ -196,8 +198,8 @@ N, T, D, H, V = 2, 5, 3, 4, 6  # of the layers that `check_all_gradients` checks
 def check_all_gradients(seed: int = 0) -> GradientReport:
     """Compare every layer's backward pass with central differences, in float64, on the second block.
 
-    Recurrent layers, output layers, whole recurrent models of two layers and window models are checked; ``seed`` draws
-    weights and inputs. A layer of one's own is checked by `check_gradients`.
+    Recurrent, bidirectional and recursive layers, output layers, whole recurrent models of two layers and window models
+    are checked; ``seed`` draws weights and inputs. A layer of one's own is checked by `check_gradients`.
     """
     rng = np.random.default_rng(seed)
 
@@ -217,6 +219,10 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         TimeGRU(*weights(3), randn(H), stateful=True),
     ):
         rows += check_gradients(layer, xs, before=before)
+    both = TimeBidirectional(TimeLSTM(*weights(4)), TimeLSTM(*weights(4)))
+    rows += check_gradients(both, xs, np.array([T, T - 2]))
+    trees = [[0, 1], [2, 3], [6, 4], [7, 5]]  # ((0 1) 4) and ((2 3) 5)
+    rows += check_gradients(Recursive(randn(H, H), randn(H, H), randn(H)), randn(6, H), np.array(trees))
     rows += check_gradients(TimeEmbedding(randn(V, D)), ids)
     rows += check_gradients(TimeAffine(randn(D, V), randn(V)), xs)
     rows += check_gradients(TimeSoftmaxWithLoss(), randn(N, T, V), ts)

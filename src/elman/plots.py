@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from elman.errors import MissingExtra, RunError
 from elman.evaluation.rooms import LOWEST, Distances
 from elman.files import atomic_write
 from elman.formats.metrics_log import read_metrics
+from elman.language import is_korean, translate
 
 __all__ = ["Plot", "plot", "plot_by_distance", "plot_perplexities", "plot_runs"]
 
@@ -22,6 +24,18 @@ log = logging.getLogger(__name__)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP*X"
 FORMATS = ("png", "svg", "pdf")
+KOREAN_FONTS = (
+    "Noto Sans KR",
+    "Noto Sans CJK KR",
+    "Noto Sans CJK JP",
+    "NanumGothic",
+    "NanumBarunGothic",
+    "Apple SD Gothic Neo",
+    "AppleGothic",
+    "Malgun Gothic",
+    "UnDotum",
+    "Baekmuk Dotum",
+)
 
 
 def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> Any:
@@ -33,9 +47,9 @@ def plot_perplexities(ppl_list: list[float], path: str | Path | None = None) -> 
     """
     figure, axes = new_figure()
     axes.plot(range(1, len(ppl_list) + 1), ppl_list, color=COLOURS[0], marker=_marker(ppl_list))
-    axes.set_xlabel("evaluation")
-    axes.set_ylabel("training perplexity")
-    label_scale(axes)
+    axes.set_xlabel(in_language("evaluation"))
+    axes.set_ylabel(in_language("training perplexity"))
+    finish(figure, axes)
     if path is not None:
         save(figure, Path(path))
     return figure
@@ -121,10 +135,10 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> 
         )
     for name, perplexity in references.items():
         draw_reference(axes, name, perplexity, below=perplexity == min(references.values()))
-    axes.set_xlabel("blocks of training (truncated BPTT)")
-    axes.set_ylabel(f"perplexity per {' or '.join(sorted(units))}")
+    axes.set_xlabel(in_language("blocks of training (truncated BPTT)"))
+    axes.set_ylabel(in_language(f"perplexity per {' or '.join(sorted(units))}"))
     axes.legend(frameon=False)
-    label_scale(axes)
+    finish(figure, axes)
     if path is not None:
         save(figure, Path(path))
     return figure
@@ -166,12 +180,16 @@ def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) ->
             linewidth=1,
             marker=_marker(intervals),
             markersize=3,
-            label=f"{name}: training{', on a sample of the words' if sampled else ''}",
+            label=in_language(f"{name}: training{', on a sample of the words' if sampled else ''}"),
         )
     if valid:
         marker = "o" if len(valid) < 40 else None
         axes.plot(
-            *zip(*valid, strict=True), color=colour, marker=marker, markersize=4, label=f"{name}: validation"
+            *zip(*valid, strict=True),
+            color=colour,
+            marker=marker,
+            markersize=4,
+            label=in_language(f"{name}: validation"),
         )
     return bool(intervals)
 
@@ -213,14 +231,14 @@ def plot_by_distance(
     if window is not None:
         axes.axvline(window + 0.5, color="#555555", linestyle=":", linewidth=1.2, zorder=0)
         axes.annotate(
-            f" beyond a window\n of {window} words",
+            in_language(f" beyond a window\n of {window} words"),
             (window + 0.5, 0.98),
             xycoords=axes.get_xaxis_transform(),
             va="top",
             color="#555555",
         )
-    axes.set_xlabel("words from the name to the question that asks for it")
-    axes.set_ylabel("perplexity of the answer")
+    axes.set_xlabel(in_language("words from the name to the question that asks for it"))
+    axes.set_ylabel(in_language("perplexity of the answer"))
     handles, names = axes.get_legend_handles_labels()
     order = sorted(range(len(names)), key=lambda k: -handles[k].get_ydata()[-1])
     axes.legend(
@@ -230,13 +248,13 @@ def plot_by_distance(
         loc="center left",
         bbox_to_anchor=(1, 0.5),
     )
-    label_scale(axes)
+    finish(figure, axes)
     save(figure, path)
     return figure
 
 
-def new_figure() -> tuple[Any, Any]:
-    """Return a figure, which needs no screen, and its axes with a logarithmic scale."""
+def new_figure(scale: str = "log") -> tuple[Any, Any]:
+    """Return a figure, which needs no screen, and its axes; ``scale`` is that of y, "log" or "linear"."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -245,13 +263,50 @@ def new_figure() -> tuple[Any, Any]:
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_yscale("log")
+    axes.set_yscale(scale)
     axes.margins(y=0.1)
     axes.grid(True, which="major", alpha=0.3)
     axes.grid(True, which="minor", alpha=0.1)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
+
+
+def finish(figure: Any, axes: Any) -> None:
+    """Label the scale, and give all texts a font that has the letters of the user's language."""
+    label_scale(axes)
+    if is_korean() and (font := korean_font()) is not None:
+        from matplotlib import rcParams
+        from matplotlib.text import Text
+
+        for text in figure.findobj(Text):
+            text.set_fontfamily([font, *rcParams["font.family"]])
+
+
+def in_language(text: str) -> str:
+    """Return a label in the user's language: in Korean if a font for it is installed."""
+    return translate(text) if is_korean() and korean_font() is not None else text
+
+
+@cache
+def korean_font() -> str | None:
+    """Return the name of an installed font with Hangul; without one, log a warning and return None."""
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    if known.isdisjoint(KOREAN_FONTS):  # matplotlib lists the fonts of the day when it was first used
+        files = {name.replace(" ", "") for name in KOREAN_FONTS}
+        for path in findSystemFonts():
+            if Path(path).stem.removesuffix("-Regular") in files:
+                fontManager.addfont(path)
+        known = {font.name for font in fontManager.ttflist}
+    found = next((name for name in KOREAN_FONTS if name in known), None)
+    if found is None:
+        log.warning(
+            "no font with Hangul is installed, so the picture is in English; install one, such as %s",
+            KOREAN_FONTS[0],
+        )
+    return found
 
 
 def label_scale(axes: Any) -> None:
@@ -296,7 +351,7 @@ def draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None
     """Draw a dashed line across the figure, labelled with its name and value at the right end."""
     axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1.2)
     axes.annotate(
-        f"{name}: {perplexity:.3f}",
+        f"{in_language(LOWEST) if name == LOWEST else name}: {perplexity:.3f}",
         (0.99, perplexity),
         xycoords=axes.get_yaxis_transform(),
         xytext=(0, -4 if below else 4),

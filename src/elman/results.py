@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Generic, TypeVar, overload
@@ -18,15 +19,28 @@ SHOWN = 20  # rows of a long table in its repr
 
 def format_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return rows as aligned lines: the first ``left`` columns flush left, the others (numbers) flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        cells = [
-            f"{cell:<{width}}" if k < left else f"{cell:>{width}}"
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        cells = []
+        for k, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - display_width(cell))
+            cells.append(cell + space if k < left else space + cell)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: Hangul and other wide characters take two each.
+
+    >>> display_width("word"), display_width("단어")
+    (4, 4)
+    """
+    return len(text) if text.isascii() else len(text) + sum(map(_is_wide, text))
+
+
+def _is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF"
 
 
 def html_table(rows: Sequence[Sequence[str]], left: int = 1, head: bool = True) -> str:

@@ -29,7 +29,16 @@ def test_all_layers_pass(command: Any) -> None:
     assert len(rows) > 40
     assert all(row.endswith("  ok") for row in rows)
     layers = {row.split("  ")[0] for row in rows}
-    assert layers >= {"TimeRNN", "TimeLSTM", "TimeGRU", "TimeEmbedding", "TimeAffine", "TimeSoftmaxWithLoss"}
+    assert layers >= {
+        "TimeBidirectional",
+        "Recursive",
+        "TimeRNN",
+        "TimeLSTM",
+        "TimeGRU",
+        "TimeEmbedding",
+        "TimeAffine",
+        "TimeSoftmaxWithLoss",
+    }
 
 
 @pytest.mark.parametrize(

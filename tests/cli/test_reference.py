@@ -1,6 +1,7 @@
-"""docs/en/reference/commands.md holds the current help of every command."""
+"""docs/{en,ko}/reference/commands.md hold the current help of every command."""
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +10,7 @@ import pytest
 from elman.cli import COMMANDS
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_commands.py"
+USAGE = {"en": "Usage:", "ko": "사용법:"}
 
 
 @pytest.fixture
@@ -21,22 +23,27 @@ def script() -> ModuleType:
     return module
 
 
-def test_the_page_of_commands_is_up_to_date(script: ModuleType) -> None:
+@pytest.mark.parametrize("language", USAGE)
+def test_the_page_of_commands_is_up_to_date(script: ModuleType, language: str) -> None:
     # words only: where lines are broken is another matter in every version of click
-    assert script.PAGE.read_text(encoding="utf-8").split() == script.page().split(), (
-        "docs/en/reference/commands.md is out of date: run python docs/make_commands.py"
+    assert script.place(language).read_text(encoding="utf-8").split() == script.page(language).split(), (
+        f"docs/{language}/reference/commands.md is out of date: run python docs/make_commands.py"
     )
 
 
-def test_the_page_has_every_command(script: ModuleType) -> None:
-    page = script.page()
+@pytest.mark.parametrize("language", USAGE)
+def test_the_page_has_every_command(script: ModuleType, language: str) -> None:
+    page = script.page(language)
     for name in COMMANDS:
-        assert f"\n## elman {name}\n\n```text\nUsage: elman {name} " in page
+        assert f"\n## elman {name}\n\n```text\n{USAGE[language]} elman {name} " in page
 
 
-def test_the_script_writes_the_page(
+def test_the_script_writes_the_pages(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "PAGE", tmp_path / "en" / "commands.md")
+    monkeypatch.setattr(script, "DOCS", tmp_path)
+    monkeypatch.setenv("ELMAN_LANG", "en")
     script.main()
-    assert (tmp_path / "en" / "commands.md").read_text(encoding="utf-8") == script.page()
+    for language in USAGE:
+        assert script.place(language).read_text(encoding="utf-8") == script.page(language)
+    assert os.environ["ELMAN_LANG"] == "en"

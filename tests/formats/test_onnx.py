@@ -114,19 +114,19 @@ def test_models_that_onnx_cannot_represent_are_refused(
     assert not path.exists()
 
 
-def test_the_guide_s_program_needs_no_elman(
+def test_the_documented_program_needs_no_elman(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guide = Path(__file__).parents[2] / "docs" / "en" / "guide.md"
+    page = Path(__file__).parents[2] / "docs" / "en" / "howto" / "other-programs.md"
     (program,) = (
-        b for b in re.findall(r"```py\n(.*?)```", guide.read_text("utf-8"), re.DOTALL) if "onnxruntime" in b
+        b for b in re.findall(r"```py\n(.*?)```", page.read_text("utf-8"), re.DOTALL) if "onnxruntime" in b
     )
     assert "elman" not in program
     monkeypatch.chdir(tmp_path)
     text = "Tom was watching TV in his room . Mary came into the"
     written = text_model("word", text, cell="lstm")
     write_onnx("rooms.onnx", written)
-    exec(compile(program, str(guide), "exec"), {})
+    exec(compile(program, str(page), "exec"), {})
     _, ids = written.encode(text)
     expected = evaluate(written.model, ids, eos=written.vocabulary.eos_id).perplexity
     assert capsys.readouterr().out.splitlines()[-1] == f"perplexity {expected:.4f}"

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from elman.layers import (
     TimeAffine,
     TimeAffineSoftmaxWithLoss,
+    TimeBidirectional,
     TimeEmbedding,
     TimeLSTM,
     TimeSoftmaxWithLoss,
@@ -84,6 +85,42 @@ def test_recurrent_layers(name: str, T: int) -> None:
             close(mine, other.grad[0])
         for mine, other in zip(ours.grads, gradients_in_our_form(theirs, len(weights)), strict=True):
             close(mine, other)
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2, 4]], ids=str)
+@pytest.mark.parametrize("name", KINDS)
+def test_bidirectional_layers(name: str, lengths: list[int] | None) -> None:
+    rng = np.random.default_rng(0)
+    kind, T = KINDS[name], 5
+    weights = [kind.weights(rng, D, H) for _ in range(2)]
+    ours = TimeBidirectional(*(kind.Time(*each) for each in weights))
+    one_way = [torch_recurrent(name, each) for each in weights]
+    theirs = getattr(torch.nn, TORCH_LAYERS[name])(
+        D, H, batch_first=True, bidirectional=True, dtype=torch.float64
+    )
+    with torch.no_grad():
+        for parameter, value in zip(
+            theirs.parameters(), [p for layer in one_way for p in layer.parameters()], strict=True
+        ):
+            parameter.copy_(value)
+    values, dhs = rng.standard_normal((N, T, D)), rng.standard_normal((N, T, 2 * H))
+    xs = tensor(values)
+    steps = torch.nn.utils.rnn.pack_padded_sequence(
+        xs, lengths or [T] * N, batch_first=True, enforce_sorted=False
+    )
+    hs, _ = torch.nn.utils.rnn.pad_packed_sequence(theirs(steps)[0], batch_first=True, total_length=T)
+    hs.backward(torch.tensor(dhs))
+
+    close(ours.forward(values, lengths), hs)
+    close(ours.backward(dhs), xs.grad)
+    found = [parameter.grad for parameter in theirs.parameters()]
+    expected = [
+        each
+        for dWx, dWh, db, db_hh in (found[:4], found[4:])
+        for each in [dWx.T, dWh.T, db, db_hh[-H:]][: len(weights[0])]
+    ]
+    for mine, other in zip(ours.grads, expected, strict=True):
+        close(mine, other)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -14,10 +14,13 @@ import oracle
 from elman import arrays
 from elman.errors import ShapeError, VocabularyError
 from elman.layers import (
+    Recursive,
     TimeAffine,
     TimeAffineSoftmaxWithLoss,
+    TimeBidirectional,
     TimeDropout,
     TimeEmbedding,
+    TimeLSTM,
     TimeRNN,
     TimeSoftmaxWithLoss,
     output,
@@ -59,6 +62,24 @@ def one_step_cell(kind: Kind, to: To) -> Results:
     out = cell.forward(to(draw(N, D)), *states)
     yield from out if len(states) == 2 else [out]
     yield from (*cell.backward(*states), *cell.grads)
+
+
+def bidirectional(to: To, lengths: Any) -> Results:
+    rng = np.random.default_rng(0)
+    ahead, back = (TimeLSTM(*(to(w) for w in KINDS["lstm"].weights(rng, D, H))) for _ in range(2))
+    layer = TimeBidirectional(ahead, back)
+    for block in range(2):
+        yield layer.forward(to(draw(N, T, D) + block), None if lengths is None else to(lengths))
+        yield layer.backward(to(draw(N, T, 2 * H)))
+        yield from layer.grads
+
+
+def recursive(to: To) -> Results:
+    layer = Recursive(to(0.5 * draw(H, H)), to(0.4 * draw(H, H)), to(draw(H)))
+    for pairs in (np.array([[0, 1], [4, 2], [3, 5]]), np.array([[1, 0], [3, 2]])):
+        yield layer.forward(to(draw(4, H)), to(pairs))
+        yield layer.backward(to(draw(4 + len(pairs), H)))
+        yield from layer.grads
 
 
 def embedding(to: To, tied: bool) -> Results:
@@ -112,6 +133,9 @@ CASES: dict[str, Callable[[To], Results]] = {
         for s in (False, True)
     },
     **{f"{name} cell": lambda to, kind=kind: one_step_cell(kind, to) for name, kind in KINDS.items()},
+    "bidirectional": lambda to: bidirectional(to, None),
+    "bidirectional, lengths": lambda to: bidirectional(to, np.array([4, 1, 2])),
+    "recursive": recursive,
     "embedding": lambda to: embedding(to, tied=False),
     "tied embedding": lambda to: embedding(to, tied=True),
     "affine": affine,

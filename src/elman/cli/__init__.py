@@ -13,6 +13,7 @@ import click
 
 from elman import __version__
 from elman.errors import ElmanError
+from elman.language import is_korean, translate
 
 COMMANDS = {  # name: (module, one line of help)
     "demo": ("demo", "Watch a recurrent language model learn, in about a minute."),
@@ -38,8 +39,22 @@ COMMANDS = {  # name: (module, one line of help)
 WINDOWS = sys.platform == "win32"
 
 
+class HelpContext(click.Context):
+    """A click context whose help is in the user's language."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        """Return the formatter of help texts."""
+        if not is_korean():
+            return super().make_formatter()
+        from elman.cli.korean import KoreanFormatter
+
+        return KoreanFormatter(width=self.terminal_width, max_width=self.max_content_width)
+
+
 class LazyGroup(click.Group):
     """A click group that imports a command only to run it or to print its help."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the command names, in the order in which a newcomer needs them."""
@@ -55,6 +70,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"there is no command {cmd_name!r}; {hint}")
         module = importlib.import_module(f"elman.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
+        command.context_class = HelpContext
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,21 +105,22 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "elman"
-        _fail(f"{error.format_message().rstrip('.')}; for help, type: {path} --help")
+        _fail(translate(f"{error.format_message().rstrip('.')}; for help, type: {path} --help"))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("elman: interrupted", err=True)
+        click.echo(translate("elman: interrupted"), err=True)
         sys.exit(130)
     except ElmanError as error:
         from elman.cli.messages import in_options
 
-        _fail(in_options(str(error), command))
+        _fail(in_options(translate(str(error)), command))
     except MemoryError:
-        _fail("out of memory; try a smaller --hidden, --batch-size or --max-vocab")
+        _fail(translate("out of memory; try a smaller --hidden, --batch-size or --max-vocab"))
     except OSError as error:
         if WINDOWS and error.errno == errno.EINVAL and error.filename is None:
             _discard_output()  # the reader of our pipe has gone: EPIPE elsewhere, which click handles
             sys.exit(1)
-        _fail(f"{error.filename or 'the output'}: {(error.strerror or str(error)).lower()}")
+        where, why = error.filename or translate("the output"), (error.strerror or str(error)).lower()
+        _fail(f"{where}: {translate(why)}")
 
 
 def _command_named(args: list[str]) -> click.Command | None:

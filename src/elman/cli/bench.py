@@ -10,13 +10,14 @@ from elman import __version__
 from elman.benchmark.bench import bench
 from elman.benchmark.measurement import ROUNDS, TORCH, Result
 from elman.benchmark.workloads import WORKLOADS
-from elman.results import format_table
+from elman.cli.output import table
+from elman.language import translate
 
 
 def _list_workloads(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         for work in WORKLOADS.values():
-            click.echo(f"{work.name:<9}{work.about}")
+            click.echo(f"{work.name:<9}{translate(work.about)}")
         ctx.exit()
 
 
@@ -62,7 +63,7 @@ def command(works: tuple[str, ...], peer: Any, seconds: float, threads: int | No
         whole = {"elman": __version__, "machine": found.machine, "works": [to_dict(row) for row in found]}
         click.echo(json.dumps(whole, ensure_ascii=False))
     else:
-        click.echo(f"{found.notes()}\n\n{format_table(found.text_rows(), found.left)}")
+        click.echo(f"{translate(found.notes())}\n\n{table(found.text_rows(), found.left)}")
 
 
 def to_dict(result: Result) -> dict[str, Any]:

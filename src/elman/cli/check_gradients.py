@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from elman.cli.output import table
 from elman.errors import ConfigError, ElmanError
 from elman.gradcheck import GradientReport, check_all_gradients, check_gradients
-from elman.results import format_table
 
 
 @click.command("check-gradients")
@@ -24,7 +24,7 @@ def command(factory: str | None, seed: int) -> None:
     module in the current folder, that returns (layer, x) or (layer, x, further arguments of forward).
     """
     report = check_all_gradients(seed) if factory is None else _check_own(factory)
-    click.echo(format_table(report.text_rows(), report.left))
+    click.echo(table(report.text_rows(), report.left))
     if not report.passed:
         raise ConfigError("a gradient is wrong; see the rows marked WRONG")
 

@@ -9,8 +9,9 @@ import click
 from elman.api.compare import compare
 from elman.cli.inputs import text_argument
 from elman.cli.options import errors_option
+from elman.cli.output import prose_table, table
 from elman.evaluation.comparison_table import Comparison
-from elman.results import format_table, to_json
+from elman.results import to_json
 
 
 @click.command("compare", no_args_is_help=True)
@@ -32,7 +33,9 @@ def command(
     in bits per line, its 95 % interval, and p, the probability of a difference this large by chance.
     """
     found = compare(models, text_argument(text), split, encoding=encoding, errors=errors, seed=seed)
-    click.echo(_json(found) if as_json else f"{format_table(found.text_rows())}\n\n{found.notes()}")
+    click.echo(
+        _json(found) if as_json else f"{table(found.text_rows())}\n\n{prose_table(found.definitions())}"
+    )
 
 
 def _json(found: Comparison) -> str:

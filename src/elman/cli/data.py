@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from elman.results import format_table
+from elman.cli.output import prose_table
 from elman.text.datasets import corpora, fetch
 
 
@@ -21,4 +21,4 @@ def command(name: str | None) -> None:
             click.echo(f"{split}\t{path}")
         return
     found = corpora()
-    click.echo(format_table(found.text_rows(), found.left))
+    click.echo(prose_table(found.text_rows(), found.left))

@@ -13,7 +13,9 @@ from elman.evaluation.line_scores import score_line
 from elman.evaluation.perplexity import begin, read
 from elman.evaluation.rooms import LOWEST, top1_accuracy
 from elman.generation import Sampler, generate
+from elman.language import translate
 from elman.models.ngram.model import NgramModel
+from elman.results import display_width
 from elman.text.rooms import World
 from elman.text_model import TextModel
 from elman.training.config import Config
@@ -71,42 +73,45 @@ def command(output: Path, language: str) -> None:
     """
     start = time.perf_counter()
     corpus, question = WORLDS[language]
-    _heading(f"1. Learning the world `{corpus}`")
+    _heading(translate(f"1. Learning the world `{corpus}`"))
     elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn"))
     gru_run = _learn(output / "gru", corpus, replace(ROOMS, cell="gru", lr=0.01, epochs=16))
     trigrams = _trigram_model(gru_run)
 
     _heading(f"2. “{question} …?”")
     models = {
-        "3-gram model": trigrams,
-        "Elman network (RNN)": elman_run.text_model,
-        "gated network (GRU)": gru_run.text_model,
+        translate("3-gram model"): trigrams,
+        translate("Elman network (RNN)"): elman_run.text_model,
+        translate("gated network (GRU)"): gru_run.text_model,
     }
     for name, text_model in models.items():
         _print_next_words(name, text_model, question)
     world = World(language)
     lines = world.text(SENTENCES, np.random.default_rng(0)).splitlines()
-    click.echo(f"\n  Accuracy on {len(lines):,} such lines, each read alone:")
+    click.echo(translate(f"\n  Accuracy on {len(lines):,} such lines, each read alone:"))
     for name, text_model in models.items():
-        click.echo(f"  {name:<22}{top1_accuracy(text_model, world, lines):7.1%}")
+        click.echo(f"  {_padded(name, 22)}{top1_accuracy(text_model, world, lines):7.1%}")
 
-    _heading("3. Which is the more natural? (a character model of `hello`)")
+    _heading(translate("3. Which is the more natural? (a character model of `hello`)"))
     hello = _learn(output / "hello", "hello", HELLO, quiet=True)
     _print_ranking(hello.text_model, ["you say goodbye", "you say good die"])
 
-    _heading("4. What the GRU writes")
+    _heading(translate("4. What the GRU writes"))
     click.echo(_generate(gru_run.text_model, 80))
 
-    _heading("5. The curves")
+    _heading(translate("5. The curves"))
     _plot([output / "rnn", output / "gru"], output / "curve.png")
-    click.echo(
-        f"\n{time.perf_counter() - start:.0f} s in all. The models are ordinary runs; try for instance:"
-    )
+    seconds = time.perf_counter() - start
+    click.echo(translate(f"\n{seconds:.0f} s in all. The models are ordinary runs; try for instance:"))
     click.echo(f"  elman eval {output / 'gru'} {corpus}\n  elman generate {output / 'gru'} --length 40")
 
 
 def _heading(text: str) -> None:
     click.secho(f"\n{text}", bold=True)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - display_width(text))
 
 
 def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> TrainingRun:
@@ -115,17 +120,17 @@ def _learn(folder: Path, corpus: str, config: Config, quiet: bool = False) -> Tr
     references = run.corpora.references
     if references and config.cell == "rnn":
         for name, perplexity in references.items():
-            click.echo(f"  {name:<16}{perplexity:8.4f}")
+            click.echo(f"  {_padded(translate(name), 16)}{perplexity:8.4f}")
 
     def show(event: Event) -> None:
         if isinstance(event, EpochDone) and event.valid_perplexity is not None:
             bar = _gauge(event.valid_perplexity, references[LOWEST], references["3-gram"])
-            click.echo(f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}")
+            line = f"  {config.cell} epoch {event.epoch:>2}  {event.valid_perplexity:8.4f}  {bar}"
+            click.echo(translate(line))
 
     if not quiet:
-        click.echo(
-            f"\n  {config.cell}: perplexity of the validation text    lowest possible |{'':22}| 3-gram"
-        )
+        head = f"\n  {config.cell}: perplexity of the validation text    lowest possible |{'':22}| 3-gram"
+        click.echo(translate(head))
     run.train(show)
     return run
 
@@ -151,7 +156,7 @@ def _print_next_words(name: str, text_model: TextModel, question: str) -> None:
     probs = np.exp(model.next_log_probs(read(model, ids, text_model.start_id))[0])
     best = np.argsort(-probs, kind="stable")[:4]
     answers = "   ".join(f"{vocabulary.token(int(k))} {probs[k]:6.2%}" for k in best)
-    click.echo(f"  {name:<22}{answers}")
+    click.echo(f"  {_padded(name, 22)}{answers}")
 
 
 def _print_ranking(text_model: TextModel, sentences: list[str]) -> None:
@@ -174,6 +179,6 @@ def _plot(runs: list[Path], path: Path) -> None:
     try:
         plot_runs(runs, path)
     except MissingExtra as error:
-        click.echo(f"  no plot: {error}")
+        click.echo(translate(f"  no plot: {error}"))
     else:
         click.echo(f"  {path}")

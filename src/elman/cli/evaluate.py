@@ -8,6 +8,7 @@ import click
 from elman.backend import Library
 from elman.cli.inputs import text_argument
 from elman.cli.options import cache_options, dynamic_options, errors_option
+from elman.cli.output import prose_table
 from elman.evaluation.adaptation import adapted
 from elman.results import to_json
 from elman.text_model import load
@@ -64,4 +65,4 @@ def command(
     found = model.evaluate(
         text_argument(text), split, encoding=encoding, errors=errors, batch_size=batch_size
     )
-    click.echo(to_json(found.to_dict()) if as_json else repr(found))
+    click.echo(to_json(found.to_dict()) if as_json else prose_table(found.text_rows()))

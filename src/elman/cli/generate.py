@@ -9,7 +9,7 @@ import click
 
 from elman.api.novelty import compared_text
 from elman.cli.inputs import prompt_argument, text_argument
-from elman.cli.output import write, write_line
+from elman.cli.output import prose_table, write, write_line
 from elman.evaluation.novelty_report import NoveltyReport, novelty_report
 from elman.results import to_json
 from elman.text_model import TextModel, load
@@ -93,7 +93,7 @@ def command(
         return
     click.echo()
     if copied is not None:
-        write_line(repr(copied), sys.stderr)
+        write_line(prose_table(copied.text_rows()), sys.stderr)
 
 
 def _as_dict(

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from elman.cli.output import for_stream
+from elman.language import translate
 from elman.training.config import Config
 
 ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
@@ -100,7 +101,7 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record, above the progress bars that there may be."""
         prefix = "elman: " if record.levelno >= logging.WARNING else ""
-        text = for_stream(prefix + in_options(record.getMessage(), self._command), sys.stderr)
+        text = for_stream(prefix + in_options(translate(record.getMessage()), self._command), sys.stderr)
         bars = sys.modules.get("tqdm")
         if bars is None or sys.stderr is None:
             click.echo(text, err=True)

@@ -5,9 +5,13 @@ A line of a log may hold escape sequences that would move the cursor of a termin
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import click
+
+from elman.language import translate
+from elman.results import format_table
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but the tab and the newline
 
@@ -21,6 +25,18 @@ def write(text: str, file: IO[Any] | None = None) -> None:
 def write_line(text: str, file: IO[Any] | None = None) -> None:
     """Write a text and a newline: see `write`."""
     write(f"{text}\n", file)
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a table for people, with its headings in the user's language, and cells other than the names."""
+    head, *others = rows
+    shown = [[*row[:left], *map(translate, row[left:])] for row in others]
+    return format_table([list(map(translate, head)), *shown], left)
+
+
+def prose_table(rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """Return a table of which all cells are prose, such as definitions, in the user's language."""
+    return format_table([list(map(translate, row)) for row in rows], left)
 
 
 def for_stream(text: str, stream: IO[Any] | None) -> str:

@@ -8,11 +8,12 @@ import click
 from elman.api.pairs import pairs
 from elman.cli.inputs import text_argument
 from elman.cli.options import spelling_options
+from elman.cli.output import prose_table, table
 from elman.errors import ConfigError
 from elman.evaluation.minimal_pairs import Accuracy, over_all
 from elman.evaluation.pairs_table import PairScores, PairsResult
 from elman.files import open_output
-from elman.results import as_row, format_table, to_json
+from elman.results import as_row, to_json
 from elman.text.tokenizers import raw_bytes
 from elman.text_model import is_model
 
@@ -79,9 +80,13 @@ def command(
     )
     if per_pair is not None:
         write_pairs(per_pair, found.pairs)
-    click.echo(
-        _json(found) if as_json else f"{format_table(found.text_rows(), found.left)}\n\n{found.notes()}"
-    )
+    click.echo(_json(found) if as_json else _tables(found))
+
+
+def _tables(found: PairsResult) -> str:
+    """Return the accuracies, the differences between models if there are several, and what defines them."""
+    differences = [table(found.difference_rows(), left=2)] if found.differences else []
+    return "\n\n".join([table(found.text_rows(), found.left), *differences, prose_table(found.definitions())])
 
 
 def _runs_and_files(first: Path, others: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:

@@ -10,6 +10,7 @@ from elman.cli.options import cache_options
 from elman.cli.output import write_line
 from elman.errors import ConfigError
 from elman.evaluation.spelling import CASES
+from elman.language import translate
 from elman.rescoring.nbest_formats import FORMATS
 from elman.rescoring.rescore import rescore
 from elman.rescoring.rescorer import SEPARATOR
@@ -163,4 +164,5 @@ def command(
     else:
         write_line("\n".join(map("\t".join, found.results.text_rows())))
         if lm_weight is None and tune == "both":
-            click.echo(f"tuned on all: --lambda {found.weights.lm:.4g} --beta {found.weights.words:.4g}")
+            lm, words = found.weights.lm, found.weights.words
+            click.echo(translate(f"tuned on all: --lambda {lm:.4g} --beta {words:.4g}"))

@@ -14,6 +14,7 @@ import click
 from elman.cli.inputs import STANDARD_INPUT, text_argument
 from elman.cli.options import config_options
 from elman.errors import ConfigError
+from elman.language import translate
 from elman.training.interrupts import TrainingInterrupted
 from elman.training.recipes import recipe_names, recipe_text
 from elman.training.runs import train
@@ -145,13 +146,13 @@ def command(
             )
         except TrainingInterrupted as stop:
             with contextlib.suppress(OSError):  # the terminal is closed
-                click.echo(
+                message = (
                     f"stopped and saved after iteration {stop.iteration}; continue with:\n"
-                    f"  elman train --resume {stop.folder}",
-                    err=True,
+                    f"  elman train --resume {stop.folder}"
                 )
+                click.echo(translate(message), err=True)
             sys.exit(130)
-    click.echo(f"{run.folder}: {run.summary()}")
+    click.echo(f"{run.folder}: {translate(run.summary())}")
 
 
 @contextlib.contextmanager

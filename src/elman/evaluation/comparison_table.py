@@ -129,6 +129,10 @@ class Comparison(Table[Compared]):
 
     def notes(self) -> str:
         """Define the numbers."""
+        return format_table(self.definitions(), left=2)
+
+    def definitions(self) -> list[tuple[str, str]]:
+        """Return what defines the numbers: names and texts."""
         ranked = self.ranking
         how = f"by {MEASURES[ranked.by]}: " if ranked.by is not None else "not at all: "
         rows = [("ranked", how + ranked.why)]
@@ -144,7 +148,7 @@ class Comparison(Table[Compared]):
                     f"two-sided, from sign flips of lines, which are taken to be independent; seed {self.seed}",
                 ),
             ]
-        return format_table(rows, left=2)
+        return rows
 
     def _grouped(self, describe: Callable[[TextEvaluation], str]) -> list[str]:
         """Return one description where it is the same for all models, or else each with the names of its models."""

@@ -97,7 +97,18 @@ class PairsResult(Table[Accuracy]):
         ]
 
     def notes(self) -> str:
-        """Define a right pair and the spelling of the sentences."""
+        """Show the differences between models, and define a right pair and the spelling of the sentences."""
+        definitions = format_table(self.definitions(), left=2)
+        if not self.differences:
+            return definitions
+        return f"{format_table(self.difference_rows(), left=2)}\n\n{definitions}"
+
+    def difference_rows(self) -> list[list[str]]:
+        """Return the differences as text: the names of the columns, then a row for each."""
+        return [DIFFERENCE_COLUMNS, *map(_difference_row, self.differences)]
+
+    def definitions(self) -> list[tuple[str, str]]:
+        """Return what a right pair is, and what defines the other numbers: names and texts."""
         measure = "ln P of the sentence and its end" + (", per token" if self.normalize == "token" else "")
         words = {name: str(own) for name, own in self.spellings.items()}
         spelled = (
@@ -118,9 +129,7 @@ class PairsResult(Table[Accuracy]):
                     "in points, over all pairs; interval: Newcombe's; p: McNemar's exact test",
                 )
             )
-            table = format_table([DIFFERENCE_COLUMNS, *map(_difference_row, self.differences)], left=2)
-            return f"{table}\n\n{format_table(rows, left=2)}"
-        return format_table(rows, left=2)
+        return rows
 
 
 def _differences(scores: Mapping[str, Sequence[PairScore]]) -> list[AccuracyDifference]:

@@ -1,7 +1,8 @@
 """The figures of a chapter on recurrent networks, drawn from live objects: real shapes, real words, real numbers.
 
-Each function returns a `Figure`, an SVG picture that a notebook shows and ``save(path)`` writes. Labels are English or
-Korean (``lang``); colours follow the light or dark screen. `chapter` draws the chapter's own figures by name.
+Each function returns a `Figure`, an SVG picture that a notebook shows and ``save(path)`` writes. Labels are in the
+user's language, or in ``lang``, "en" or "ko"; colours follow the light or dark screen. `chapter` draws the chapter's
+own figures by name.
 
 >>> import numpy as np
 >>> from elman import TimeRNN

@@ -8,7 +8,7 @@ from elman.errors import ConfigError
 from elman.figures.drawing import SMALL, WIDTH, Drawing, Figure
 
 
-def blocks(streams: NDArray[Any], T: int, *, count: int = 2, lang: str = "en") -> Figure:
+def blocks(streams: NDArray[Any], T: int, *, count: int = 2, lang: str | None = None) -> Figure:
     """Draw the first minibatches of T steps from N streams: a row a sequence, with its first and last item.
 
     Args:
@@ -68,7 +68,7 @@ def _items(streams: NDArray[Any], k: int, T: int) -> str:
     return ", ".join(f"{row[k * T]}–{row[(k + 1) * T - 1]}" for row in streams)
 
 
-def block_order(T: int, count: int = 3, *, lang: str = "en") -> Figure:
+def block_order(T: int, count: int = 3, *, lang: str | None = None) -> Figure:
     """Draw the order of processing: forward and backward of block 1, then of block 2, and so on.
 
     Raises:

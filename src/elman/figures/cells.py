@@ -10,7 +10,7 @@ from elman.layers.recurrent import TimeRecurrence
 THICKEST = 9.0  # width of the arrow of the largest gradient
 
 
-def loop(layer: TimeRecurrence, *, lang: str = "en") -> Figure:
+def loop(layer: TimeRecurrence, *, lang: str | None = None) -> Figure:
     """Draw a recurrent layer upwards: its output is the next layer's input, and its own next input."""
     D, H, name = layer.projection.D, len(layer.Wh), type(layer).__name__.removeprefix("Time")
     about = (
@@ -36,7 +36,7 @@ def loop(layer: TimeRecurrence, *, lang: str = "en") -> Figure:
     return drawing.finish()
 
 
-def shapes(cell: RNN, batch_size: int, *, lang: str = "en") -> Figure:
+def shapes(cell: RNN, batch_size: int, *, lang: str | None = None) -> Figure:
     """Draw h_{t-1}·Wh + x_t·Wx + b as matrices with their shapes."""
     (D, H), N = cell.params[0].shape, batch_size
     about = (
@@ -70,7 +70,7 @@ def shapes(cell: RNN, batch_size: int, *, lang: str = "en") -> Figure:
 
 
 def cell_graph(
-    cell: str | RNN, N: int, D: int, H: int, *, backward: bool = False, seed: int = 0, lang: str = "en"
+    cell: str | RNN, N: int, D: int, H: int, *, backward: bool = False, seed: int = 0, lang: str | None = None
 ) -> Figure:
     """Draw the computation graph of one step of the RNN cell, with the shapes on its edges.
 
@@ -108,7 +108,7 @@ def _nodes(drawing: Drawing) -> tuple[Box, ...]:
     return (*products, repeat, *sums, drawing.box(_TANH, (64, 36), "tanh", "outlined", font=SMALL))
 
 
-def _forward_graph(N: int, D: int, H: int, lang: str) -> Figure:
+def _forward_graph(N: int, D: int, H: int, lang: str | None) -> Figure:
     about = (
         "Computation graph of one step: h_(t-1) times Wh, plus x_t times Wx, plus b repeated for the batch; then tanh; "
         "h_t branches.",
@@ -147,7 +147,7 @@ def _forward_graph(N: int, D: int, H: int, lang: str) -> Figure:
     return drawing.finish()
 
 
-def _backward_graph(cell: RNN, N: int, rng: np.random.Generator, lang: str) -> Figure:
+def _backward_graph(cell: RNN, N: int, rng: np.random.Generator, lang: str | None) -> Figure:
     (D, H) = cell.params[0].shape
     x, h_prev, dh_next = (
         rng.standard_normal((N, D)),

@@ -32,7 +32,7 @@ class Trained(NamedTuple):
     words: list[str]
 
 
-def chapter(name: str, *, lang: str = "en") -> Figure:
+def chapter(name: str, *, lang: str | None = None) -> Figure:
     """Draw a figure of the tutorial: one of NAMES, such as "unrolled". The same name gives the same figure.
 
     Raises:
@@ -82,7 +82,7 @@ def _untrained() -> RecurrentLM:
     return model
 
 
-def _time_gradients(lang: str) -> Figure:
+def _time_gradients(lang: str | None) -> Figure:
     rng = np.random.default_rng(2)
     xs, dhs = rng.standard_normal((N, T, D)), rng.standard_normal((N, T, H))
     return time.time_gradients(_layer(), xs, dhs, lang=lang)
@@ -92,7 +92,7 @@ def _ids(length: int) -> NDArray[np.int64]:
     return np.random.default_rng(4).integers(0, 20, length + 1)
 
 
-_FIGURES: dict[str, Callable[[str], Figure]] = {
+_FIGURES: dict[str, Callable[[str | None], Figure]] = {
     "cbow-windows": lambda lang: windows.cbow_windows(HELLO, 2, lang=lang),
     "left-context": lambda lang: windows.left_context(HELLO, 6, lang=lang),
     "tom-and-mary": lambda lang: windows.far_answer(TOM, lang=lang),

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from elman.errors import ConfigError
 from elman.files import atomic_write
+from elman.language import is_korean
 from elman.web import read_assets
 
 LANGUAGES = ("en", "ko")
@@ -78,8 +79,10 @@ class Box:
         return self.x + self.width / 2, self.y
 
 
-def checked_language(lang: str) -> str:
-    """Return the language. Raises ConfigError for one that figures do not speak."""
+def checked_language(lang: str | None) -> str:
+    """Return the language; None is the user's. Raises ConfigError for one that figures do not speak."""
+    if lang is None:
+        return "ko" if is_korean() else "en"
     if lang not in LANGUAGES:
         raise ConfigError(f"lang must be one of {', '.join(LANGUAGES)}, got {lang!r}")
     return lang
@@ -94,7 +97,9 @@ def text_width(text: str, size: float = SIZE) -> float:
 class Drawing:
     """A picture being drawn. Points are (x, y) from the top left corner; a label may be (English, Korean)."""
 
-    def __init__(self, height: float, title: Label, about: Label, lang: str, width: float = WIDTH) -> None:
+    def __init__(
+        self, height: float, title: Label, about: Label, lang: str | None, width: float = WIDTH
+    ) -> None:
         self.lang = checked_language(lang)
         self._title, self._about = self.say(title), self.say(about)
         self._svg = ElementTree.Element(
@@ -106,7 +111,7 @@ class Drawing:
                 "width": _number(width * 1.25),
                 "height": _number(height * 1.25),
                 "role": "img",
-                "lang": lang,
+                "lang": self.lang,
                 "aria-label": self._about,
             },
         )

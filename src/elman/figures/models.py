@@ -12,7 +12,7 @@ from elman.models.recurrent import RecurrentLM
 MOST_STEPS = 8
 
 
-def network(model: RecurrentLM, *, lang: str = "en") -> Figure:
+def network(model: RecurrentLM, *, lang: str | None = None) -> Figure:
     """Draw the layers of a recurrent language model with their weights and the shapes between them."""
     V, D, H, cell = model.vocab_size, model.wordvec_size, model.hidden_size, model.cell.upper()
     K = len(model.rnn_layers)
@@ -54,7 +54,7 @@ def _weights(model: RecurrentLM, k: int) -> str:
 
 
 def sentence(
-    model: RecurrentLM, ids: NDArray[np.integer], words: Sequence[str], *, lang: str = "en"
+    model: RecurrentLM, ids: NDArray[np.integer], words: Sequence[str], *, lang: str | None = None
 ) -> Figure:
     """Draw a model unrolled over a sentence, with the two most probable next words at each step.
 
@@ -116,7 +116,7 @@ def sentence(
 
 
 def mean_loss(
-    model: RecurrentLM, xs: NDArray[np.integer], ts: NDArray[np.integer], *, lang: str = "en"
+    model: RecurrentLM, xs: NDArray[np.integer], ts: NDArray[np.integer], *, lang: str | None = None
 ) -> Figure:
     """Draw the loss of a block as the mean of the losses of its T steps, with their values in nats.
 

@@ -9,7 +9,7 @@ from elman.figures.drawing import SMALL, WIDTH, Drawing, Figure, Kind, Point
 KINDS: tuple[Kind, ...] = ("forward", "backward", "ink")  # of curves
 
 
-def branches(probabilities: Sequence[float] = (0.8, 0.2), *, lang: str = "en") -> Figure:
+def branches(probabilities: Sequence[float] = (0.8, 0.2), *, lang: str | None = None) -> Figure:
     """Draw perplexity as the number of equally probable branches that a probability of the right word amounts to.
 
     Raises:
@@ -53,7 +53,9 @@ def branches(probabilities: Sequence[float] = (0.8, 0.2), *, lang: str = "en") -
     return drawing.finish()
 
 
-def perplexity_curve(curves: Mapping[str, Sequence[float]] | Sequence[float], *, lang: str = "en") -> Figure:
+def perplexity_curve(
+    curves: Mapping[str, Sequence[float]] | Sequence[float], *, lang: str | None = None
+) -> Figure:
     """Draw perplexity falling over the epochs, on a logarithmic scale.
 
     Args:

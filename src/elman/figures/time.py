@@ -17,7 +17,9 @@ THICKEST = 10.0  # width of the arrow of the largest gradient
 THINNEST = 0.8
 
 
-def unrolled(model: RecurrentLM | TimeRecurrence, ids: Sequence[int | str], *, lang: str = "en") -> Figure:
+def unrolled(
+    model: RecurrentLM | TimeRecurrence, ids: Sequence[int | str], *, lang: str | None = None
+) -> Figure:
     """Draw a recurrent layer unrolled over a sequence: as many columns as ids, all of them the same layer.
 
     Args:
@@ -71,7 +73,7 @@ def unrolled(model: RecurrentLM | TimeRecurrence, ids: Sequence[int | str], *, l
 
 
 def bptt(
-    model: RecurrentLM, ids: NDArray[np.integer], time_size: int | None = None, *, lang: str = "en"
+    model: RecurrentLM, ids: NDArray[np.integer], time_size: int | None = None, *, lang: str | None = None
 ) -> Figure:
     """Draw backpropagation through time over a sequence of ids; the width of a backward arrow is the norm of dh_t.
 
@@ -156,7 +158,7 @@ def bptt(
     return drawing.finish()
 
 
-def time_layer(layer: TimeRecurrence, *, lang: str = "en") -> Figure:
+def time_layer(layer: TimeRecurrence, *, lang: str | None = None) -> Figure:
     """Draw a Time layer from outside: a block (N, T, D) in, (N, T, H) out, and the state that is carried through."""
     D, H, name = layer.projection.D, len(layer.Wh), type(layer).__name__
     about = (
@@ -185,7 +187,7 @@ def time_layer(layer: TimeRecurrence, *, lang: str = "en") -> Figure:
     return drawing.finish()
 
 
-def time_gradients(layer: TimeRNN, xs: Array, dhs: Array, *, lang: str = "en") -> Figure:
+def time_gradients(layer: TimeRNN, xs: Array, dhs: Array, *, lang: str | None = None) -> Figure:
     """Draw the gradients inside TimeRNN: at step t, dh_t from above plus dh_next from the right.
 
     Args:
@@ -243,7 +245,7 @@ def time_gradients(layer: TimeRNN, xs: Array, dhs: Array, *, lang: str = "en") -
     return drawing.finish()
 
 
-def time_layers(model: RecurrentLM, T: int = 4, *, lang: str = "en") -> Figure:
+def time_layers(model: RecurrentLM, T: int = 4, *, lang: str | None = None) -> Figure:
     """Draw T layers of each kind, and the Time layers that compute the same as one.
 
     Raises:

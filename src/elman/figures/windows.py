@@ -10,7 +10,7 @@ from elman.text.rooms import World
 GAP = 12  # between two words
 
 
-def cbow_windows(words: Sequence[str], target: int, window: int = 2, *, lang: str = "en") -> Figure:
+def cbow_windows(words: Sequence[str], target: int, window: int = 2, *, lang: str | None = None) -> Figure:
     """Draw CBOW's window around a word: ``window`` words on each side, and on the left side only.
 
     Raises:
@@ -44,7 +44,7 @@ def cbow_windows(words: Sequence[str], target: int, window: int = 2, *, lang: st
     return drawing.finish()
 
 
-def left_context(words: Sequence[str], target: int, *, lang: str = "en") -> Figure:
+def left_context(words: Sequence[str], target: int, *, lang: str | None = None) -> Figure:
     """Draw P(w_t | w_1 … w_{t-1}): an arrow from every word to the left of the target.
 
     Raises:
@@ -67,7 +67,7 @@ def left_context(words: Sequence[str], target: int, *, lang: str = "en") -> Figu
     return drawing.finish()
 
 
-def far_answer(line: str, window: int = 10, *, world: World | None = None, lang: str = "en") -> Figure:
+def far_answer(line: str, window: int = 10, *, world: World | None = None, lang: str | None = None) -> Figure:
     """Draw a line of the world `rooms` whose last name was said many words ago, and a window that does not reach it.
 
     Raises:
@@ -108,7 +108,7 @@ def far_answer(line: str, window: int = 10, *, world: World | None = None, lang:
     return drawing.finish()
 
 
-def sum_or_concatenation(cbow: CBOW, nplm: NPLM, words: Sequence[str], *, lang: str = "en") -> Figure:
+def sum_or_concatenation(cbow: CBOW, nplm: NPLM, words: Sequence[str], *, lang: str | None = None) -> Figure:
     """Draw how two window models join k word vectors: CBOW's mean (k·D numbers become D) and NPLM's concatenation.
 
     The shapes are those of the models; ``words`` are the k words of the window.

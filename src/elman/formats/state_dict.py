@@ -271,7 +271,7 @@ class StateDict:
             )
 
     def refuse_other_kinds(self) -> None:
-        """Raise ModelFileError for bidirectional layers and projections, which elman does not have."""
+        """Raise ModelFileError for bidirectional layers and projections, which RecurrentLM does not have."""
         start = self.key("rnn", "")
         for key in self._arrays:
             if key.startswith(start) and key.endswith("_reverse"):

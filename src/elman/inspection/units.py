@@ -84,7 +84,7 @@ def correlated_units(
     layer: int | None = None,
     top: int = 10,
 ) -> list[UnitCorrelation]:
-    """Return the units whose values after each token correlate most with a property of the text, by descending |r|.
+    """Return the units whose values after each token correlate most with a property of the text, by falling ``|r|``.
 
     ``of`` is the name of a property (see `elman.inspection.text_properties`), or a span of characters (first, last) for
     the units that distinguish its tokens from all others. ``what`` and ``layer`` are those of `Trace.values`. A

@@ -3,11 +3,13 @@
 from elman.layers.adaptive import TimeAdaptiveSoftmaxWithLoss
 from elman.layers.affine import TimeAffine
 from elman.layers.base import Layer
+from elman.layers.bidirectional import TimeBidirectional
 from elman.layers.dropout import TimeDropout
 from elman.layers.embedding import TimeEmbedding
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.rnn import RNN, TimeRNN
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
@@ -17,9 +19,11 @@ __all__ = [
     "LSTM",
     "RNN",
     "Layer",
+    "Recursive",
     "TimeAdaptiveSoftmaxWithLoss",
     "TimeAffine",
     "TimeAffineSoftmaxWithLoss",
+    "TimeBidirectional",
     "TimeDropout",
     "TimeEmbedding",
     "TimeGRU",
@@ -27,4 +31,5 @@ __all__ = [
     "TimeRNN",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",
+    "flatten_trees",
 ]

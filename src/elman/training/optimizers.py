@@ -219,7 +219,7 @@ class Optimizer(ABC):
 
 
 class SGD(Optimizer):
-    """p ← p - lr·g."""
+    """Stochastic gradient descent: p ← p - lr·g."""
 
     sparse = True
 
@@ -236,7 +236,10 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """v ← momentum·v - lr·g; p ← p + v (B. Polyak, 1964)."""
+    """SGD with momentum: v ← momentum·v - lr·g; p ← p + v.
+
+    Source: B. Polyak, 1964.
+    """
 
     slots = ("v",)
 
@@ -261,7 +264,10 @@ class Momentum(Optimizer):
 
 
 class AdaGrad(Optimizer):
-    """s ← s + g²; p ← p - lr·g / √(s + eps) (J. Duchi et al., JMLR 12, 2011); eps inside the root."""
+    """AdaGrad: s ← s + g²; p ← p - lr·g / √(s + eps), with eps inside the root.
+
+    Source: J. Duchi et al., JMLR 12, 2011.
+    """
 
     slots = ("s",)
     sparse = True
@@ -286,7 +292,10 @@ class AdaGrad(Optimizer):
 
 
 class RMSProp(Optimizer):
-    """s ← decay·s + (1 - decay)·g²; p ← p - lr·g / √(s + eps) (T. Tieleman and G. Hinton, 2012)."""
+    """RMSProp: s ← decay·s + (1 - decay)·g²; p ← p - lr·g / √(s + eps).
+
+    Source: T. Tieleman and G. Hinton, 2012.
+    """
 
     slots = ("s",)
 
@@ -311,9 +320,10 @@ class RMSProp(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (D. Kingma and J. Ba, ICLR 2015), with the bias corrections folded into the step size.
+    """Adam, with the bias corrections folded into the step size.
 
     m ← beta1·m + (1 - beta1)·g; s ← beta2·s + (1 - beta2)·g²; p ← p - lr'·m / (√s + eps).
+    Source: D. Kingma and J. Ba, ICLR 2015.
     """
 
     slots = ("m", "s")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elman.evaluation.rooms import LOWEST
+from elman.language import translate
 from elman.training.corpora import RunCorpora
 from elman.training.ngram_run import NgramRun
 from elman.training.progress import BlockDone, EpochDone, Event, Overfitting, SampleDrawn
@@ -34,7 +35,9 @@ def encoding_bar(shown: bool) -> Callable[[int, int], None] | None:
     def show(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:
-            bar = new_bar(total=total, unit="B", unit_scale=True, desc="encoding", delay=1, leave=False)
+            bar = new_bar(
+                total=total, unit="B", unit_scale=True, desc=translate("encoding"), delay=1, leave=False
+            )
         bar.total = total
         bar.update(done - bar.n)
         if done >= total:
@@ -111,7 +114,12 @@ class ProgressDisplay:
             total = min(config.epochs * blocks, config.iterations or math.inf)
             self.bar = self._open.enter_context(
                 contextlib.closing(
-                    new_bar(total=int(total), initial=progress.iteration, unit="block", dynamic_ncols=True)
+                    new_bar(
+                        total=int(total),
+                        initial=progress.iteration,
+                        unit=translate("block"),
+                        dynamic_ncols=True,
+                    )
                 )
             )
             if not self.bar.disable:
@@ -142,9 +150,8 @@ class ProgressDisplay:
         if event.iteration % 20 == 0:
             recent = self.run.trainer.progress.recent_nll or 0.0
             speed = self._tokens / max(event.seconds - self._start, 1e-9)
-            self.bar.set_postfix_str(
-                f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s", refresh=False
-            )
+            text = f"perplexity {math.exp(recent):.2f}, {speed:,.0f} tokens/s"
+            self.bar.set_postfix_str(translate(text), refresh=False)
 
     def _log_epoch(self, event: EpochDone) -> None:
         valid = "" if event.valid_perplexity is None else f", validation {event.valid_perplexity:.3f}"
