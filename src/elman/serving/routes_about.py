@@ -14,6 +14,8 @@ from elman.serving.followed_run import ANSWER_BYTES
 from elman.serving.schemas import (
     CompletionRequest,
     DetokenizeRequest,
+    ExamplesRequest,
+    InfluenceRequest,
     InsideRequest,
     NextRequest,
     RequestRefused,
@@ -38,6 +40,8 @@ POST_ENDPOINTS = {
     "/inside": (InsideRequest, "Return a state or gate of a recurrent layer after every token"),
     "/units": (UnitsRequest, "Find the hidden units that correlate with a property of the text"),
     "/through-time": (ThroughTimeRequest, "Return how far back the gradient of a prediction reaches"),
+    "/influence": (InfluenceRequest, "Return by how much other earlier tokens would change a prediction"),
+    "/examples": (ExamplesRequest, "Return texts that show what a model has learnt"),
 }
 GET_ENDPOINTS = {
     "/v1/models": "List the models",

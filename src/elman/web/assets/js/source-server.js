@@ -90,6 +90,7 @@
         cell: null,
         layers: null,
         hidden: null,
+        comparable: [],
         ...about.get(id),
       }));
     }
@@ -143,6 +144,18 @@
         body: { model: this.model(), ...fields, text: wellFormed(fields.text) },
         signal,
       });
+    }
+
+    influence(fields, signal) {
+      return json("/influence", {
+        body: { model: this.model(), ...fields, text: wellFormed(fields.text) },
+        signal,
+      });
+    }
+
+    /** Texts that show what a model has learnt, in words that it knows. */
+    examples(model, signal) {
+      return json("/examples", { body: { model }, signal });
     }
 
     async runs(signal) {
