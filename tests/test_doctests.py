@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from elman import kenlm_compat, text_model
+from elman.inspection import influence
 from elman.models import tokenized
 from elman.text import datasets, normalising
 
@@ -37,7 +38,7 @@ def test_examples_of_text_models(module: ModuleType) -> None:
         names_after(example, beginning())
 
 
-@pytest.mark.parametrize("module", [datasets, normalising])
+@pytest.mark.parametrize("module", [datasets, normalising, influence])
 def test_examples_of_functions(module: ModuleType) -> None:
     for example in examples(module).values():
         names_after(example, dict(vars(module)))

@@ -12,6 +12,7 @@ from elman import kenlm_compat
 from elman.errors import ConfigError
 from elman.evaluation.perplexity import evaluate
 from elman.generation import Sampler, generate
+from elman.inspection.influence import influence
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import trace
 from elman.models.adaptive.cache import CachedModel, NeuralCache
@@ -76,6 +77,7 @@ CALLS: dict[str, Call] = {
     "next_distribution": lambda model, line: model.next_distribution(line, top=None),
     "base_score": lambda model, line: model.base_score(model.begin_sentence(), line)[0],
     "generate": generated,
+    "influence": lambda model, line: influence(model, line, 2, 1).bits.tolist(),
     "evaluate": lambda model, line: evaluate(model.model, model.encode_line(line)[1], eos=model.start_id),
     "batches": lambda model, line: evaluate(model.model, model.encode_line(line)[1], batch_size=3),
     "rescore": rescored,

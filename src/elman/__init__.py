@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from elman.generation import generate as generate
     from elman.gradcheck import check_all_gradients as check_all_gradients
     from elman.gradcheck import check_gradients as check_gradients
+    from elman.inspection.influence import influence as influence
     from elman.inspection.through_time import through_time as through_time
     from elman.inspection.trace import trace as trace
     from elman.inspection.units import correlated_units as correlated_units
@@ -132,6 +133,7 @@ _HOMES = {
         "TimeSoftmaxWithLoss",
         "flatten_trees",
     ),
+    "elman.inspection.influence": ("influence",),
     "elman.inspection.through_time": ("through_time",),
     "elman.inspection.trace": ("trace",),
     "elman.inspection.units": ("correlated_units",),

@@ -49,6 +49,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two models of the words of a greeting in English and one of those in Korean, hardly trained."""
+    from elman.inspection.examples import GREETINGS
+
+    folder = tmp_path_factory.mktemp("rooms")
+    english, _, korean = (text for text, _, _ in GREETINGS)
+    for name, text in (("en", english), ("ko", korean)):
+        (folder / f"{name}.txt").write_text(f"{text}\n" * 20, encoding="utf-8")
+    size = ("--hidden", "8", "--wordvec", "8", "--epochs", "1", "--batch-size", "4")
+    cells = {"gru": ("en", "gru"), "rnn": ("en", "rnn"), "ko": ("ko", "gru")}
+    return {
+        name: train(folder / name, str(folder / f"{corpus}.txt"), "--cell", cell, *size)
+        for name, (corpus, cell) in cells.items()
+    }
+
+
+@pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose model is so large that it can be stopped while it writes."""
     size = ("--hidden", "900", "--layers", "2", "--batch-size", "2", "--time-size", "8", "--iterations", "1")

@@ -16,12 +16,19 @@ def inside(page: Any) -> Any:
     page.show("inside")
     page.until("document.querySelectorAll('#inside-text .token').length === arguments[0]", len(TEXT))
     page.until("document.querySelector('#inside-map canvas').width > 300")
+    page.until("document.querySelector('#inside-property').value !== ''")  # the page has found a unit
     return page
 
 
 def values(server: Any, **asked: Any) -> list[list[float]]:
     found: list[list[float]] = server.ask("/inside", {"model": "lstm", "text": TEXT, **asked})["values"]
     return found
+
+
+def ranked(server: Any, what: str = "h") -> list[int]:
+    """The units in the order of the map: by their correlation with the property that one of them follows best."""
+    asked = {"model": "lstm", "text": TEXT, "what": what, "top": 32}
+    return [each["unit"] for each in server.ask("/units", asked)["units"]]
 
 
 def readout(page: Any) -> str:
@@ -42,8 +49,19 @@ def coloured_by(page: Any, column: list[float]) -> None:
     page.until(same, column)
 
 
+def test_it_opens_on_the_unit_that_follows_a_property_best(inside: Any, server: Any) -> None:
+    found = server.ask("/units", {"model": "lstm", "text": TEXT, "top": 1})
+    (best,) = found["units"]
+    assert inside.one("#inside-property").get_property("value") == found["property"]
+    assert inside.text("#inside-picked-title") == f"The text coloured by unit {best['unit']}"
+    said = f"In this text, unit {best['unit']} goes best with "
+    assert inside.text("#inside-story").startswith(said)
+    assert f"r = {best['correlation']:.2f}." in inside.text("#inside-story").replace("−", "-")
+    coloured_by(inside, [row[best["unit"]] for row in values(server)])
+
+
 def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, server: Any) -> None:
-    right = values(server)
+    right, unit = values(server), ranked(server)[5]
     inside.js("document.querySelector('#inside-map').scrollTo(0, 0)")
     at = inside.js(
         """const map = document.querySelector("#inside-map"), [left, wide, top] = [44, 18, 26];
@@ -53,23 +71,26 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
     canvas = inside.one("#inside-map")
     ActionChains(inside.driver).move_to_element_with_offset(canvas, *map(round, at)).click().perform()
     inside.until(
-        "document.querySelector('#inside-picked-title').textContent === 'The text coloured by unit 5'"
+        "document.querySelector('#inside-picked-title').textContent === arguments[0]",
+        f"The text coloured by unit {unit}",
     )
-    coloured_by(inside, [row[5] for row in right])
+    coloured_by(inside, [row[unit] for row in right])
     cursor = inside.get("cursor")
     assert 2 <= cursor <= 4
-    assert readout(inside).endswith(f"{right[cursor][5]:.3f}".replace("-0.000", "0.000"))
+    assert readout(inside).endswith(f"{right[cursor][unit]:.3f}".replace("-0.000", "0.000"))
     assert len(inside.all("#inside-curve polyline")) == 1
 
 
 def test_the_map_is_moved_over_by_keys(inside: Any, server: Any) -> None:
-    right = values(server)
+    right, unit = values(server), ranked(server)[7]
     inside.one("#inside-map").send_keys(*[Keys.ARROW_RIGHT] * 5, *[Keys.ARROW_DOWN] * 7)
-    inside.until("document.querySelector('#inside-readout').textContent.startsWith('Unit 7')")
+    inside.until(
+        "document.querySelector('#inside-readout').textContent.startsWith(arguments[0])", f"Unit {unit},"
+    )
     assert inside.get("cursor") == 5
-    assert f"{right[5][7]:.3f}" in readout(inside)
+    assert f"{right[5][unit]:.3f}" in readout(inside)
     inside.press(Keys.ENTER)
-    coloured_by(inside, [row[7] for row in right])
+    coloured_by(inside, [row[unit] for row in right])
 
 
 def test_units_are_found_by_a_property_and_one_of_them_picked(inside: Any, server: Any) -> None:
@@ -116,11 +137,20 @@ def test_a_passage_is_selected_by_dragging(inside: Any) -> None:
     inside.until("JSON.stringify(elman.app.store.get('span')) === '[3,13]'")
 
 
+def test_a_passage_is_selected_by_touching_its_ends(inside: Any) -> None:
+    for index, span in ((9, "null"), (4, "[4,10]"), (20, "null"), (22, "[20,23]")):
+        inside.js(
+            """const token = document.querySelector(`#inside-text .token[data-index="${arguments[0]}"]`);
+            token.dispatchEvent(new PointerEvent("click", {bubbles: true, pointerType: "touch"}))""",
+            index,
+        )
+        inside.until("JSON.stringify(elman.app.store.get('span')) === arguments[0]", span)
+
+
 def test_gates_are_shown_too(inside: Any, server: Any) -> None:
     inside.choose("#inside-what", "f")
-    inside.one("#inside-map").send_keys(Keys.ARROW_RIGHT, Keys.ENTER)
-    right = values(server, what="f")
-    coloured_by(inside, [row[0] for row in right])
+    best = ranked(server, "f")[0]
+    coloured_by(inside, [row[best] for row in values(server, what="f")])
     assert inside.texts("#inside-what option") == [
         "h: hidden state", "c: cell state", "i: input gate", "f: forget gate", "g: candidate", "o: output gate"
     ]  # fmt: skip

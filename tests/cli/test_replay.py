@@ -46,6 +46,8 @@ def test_the_page_has_all_data_about_its_texts(page: str) -> None:
     assert [token[0].strip() for token in found["tokens"]] == ["tom", "said", "hi", "to", "mary", "."]
     assert len(found["places"]) == len(found["tokens"]) + 1 == 7
     assert [len(norms) for norms in found["gradients"]] == list(range(1, 7))
+    assert [len(bits) for bits in found["influence"]["bits"]] == list(range(6))
+    assert [model["about"]["comparable"] for model in recording["models"]] == [["open"], ["word"]]
     assert len(base64.b64decode(found["traces"]["0.h"]["bytes"])) == 6 * model["about"]["hidden"]
     assert [text["text"] for text in model["compared"]] == recording["pair"]
 
@@ -96,7 +98,7 @@ def test_an_ngram_model_is_recorded_without_hidden_units(command: Any, story: Pa
     assert command("replay", "counted").code == 0
     recording = recording_of(Path("counted/replay.html").read_text("utf-8"))
     assert recording["models"][0]["about"]["cell"] is None
-    assert all("traces" not in text for text in recording["models"][0]["texts"])
+    assert all("traces" not in text and text["influence"] for text in recording["models"][0]["texts"])
     assert recording["runs"][0]["lines"][-1]["kind"] == "counted"
 
 

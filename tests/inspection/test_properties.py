@@ -57,6 +57,12 @@ def test_places() -> None:
     assert digits("line_position", "a\r\nbc", "word") == "102"
 
 
+def test_the_position_in_a_sentence() -> None:
+    assert digits("sentence_position", "a bc 3.5. d") == "11222334001"
+    assert digits("sentence_position", "tom was in . mary came", "word") == "123012"
+    assert digits("sentence_position", "가 나！ 다") == "112001"
+
+
 def test_kinds_of_characters() -> None:
     text = "Ab 7.가!"
     assert digits("capital", text) == "1000000"

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import elman
 from elman.errors import ConfigError, ShapeError
-from elman.inspection.units import correlations
+from elman.inspection.units import MEMORY, correlations, followed, strongest
 from support.looked import network
+from support.tiny import STORY
 
 
 @settings(max_examples=25, deadline=None)
@@ -73,3 +74,16 @@ def test_invalid_requests_are_refused() -> None:
             elman.correlated_units(model, "tom was", of)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="top must be an integer ≥ 1, got 0"):
         elman.correlated_units(model, "tom was", "text_position", top=0)
+
+
+def test_a_property_that_needs_memory_is_preferred() -> None:
+    traced = elman.trace(network("lstm"), STORY)
+    found = followed(traced, "h", None)
+    assert found in MEMORY
+    best = {
+        name: abs(strongest(traced, name, "h", None, 1)[0].correlation)
+        for name in MEMORY
+        if name not in ("inside_quotes", "inside_brackets", "after_name")  # the same everywhere
+    }
+    assert found == max(best, key=lambda name: best[name])
+    assert followed(elman.trace(network("lstm"), "tom"), "h", None) is None

@@ -47,7 +47,9 @@ def test_models_are_described(inspector: Any) -> None:
     lstm, other = models["lstm"], models["n-gram"]
     V, D, H = lstm.pop("vocabulary"), 4, 12
     weights = V * D + 4 * H * (D + H + 1) + 4 * H * (H + H + 1) + H * V + V
+    assert lstm.pop("comparable") == ["n-gram", "mixture"]
     assert lstm == {"unit": "word", "cell": "lstm", "layers": 2, "hidden": H, "parameters": weights}
+    assert models["gru"]["comparable"] == models["rnn"]["comparable"] == []
     assert models["gru"]["unit"] == "character"
     assert [other[name] for name in ("cell", "layers", "hidden", "parameters")] == [None] * 4
 
@@ -83,6 +85,42 @@ def test_units_are_those_of_the_library(inspector: Any, networks: Any) -> None:
         )
     assert (found["property"], found["span"], found["layer"]) == (None, [4, 16], 0)
     assert set(get_args(Property)) == set(PROPERTIES)
+
+
+def test_without_a_property_the_one_followed_best_is_chosen(inspector: Any) -> None:
+    found = post(inspector, "/units", text=TEXT, top=1)
+    assert found == post(inspector, "/units", text=TEXT, top=1, property=found["property"])
+
+
+@pytest.mark.parametrize("model", ["lstm", "n-gram", "mixture"])
+def test_influences_are_those_of_the_library(inspector: Any, networks: Any, model: str) -> None:
+    rng = np.random.default_rng(3)
+    wanted = elman.influence(networks[model], TEXT, 6, 2, likely=False, rng=rng)
+    found = post(
+        inspector, "/influence", model=model, text=TEXT, index=6, replacements=2, likely=False, seed=3
+    )
+    assert found["bits"] == pytest.approx(wanted.bits.tolist(), rel=1e-5)
+    assert found["replacements"] == [list(row.replacements) for row in wanted]
+    assert found["surprisal_bits"] == pytest.approx(wanted.surprisal_bits)
+    assert (found["token"].strip(), len(found["inputs"])) == ("was", 6)
+    assert (found["inputs"][2]["start"], found["inputs"][2]["end"]) == (8, 16)
+
+
+def test_a_text_of_too_many_influences_is_refused(serve: Any, networks: Any) -> None:
+    small = serve({"lstm": networks["lstm"]}, Limits(influence_tokens=70))
+    body = {"text": TEXT, "index": 6}
+    answer = small.post("/influence", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "limit_exceeded"
+    assert small.post("/influence", json={**body, "replacements": 1}).status_code == 200
+
+
+def test_examples_are_in_words_of_the_model(inspector: Any, networks: Any) -> None:
+    for model in ("lstm", "gru", "rnn", "mixture"):
+        found = post(inspector, "/examples", model=model)
+        assert found["opening"] is None
+        assert all(text in networks[model] for pair in found["pairs"] for text in pair["texts"])
+        assert "swapped" in [pair["kind"] for pair in found["pairs"]] or model in ("gru", "rnn")
 
 
 def test_norms_are_those_of_the_library(inspector: Any, networks: Any) -> None:
@@ -135,7 +173,6 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
             ({"text": "tom " * 51}, "text"),
         )
     ],
-    ("/units", {"text": TEXT}, "property"),
     ("/units", {**UNITS, "span": [0, 3]}, "property"),
     ("/units", {**UNITS, "property": "mood"}, "property"),
     ("/units", {**UNITS, "property": "inside_quotes"}, "property"),
@@ -146,8 +183,16 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
         for span in ([0, 100], [-1, 3], [3, 3], [5, 2], [1], [1, 2, 3], ["a", "b"], 3, [0, 28], [0.5, 2])
     ],
     ("/through-time", {"text": TEXT}, "index"),
-    *[("/through-time", {**TIME, "index": index}, "index") for index in (-1, 7, 10**30, 1.5, "1", True, None)],
+    *[
+        (path, {**TIME, "index": index}, "index")
+        for path in ("/through-time", "/influence")
+        for index in (-1, 7, 10**30, 1.5, "1", True, None)
+    ],
     ("/through-time", {"text": "tom zeppelin", "index": 1}, "index"),
+    ("/influence", {"text": "tom zeppelin", "index": 1}, "index"),
+    ("/influence", {**TIME, "replacements": 0}, "replacements"),
+    ("/influence", {**TIME, "seed": -1}, "seed"),
+    ("/influence", {**TIME, "text": "tom " * 65}, "text"),
 ]  # fmt: skip
 
 
@@ -162,12 +207,14 @@ def test_a_wrong_field_is_named(inspector: Any, path: str, fields: dict[str, Any
         assert "no hidden units of its own" in error["message"]
 
 
-@pytest.mark.parametrize("path", ["/inside", "/units", "/through-time"])
+@pytest.mark.parametrize("path", ["/inside", "/units", "/through-time", "/influence"])
 def test_an_invalid_body_is_refused(inspector: Any, path: str) -> None:
     for body in (b"", b"[]", b'{"text": "tom", "index": NaN}', b'{"text": "\\ud800"}', b'{"text": "\xff"}'):
         answer = inspector.post(path, content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 400, answer.text
-    needed = {"/units": {"property": "space"}, "/through-time": {"index": 0}}.get(path, {})
+    needed = {"/units": {"property": "space"}, "/through-time": {"index": 0}, "/influence": {"index": 0}}.get(
+        path, {}
+    )
     unknown = inspector.post(path, json={"text": "tom was", "model": "other", **needed})
     assert unknown.status_code == 404
     assert inspector.get(path).status_code == 405
@@ -223,7 +270,7 @@ def test_an_inspection_that_takes_too_long_ends(
 
 def test_the_openapi_document_has_the_endpoints(inspector: Any) -> None:
     document = inspector.get("/openapi.json").json()
-    for path in ("/inside", "/units", "/through-time"):
+    for path in ("/inside", "/units", "/through-time", "/influence", "/examples"):
         schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert schema["$ref"].rpartition("/")[2] in document["components"]["schemas"]
     assert "get" in document["paths"]["/inside/models"]

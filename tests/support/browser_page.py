@@ -110,7 +110,8 @@ class Page:
 
     def settled(self) -> None:
         """Wait until nothing is being generated and the current text has been scored."""
-        self.until("!elman.app.store.get('streaming') && elman.app.store.get('scored') !== null")
+        self.until("!elman.app.store.get('opening') && !elman.app.store.get('streaming')")
+        self.until("elman.app.store.get('scored') !== null")
         self.until("!document.documentElement.classList.contains('starting')")
 
     def get(self, key: str) -> Any:

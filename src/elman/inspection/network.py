@@ -129,8 +129,8 @@ def of_adaptive_softmax(h: Array, target: int, weights: AdaptiveWeights) -> Grad
     return ln_prob, dh
 
 
-def summary(name: str, text_model: TextModel) -> dict[str, Any]:
-    """Return a model's id, unit, cell, layers, hidden units, weights and vocabulary size; None for what it lacks."""
+def summary(name: str, text_model: TextModel, comparable: Sequence[str]) -> dict[str, Any]:
+    """Return what the page says of a model: None for what it lacks, and the models that read the same texts."""
     model = text_model.model
     found: dict[str, Any] = dict.fromkeys(("cell", "layers", "hidden", "parameters"))
     if isinstance(model, RecurrentLM):
@@ -140,4 +140,5 @@ def summary(name: str, text_model: TextModel) -> dict[str, Any]:
             "hidden": model.hidden_size,
             "parameters": sum(math.prod(weight.shape) for weight in model.weights.values()),
         }
-    return {"id": name, "unit": text_model.unit, **found, "vocabulary": len(text_model.vocabulary)}
+    sizes = {"unit": text_model.unit, **found, "vocabulary": len(text_model.vocabulary)}
+    return {"id": name, **sizes, "comparable": list(comparable)}

@@ -21,6 +21,7 @@ Values = NDArray[np.float64]  # one number per token, (T,)
 Offsets = NDArray[np.intp]  # offsets of tokens, (T,)
 Span = tuple[int, int]  # of characters: first, and last (exclusive)
 WORD = re.compile(r"\w+(?:['’]\w+)*")
+SENTENCE_ENDS = ".!?…。！？"
 # opening marks, each with the marks that can close it
 QUOTES = {
     '"': '"', "＂": "＂", "“": "”", "‘": "’", "„": "“”", "‚": "‘’", "«": "»", "‹": "›", "「": "」", "『": "』",
@@ -92,6 +93,18 @@ def line_position(text: str, starts: Offsets, ends: Offsets) -> Values:
     return _at_end(positions - np.maximum.accumulate(np.where(newlines, positions, 0)), ends)
 
 
+def sentence_position(text: str, starts: Offsets, ends: Offsets) -> Values:
+    """How many words of its sentence have begun; 0 after its end."""
+    found, count = np.zeros(len(text)), 0
+    begun = {word.start() for word in WORD.finditer(text)}
+    for place, character in enumerate(text):
+        if character in SENTENCE_ENDS and not text[place + 1 : place + 2].isalnum():  # not that of 3.5
+            count = 0
+        count += place in begun
+        found[place] = count
+    return _at_end(found, ends)
+
+
 def word_position(text: str, starts: Offsets, ends: Offsets) -> Values:
     """How many characters of its word have been read; 0 outside words."""
     found = np.zeros(len(text))
@@ -158,8 +171,8 @@ def text_position(text: str, starts: Offsets, ends: Offsets) -> Values:
 PROPERTIES: dict[str, Callable[[str, Offsets, Offsets], Values]] = {
     function.__name__: function
     for function in (
-        inside_quotes, inside_brackets, line_position, word_position, after_name, capital, digit, space,
-        punctuation, word_start, word_length, text_position,
+        inside_quotes, inside_brackets, line_position, sentence_position, word_position, after_name, capital, digit,
+        space, punctuation, word_start, word_length, text_position,
     )
 }  # fmt: skip
 

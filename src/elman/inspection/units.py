@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import ConfigError, ShapeError
-from elman.inspection.text_properties import Span, property_of
+from elman.inspection.text_properties import PROPERTIES, Span, property_of
 from elman.inspection.trace import Trace, trace
 from elman.text_model import TextModel
 
@@ -39,6 +39,32 @@ def correlations(values: ArrayLike, property_: ArrayLike) -> NDArray[np.float64]
     found: NDArray[np.float64] = np.zeros(units.shape[1])
     np.divide(deviations @ centred, lengths, out=found, where=varying)
     return found.clip(-1, 1)
+
+
+MEMORY = (
+    "inside_quotes",
+    "inside_brackets",
+    "after_name",
+    "sentence_position",
+    "line_position",
+    "text_position",
+)
+
+
+def followed(traced: Trace, what: str, layer: int | None) -> str | None:
+    """Return the property that a unit of a trace follows best; None if no property changes within the text.
+
+    Properties of what was read before come first (`MEMORY`): a unit can only follow them if it remembers. Those of the
+    current token are considered where none of the others changes.
+    """
+    values = traced.values(what, layer)
+    best: dict[str, float] = {}
+    for name in PROPERTIES:
+        given = property_of(traced.coded, name)
+        if given.min() < given.max():
+            best[name] = float(np.abs(correlations(values, given)).max())
+    candidates = [name for name in best if name in MEMORY] or list(best)
+    return max(candidates, key=lambda name: best[name]) if candidates else None
 
 
 def strongest(traced: Trace, of: str | Span, what: str, layer: int | None, top: int) -> list[UnitCorrelation]:

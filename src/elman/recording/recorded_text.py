@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from elman.errors import ElmanError
 from elman.evaluation.surprisal import entropy_bits, most_probable
+from elman.inspection.influence import influences
 from elman.inspection.network import INSIDE
 from elman.inspection.text_properties import PROPERTIES, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
+from elman.inspection.units import followed
 from elman.models.base import LogProbs
 from elman.models.recurrent import RecurrentLM
 from elman.text.offsets import token_offsets
@@ -21,6 +23,7 @@ from elman.text.token_writer import TokenWriter
 from elman.text_model import TextModel
 
 MAX_CANDIDATES = 40  # per place
+REPLACEMENTS = 8  # of every token
 
 
 def rounded(value: float, digits: int = 4) -> float | None:
@@ -93,9 +96,22 @@ def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> di
     return {
         "traces": {f"{layer}.{what}": _packed(traced.values(what, layer)) for layer, what in parts},
         "properties": {name: property_of(coded, name).tolist() for name in PROPERTIES},
+        "followed": {f"{layer}.{what}": followed(traced, what, layer) for layer, what in parts},
         "gradients": [_gradient(text_model, traced, index) for index in range(len(coded.tokens))],
         "begins": coded.start_id is not None,
     }
+
+
+def record_influence(text_model: TextModel, text: str) -> dict[str, Any]:
+    """Return, for every token, the influence in bits of those before it, and what each token was replaced by."""
+    found = {each.position: each for each in influences(text_model, text, REPLACEMENTS)}
+    tokens = len(text_model.encode(text)[0])
+    bits = [
+        [rounded(value, 3) for value in found[index].bits.tolist()] if index in found else None
+        for index in range(tokens)
+    ]
+    last = found[max(found)]
+    return {"influence": {"bits": bits, "replacements": [row.replacements for row in last]}}
 
 
 def _packed(values: NDArray[np.floating]) -> dict[str, Any]:

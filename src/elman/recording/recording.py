@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from elman import __version__
 from elman.errors import ConfigError, RunError
 from elman.formats.metrics_log import read_metrics
-from elman.generation import Sampler, generate
+from elman.inspection.examples import comparable, opening, pairs, swapped_pair, write
 from elman.inspection.network import summary
 from elman.models.recurrent import RecurrentLM
-from elman.recording.recorded_text import Part, parts_of, record_inside, record_scores, whole_ln_prob
+from elman.recording.recorded_text import (
+    Part,
+    parts_of,
+    record_influence,
+    record_inside,
+    record_scores,
+    whole_ln_prob,
+)
 from elman.text.offsets import token_offsets
 from elman.text_model import TextModel, load
 
@@ -23,21 +28,8 @@ MAX_TRACE_BYTES = 2_000_000  # of all hidden states and gates together
 MAX_POINTS = 1000  # lines of one kind, as many as a screen can show
 MAX_SAMPLES = 60
 MAX_SAMPLE_LENGTH = 1500  # characters
-SENTENCES = (
-    "Tom was watching TV in his room . Mary came into the room . Mary said hi to Tom .",
-    "tom was watching tv in his room . mary came into the room . mary said hi to tom .",
-    "톰 은 방 에서 TV 를 보고 있었다 . 메리 가 방 에 들어왔다 . 메리 는 톰 에게 인사했다 .",
-    "the keys to the cabinet are on the table",
-    "you say goodbye",
-)
-PAIRS = (
-    ("you say goodbye", "you say good die"),
-    ("the keys to the cabinet are on the table", "the keys to the cabinet is on the table"),
-    ("she said that she would come", "she said that would she come"),
-)
+SENTENCE = "the keys to the cabinet are on the table"  # shown where the vocabulary has its words
 TEXT_SAMPLES = 2
-TEMPERATURE = 0.8
-PAIR_WORDS = 12  # of a text, two neighbours of which are swapped
 
 
 @dataclass(frozen=True)
@@ -66,14 +58,20 @@ def record(
     chosen = list(dict.fromkeys(cut(first, text, tokens) for text in wanted))
     if not chosen or any(not len(first.encode(text)[1]) for text in chosen):
         raise ConfigError("a text to record has no token; give another `text`")
-    pair = choose_pair(first, chosen[0])
+    pair = [*pairs(first, seed), swapped_pair(chosen[0])][0].texts
+    opened = opening(first)
+    names = comparable({each.name: each.text_model for each in models})
     return {
         "format": FORMAT,
         "elman": __version__,
         "runs": [{"name": each.name, "lines": _curve(each.folder)} for each in models],
         "texts": chosen,
+        "opening": opened._asdict() if opened is not None and opened.text in chosen else None,
         "pair": list(pair),
-        "models": [_model(each, chosen, pair) for each in models],
+        "models": [
+            _model(each, chosen, pair) | {"about": summary(each.name, each.text_model, names[each.name])}
+            for each in models
+        ],
     }
 
 
@@ -104,14 +102,14 @@ def _model(recorded: RecordedModel, texts: Sequence[str], pair: Sequence[str]) -
     scored = []
     for text in texts:
         found = record_scores(text_model, text, names)
-        if network is not None and any(token[1] >= 0 for token in found["tokens"]):
-            found |= record_inside(text_model, text, parts)
+        if any(token[1] >= 0 for token in found["tokens"]):
+            found |= record_influence(text_model, text)
+            found |= {} if network is None else record_inside(text_model, text, parts)
         scored.append(found)
     compared = [
         {**record_scores(text_model, text, names), "whole": whole_ln_prob(text_model, text)} for text in pair
     ]
     return {
-        "about": summary(recorded.name, text_model),
         "texts": scored,
         "compared": compared,
         "names": {str(id_): name for id_, name in sorted(names.items())},
@@ -126,36 +124,12 @@ def _parts(network: RecurrentLM, text_model: TextModel, texts: Sequence[str]) ->
 
 
 def choose_texts(text_model: TextModel, tokens: int, seed: int) -> list[str]:
-    """Return texts that the model writes, and the first of `SENTENCES` whose tokens it all knows."""
-    texts = [write(text_model, tokens, seed + k) for k in range(TEXT_SAMPLES)]
-    texts += [sentence for sentence in SENTENCES if knows(text_model, sentence)][:1]
+    """Return the text to open with and a sentence, if the model knows their words, and texts that it writes."""
+    opened = opening(text_model)
+    texts = [] if opened is None else [opened.text]
+    texts += [write(text_model, tokens, seed + k) for k in range(TEXT_SAMPLES)]
+    texts += [SENTENCE] if SENTENCE in text_model else []
     return list(dict.fromkeys(text for text in texts if text.strip()))
-
-
-def choose_pair(text_model: TextModel, text: str) -> tuple[str, str]:
-    """Return two sentences to compare: a known one of `PAIRS`, else a text and itself with two words swapped."""
-    for pair in PAIRS:
-        if all(knows(text_model, each) for each in pair):
-            return pair
-    words = text.splitlines()[0].split(" ")[:PAIR_WORDS]
-    at = max(0, len(words) // 2 - 1)
-    swapped = [*words[:at], *reversed(words[at : at + 2]), *words[at + 2 :]]
-    return " ".join(words), " ".join(swapped)
-
-
-def knows(text_model: TextModel, text: str) -> bool:
-    """Return whether the vocabulary has every token of a text."""
-    return text in text_model
-
-
-def write(text_model: TextModel, length: int, seed: int) -> str:
-    """Return a text of so many tokens that the model writes, without whitespace around it."""
-    unknown = text_model.vocabulary.unknown_id
-    sampler = Sampler(TEMPERATURE, exclude=() if unknown is None or unknown < 0 else (unknown,))
-    drawn = generate(
-        text_model.model, text_model.begin_sentence(), sampler, np.random.default_rng(seed), length
-    )
-    return text_model.tokenizer.join(text_model.vocabulary.decode(list(drawn))).strip()
 
 
 def cut(text_model: TextModel, text: str, tokens: int) -> str:

@@ -14,6 +14,8 @@ from elman.serving.followed_run import ANSWER_BYTES
 from elman.serving.schemas import (
     CompletionRequest,
     DetokenizeRequest,
+    ExamplesRequest,
+    InfluenceRequest,
     InsideRequest,
     LessonRequest,
     LessonStepRequest,
@@ -42,6 +44,8 @@ POST_ENDPOINTS = {
     "/through-time": (ThroughTimeRequest, "Return how far back the gradient of a prediction reaches"),
     "/lesson": (LessonRequest, "Begin to train an RNN and a gated network on lines of the rooms world"),
     "/lesson/step": (LessonStepRequest, "Train both a little; return what they answer and write"),
+    "/influence": (InfluenceRequest, "Return by how much other earlier tokens would change a prediction"),
+    "/examples": (ExamplesRequest, "Return texts that show what a model has learnt"),
 }
 GET_ENDPOINTS = {
     "/v1/models": "List the models",

@@ -1,4 +1,4 @@
-"""GET /inside/models, POST /inside, /units and /through-time: what goes on inside a recurrent network.
+"""GET /inside/models, POST /inside, /units, /through-time, /influence and /examples: what a model has learnt.
 
 Everything runs in the side thread and nothing is shared with an engine but the weights: each request gets layers of
 its own to read with.
@@ -15,14 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from elman.errors import ElmanError
+from elman.inspection.examples import opening, pairs
+from elman.inspection.influence import influence
 from elman.inspection.network import NoHiddenUnits, recurrent, summary
 from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
-from elman.inspection.units import strongest
+from elman.inspection.units import followed, strongest
 from elman.models.recurrent import RecurrentLM
 from elman.serving.admission import read_request
 from elman.serving.schemas import (
+    ExamplesRequest,
+    InfluenceRequest,
     InsideRequest,
     Limits,
     RequestRefused,
@@ -36,15 +40,15 @@ from elman.serving.state import ServedModel, server_of
 from elman.serving.streams import while_connected
 from elman.text.token_writer import TokenWriter
 
-R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest)
+R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest, InfluenceRequest, ExamplesRequest)
 DECIMALS = 4
 
 
 async def inside_models(request: Request) -> Response:
     """Describe the models: their cells, if they have any, and their sizes."""
-    return json_response(
-        {"models": [summary(each.name, each.text_model) for each in server_of(request).models.all]}
-    )
+    models = server_of(request).models
+    found = [summary(each.name, each.text_model, models.comparable[each.name]) for each in models.all]
+    return json_response({"models": found})
 
 
 async def inside(request: Request) -> Response:
@@ -60,6 +64,16 @@ async def units(request: Request) -> Response:
 async def through_time_norms(request: Request) -> Response:
     """Return the norm of the gradient of one token's probability at each token before it."""
     return await _in_side_thread(request, ThroughTimeRequest, _through_time)
+
+
+async def influence_bits(request: Request) -> Response:
+    """Return by how many bits other tokens before one would change its surprisal."""
+    return await _in_side_thread(request, InfluenceRequest, _influence)
+
+
+async def examples(request: Request) -> Response:
+    """Return a text to begin with, and pairs of texts to compare."""
+    return await _in_side_thread(request, ExamplesRequest, _examples)
 
 
 async def _in_side_thread(
@@ -104,12 +118,19 @@ def _inside(limits: Limits, served: ServedModel, body: InsideRequest) -> dict[st
 def _units(limits: Limits, served: ServedModel, body: UnitsRequest) -> dict[str, Any]:
     model, coded = _check_text(served, body.text, limits)
     layer = _check_layer(model, body, coded, limits)
-    feature = _property_or_span(body)
-    param = "span" if body.property is None else "property"
-    with refuse_errors(param):
-        property_of(coded, feature)
+    if body.property is not None and body.span is not None:
+        raise RequestRefused("give property or span, not both", "property", "invalid_value")
+    feature: str | Span | None = body.property if body.span is None else body.span
+    param = "property" if body.span is None else "span"
+    if feature is not None:
+        with refuse_errors(param):
+            property_of(coded, feature)
     with refuse_errors("text"):
         traced = trace(served.text_model, body.text)
+    if feature is None and (feature := followed(traced, body.what, layer)) is None:
+        raise RequestRefused(
+            "no property changes within this text; send a longer one", "text", "invalid_value"
+        )
     with refuse_errors(param):
         found = strongest(traced, feature, body.what, layer, body.top)
     return {
@@ -117,7 +138,7 @@ def _units(limits: Limits, served: ServedModel, body: UnitsRequest) -> dict[str,
         "cell": model.cell,
         "layer": layer,
         "what": body.what,
-        "property": body.property,
+        "property": feature if isinstance(feature, str) else None,
         "span": body.span,
         "units": [each._asdict() for each in found],
     }
@@ -143,16 +164,57 @@ def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest)
     }
 
 
+def _influence(limits: Limits, served: ServedModel, body: InfluenceRequest) -> dict[str, Any]:
+    coded = _encode(served, body.text, limits)
+    read = body.index**2 * body.replacements
+    if body.index < len(coded.tokens) and read > (limit := limits.influence_tokens):
+        raise RequestRefused(
+            f"{body.replacements} replacements of each of {body.index:,} tokens are {read:,} tokens to read, the limit "
+            f"of this server is {limit:,}; send fewer replacements or a smaller index",
+            "replacements",
+            "limit_exceeded",
+        )
+    with refuse_errors("index"):
+        rng = np.random.default_rng(body.seed)
+        found = influence(
+            served.text_model, body.text, body.index, body.replacements, likely=body.likely, rng=rng
+        )
+    tokens = _tokens_json(served, coded)
+    return {
+        "model": served.name,
+        "index": body.index,
+        "token": tokens[body.index]["token"],
+        "surprisal_bits": found.surprisal_bits,
+        "inputs": tokens[: body.index],
+        "bits": found.bits.tolist(),
+        "replacements": [row.replacements for row in found],
+    }
+
+
+def _examples(limits: Limits, served: ServedModel, body: ExamplesRequest) -> dict[str, Any]:
+    opened = opening(served.text_model)
+    return {
+        "model": served.name,
+        "opening": None if opened is None else opened._asdict(),
+        "pairs": [pair._asdict() for pair in pairs(served.text_model)],
+    }
+
+
 def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, EncodedText]:
     """Return the network and the text as it reads it. Refuse models without hidden units, and texts too long."""
     with refuse_errors("model"):
         model = recurrent(served.text_model.model)
+    return model, _encode(served, text, limits)
+
+
+def _encode(served: ServedModel, text: str, limits: Limits) -> EncodedText:
+    """Return the text as the model reads it. Refuse texts too long."""
     with refuse_errors("text"):
         coded = EncodedText.of(served.text_model, text)
     if (length := len(coded.tokens)) > (limit := limits.inside_tokens):
         message = f"text has {length:,} tokens, the limit of this server is {limit:,}; shorten it"
         raise RequestRefused(message, "text", "context_length_exceeded")
-    return model, coded
+    return coded
 
 
 def _check_layer(
@@ -171,16 +233,6 @@ def _check_layer(
             "limit_exceeded",
         )
     return layer
-
-
-def _property_or_span(body: UnitsRequest) -> str | Span:
-    """Return the property or the span. Raises RequestRefused for neither and for both."""
-    if body.property is not None and body.span is None:
-        return body.property
-    if body.span is not None and body.property is None:
-        return body.span
-    given = "both" if body.property else "neither"
-    raise RequestRefused(f"give either property or span, got {given}", "property", "invalid_value")
 
 
 @contextmanager

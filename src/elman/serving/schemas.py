@@ -35,6 +35,7 @@ class Limits:
     memory_bytes: int = 1 << 29  # of the bodies and answers of all requests in progress, as estimated
     inside_tokens: int = 1024  # of a text whose states are inspected
     inside_values: int = 400_000  # tokens times units
+    influence_tokens: int = 1_000_000  # read by one request, over all replacements
     inside_waiting: int = 32  # inspection requests, running or queued
     lessons: int = 8  # kept at the same time, of some 12 MB at most each
     large_waiting: int = 32  # large bodies that are parsed or wait for that
@@ -265,6 +266,7 @@ Property = Literal[
     "inside_quotes",
     "inside_brackets",
     "line_position",
+    "sentence_position",
     "word_position",
     "after_name",
     "capital",
@@ -287,7 +289,7 @@ class InsideRequest(Struct, forbid_unknown_fields=True):
 
 
 class UnitsRequest(Struct, forbid_unknown_fields=True):
-    """The body of POST /units: ``property`` or ``span``, not both."""
+    """The body of POST /units: ``property`` or ``span``, not both; without either, the property followed best."""
 
     text: InspectedText
     model: Name | None = None
@@ -327,3 +329,20 @@ class LessonStepRequest(Struct, forbid_unknown_fields=True):
 
     lesson: Annotated[str, Meta(max_length=64, description="The lesson's identifier from POST /lesson.")]
     updates: Annotated[int, Meta(ge=1, le=20, description="Updates of each network.")] = 5
+
+
+class InfluenceRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /influence."""
+
+    text: InspectedText
+    index: Annotated[int, Meta(ge=0, description="The predicted token, counted from 0.")]
+    model: Name | None = None
+    replacements: Annotated[int, Meta(ge=1, le=64, description="How many for each token before it.")] = 8
+    likely: Annotated[bool, Meta(description="Draw them from what the model expects there.")] = True
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+
+
+class ExamplesRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /examples."""
+
+    model: Name | None = None

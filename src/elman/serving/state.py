@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.requests import Request
 
 from elman.errors import ConfigError
+from elman.inspection.examples import comparable
 from elman.serving.engine import Engine
 from elman.serving.followed_run import FollowedRun
 from elman.serving.lesson import Lessons
@@ -49,6 +50,11 @@ class Models:
                 f"there is no model {name!r}; choose one of: {known}", "model", "model_not_found", 404
             )
         return found
+
+    @cached_property
+    def comparable(self) -> dict[str, list[str]]:
+        """For each model, the names of the others that read the same texts."""
+        return comparable({each.name: each.text_model for each in self.all})
 
     def start(self) -> None:
         """Start all engines."""

@@ -86,8 +86,9 @@
     }
 
     async rescore(candidates) {
-      const { about } = this.#of();
-      const found = candidates.map((text, index) => ({ index, text, ln_prob: this.#text(text).whole ?? null }));
+      const { about, compared } = this.#of();
+      const whole = (text) => compared.find((each) => each.text === text)?.whole ?? null;
+      const found = candidates.map((text, index) => ({ index, text, ln_prob: whole(text) }));
       found.sort((a, b) => (b.ln_prob ?? -Infinity) - (a.ln_prob ?? -Infinity));
       return { model: about.id, unit: about.unit, candidates: found };
     }
@@ -116,7 +117,9 @@
     async units(fields) {
       const { values, layer, what, model, cell } = await this.inside(fields);
       const found = this.#inside(fields.text, fields.model);
-      const { property = null, span = null, top = 10 } = fields;
+      const { span = null, top = 10 } = fields;
+      const property = fields.property ?? (span ? null : found.followed[`${layer}.${what}`]);
+      if (!property && !span) throw missing("replay.constant");
       const overlaps = ([, , start, end]) => Number(start < span[1] && end > span[0]);
       const given = span ? found.tokens.map(overlaps) : found.properties[property];
       if (given.every((value) => value === given[0])) throw missing("replay.constant");
@@ -133,6 +136,21 @@
       const [token, , , , bits] = found.tokens[index];
       const inputs = [...begin, ...found.tokens.slice(0, index).map(named)];
       return { model: about.id, index, token, surprisal_bits: bits, inputs, norms };
+    }
+
+    async influence({ text, index, model }) {
+      const { about } = this.#of(model);
+      const found = this.#text(text, model);
+      const bits = found.influence?.bits[index];
+      if (!bits) throw missing();
+      const [token, , , , surprisal] = found.tokens[index];
+      const inputs = found.tokens.slice(0, index).map(([name, , start, end]) => ({ token: name, start, end }));
+      return { model: about.id, index, token, surprisal_bits: surprisal, inputs, bits,
+        replacements: found.influence.replacements.slice(0, index) };
+    }
+
+    async examples() {
+      return { opening: recording.opening, pairs: [] };
     }
 
     async runs() {
@@ -176,6 +194,7 @@
     document.querySelector("#panel-write .about").after(line);
     elman.app.words.fill(line);
     store.set("text", recording.texts[0]);
+    if (recording.opening?.text === recording.texts[0]) store.set("cursor", recording.opening.position);
   }
 
   const shortened = (text) => {

@@ -90,6 +90,7 @@
         cell: null,
         layers: null,
         hidden: null,
+        comparable: [],
         ...about.get(id),
       }));
     }
@@ -158,6 +159,18 @@
     /** Trains the networks of a lesson; returns its report. */
     lessonStep(fields, signal) {
       return json("/lesson/step", { body: fields, signal });
+    }
+
+    influence(fields, signal) {
+      return json("/influence", {
+        body: { model: this.model(), ...fields, text: wellFormed(fields.text) },
+        signal,
+      });
+    }
+
+    /** Texts that show what a model has learnt, in words that it knows. */
+    examples(model, signal) {
+      return json("/examples", { body: { model }, signal });
     }
 
     async runs(signal) {

@@ -3,9 +3,13 @@
 (() => {
   const elman = (window.elman = window.elman || {});
 
-  /** Makes the tokens of a text selectable with Shift and the arrow keys or by dragging: `span` in the store, [from, to). */
+  /**
+   * Makes the tokens of a text selectable: `span` in the store, [from, to). With Shift and the arrow keys, by dragging,
+   * or by touching the first and the last token one after the other; a third touch begins anew.
+   */
   elman.selectSpans = (container, store) => {
     let anchor = null;
+    let touched = null; // the first token of a passage, until the last one is touched
     const indexOf = (event) => {
       const token = event.target.closest?.("[data-index]");
       return token ? Number(token.dataset.index) : null;
@@ -43,6 +47,15 @@
     container.addEventListener("click", (event) => {
       const index = indexOf(event);
       if (event.shiftKey && index !== null && anchor !== null) select(index);
+      if (event.pointerType === "touch" && index !== null) touch(index);
     });
+
+    function touch(index) {
+      const first = touched === null || store.get("span") !== null;
+      if (first) store.set("span", null);
+      anchor = first ? index : touched;
+      touched = first ? index : null;
+      if (!first) select(index);
+    }
   };
 })();

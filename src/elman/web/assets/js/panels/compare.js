@@ -4,12 +4,8 @@
   const { elman } = window;
   const { make } = elman;
   const PAUSE = 250;
+  const MAX_BEFORE = 40; // characters before the place where the sentences differ
   const MAX_TOKENS = 200; // of a sentence, shown side by side
-  const EXAMPLES = [
-    ["you say goodbye", "you say good die"],
-    ["the keys to the cabinet are on the table", "the keys to the cabinet is on the table"],
-    ["she said that she would come", "she said that would she come"],
-  ];
 
   elman.app.addPanel("compare", (root, app) => {
     const { store } = app;
@@ -17,6 +13,8 @@
     let request = null;
     let timer = null;
     let found = null;
+    let pairs = []; // the examples of the model
+    let untouched = true; // the sentences are those of an example
 
     async function compare() {
       request?.abort();
@@ -66,6 +64,7 @@
     function verdict() {
       const [one, other] = found.whole;
       const better = one === other ? null : one < other ? 0 : 1;
+      if (one === Infinity && other === Infinity) return [app.t("compare.impossible")];
       if (better === null) return [app.t("compare.equal")];
       const difference = Math.abs(one - other);
       const key = Number.isFinite(difference) ? "compare.verdict" : "compare.verdict.impossible";
@@ -80,11 +79,10 @@
         ([i, j]) => i === null || j === null || nameOf(tokens[0][i]) !== nameOf(tokens[1][j]),
       );
       if (at < 0) return app.t("compare.same");
-      const before = rows
-        .slice(0, at)
-        .map(([i]) => tokens[0][i].token)
-        .join("")
-        .trim();
+      const first = tokens[0][rows.slice(at).find(([i]) => i !== null)?.[0]];
+      const { texts } = found;
+      const whole = elman.slices(texts[0])(0, !first || first.last ? undefined : first.start).trim();
+      const before = whole.length > MAX_BEFORE ? `…${whole.slice(-MAX_BEFORE)}` : whole;
       const here = [0, 1].map((k) =>
         rows
           .slice(at)
@@ -126,11 +124,35 @@
       );
     }
 
+    /** Offers the examples of the model, and shows the first one as long as nobody has written sentences. */
+    async function offer(model) {
+      if (!model || app.recorded) return;
+      const answer = await elman.examplesOf(app, model);
+      if (model !== store.get("model")) return;
+      pairs = answer.pairs;
+      parts.offer(pairs);
+      app.words.fill(parts.examples);
+      if (untouched) use(pairs[0]);
+    }
+
+    function use(pair) {
+      parts.inputs.forEach((input, k) => {
+        input.value = pair?.texts[k] ?? "";
+        input.scrollLeft = input.scrollWidth; // most examples differ at the end
+      });
+      compare();
+    }
+
     const schedule = () => {
       clearTimeout(timer);
       timer = setTimeout(compare, PAUSE);
     };
-    parts.inputs.forEach((input) => input.addEventListener("input", schedule));
+    for (const input of parts.inputs) {
+      input.addEventListener("input", () => {
+        untouched = false;
+        schedule();
+      });
+    }
     parts.swap.addEventListener("click", () => {
       const [one, other] = parts.inputs.map((input) => input.value);
       parts.inputs[0].value = other;
@@ -138,12 +160,15 @@
       compare();
     });
     parts.examples.addEventListener("click", (event) => {
-      const chosen = EXAMPLES[event.target.closest("button")?.value];
-      if (!chosen) return;
-      parts.inputs.forEach((input, k) => (input.value = chosen[k]));
-      compare();
+      const pair = pairs[event.target.closest("[data-pair]")?.dataset.pair];
+      if (!pair) return;
+      untouched = true;
+      use(pair);
     });
-    store.on("model", schedule);
+    store.on("model", (model) => {
+      schedule();
+      offer(model);
+    });
     store.on("connected", (connected) => connected && schedule());
     store.on("scheme", draw);
     store.on("language", () => {
@@ -173,36 +198,6 @@
       : `2^${app.words.number(difference)}`;
   }
 
-  /**
-   * Aligns two lists so that as many equal elements as possible are paired; other elements are paired in order.
-   * Returns pairs of indices; null where a list has no element.
-   */
-  elman.align = (one, other) => {
-    const best = Array.from({ length: one.length + 1 }, () => new Uint16Array(other.length + 1));
-    for (let i = one.length - 1; i >= 0; i -= 1) {
-      for (let j = other.length - 1; j >= 0; j -= 1) {
-        best[i][j] = one[i] === other[j] ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
-      }
-    }
-    const rows = [];
-    let [left, right] = [[], []];
-    const flush = () => {
-      for (let k = 0; k < Math.max(left.length, right.length); k += 1)
-        rows.push([left[k] ?? null, right[k] ?? null]);
-      [left, right] = [[], []];
-    };
-    let [i, j] = [0, 0];
-    while (i < one.length || j < other.length) {
-      if (i < one.length && j < other.length && one[i] === other[j]) {
-        flush();
-        rows.push([i++, j++]);
-      } else if (j === other.length || (i < one.length && best[i + 1][j] >= best[i][j + 1])) left.push(i++);
-      else right.push(j++);
-    }
-    flush();
-    return rows;
-  };
-
   function build(root, app) {
     const input = (k) =>
       make("input", {
@@ -211,22 +206,26 @@
         maxlength: 400,
         spellcheck: "false",
         autocapitalize: "off",
-        value: EXAMPLES[0][k],
         readonly: app.recorded,
       });
     const inputs = [input(0), input(1)];
     const field = (k) =>
       make("label", { class: "field wide" }, make("span", { "data-t": `compare.${"ab"[k]}` }), inputs[k]);
     const swap = make("button", { type: "button", id: "compare-swap", "data-t": "compare.swap" });
+    const offered = make("span", { class: "controls" });
     const examples = make(
       "div",
       { id: "compare-examples", class: "controls" },
       make("span", { class: "quiet", "data-t": "compare.examples" }),
-      ...EXAMPLES.map((_, k) =>
-        make("button", { type: "button", value: k, "data-t": `compare.example.${k + 1}` }),
-      ),
+      offered,
       swap,
     );
+    const offer = (pairs) =>
+      offered.replaceChildren(
+        ...pairs.map(({ kind }, k) =>
+          make("button", { type: "button", "data-pair": k, "data-t": `compare.example.${kind}` }),
+        ),
+      );
     const verdict = make("p", { id: "compare-verdict", class: "verdict", role: "status" });
     const parting = make("p", { id: "compare-parting" });
     const pairs = make("ol", { id: "compare-pairs", class: "pairs", "data-t-label": "compare.pairs" });
@@ -240,6 +239,6 @@
       pairs,
       make("div", { class: "key-row" }, legend, make("p", { class: "quiet", "data-t": "compare.reading" })),
     );
-    return { inputs, swap, examples, verdict, parting, pairs, legend };
+    return { inputs, swap, examples, offer, verdict, parting, pairs, legend };
   }
 })();

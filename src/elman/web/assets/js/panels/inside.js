@@ -2,44 +2,7 @@
 
 (() => {
   const { elman } = window;
-  const PROPERTIES = ["inside_quotes", "inside_brackets", "line_position", "word_position", "after_name", "capital",
-    "digit", "space", "punctuation", "word_start", "word_length", "text_position"];
-  const MAX_LISTED = 10; // units
   const ALL = 10000;
-
-  function build(root) {
-    const { make } = elman;
-    const option = (value, key) => make("option", { value, "data-t": key });
-    const labelled = (id, ...options) => [
-      make("label", { for: `inside-${id}`, "data-t": `inside.${id}` }),
-      make("select", { id: `inside-${id}` }, ...options)];
-    const orders = ["index", "found", "alike"].map((name) => option(name, `inside.by.${name}`));
-    root.append(
-      make("p", { id: "inside-none", class: "hint" }),
-      make("div", { id: "inside-body", hidden: true },
-        make("div", { class: "controls" },
-          ...labelled("layer"), ...labelled("what"),
-          ...labelled("order", ...orders)),
-        make("p", { id: "inside-keys", class: "quiet", "data-t": "inside.keys" }),
-        make("div", { id: "inside-map", class: "heat-map", tabindex: 0, role: "application",
-          "data-t-label": "inside.map", "aria-describedby": "inside-keys" }),
-        make("div", { class: "inside-under" },
-          make("output", { id: "inside-readout" }), make("div", { id: "inside-legend" })),
-        make("div", { class: "inside-pair" },
-          make("div", { class: "inside-picked" },
-            make("h3", { id: "inside-picked-title" }),
-            make("p", { class: "quiet", "data-t": "inside.select" }),
-            make("div", { id: "inside-text", "data-t-label": "inside.text" }),
-            make("div", { id: "inside-curve", "aria-hidden": "true" })),
-          make("div", { class: "inside-find" },
-            make("h3", { "data-t": "inside.find" }),
-            make("div", { class: "controls" },
-              make("label", { for: "inside-property", "data-t": "inside.property" }),
-              make("select", { id: "inside-property" }, option("", "inside.choose"), option("span", "inside.span"),
-                ...PROPERTIES.map((name) => option(name, `inside.property.${name}`)))),
-            make("p", { id: "inside-said", role: "status" }),
-            make("ol", { id: "inside-found" })))));
-  }
 
   /** The largest absolute value, rounded up to one digit. */
   function limitOf(values) {
@@ -57,13 +20,16 @@
       this.unit = null; // the selected one
       this.row = 0;
       this.found = [];
-      build(root);
+      this.automatic = true; // the property is the one that a unit follows best, until somebody chooses
+      elman.buildInside(root);
       this.$ = (id) => root.querySelector(`#inside-${id}`);
       const [title, text, curve] = ["picked-title", "text", "curve"].map(this.$);
+      this.list = new elman.UnitList({ said: this.$("said"), found: this.$("found"), story: this.$("story") }, app);
       this.view = new elman.UnitView({ title, text, curve }, app);
       this.map = new elman.HeatMap(this.$("map"), {
         onmove: (row, column, keyed) => this.move(row, column, keyed),
         onpick: (row, column) => {
+          this.automatic = false;
           this.app.store.set("cursor", column);
           this.row = row;
           this.pick(this.order()[row]);
@@ -82,15 +48,21 @@
         this.draw();
         this.map.mark({ shown: true }); // the row of the current unit has changed
       });
-      this.$("property").addEventListener("change", () => this.find());
+      this.$("property").addEventListener("change", () => {
+        this.automatic = false;
+        this.find();
+      });
       this.$("found").addEventListener("click", (event) => {
         const unit = event.target.closest("button")?.value;
-        if (unit !== undefined) this.pick(Number(unit));
+        if (unit === undefined) return;
+        this.automatic = false;
+        this.pick(Number(unit));
       });
       store.on("model", () => {
         this.$("layer").replaceChildren();
         this.$("what").replaceChildren();
         this.unit = this.current = null;
+        this.automatic ||= this.$("property").value !== "span";
       });
       store.on("scored", () => this.load());
       store.on("cursor", (cursor) => {
@@ -99,7 +71,10 @@
         this.read(this.row, cursor);
       });
       store.on("span", (span) => {
-        if (span && this.$("property").value !== "span") this.$("property").value = "span";
+        if (span) {
+          this.automatic = false;
+          this.$("property").value = "span";
+        }
         if (this.$("property").value === "span") this.find();
         this.colour();
       });
@@ -182,7 +157,7 @@
       elman.colour.legend(this.$("legend"), { limit: this.limit });
       for (const each of this.$("what").options) each.textContent = this.nameOf(each.value);
       this.colour();
-      this.list();
+      this.listFound();
       this.read(this.row, this.app.store.get("cursor"));
     }
 
@@ -222,36 +197,32 @@
     }
 
     async askUnits(signal) {
-      const property = this.$("property").value;
-      if (!this.data || !property) return null;
+      const property = this.automatic ? "" : this.$("property").value;
+      if (!this.data || !(property || this.automatic)) return null;
       const { text, layer, what, tokens } = this.data;
       const span = this.app.store.get("span");
       if (property === "span" && (!span || span[1] > tokens.length)) return { hint: "inside.nospan" };
       const of = property === "span" ? { span: [tokens[span[0]].start, tokens[span[1] - 1].end] } : { property };
-      return this.app.source.units({ text, layer, what, top: ALL, ...of }, signal);
+      return this.app.source.units({ text, layer, what, top: ALL, ...(property ? of : {}) }, signal);
     }
 
     showFound(answer, error) {
       this.hint = answer?.hint ? [answer.hint] : null;
       if (error) this.hint = ["inside.refused", { message: error.message }];
       this.found = answer?.units || [];
+      this.property = answer?.property ?? null;
+      if (this.automatic && this.found.length) {
+        this.$("property").value = this.property;
+        this.$("order").value = "found";
+        this.unit = this.current = this.found[0].unit;
+      }
       if (this.$("order").value === "found") this.draw();
-      else this.list();
+      else this.listFound();
     }
 
-    list() {
-      const { app } = this;
-      this.$("said").textContent = this.hint ? app.t(...this.hint) : "";
-      const top = this.found.filter(({ correlation }) => correlation !== 0).slice(0, MAX_LISTED);
-      this.$("found").replaceChildren(...top.map(({ unit, correlation }) => {
-        const sign = correlation < 0 ? "unit-bar below" : "unit-bar";
-        const bar = elman.make("span", { class: sign, "aria-hidden": "true" });
-        bar.style.setProperty("--part", String(Math.abs(correlation)));
-        const text = app.t("inside.unit", { unit, correlation: app.words.number(correlation, 2) });
-        const pressed = String(unit === this.unit);
-        const button = elman.make("button", { type: "button", value: unit, "aria-pressed": pressed }, text, bar);
-        return elman.make("li", {}, button);
-      }));
+    listFound() {
+      const { found, unit, hint } = this;
+      this.list.draw({ found, unit, hint, key: this.property ? `inside.property.${this.property}` : "inside.span" });
     }
   }
 

@@ -2,17 +2,21 @@
 
 (() => {
   const { elman } = window;
-  const VANISHED = 0.01; // of the largest norm: a smaller gradient has vanished
+  const VIEWS = ["influence", "gradient"];
   const SIDES = ["one", "other"];
 
   function build(root) {
     const { make } = elman;
     const side = (name) => make("div", { class: "time-side", id: `time-side-${name}` },
       make("h3", { id: `time-title-${name}` }), make("div", { id: `time-bars-${name}` }),
-      make("p", { id: `time-reading-${name}`, class: "time-reading" }));
+      make("p", { id: `time-reading-${name}`, class: "result" }));
+    const views = VIEWS.map((name) => make("button",
+      { type: "button", value: name, "data-t": `time.${name}`, "aria-pressed": String(name === VIEWS[0]) }));
     root.append(
       make("div", { class: "controls" },
+        make("div", { id: "time-view", class: "switch", role: "group", "data-t-label": "time.view" }, ...views),
         make("label", { for: "time-other", "data-t": "time.other" }), make("select", { id: "time-other" })),
+      make("p", { id: "time-explained", class: "quiet" }),
       make("div", { id: "time-text", "data-t-label": "time.text" }),
       make("p", { id: "time-none", class: "hint" }),
       make("div", { id: "time-body", class: "time-sides", hidden: true }, ...SIDES.map(side)),
@@ -24,6 +28,7 @@
       this.app = app;
       this.other = null;
       this.found = null;
+      this.viewName = VIEWS[0];
       build(root);
       this.$ = (id) => root.querySelector(`#time-${id}`);
       this.bars = SIDES.map((name, k) => new elman.Bars(this.$(`bars-${name}`), {
@@ -38,7 +43,22 @@
         this.other = this.$("other").value || null;
         this.load();
       });
+      this.$("view").addEventListener("click", (event) => {
+        const name = event.target.closest("button")?.value;
+        if (name && name !== this.viewName) this.choose(name);
+      });
       this.listen();
+    }
+
+    choose(name) {
+      this.viewName = name;
+      for (const each of this.$("view").children) each.setAttribute("aria-pressed", String(each.value === name));
+      this.explain();
+      this.load();
+    }
+
+    explain() {
+      this.$("explained").textContent = this.app.t(`time.${this.viewName}.about`);
     }
 
     listen() {
@@ -59,20 +79,21 @@
       store.on("scheme", () => this.text());
       store.on("language", () => {
         this.choices();
+        this.explain();
         this.draw();
       });
     }
 
-    /** The models to compare with: those with hidden units that read the same kind of tokens. */
+    /** The models to compare with: those that read the same texts. */
     choices() {
       const { store } = this.app;
       const models = store.get("models") || [];
       const own = models.find(({ id }) => id === store.get("model"));
-      const fit = models.filter(({ id, unit, cell }) => own && id !== own.id && cell && unit === own.unit);
+      const fit = models.filter(({ id }) => own?.comparable.includes(id));
       const unlike = fit.find(({ cell }) => cell !== own.cell) ?? fit[0];
       if (!fit.some(({ id }) => id === this.other)) this.other = unlike?.id ?? null;
       const option = (value, text) => elman.make("option", { value, selected: (value || null) === this.other }, text);
-      const options = fit.map(({ id, cell }) => option(id, `${id} (${cell.toUpperCase()})`));
+      const options = fit.map(({ id, cell }) => option(id, cell ? `${id} (${cell.toUpperCase()})` : id));
       this.$("other").replaceChildren(option("", this.app.t("time.alone")), ...options);
       this.$("other").disabled = !fit.length;
     }
@@ -92,9 +113,11 @@
 
     async ask(signal) {
       const { store, source } = this.app;
+      const name = this.viewName;
+      const view = elman.timeViews[name];
       const scored = store.get("scored");
       const about = (store.get("models") || []).find(({ id }) => id === store.get("model"));
-      if (about && "cell" in about && !about.cell) return { none: "inside.none" };
+      if (about && !about.cell && !view.everyModel) return { none: "inside.none" };
       if (!scored) return store.get("text") ? null : { none: "inside.empty" };
       if (scored.model !== store.get("model")) return null; // the tokens are those of the previous model
       if (!scored.tokens.length) return { none: "inside.empty" };
@@ -106,10 +129,11 @@
         return null; // this model cannot read the text; only the other one is shown
       };
       const [one, other] = await Promise.all([
-        source.throughTime(fields, signal),
-        this.other && source.throughTime({ ...fields, model: this.other }, signal).catch(unless),
+        view.ask(source, fields, signal),
+        this.other && view.ask(source, { ...fields, model: this.other }, signal).catch(unless),
       ]);
-      return { text: scored.text, sides: other && other.token === one.token ? [one, other] : [one] };
+      const same = other && other.token === one.token;
+      return { text: scored.text, name, view, sides: same ? [one, other] : [one] };
     }
 
     show(found, error) {
@@ -130,7 +154,7 @@
 
     draw() {
       const { app, found } = this;
-      const none = found && !found.sides[0].norms.length ? ["time.first"] : this.said;
+      const none = found && !found.sides[0].values.length ? ["time.first"] : this.said;
       this.$("none").hidden = !none;
       this.$("none").textContent = none ? app.t(...none) : "";
       this.$("body").hidden = Boolean(none) || !found;
@@ -139,47 +163,33 @@
       const slice = elman.slices(found.text);
       this.names = found.sides.map(({ inputs }) => inputs.map((token) =>
         token.start === token.end && token === inputs[0] ? "⊢" : elman.nameOf(token, slice)));
-      const [foot, head] = elman.decades(...found.sides.map(({ norms }) => norms));
+      const axis = found.view.axis(found.sides.map(({ values }) => values));
       SIDES.forEach((name, k) => {
         const side = found.sides[k];
         this.$(`side-${name}`).hidden = !side;
         if (!side) return;
         this.$(`title-${name}`).textContent = this.titleOf(side);
-        this.$(`list-${name}`).setAttribute("aria-label", app.t("time.bars", { model: side.model }));
+        const { values } = side;
+        this.$(`list-${name}`).setAttribute("aria-label", app.t(`time.${found.name}.bars`, { model: side.model }));
         const label = (index) => this.describe(k, index);
-        this.bars[k].draw({ values: side.norms, names: this.names[k], foot, head, label });
-        this.$(`reading-${name}`).textContent = this.reading(side.norms);
+        this.bars[k].draw({ values, names: this.names[k], axis, label, deciding: found.view.deciding(values) });
+        this.$(`reading-${name}`).textContent = found.view.reading(app, side, (index) => this.names[k][index]);
       });
+      if (found.sides.length > 1) this.syncScroll(0, 1);
     }
 
     titleOf({ model, token, surprisal_bits: bits }) {
       const about = (this.app.store.get("models") || []).find(({ id }) => id === model);
       const cell = about?.cell ? ` (${about.cell.toUpperCase()})` : "";
-      const values = { model: `${model}${cell}`, token: elman.readable(token), bits: elman.significant(bits, 3) };
+      const values = { model: `${model}${cell}`, token: elman.readable(token),
+        probability: this.app.words.percent(bits === null ? 0 : 2 ** -bits) };
       return this.app.t("time.of", values);
     }
 
     describe(k, index) {
-      const { norms } = this.found.sides[k];
-      return this.app.t("time.told", {
-        token: this.names[k][index],
-        steps: this.app.words.number(norms.length - index),
-        norm: elman.significant(norms[index], 2),
-        part: this.app.words.percent(norms[index] / (Math.max(...norms) || 1)),
-      });
-    }
-
-    /** A sentence: after how many steps less than a hundredth of the largest norm is left. */
-    reading(norms) {
-      const { t, words } = this.app;
-      const most = Math.max(...norms);
-      if (!(most > 0)) return t("time.nothing");
-      let left = 0;
-      while (left < norms.length && norms[left] < VANISHED * most) left += 1;
-      const steps = norms.length - left;
-      const part = `${words.number(100 * VANISHED)}%`;
-      if (left > 0) return t("time.fallen", { steps: words.number(steps), part });
-      return t("time.still", { steps: words.number(norms.length), part: words.percent(norms[0] / most) });
+      const side = this.found.sides[k];
+      const steps = this.app.words.number(side.values.length - index);
+      return this.found.view.describe(this.app, side, index, (at) => this.names[k][at], steps);
     }
 
     read(k, index) {

@@ -197,12 +197,21 @@
       parts.summary.replaceChildren(...summaryOf(app, scored));
     }
 
-    /** Writes a sample of the model, as long as nobody has edited the text. */
+    /** Opens on a text that shows what the model has learnt or else on what it writes, until somebody edits the text. */
     async function sample(model) {
       if (!model || app.recorded || !untouched) return;
       stop();
-      await running;
-      if (model !== store.get("model") || !untouched) return;
+      store.set("opening", true);
+      const [{ opening }] = await Promise.all([elman.examplesOf(app, model), running]);
+      if (model !== store.get("model")) return; // the other model opens
+      store.set("opening", false);
+      if (!untouched) return;
+      if (opening) {
+        if (opening.text !== store.get("text")) store.set("cursor", opening.position);
+        store.set("text", opening.text);
+        return;
+      }
+      store.set("cursor", null);
       store.set("text", "");
       const options = { max_tokens: SAMPLE[unit()] || 60, temperature: 0.6, seed: 1, top_k: 0, top_p: 1 };
       generate({ sample: true, options });
