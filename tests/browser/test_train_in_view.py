@@ -10,7 +10,7 @@ from support.browser_page import Keys
 
 MODELS = ["3-gram", "RNN", "GRU"]
 READY = "!document.querySelector('#lesson-body').hidden"
-UPDATES = "Number(document.querySelector('#lesson-result').textContent.match(/\\d+/)?.[0] ?? -1)"
+BATCHES = "Number(document.querySelector('#lesson-result').textContent.match(/\\d+/)?.[0] ?? -1)"
 ROWS = "#lesson-answers tbody"
 
 
@@ -59,11 +59,11 @@ def test_a_guess_then_play_by_keyboard_until_the_gru_knows_the_name(page: Any) -
 def test_steps_settings_and_the_language(page: Any) -> None:
     begun(page)
     page.click("#lesson-step")
-    page.until(f"{UPDATES} === 5")
+    page.until(f"{BATCHES} === 5")
     page.click("#lesson-step")
-    page.until(f"{UPDATES} === 10")
+    page.until(f"{BATCHES} === 10")
     page.choose("#lesson-time_size", "10")
-    page.until(f"{UPDATES} === 0")
+    page.until(f"{BATCHES} === 0")
     assert "With T = 10 no gradient reaches the name" in page.text("#lesson-result")
     page.choose("#lesson-cell", "lstm")
     page.until(f"document.querySelectorAll('{ROWS} tr')[2]?.textContent.startsWith('LSTM')")
@@ -78,14 +78,14 @@ def test_a_dropped_lesson_is_reported_and_a_new_one_begins(page: Any, server: An
     page.expected += ("404",)
     begun(page)
     page.click("#lesson-step")
-    page.until(f"{UPDATES} === 5")
+    page.until(f"{BATCHES} === 5")
     for _ in range(8):
         server.ask("/lesson", {"hidden": 1})
     page.click("#lesson-step")
     page.until("!document.querySelector('#alert').hidden")
     assert page.text("#lesson-result") == "Press Play: both networks start to learn."
     page.click("#lesson-step")
-    page.until(f"{UPDATES} === 5")
+    page.until(f"{BATCHES} === 5")
     assert not page.one("#alert").is_displayed()
 
 
@@ -94,7 +94,7 @@ def test_the_lesson_fits_the_window(page: Any, width: int) -> None:
     page.look(width, 800)
     begun(page)
     page.click("#lesson-step")
-    page.until(f"{UPDATES} === 5")
+    page.until(f"{BATCHES} === 5")
     assert page.js("return document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -52,14 +52,14 @@ def test_the_question_asks_for_the_name_that_begins_it(language: str) -> None:
     assert set(world.names) <= set(text.vocabulary.tokens)
 
 
-def test_the_same_settings_and_updates_give_the_same_results() -> None:
+def test_the_same_settings_and_batches_give_the_same_results() -> None:
     one, other, third = (Lesson(LessonSettings(**SMALL, seed=seed)) for seed in (1, 1, 2))
     one.train(4)
     for _ in range(4):
         other.train(1)
     third.train(4)
     assert one.report() == other.report()
-    assert one.report()["updates"] == 4
+    assert one.report()["batches"] == 4
     assert right(one.report())[1:] != right(third.report())[1:]
 
 
@@ -114,15 +114,15 @@ def test_a_lesson_over_http_is_that_of_the_library(teacher: Any) -> None:
     name = begun.pop("lesson")
     expected = lesson.report()
     assert begun == {**expected, "spans": [list(span) for span in expected["spans"]]}
-    stepped = teacher.post("/lesson/step", json={"lesson": name, "updates": 2}).json()
+    stepped = teacher.post("/lesson/step", json={"lesson": name, "batches": 2}).json()
     lesson.train(2)
-    assert (stepped["lesson"], stepped["updates"]) == (name, 2)
+    assert (stepped["lesson"], stepped["batches"]) == (name, 2)
     assert stepped["models"] == lesson.report()["models"]
 
 
 def test_a_lesson_that_was_dropped_is_not_found(teacher: Any) -> None:
     names = [teacher.post("/lesson", json=SMALL).json()["lesson"] for _ in range(3)]
-    answers = [teacher.post("/lesson/step", json={"lesson": name, "updates": 1}) for name in names]
+    answers = [teacher.post("/lesson/step", json={"lesson": name, "batches": 1}) for name in names]
     assert [answer.status_code for answer in answers] == [404, 200, 200]
     assert answers[0].json()["error"]["code"] == "lesson_not_found"
 
@@ -146,7 +146,7 @@ def test_settings_have_limits(teacher: Any, fields: dict[str, Any]) -> None:
 
 
 def test_a_step_has_limits(teacher: Any) -> None:
-    assert teacher.post("/lesson/step", json={"lesson": "none", "updates": 21}).status_code == 400
+    assert teacher.post("/lesson/step", json={"lesson": "none", "batches": 21}).status_code == 400
     assert teacher.post("/lesson/step", json={"lesson": "none"}).status_code == 404
 
 

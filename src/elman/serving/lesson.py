@@ -1,7 +1,7 @@
-"""A lesson: an RNN and a gated network learn to remember a name, a few updates at a time, while somebody watches.
+"""A lesson: an RNN and a gated network learn to remember a name, a few batches at a time, while somebody watches.
 
 Both read the same lines of the rooms world, in the same order, with the same settings. A 3-gram model counts them, for
-comparison. Three of four updates count the answers only, the fourth counts all words: a network that is trained on all
+comparison. Three of four batches count the answers only, the fourth counts all words: a network that is trained on all
 words alone needs many more, because an answer is one word in twenty-five. A line is cut into blocks of T words, between
 which the state is carried and the gradient is not: truncated backpropagation through time.
 """
@@ -25,7 +25,7 @@ from elman.workers import limited_threads
 
 BATCH_SIZE = 32
 WORDVEC_SIZE = 32
-ALL_WORDS_EVERY = 4  # updates
+ALL_WORDS_EVERY = 4  # batches
 MAX_GRAD = 1.0
 ORDER = 3  # of the n-gram model
 TOP = 3  # most probable answers to the question
@@ -45,10 +45,10 @@ class LessonSettings:
 
 
 class Lesson:
-    """Two networks in training. The same settings and numbers of updates give the same results."""
+    """Two networks in training. The same settings and numbers of batches give the same results."""
 
     def __init__(self, settings: LessonSettings) -> None:
-        self.settings, self.updates = settings, 0
+        self.settings, self.batches = settings, 0
         self._text = lesson_text(settings.language)
         self._rng = np.random.default_rng(settings.seed)
         self._targets, self._answers_only = _targets(self._text)
@@ -68,13 +68,13 @@ class Lesson:
         trigrams = NgramModel.train(self._text.train.stream(), V, ORDER)
         self._trigrams = self._examine("3-gram", trigrams)
 
-    def train(self, updates: int) -> None:
-        """Train both networks, with so many updates each."""
+    def train(self, batches: int) -> None:
+        """Train both networks on so many batches of lines, with an update after each block of T words."""
         with limited_threads(0):
-            for _ in range(updates):
-                self.updates += 1
+            for _ in range(batches):
+                self.batches += 1
                 rows = self._rng.integers(len(self._targets), size=BATCH_SIZE)  # (N,)
-                counted = self._targets if self.updates % ALL_WORDS_EVERY == 0 else self._answers_only
+                counted = self._targets if self.batches % ALL_WORDS_EVERY == 0 else self._answers_only
                 for network, step in zip(self._networks, self._steps, strict=True):
                     network.reset_state()
                     self._update(step, self._text.train.ids[rows, :-1], counted[rows])
@@ -87,9 +87,8 @@ class Lesson:
             if (block >= 0).any():
                 step(xs[:, k : k + T], block)
             else:
-                step.model.forward(
-                    xs[:, k : k + T], np.zeros_like(block)
-                )  # the state has to get to the answer
+                # nothing is counted here, but the state has to get to the answer
+                step.model.forward(xs[:, k : k + T], np.zeros_like(block))
 
     def report(self) -> dict[str, Any]:
         """Return what the models know now, as JSON: the 3-gram model, the RNN and the other network."""
@@ -97,7 +96,7 @@ class Lesson:
         with limited_threads(0):
             networks = [self._examine(*each) for each in zip(names, self._networks, strict=True)]
         return {
-            "updates": self.updates,
+            "batches": self.batches,
             "right_name": self._text.right,
             "spans": SPANS,
             "models": [self._trigrams, *networks],

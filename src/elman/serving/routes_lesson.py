@@ -1,4 +1,4 @@
-"""GET /lesson/offer, POST /lesson and /lesson/step: train two small networks on request, a few updates at a time.
+"""GET /lesson/offer, POST /lesson and /lesson/step: train two small networks on request, a few batches at a time.
 
 Everything is computed in the side thread, so the engines share the machine with one lesson at most, whatever the number
 of visitors. A server that others can reach does not offer lessons unless it is started with them.
@@ -64,7 +64,7 @@ async def lesson_step(request: Request) -> Response:
                 "lesson_not_found",
                 404,
             )
-        found.train(body.updates)
+        found.train(body.batches)
         return {"lesson": body.lesson, **found.report()}
 
     return await _in_side_thread(request, step)

@@ -328,7 +328,7 @@ class LessonStepRequest(Struct, forbid_unknown_fields=True):
     """The body of POST /lesson/step."""
 
     lesson: Annotated[str, Meta(max_length=64, description="The lesson's identifier from POST /lesson.")]
-    updates: Annotated[int, Meta(ge=1, le=20, description="Updates of each network.")] = 5
+    batches: Annotated[int, Meta(ge=1, le=20, description="Batches of 32 lines for each network.")] = 5
 
 
 class InfluenceRequest(Struct, forbid_unknown_fields=True):

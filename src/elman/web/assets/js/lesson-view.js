@@ -87,7 +87,7 @@
       this.$("step").disabled = now;
     }
 
-    /** Shows a report of the server, and the history: [{updates, rnn, gated}]. */
+    /** Shows a report of the server, and the history: [{batches, rnn, gated}]. */
     show(report, history, sentence) {
       this.$("shown").hidden = this.$("samples").hidden = !report;
       this.$("result").textContent = sentence;
@@ -103,7 +103,7 @@
       this.$("curve").setAttribute("aria-label", sentence);
       const points = history.length === 1;
       this.curve.draw({
-        xs: history.map(({ updates }) => updates),
+        xs: history.map(({ batches }) => batches),
         levels: [
           { name: this.app.t("lesson.level.right"), value: 1 }, { name: this.app.t("lesson.level.guess"), value: guess },
         ],

@@ -2,8 +2,8 @@
 
 (() => {
   const { elman } = window;
-  const UPDATES = 5; // between two reports
-  const ROUND = 200; // updates, after which Play pauses by itself
+  const BATCHES = 5; // between two reports
+  const ROUND = 200; // batches, after which Play pauses by itself
   const LEARNT = 0.9; // P(right name) of a network that has learnt it
 
   class Lesson {
@@ -62,7 +62,7 @@
       this.lesson = this.report = null;
       this.request = null;
       this.history = [];
-      this.learnt = {}; // by network: the updates and the seconds after which it had learnt the name
+      this.learnt = {}; // by network: the batches and the seconds after which it had learnt the name
       this.seconds = 0;
     }
 
@@ -82,17 +82,17 @@
     async step() {
       if (!this.lesson) await this.begin();
       const { lesson } = this;
-      if (lesson) await this.ask(() => this.app.source.lessonStep({ lesson, updates: UPDATES }), true);
+      if (lesson) await this.ask(() => this.app.source.lessonStep({ lesson, batches: BATCHES }), true);
     }
 
     async play() {
       this.playing = true;
       this.view.playing(true);
-      const from = this.report?.updates ?? 0;
+      const from = this.report?.batches ?? 0;
       const round = (this.round = {}); // another press of Play starts another round
       while (this.playing && this.round === round) {
         await this.step();
-        if (this.round === round && (this.report?.updates ?? 0) - from >= ROUND) this.pause();
+        if (this.round === round && (this.report?.batches ?? 0) - from >= ROUND) this.pause();
       }
     }
 
@@ -125,10 +125,10 @@
     add(report) {
       const [, rnn, gated] = report.models;
       Object.assign(this, { report, lesson: report.lesson });
-      this.history.push({ updates: report.updates, rnn: rnn.right, gated: gated.right });
+      this.history.push({ batches: report.batches, rnn: rnn.right, gated: gated.right });
       for (const { name, right } of [rnn, gated]) {
         if (right <= LEARNT || this.learnt[name]) continue;
-        this.learnt[name] = { updates: report.updates, seconds: this.seconds };
+        this.learnt[name] = { batches: report.batches, seconds: this.seconds };
         this.app.say("lesson.spoken", { model: elman.LessonView.named(name) });
       }
       this.app.clearError(this);
@@ -148,7 +148,7 @@
       const cell = elman.LessonView.named(gated.name);
       const guess = 1 / this.question.names.length;
       const percents = { rnn: words.percent(rnn.right), gated: words.percent(gated.right), guess: words.percent(guess) };
-      const numbers = t("lesson.result", { n: words.number(this.report.updates), cell, ...percents });
+      const numbers = t("lesson.result", { n: words.number(this.report.batches), cell, ...percents });
       return `${numbers} ${this.meaning(rnn, gated, guess)}`;
     }
 
@@ -160,9 +160,9 @@
       if (winners.length === 1) {
         const [winner] = winners;
         const other = pair.find((each) => each !== winner);
-        const { updates, seconds } = this.learnt[winner.name];
+        const { batches, seconds } = this.learnt[winner.name];
         const { named } = elman.LessonView;
-        const values = { winner: named(winner.name), other: named(other.name), n: words.number(updates),
+        const values = { winner: named(winner.name), other: named(other.name), n: words.number(batches),
           seconds: words.number(seconds, 1) };
         return t(other.right < 1.5 * guess ? "lesson.guesses" : "lesson.behind", values);
       }
