@@ -19,8 +19,7 @@ NOT_FOR_PEOPLE = {  # places: what their phrases are
     "__init__.py": "names",
     "catalogue.py": "what is written in the catalogue itself",
     "figures": "labels in both languages",
-    "inspection/examples.py
-src/elman/recording/recording.py": "words of a text",
+    "inspection/examples.py": "words of a text",
     "models/rooms_truth.py": "symbols of a grammar",
     "recording": "pages, which have their own strings",
     "serving": "answers to other programs, in English",
