@@ -69,6 +69,7 @@ def make_app(
             Route("/inside", routes_inside.inside, methods=["POST"]),
             Route("/units", routes_inside.units, methods=["POST"]),
             Route("/through-time", routes_inside.through_time_norms, methods=["POST"]),
+            Route("/unroll", routes_inside.unrolled, methods=["POST"]),
             Route("/runs", routes_about.runs),
             Route("/runs/{name}/metrics", routes_about.run_metrics),
             Route("/health", routes_about.health),

@@ -22,6 +22,7 @@ from elman.serving.schemas import (
     ThroughTimeRequest,
     TokenizeRequest,
     UnitsRequest,
+    UnrollRequest,
     json_bytes_response,
     json_response,
 )
@@ -38,6 +39,7 @@ POST_ENDPOINTS = {
     "/inside": (InsideRequest, "Return a state or gate of a recurrent layer after every token"),
     "/units": (UnitsRequest, "Find the hidden units that correlate with a property of the text"),
     "/through-time": (ThroughTimeRequest, "Return how far back the gradient of a prediction reaches"),
+    "/unroll": (UnrollRequest, "Return what every step over the end of a text reads, holds and predicts"),
 }
 GET_ENDPOINTS = {
     "/v1/models": "List the models",

@@ -1,10 +1,11 @@
-"""GET /inside/models, POST /inside, /units and /through-time: what goes on inside a recurrent network.
+"""GET /inside/models, POST /inside, /units, /through-time and /unroll: what goes on inside a recurrent network.
 
 Everything runs in the side thread and nothing is shared with an engine but the weights: each request gets layers of
 its own to read with.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
 from elman.inspection.units import strongest
+from elman.inspection.unroll import STEPS, unroll
 from elman.models.recurrent import RecurrentLM
 from elman.serving.admission import read_request
 from elman.serving.schemas import (
@@ -28,6 +30,7 @@ from elman.serving.schemas import (
     RequestRefused,
     ThroughTimeRequest,
     UnitsRequest,
+    UnrollRequest,
     json_bytes_response,
     json_response,
     time_limit_exceeded,
@@ -36,7 +39,7 @@ from elman.serving.state import ServedModel, server_of
 from elman.serving.streams import while_connected
 from elman.text.token_writer import TokenWriter
 
-R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest)
+R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest, UnrollRequest)
 DECIMALS = 4
 
 
@@ -60,6 +63,11 @@ async def units(request: Request) -> Response:
 async def through_time_norms(request: Request) -> Response:
     """Return the norm of the gradient of one token's probability at each token before it."""
     return await _in_side_thread(request, ThroughTimeRequest, _through_time)
+
+
+async def unrolled(request: Request) -> Response:
+    """Return what every step over the end of the text reads, holds and predicts, and the gradients between steps."""
+    return await _in_side_thread(request, UnrollRequest, _unroll)
 
 
 async def _in_side_thread(
@@ -141,6 +149,15 @@ def _through_time(limits: Limits, served: ServedModel, body: ThroughTimeRequest)
         "inputs": inputs,
         "norms": found.norms.tolist(),
     }
+
+
+def _unroll(limits: Limits, served: ServedModel, body: UnrollRequest) -> dict[str, Any]:
+    model, _ = _check_text(served, body.text, limits)
+    # the work and the memory are those of about steps² steps of the network
+    steps = min(STEPS, max(2, math.isqrt(limits.inside_values // model.hidden_size)))
+    with refuse_errors("text"):
+        found = unroll(served.text_model, body.text, steps)
+    return {"model": served.name, **found.as_json(served.text_model)}
 
 
 def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, EncodedText]:

@@ -135,6 +135,10 @@
       return { model: about.id, index, token, surprisal_bits: bits, inputs, norms };
     }
 
+    async unroll(text) {
+      return { model: this.#of().about.id, ...this.#inside(text).unrolled };
+    }
+
     async runs() {
       return recording.runs.filter(({ lines }) => lines.length).map(({ name }) => name);
     }

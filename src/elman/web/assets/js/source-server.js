@@ -145,6 +145,10 @@
       });
     }
 
+    unroll(text, signal) {
+      return json("/unroll", { body: { model: this.model(), text: wellFormed(text) }, signal });
+    }
+
     async runs(signal) {
       return (await json("/runs", { signal })).runs;
     }
