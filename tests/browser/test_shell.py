@@ -150,7 +150,7 @@ def test_nothing_sticks_out_of_the_window(page: Any, width: int, language: str) 
     page.look(width, 800)
     page.click(f"#language-{language}")
     page.write("The tide turns, and nobody is ever more than a few minutes late. " + "w" * 90)
-    for panel in ("train", "write", "next", "inside", "time", "compare"):
+    for panel in ("unroll", "train", "write", "next", "inside", "time", "compare"):
         page.show(panel)
         page.until(f"document.querySelector('#panel-{panel}').getAttribute('aria-busy') === null")
     page.until("document.querySelectorAll('#time-list-one .time-of').length > 90")

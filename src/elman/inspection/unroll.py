@@ -43,7 +43,9 @@ class Unrolled:
     before: list[Inside]  # the states that come in: (H,)
     products: list[Inside]  # of each layer: (L, H)
     scores: Values
-    gradients: list[GradientFlow]  # of each layer, at the L - 1 steps that have a loss; none for a single step
+    gradients: list[
+        GradientFlow
+    ]  # of each layer, at the L - 1 steps that have a loss; none for a single step
 
     def as_json(self, text_model: TextModel) -> dict[str, Any]:
         """Return what the page shows: all steps, with the values of the first `UNITS` units."""
@@ -117,7 +119,10 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         network.read(ids[:first])
     H, dtype = model.hidden_size, network.weights["0.Wh"].dtype
     before = [
-        {name: np.zeros(H, dtype) if (state := getattr(layer, name)) is None else state[0] for name in layer.states}
+        {
+            name: np.zeros(H, dtype) if (state := getattr(layer, name)) is None else state[0]
+            for name in layer.states
+        }
         for layer in network.layers
     ]
     hs = network.read(ids[first:])

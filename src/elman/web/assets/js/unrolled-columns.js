@@ -2,7 +2,7 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const COLUMN = 94; // px from one column to the next
+  const COLUMN = 88; // px from one column to the next
   const WIDE = 64; // of a box
   const HEIGHT = 348;
   const EDGE = 60; // px before the first column, for the state that comes in
@@ -42,17 +42,17 @@
       new ResizeObserver(() => this.columns.length && this.#place()).observe(node);
     }
 
-    /** data: {name, cell, embedding, states, limit, columns: [{word, x, h, top: [{name, percent, probability, right}]}]}. */
+    /** data: {name, cell, above, below, states, limit, columns: [{word, x, h, top: [{name, percent, probability, right}]}]}. */
     draw(data) {
       this.data = data;
       this.width = EDGE + data.columns.length * COLUMN;
       const drawing = elman.Drawing.of(this.width, HEIGHT, { role: "listbox", "aria-label": data.name,
         "aria-orientation": "horizontal" });
       this.svg = drawing.element;
+      this.columns = data.columns.map((column, index) => this.#column(drawing, column, index));
+      this.brackets = drawing.group({ class: "link" });
       this.loop = drawing.group({ class: "loop" });
       this.#drawLoop();
-      this.columns = data.columns.map((column, index) => this.#column(drawing, column, index));
-      this.brackets = drawing.group({ class: "brackets link" });
       this.node.replaceChildren(this.svg);
       this.at = null;
       this.#place();
@@ -63,10 +63,11 @@
         "aria-selected": "false" });
       const { element } = group;
       group.add("rect", { x: -COLUMN / 2 + 2, y: 1, width: COLUMN - 4, height: Y.bracket - 6, rx: 6, class: "column-back" });
+      const backward = group.group({ class: "backward-pass" });
       const forward = group.group({ class: "forward-pass" });
       forward.text([0, Y.word], elman.fitted(column.word, COLUMN - 8, 15), { size: 15, bold: true, raw: true });
       forward.arrow([[UP, Y.word - 11], [UP, Y.embedding + 13]], { width: 1.5 });
-      forward.box([0, Y.embedding], [WIDE, 26], this.data.embedding, { size: 11 });
+      forward.box([0, Y.embedding], [WIDE, 26], this.data.below, { size: 11 });
       const inputs = forward.group({ class: "weights-x" });
       inputs.arrow([[UP, Y.embedding - 13], [UP, Y.cell + CELL / 2]]);
       inputs.text([DOWN, Y.cell + CELL / 2 + 9], "Wx", { kind: "forward", size: 11 });
@@ -75,18 +76,18 @@
       forward.text([0, Y.cell + 16], this.data.cell, { size: 13, bold: true });
       forward.arrow([[UP, Y.cell - CELL / 2], [UP, Y.scores + 13]]);
       forward.strip([0, Y.h], [WIDE, 9], column.h, 1);
-      forward.box([0, Y.scores], [WIDE, 26], "Affine", { size: 11, look: "marked" });
+      forward.box([0, Y.scores], [WIDE, 26], this.data.above, { size: 11, look: "marked" });
       forward.arrow([[UP, Y.scores - 13], [UP, Y.top + 46]], { width: 1.5 });
       column.top.forEach((each, k) => this.#candidate(forward, each, Y.top + 17 * k));
       this.#states(forward.group({ class: "link weights-h" }), index);
-      const backward = group.group({ class: "backward-pass" });
-      return { element, forward: forward.element, backward };
+      const norm = group.text([0, BACK], "", { kind: "backward", size: 11, raw: true });
+      return { element, forward: forward.element, backward, norm };
     }
 
     #candidate(drawing, { name, percent, probability, right }, y) {
       const half = COLUMN / 2 - 6;
       const room = 2 * half - elman.textWidth(percent, 11) - 3;
-      drawing.text([-half, y], elman.fitted(name, room, 12), { size: 12, anchor: "start", bold: right, raw: true });
+      drawing.text([-half, y], elman.fitted(name, room, right ? 13 : 12), { size: 12, anchor: "start", bold: right, raw: true });
       drawing.text([half, y], percent, { size: 11, anchor: "end", kind: right ? "ink" : "soft", raw: true });
       drawing.add("rect", { x: -half, y: y + 6, width: Math.max(1, 2 * half * probability), height: 2.5, class: "fill forward" });
     }
@@ -111,19 +112,19 @@
     /** Draws the gradients [{above, flowing, arriving, label}], the steps before which they are cut, and the blocks. */
     flow({ flow, largest, cuts, blocks }) {
       const width = (norm) => Math.max(THINNEST, (THICKEST * norm) / (largest || 1));
-      this.columns.forEach(({ backward }, t) => {
+      this.columns.forEach(({ backward, norm }, t) => {
         backward.element.replaceChildren();
         if (cuts.includes(t)) {
           backward.line([[-WIDE / 2, BACK], [-COLUMN / 2 + 6, BACK]], { kind: "backward" });
           backward.scissors([-COLUMN / 2, BACK + 2]);
         }
         const here = flow[t];
+        norm.textContent = here?.arriving > 0 ? here.label : "";
         if (!here) return;
         if (here.above > 0) {
           const top = Y.scores + 13;
           backward.arrow([[DOWN, top], [DOWN, Y.cell - CELL / 2]], { kind: "backward", width: width(here.above) });
         }
-        if (here.arriving > 0) backward.text([0, BACK], here.label, { kind: "backward", size: 11, raw: true });
         if (t && flow[t - 1].flowing > 0)
           backward.arrow([[-WIDE / 2, BACK], [-COLUMN + WIDE / 2, BACK]], { kind: "backward", width: width(flow[t - 1].flowing) });
       });
@@ -135,9 +136,9 @@
 
     /** Shows column `at`, the forward pass of columns < reached and the backward pass of columns ≥ returned. */
     show({ at, reached, returned }) {
-      this.columns.forEach(({ element, forward, backward }, t) => {
+      this.columns.forEach(({ element, forward, backward, norm }, t) => {
         forward.classList.toggle("off", t >= reached);
-        backward.element.classList.toggle("off", t < returned);
+        for (const part of [backward.element, norm]) part.classList.toggle("off", t < returned);
         element.classList.toggle("current", t === at);
         element.setAttribute("aria-selected", String(t === at));
         element.setAttribute("tabindex", t === at ? "0" : "-1");
@@ -155,12 +156,13 @@
     /** Lays all columns over each other, or side by side again. */
     fold(folded) {
       this.folded = folded;
-      this.#place();
+      this.#place(true);
     }
 
-    #place() {
+    #place(moving = false) {
       const middle = this.node.scrollLeft + Math.min(this.node.clientWidth, this.width) / 2;
       const move = (element, x) => element.style.setProperty("transform", `translateX(${x}px)`);
+      this.svg.classList.toggle("moving", moving); // a change of the window's width moves nothing slowly
       this.svg.classList.toggle("folded", this.folded);
       this.columns.forEach(({ element }, t) => move(element, this.folded ? middle : EDGE + t * COLUMN + WIDE / 2));
       move(this.loop.element, middle);

@@ -16,6 +16,8 @@
         make("div", { id: "unroll-cell" })));
   };
 
+  const rounded = (value) => Number(value.toFixed(2)) + 0; // without a negative zero
+
   /** One step of the unrolled network in numbers: a table of its vectors, and its cell as a graph with values. */
   elman.UnrolledStep = class {
     constructor(root, app) {
@@ -44,7 +46,7 @@
       this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
       elman.drawCell(this.$("cell"), {
         kind: data.cell, label: t("unroll.cell", { ...values, unit: words.number(unit) }), before: (state) => before(state)[unit],
-        number: (value) => words.number(value, 2), value: (gate) => inside[gate][at][unit], units: (gate) => inside[gate][at],
+        number: (value) => words.number(rounded(value), 2), value: (gate) => inside[gate][at][unit], units: (gate) => inside[gate][at],
         product: (term) => products[term][at][unit],
       });
     }
@@ -54,7 +56,7 @@
       const { hidden, wordvec, vocabulary } = data;
       const step = data.steps[at];
       const numbers = (vector, size) => {
-        const shown = vector.slice(0, SHOWN).map((value) => words.number(value, 2));
+        const shown = vector.slice(0, SHOWN).map((value) => words.number(rounded(value), 2));
         return `${shown.join("  ")}${size > SHOWN ? " …" : ""}`;
       };
       const row = (label, size, text) => elman.make("tr", {}, elman.make("th", { scope: "row" }, ...label),
@@ -68,7 +70,7 @@
         rows.push(row(sub(state, "t−1"), hidden, numbers(before(state), hidden)));
         rows.push(row(sub(state, "t"), hidden, numbers(data.inside[layer][state][at], hidden)));
       }
-      rows.push(row([t("unroll.row.scores")], vocabulary, `${step.top.map(({ score }) => words.number(score, 1)).join("  ")} …`));
+      rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores: step.top.map(({ score }) => words.number(score, 1)).join("  ") })));
       if (step.next) rows.push(row([t("unroll.next")], 0, `${elman.readable(step.next.token)}: ${words.percent(step.next.probability)}`));
       if (gradient) {
         const [sum, above, right] = ["arriving", "above", "flowing"].map((name) => elman.significant(gradient[name], 2));

@@ -131,10 +131,14 @@
     drawColumns() {
       const { app: { t, words }, data, layer } = this;
       const inputs = layer ? data.inside[layer - 1].h : data.x;
+      const named = (k) => data.cell.toUpperCase() + (data.layers > 1 ? ` ${k + 1}` : "");
+      const short = (p) => (p > 0 && p < 0.001 ? `<${words.number(0.1, 1)}%` : `${words.number(100 * p, p < 0.0995 ? 1 : 0)}%`);
       const candidate = (step) => (each) => ({ name: elman.readable(each.token), probability: each.probability,
-        percent: words.percent(each.probability), right: each.token.trim() === step.next?.token.trim() });
+        percent: short(each.probability), right: each.token.trim() === step.next?.token.trim() });
       this.columns.draw({
-        name: t("unroll.columns"), cell: data.cell.toUpperCase(), embedding: data.wordvec ? "Embedding" : "one-hot",
+        name: t("unroll.columns"), cell: named(layer),
+        above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
+        below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
         states: Object.keys(data.before[layer]),
         limit: Math.max(...inputs.flat().map(Math.abs), 1e-9), // of the input's values
         columns: data.steps.map((step, k) => ({ word: this.names[k], x: inputs[k], h: data.inside[layer].h[k],
