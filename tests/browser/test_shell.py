@@ -101,6 +101,8 @@ def test_every_control_is_reached_by_tab_and_seen_where_it_is(page: Any) -> None
     page.until("document.querySelectorAll('#inside-text .token').length === 15")
     page.show("time")
     page.until("document.querySelectorAll('#time-list-other .time-of').length > 10")
+    page.show("unroll")
+    page.until("document.querySelectorAll('#unroll-columns .column').length === 16")
     page.js("document.activeElement.blur(); scrollTo(0, 0)")
     wanted = page.js(
         f"""window.stops = [...document.querySelectorAll("{STOPS}")].filter((e) =>

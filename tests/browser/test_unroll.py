@@ -276,7 +276,7 @@ def test_the_cursor_of_the_page_chooses_the_column(unrolled: Any) -> None:
 def test_the_panel_is_korean_too(unrolled: Any) -> None:
     unrolled.click("#language-ko")
     unrolled.until("document.querySelector('#unroll-title').textContent === arguments[0]", "시각 9: “You” 입력")
-    assert unrolled.text("#unroll-result").startswith("한 계층을 9번 쓴 것으로")
+    assert unrolled.text("#unroll-result").startswith("한 계층을 9번 되풀이해 쓰면서 상태 h(수 12개)를")
     assert unrolled.text("#unroll-play") == "재생"
 
 
