@@ -2,8 +2,8 @@
 
 Run as ``python docs/make_screenshots.py [RUNS]``. The models on the page are trained in the folder RUNS if they are not
 there yet; that takes some minutes. Their texts are Shakespeare (from ELMAN_DATA, or downloaded as by
-`elman data tinyshakespeare`), the built-in rooms and the built-in Korean story. --all keeps every picture, not only those in the README
-and the guide.
+`elman data tinyshakespeare`), the built-in rooms and the built-in Korean story. --all keeps every picture, not only
+those in the README and the guide.
 """
 
 import argparse

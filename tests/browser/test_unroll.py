@@ -18,6 +18,7 @@ SHOWN = (
 def unrolled(page: Any) -> Any:
     """The page with the words of a text unrolled."""
     page.choose("#model", "words")
+    page.settled()  # Write has written its sample with this model
     page.write(TEXT)
     page.show("unroll")
     page.until(
@@ -206,6 +207,7 @@ def test_all_columns_fold_into_one_cell(unrolled: Any) -> None:
 def test_the_cell_is_a_graph_with_the_values_of_a_unit(page: Any, server: Any, model: str) -> None:
     text = "The tide"
     page.choose("#model", model)
+    page.settled()
     page.write(text)
     page.show("unroll")
     page.until(f"document.querySelectorAll('#unroll-columns .column').length === 9 && {SHOWN}")
@@ -275,7 +277,9 @@ def test_the_cursor_of_the_page_chooses_the_column(unrolled: Any) -> None:
 
 def test_the_panel_is_korean_too(unrolled: Any) -> None:
     unrolled.click("#language-ko")
-    unrolled.until("document.querySelector('#unroll-title').textContent === arguments[0]", "시각 9: “You” 입력")
+    unrolled.until(
+        "document.querySelector('#unroll-title').textContent === arguments[0]", "시각 9: “You” 입력"
+    )
     assert unrolled.text("#unroll-result").startswith("한 계층을 9번 되풀이해 쓰면서 상태 h(수 12개)를")
     assert unrolled.text("#unroll-play") == "재생"
 
@@ -314,6 +318,7 @@ def test_a_recording_has_the_panel_too(visit: Any, runs: Any, tmp_path: Any) -> 
     page.driver.get(path.as_uri())
     page.until(f"window.elman?.app?.store.get('ready') && {SHOWN}")
     page.until("document.querySelectorAll('#unroll-columns .column').length === 9")
+    page.settled()
     page.js("document.querySelector(arguments[0]).focus()", COLUMN.format(3))
     assert page.text("#unroll-title") == "Step 4: reads “goodbye”"
     assert page.text("#unroll-result").startswith("One layer, used 9 times: ")

@@ -79,7 +79,7 @@ class Unrolled:
 
         def candidate(t: int, id_: int, name: str) -> dict[str, Any]:
             score, probability = rounded([self.scores[t, id_], probabilities[t, id_]])
-            return {"token": name, "score": score, "probability": probability}
+            return {"id": id_, "token": name, "score": score, "probability": probability}
 
         found = []
         for t, (start, end) in enumerate(places[self.first :]):

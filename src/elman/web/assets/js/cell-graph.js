@@ -20,7 +20,8 @@
   }
 
   /** An edge's value, beside it. */
-  const told = (drawing, at, text, anchor = "middle") => drawing.text(at, text, { kind: "soft", size: 13, anchor, raw: true });
+  const told = (drawing, at, text, anchor = "middle") =>
+    drawing.text(at, text, { kind: "soft", size: 13, anchor, raw: true });
 
   function rnn(drawing, cell) {
     const { number, value, before, product } = cell;

@@ -5,11 +5,12 @@
   const NAMESPACE = "http://www.w3.org/2000/svg";
   const SIZE = 14; // px, of text
   const SCRIPT = /([_^])(\{[^}]*\}|[^\s_^])/g; // h_t, h_{t-1}, x^2
+  const WIDE = /[\u1100-\u11ff\u2e80-\ud7ff\uff00-\uff60]/; // letters of East Asian scripts
   const BULGE = 10; // radius of round corners
 
   /** The width of a text, estimated as in the figures of Python: Korean letters are wide. */
   elman.textWidth = (text, size = SIZE) =>
-    Array.from(text).reduce((sum, letter) => sum + size * (/[\u1100-\u11ff\u2e80-\ud7ff\uff00-\uff60]/.test(letter) ? 0.95 : 0.56), 0);
+    Array.from(text).reduce((sum, letter) => sum + size * (WIDE.test(letter) ? 0.95 : 0.56), 0);
 
   /** A text cut to a width, with an ellipsis. */
   elman.fitted = (text, width, size = SIZE) => {
@@ -24,8 +25,9 @@
     return [x + part * (X - x), y + part * (Y - y)];
   };
 
+  const pair = (point) => point.map((value) => value.toFixed(1)).join(",");
+
   function rounded(points) {
-    const pair = (point) => point.map((value) => value.toFixed(1)).join(",");
     let path = `M${pair(points[0])}`;
     for (let k = 1; k < points.length - 1; k += 1) {
       const [before, corner, after] = points.slice(k - 1, k + 2);
@@ -120,14 +122,15 @@
       const at = (back, side) => [end[0] - back * ux - side * uy, end[1] - back * uy + side * ux];
       this.line([...points.slice(0, -1), at(0.8 * head, 0)], { kind, width, dashed });
       const corners = [end, at(head, 0.42 * head), at(head, -0.42 * head)];
-      this.add("polygon", { points: corners.map((point) => point.map((v) => v.toFixed(1)).join(",")).join(" "), class: `fill ${kind}` });
+      this.add("polygon", { points: corners.map(pair).join(" "), class: `fill ${kind}` });
     }
 
     /** Scissors that cut a line from above. */
     scissors([x, y], size = 7) {
       for (const side of [-1, 1]) {
         this.line([[x - 0.7 * size * side, y - size], [x + 0.6 * size * side, y + size]], { kind: "backward" });
-        this.add("circle", { cx: x - 0.9 * size * side, cy: y - 1.45 * size, r: size / 2, "stroke-width": 2, class: "line backward" });
+        const handle = { cx: x - 0.9 * size * side, cy: y - 1.45 * size, r: size / 2 };
+        this.add("circle", { ...handle, "stroke-width": 2, class: "line backward" });
       }
     }
 

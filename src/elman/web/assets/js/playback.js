@@ -10,7 +10,8 @@
    */
   elman.Playback = class {
     constructor({ start, back, play, step }, { app, onmove }) {
-      Object.assign(this, { buttons: { start, back, play, step }, app, onmove, position: 0, end: 0, stops: [], timer: null });
+      Object.assign(this, { app, onmove, position: 0, end: 0, stops: [], timer: null });
+      this.buttons = { start, back, play, step };
       this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
       start.addEventListener("click", () => this.go(0));
       back.addEventListener("click", () => this.go(this.position - 1));

@@ -42,7 +42,7 @@
       new ResizeObserver(() => this.columns.length && this.#place()).observe(node);
     }
 
-    /** data: {name, cell, above, below, states, limit, columns: [{word, x, h, top: [{name, percent, probability, right}]}]}. */
+    /** data: {name, cell, above, below, states, limit, columns: [{word, x, h, top}]}; see `#candidate` for `top`. */
     draw(data) {
       this.data = data;
       this.width = EDGE + data.columns.length * COLUMN;
@@ -62,7 +62,8 @@
       const group = drawing.group({ class: "column", role: "option", "data-index": index, tabindex: -1,
         "aria-selected": "false" });
       const { element } = group;
-      group.add("rect", { x: -COLUMN / 2 + 2, y: 1, width: COLUMN - 4, height: Y.bracket - 6, rx: 6, class: "column-back" });
+      const back = { x: -COLUMN / 2 + 2, y: 1, width: COLUMN - 4, height: Y.bracket - 6, rx: 6 };
+      group.add("rect", { ...back, class: "column-back" });
       const backward = group.group({ class: "backward-pass" });
       const forward = group.group({ class: "forward-pass" });
       forward.text([0, Y.word], elman.fitted(column.word, COLUMN - 8, 15), { size: 15, bold: true, raw: true });
@@ -87,9 +88,11 @@
     #candidate(drawing, { name, percent, probability, right }, y) {
       const half = COLUMN / 2 - 6;
       const room = 2 * half - elman.textWidth(percent, 11) - 3;
-      drawing.text([-half, y], elman.fitted(name, room, right ? 13 : 12), { size: 12, anchor: "start", bold: right, raw: true });
+      const fitted = elman.fitted(name, room, right ? 13 : 12); // bold letters are wider
+      drawing.text([-half, y], fitted, { size: 12, anchor: "start", bold: right, raw: true });
       drawing.text([half, y], percent, { size: 11, anchor: "end", kind: right ? "ink" : "soft", raw: true });
-      drawing.add("rect", { x: -half, y: y + 6, width: Math.max(1, 2 * half * probability), height: 2.5, class: "fill forward" });
+      const width = Math.max(1, 2 * half * probability);
+      drawing.add("rect", { x: -half, y: y + 6, width, height: 2.5, class: "fill forward" });
     }
 
     /** The states that come in from the left. */
@@ -104,7 +107,8 @@
 
     #drawLoop() {
       const [out, level] = [WIDE / 2 + 26, Y.cell - CELL / 2 - 10];
-      this.loop.arrow([[WIDE / 2, LANES.h], [out, LANES.h], [out, level], [-out, level], [-out, LANES.h], [-WIDE / 2, LANES.h]], { width: 2.5 });
+      const [half, y] = [WIDE / 2, LANES.h];
+      this.loop.arrow([[half, y], [out, y], [out, level], [-out, level], [-out, y], [-half, y]], { width: 2.5 });
       this.loop.text([-out - 12, LANES.h], "Wh", { kind: "forward", size: 12 });
       this.loop.text([out + 26, LANES.h - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
     }
@@ -125,8 +129,9 @@
           const top = Y.scores + 13;
           backward.arrow([[DOWN, top], [DOWN, Y.cell - CELL / 2]], { kind: "backward", width: width(here.above) });
         }
-        if (t && flow[t - 1].flowing > 0)
-          backward.arrow([[-WIDE / 2, BACK], [-COLUMN + WIDE / 2, BACK]], { kind: "backward", width: width(flow[t - 1].flowing) });
+        const flowing = t ? flow[t - 1].flowing : 0;
+        const gap = [[-WIDE / 2, BACK], [-COLUMN + WIDE / 2, BACK]];
+        if (flowing > 0) backward.arrow(gap, { kind: "backward", width: width(flowing) });
       });
       this.brackets.element.replaceChildren();
       const middle = (t) => EDGE + t * COLUMN + WIDE / 2;

@@ -45,8 +45,12 @@
       const unit = Number(this.$("unit").value);
       this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
       elman.drawCell(this.$("cell"), {
-        kind: data.cell, label: t("unroll.cell", { ...values, unit: words.number(unit) }), before: (state) => before(state)[unit],
-        number: (value) => words.number(rounded(value), 2), value: (gate) => inside[gate][at][unit], units: (gate) => inside[gate][at],
+        kind: data.cell,
+        label: t("unroll.cell", { ...values, unit: words.number(unit) }),
+        number: (value) => words.number(rounded(value), 2),
+        before: (state) => before(state)[unit],
+        value: (gate) => inside[gate][at][unit],
+        units: (gate) => inside[gate][at],
         product: (term) => products[term][at][unit],
       });
     }
@@ -70,10 +74,13 @@
         rows.push(row(sub(state, "t−1"), hidden, numbers(before(state), hidden)));
         rows.push(row(sub(state, "t"), hidden, numbers(data.inside[layer][state][at], hidden)));
       }
-      rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores: step.top.map(({ score }) => words.number(score, 1)).join("  ") })));
-      if (step.next) rows.push(row([t("unroll.next")], 0, `${elman.readable(step.next.token)}: ${words.percent(step.next.probability)}`));
+      const scores = step.top.map(({ score }) => words.number(score, 1)).join("  ");
+      rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores })));
+      const following = ({ token, probability }) => `${elman.readable(token)}: ${words.percent(probability)}`;
+      if (step.next) rows.push(row([t("unroll.next")], 0, following(step.next)));
       if (gradient) {
-        const [sum, above, right] = ["arriving", "above", "flowing"].map((name) => elman.significant(gradient[name], 2));
+        const names = ["arriving", "above", "flowing"];
+        const [sum, above, right] = names.map((name) => elman.significant(gradient[name], 2));
         const norm = row(["‖d", ...sub("h", "t"), "‖"], 0, t("unroll.gradient", { sum, above, right }));
         norm.classList.add("backward");
         rows.push(norm);

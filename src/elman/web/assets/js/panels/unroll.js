@@ -11,7 +11,8 @@
     const toggle = (id, attributes = {}) =>
       make("button", { type: "button", id: `unroll-${id}`, "aria-pressed": "false", ...attributes });
     const field = (id, ...options) => make("span", { class: "field", id: `unroll-${id}-field` },
-      make("label", { for: `unroll-${id}`, "data-t": `unroll.${id}` }), make("select", { id: `unroll-${id}` }, ...options));
+      make("label", { for: `unroll-${id}`, "data-t": `unroll.${id}` }),
+      make("select", { id: `unroll-${id}` }, ...options));
     const loss = (value) => make("option", { value, "data-t": `unroll.loss.${value}` });
     root.append(
       make("p", { id: "unroll-none", class: "hint", hidden: true }),
@@ -24,7 +25,8 @@
             make("output", { id: "unroll-time-told", for: "unroll-time" }),
             make("input", { type: "range", id: "unroll-time", min: 1, value: TIME })),
           field("loss", loss("all"), loss("last")), field("layer")),
-        make("div", { class: "unroll-picture" }, make("div", { id: "unroll-rows" }), make("div", { id: "unroll-columns" })),
+        make("div", { class: "unroll-picture" },
+          make("div", { id: "unroll-rows" }), make("div", { id: "unroll-columns" })),
         make("ul", { class: "unroll-key" }, ...["forward", "backward", "cut"].map((name) =>
           make("li", { class: `key-${name}`, "data-t": `unroll.key.${name}` }))),
         make("p", { id: "unroll-result" }),
@@ -40,7 +42,8 @@
         onlook: (index) => this.look(index), onpick: (index) => this.pick(index) });
       this.step = new elman.UnrolledStep(root, app);
       const [start, back, play, step] = ["start", "back", "play", "step"].map(this.$);
-      this.playback = new elman.Playback({ start, back, play, step }, { app, onmove: (position) => this.move(position) });
+      const onmove = (position) => this.move(position);
+      this.playback = new elman.Playback({ start, back, play, step }, { app, onmove });
       this.load = elman.loader(root, app, (signal) => this.ask(signal), (found, error) => this.show(found, error));
       this.listen();
     }
@@ -60,7 +63,9 @@
         return pressed;
       };
       on("fold", "click", () => this.columns.fold(toggled("fold")));
-      for (const name of ["wx", "wh"]) on(name, "click", () => this.$("columns").classList.toggle(`marks-${name}`, toggled(name)));
+      for (const name of ["wx", "wh"]) {
+        on(name, "click", () => this.$("columns").classList.toggle(`marks-${name}`, toggled(name)));
+      }
       for (const key of ["model", "scored"]) store.on(key, () => this.load());
       for (const key of ["language", "scheme"]) store.on(key, () => this.draw());
       store.on("cursor", (cursor) => this.data && cursor !== null && this.look(cursor + this.offset));
@@ -79,7 +84,8 @@
     }
 
     show(found, error) {
-      if (error) found = { none: error.code === "no_hidden_units" ? ["inside.none"] : ["inside.refused", { message: error.message }] };
+      const refused = ["inside.refused", { message: error?.message }];
+      if (error) found = { none: error.code === "no_hidden_units" ? ["inside.none"] : refused };
       if (!found) return;
       this.none = found.none ?? null;
       this.data = this.none ? null : found;
@@ -119,7 +125,8 @@
       this.$("layer-field").hidden = data.layers < 2;
       this.step.units(data.inside[0].h[0].length);
       const row = (name) => t(`unroll.row.${name}`);
-      elman.drawRowNames(this.$("rows"), { top: row("top"), scores: row("scores"), cell: row("cell"), word: row("word") });
+      const rows = { top: row("top"), scores: row("scores"), cell: row("cell"), word: row("word") };
+      elman.drawRowNames(this.$("rows"), rows);
       this.drawColumns();
       const wide = GATES[data.cell] * data.hidden;
       const shape = (name, rows) => t("unroll.weights", { name, shape: `(${rows}, ${wide})` });
@@ -132,9 +139,10 @@
       const { app: { t, words }, data, layer } = this;
       const inputs = layer ? data.inside[layer - 1].h : data.x;
       const named = (k) => data.cell.toUpperCase() + (data.layers > 1 ? ` ${k + 1}` : "");
-      const short = (p) => (p > 0 && p < 0.001 ? `<${words.number(0.1, 1)}%` : `${words.number(100 * p, p < 0.0995 ? 1 : 0)}%`);
-      const candidate = (step) => (each) => ({ name: elman.readable(each.token), probability: each.probability,
-        percent: short(each.probability), right: each.token.trim() === step.next?.token.trim() });
+      const tiny = `<${words.number(0.1, 1)}%`;
+      const percent = (p) => (p > 0 && p < 0.001 ? tiny : `${words.number(100 * p, p < 0.0995 ? 1 : 0)}%`);
+      const candidate = (step) => ({ id, token, probability }) => ({ name: elman.readable(token), probability,
+        percent: percent(probability), right: id === step.next?.id });
       this.columns.draw({
         name: t("unroll.columns"), cell: named(layer),
         above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
@@ -158,17 +166,19 @@
       this.lastBlock = losses ? Math.floor((losses - 1) / time) * time : 0; // its first step
       const norm = (name, k) => (last && k < this.lastBlock ? 0 : tables[name][last ? losses : ending(k)][k]);
       this.gradients = steps.map((k) => {
-        const arriving = norm("arriving", k);
-        return { above: norm("above", k), flowing: norm("flowing", k), arriving, label: elman.significant(arriving, 2) };
+        const [above, flowing, arriving] = ["above", "flowing", "arriving"].map((name) => norm(name, k));
+        return { above, flowing, arriving, label: elman.significant(arriving, 2) };
       });
       const cuts = steps.filter((k) => k && k % time === 0); // the steps before which the gradient is cut
       const number = (k) => words.number(data.first + k + 1);
-      const blocks = steps.filter((k) => k % time === 0).map((first) =>
-        ({ first, last: ending(first), name: t("unroll.block", { first: number(first), last: number(ending(first)) }) }));
+      const named = (first, last) => t("unroll.block", { first: number(first), last: number(last) });
+      const blocks = steps.filter((k) => k % time === 0)
+        .map((first) => ({ first, last: ending(first), name: named(first, ending(first)) }));
       const rows = losses ? (last ? [tables.arriving[losses]] : tables.arriving.slice(0, losses)) : [];
       this.columns.flow({ flow: this.gradients, largest: Math.max(0, ...rows.flat()), cuts, blocks });
-      this.$("time-told").textContent = time >= losses ? t("unroll.time.whole") : t("unroll.time.steps", { time: words.number(time) });
-      this.$("time").setAttribute("aria-valuetext", this.$("time-told").textContent);
+      const told = time >= losses ? t("unroll.time.whole") : words.number(time);
+      this.$("time-told").textContent = told;
+      this.$("time").setAttribute("aria-valuetext", told);
       this.$("result").textContent = this.result(time, cuts.length);
       this.columns.label((k) => this.describe(k));
       this.reach();
@@ -198,7 +208,8 @@
     reach() {
       const { data, at, playback: { position } } = this;
       const { length } = data.steps;
-      this.columns.show({ at, reached: position, returned: position <= length ? Infinity : length + this.losses - position });
+      const returned = position <= length ? Infinity : length + this.losses - position;
+      this.columns.show({ at, reached: position, returned });
       this.step.show(data, this.layer, at, this.gradients[at], this.names[at]);
     }
 
