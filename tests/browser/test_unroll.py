@@ -310,6 +310,16 @@ def test_a_text_of_one_token_and_an_empty_one_say_so(unrolled: Any) -> None:
     assert "write more tokens" in unrolled.text("#unroll-result")
 
 
+def test_of_a_long_text_the_last_steps_are_shown(unrolled: Any) -> None:
+    unrolled.write(" ".join(["You say goodbye and I say hello."] * 6))
+    unrolled.show("unroll")
+    unrolled.until("document.querySelectorAll('#unroll-columns .column').length === 32")
+    assert unrolled.text("#unroll-more") == "The text is long: its last 32 of 43 steps are shown."
+    assert unrolled.text("#unroll-title") == "Step 43: reads “hello.”"
+    unrolled.js("elman.app.store.set('cursor', 0)")  # before the first column
+    assert unrolled.text("#unroll-title") == "Step 43: reads “hello.”"
+
+
 def test_a_recording_has_the_panel_too(visit: Any, runs: Any, tmp_path: Any) -> None:
     from elman.recording.replay import replay
 

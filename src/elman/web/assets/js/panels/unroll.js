@@ -27,6 +27,7 @@
           field("loss", loss("all"), loss("last")), field("layer")),
         make("div", { class: "unroll-picture" },
           make("div", { id: "unroll-rows" }), make("div", { id: "unroll-columns" })),
+        make("p", { id: "unroll-more", class: "quiet" }),
         make("ul", { class: "unroll-key" }, ...["forward", "backward", "cut"].map((name) =>
           make("li", { class: `key-${name}`, "data-t": `unroll.key.${name}` }))),
         make("p", { id: "unroll-result" }),
@@ -128,6 +129,9 @@
       const rows = { top: row("top"), scores: row("scores"), cell: row("cell"), word: row("word") };
       elman.drawRowNames(this.$("rows"), rows);
       this.drawColumns();
+      const shown = { shown: words.number(data.steps.length), all: words.number(data.first + data.steps.length) };
+      this.$("more").hidden = !data.first;
+      this.$("more").textContent = t("unroll.more", shown);
       const wide = GATES[data.cell] * data.hidden;
       const shape = (name, rows) => t("unroll.weights", { name, shape: `(${rows}, ${wide})` });
       this.$("wx").textContent = shape("Wx", layer ? data.hidden : data.wordvec || data.vocabulary);
