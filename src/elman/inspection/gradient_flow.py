@@ -58,10 +58,8 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
             for h, target in zip(hs, targets, strict=True)
         ]
     )  # (L, H)
-    counted = np.concatenate([np.tri(L), np.eye(L)[-1:]]).astype(
-        hs.dtype
-    )  # (L + 1, L): which losses count in a row
-    dhs = counted[:, :, None] * above.astype(hs.dtype)  # (L + 1, L, H)
+    counted = np.concatenate([np.tri(L), np.eye(L)[-1:]])  # (L + 1, L): which losses count in a row
+    dhs = (counted[:, :, None] * above).astype(hs.dtype)  # (L + 1, L, H)
     xs = np.repeat(network.weights["embedding"][inputs][None], L + 1, axis=0)  # (L + 1, L, D)
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
