@@ -43,9 +43,7 @@ def rng() -> np.random.Generator:
 
 def sampled(D: int = 4, **options: Any) -> RecurrentLM:
     model = small_lm(V, D, 5, **options)
-    model.loss_layer = TimeSampledSoftmaxWithLoss(
-        model.loss_layer, count_ids(IDS, V), 12, model.dropout_rng
-    )
+    model.loss_layer = TimeSampledSoftmaxWithLoss(model.loss_layer, count_ids(IDS, V), 12, model.dropout_rng)
     return model
 
 
@@ -126,7 +124,12 @@ def test_in_single_precision() -> None:
 
 @pytest.mark.parametrize(
     "optimizer",
-    [partial(SGD, 0.3, weight_decay=0.1), partial(Momentum, 0.1), partial(RMSProp, 0.01), partial(Adam, 0.01)],
+    [
+        partial(SGD, 0.3, weight_decay=0.1),
+        partial(Momentum, 0.1),
+        partial(RMSProp, 0.01),
+        partial(Adam, 0.01),
+    ],
 )
 def test_with_every_optimizer(optimizer: Callable[[], Any]) -> None:
     options: dict[str, Any] = {"reduction": "sum", "max_value": 0.2, "optimizer": optimizer}
@@ -201,7 +204,9 @@ def test_accumulation_goes_with_every_model(name: str) -> None:
 
 
 def test_a_text_of_fewer_blocks_than_an_update_needs() -> None:
-    with pytest.raises(TextError, match=r"6 blocks of 5 × 3 tokens, but an update needs 7 \(`accumulate=7`\)"):
+    with pytest.raises(
+        TextError, match=r"6 blocks of 5 × 3 tokens, but an update needs 7 \(`accumulate=7`\)"
+    ):
         Trained(ALONE, ids=IDS[:100], accumulate=7)
 
 

@@ -6,6 +6,7 @@ over the results of long tasks, show that they are alive, and learn which rank h
 """
 
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -50,7 +51,7 @@ class ProcessRanks(Ranks):
     def __init__(self, rank: int, size: int, timeout: float = TIMEOUT) -> None:
         self.rank, self.size, self.timeout = rank, size, timeout
         try:
-            import torch.distributed as distributed
+            distributed: Any = importlib.import_module("torch.distributed")
         except ImportError as error:
             raise MissingExtra("PyTorch", "distributed") from error
         self._distributed = distributed
@@ -65,7 +66,9 @@ class ProcessRanks(Ranks):
         if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost") and sys.platform == "linux":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # not the address that the host's name has
         if self._torch.cuda.is_available():
-            self._torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % self._torch.cuda.device_count())
+            self._torch.cuda.set_device(
+                int(os.environ.get("LOCAL_RANK", 0)) % self._torch.cuda.device_count()
+            )
         with self._answered():
             distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if self._torch.cuda.is_available() else "gloo",
@@ -99,19 +102,21 @@ class ProcessRanks(Ranks):
         """
         until = time.monotonic() + self.timeout
         if not self.first:
-            own = uuid.uuid4().hex
-            self._job.set(f"here {self.rank}", own)
-            while not self._job.check([f"start of {own}"]):
+            shown = uuid.uuid4().hex
+            self._job.set(f"here {self.rank}", shown)
+            while not self._job.check([f"start of {shown}"]):
                 self._wait_until(until, [0])
-            name: str = self._job.get(f"start of {own}").decode()
+            name: str = self._job.get(f"start of {shown}").decode()
             self._job.set(f"{name} read by {self.rank}", "")
             return name
         name = uuid.uuid4().hex
-        self.restarts = self._job.add("starts", 1) - 1
         left, answered = set(range(1, self.size)), set[bytes]()
         while left:
             for rank in left:
-                if self._job.check([f"here {rank}"]) and (own := self._job.get(f"here {rank}")) not in answered:
+                if (
+                    self._job.check([f"here {rank}"])
+                    and (own := self._job.get(f"here {rank}")) not in answered
+                ):
                     answered.add(own)
                     self._job.set(f"start of {own.decode()}", name)
             left = {rank for rank in left if not self._job.check([f"{name} read by {rank}"])}
@@ -122,8 +127,8 @@ class ProcessRanks(Ranks):
     def _wait_until(self, until: float, ranks: Any) -> None:
         if time.monotonic() > until:
             raise RunError(
-                f"rank {self.rank} of {self.size}: {_names(ranks)} did not start within {self.timeout:g} s; see whether "
-                "it has ended with an error, and whether all ranks have the same MASTER_ADDR and MASTER_PORT"
+                f"rank {self.rank} of {self.size}: {_names(ranks)} did not start within {self.timeout:g} s; see "
+                "whether it has ended with an error, and whether all ranks have the same MASTER_ADDR and MASTER_PORT"
             )
         time.sleep(PAUSE)
 
@@ -242,10 +247,12 @@ class ProcessRanks(Ranks):
             return f"rank {self.rank} of {self.size} has lost the connection to the others: {reason}"
         with contextlib.suppress(RuntimeError):
             for rank in ranks:
-                reason += f"{'; ' if reason else ''}rank {rank} is {self._store.get(f'place {rank}').decode()}"
+                reason += (
+                    f"{'; ' if reason else ''}rank {rank} is {self._store.get(f'place {rank}').decode()}"
+                )
         return (
             f"rank {self.rank} of {self.size}: no answer from {_names(ranks)}, which has ended or hangs ({reason}); "
-            "continue from the last checkpoint with `resume=True`"
+            "the last checkpoint stays"
         )
 
 

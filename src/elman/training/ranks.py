@@ -13,7 +13,6 @@ from elman.errors import ConfigError, RunError
 
 RANK = "RANK"  # the variables that torchrun sets for each process
 WORLD_SIZE = "WORLD_SIZE"
-RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 
 
 class FailedElsewhere(RunError):
@@ -29,7 +28,6 @@ class Ranks:
 
     rank = 0
     size = 1
-    restarts = 0  # how often all ranks have been started again
 
     @property
     def first(self) -> bool:
@@ -99,8 +97,8 @@ def rows_of(rank: int, size: int, batch_size: int) -> slice:
     """
     if batch_size < size:
         raise ConfigError(
-            f"a minibatch of {batch_size} sequences cannot be divided among {size} processes; set `batch_size={size}` or "
-            "more, or use fewer processes"
+            f"a minibatch of {batch_size} sequences cannot be divided among {size} processes; set "
+            f"`batch_size={size}` or more, or use fewer processes"
         )
     return slice(batch_size * rank // size, batch_size * (rank + 1) // size)
 

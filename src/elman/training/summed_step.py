@@ -106,7 +106,9 @@ class GradientSums:
         self._buckets = [self._bucket(which, grads) for which in (self._early, self._late)]
         for k in (*self._columns, *self._rows):
             self._sums[k] = zeros(tuple(grads[k].shape), grads[k])
-        self._marks = {k: np.zeros(len(grads[k]), np.uint8) for k in self._rows}  # (V,) each: rows that were used
+        self._marks = {
+            k: np.zeros(len(grads[k]), np.uint8) for k in self._rows
+        }  # (V,) each: rows that were used
         self._candidates: list[NDArray[Any]] = []  # of each block
         self._received: list[Callable[[], None]] = []
         self._to_clear: list[tuple[Array, Array]] = []  # tables, and the rows of them that are not zero
