@@ -113,6 +113,7 @@ class ProgressDisplay:
         self.bar: Any = None
         if self.shown:
             blocks = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
+            blocks //= config.accumulate
             total = min(config.epochs * blocks, config.iterations or math.inf)
             self.bar = self._open.enter_context(
                 contextlib.closing(
