@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 
 from elman.backend import Backend
 from elman.errors import ElmanError, RunError
+from elman.models.recurrent import RecurrentLM
 from elman.training.process_group import ProcessRanks
 from elman.training.ranks import FailedElsewhere
-from support.tiny import small_lm
-from support.trained import MODELS, VALID, Trained
+from support.trained import MODELS, VALID, Trained, V
 
 NAMES = ["lstm", "gru", "sampled", "adaptive", "cbow", "in torch"]
 
@@ -23,8 +22,8 @@ NAMES = ["lstm", "gru", "sampled", "adaptive", "cbow", "in torch"]
 def model_of(name: str) -> Any:
     if name != "in torch":
         return MODELS[name]
-    return partial(
-        small_lm, 40, cell="lstm", dropout=0.3, dtype=np.float32, backend=Backend("torch", "float32", "cpu")
+    return lambda: RecurrentLM(
+        V, 4, 5, "lstm", dropout=0.3, rng=np.random.default_rng(1), backend=Backend("torch", "float32", "cpu")
     )
 
 
@@ -32,11 +31,12 @@ def main() -> None:
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     ranks = ProcessRanks(rank, 2)
     for name in NAMES:
-        found = Trained(ranks, model_of(name), valid=VALID, eos=7)
-        arrays = {f"weight {k}": np.asarray(w) for k, w in enumerate(found.weights)}
-        arrays |= {f"state {name}": np.asarray(array) for name, array in found.state.to_arrays().items()}
-        np.savez(folder / f"{name} {rank}.npz", losses=found.losses, valid=found.valid, **arrays)
-    found = {"results": ranks.together(lambda: {"rank": rank}), "memory": ranks.recall("name")}
+        trained = Trained(ranks, model_of(name), valid=VALID, eos=7)
+        arrays = {f"weight {k}": np.asarray(w) for k, w in enumerate(trained.weights)}
+        arrays |= {f"state {name}": np.asarray(array) for name, array in trained.state.to_arrays().items()}
+        np.savez(folder / f"{name} {rank}.npz", losses=trained.losses, valid=trained.valid, **arrays)
+    found: dict[str, Any] = {"memory": ranks.recall("name")}
+    found["results"] = ranks.together(lambda: {"rank": rank})
     ranks.remember("name", "value")
 
     def failing() -> None:

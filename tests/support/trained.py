@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.testing import assert_allclose
 
+from elman.arrays import to_numpy
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.models.clusters import count_ids
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
@@ -78,7 +79,7 @@ class Trained:
         self.events: list[Any] = []
         how = {"max_grad": 0.3, "max_iterations": 12, "fresh_at": 7, **options}
         trainer.fit(ids[:-1], how.pop("targets", ids[1:]), 10, N, T, on_event=self.events.append, **how)
-        self.trainer, self.weights = trainer, [p.copy() for p in trainer.model.params]
+        self.trainer, self.weights = trainer, [np.array(to_numpy(p)) for p in trainer.model.params]
         self.losses = [each.loss_nats for each in self.events if hasattr(each, "loss_nats")]
         self.norms = [each.grad_norm for each in self.events if hasattr(each, "loss_nats")]
         self.valid = [each.valid_perplexity for each in self.events if hasattr(each, "valid_perplexity")]
