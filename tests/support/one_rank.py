@@ -59,11 +59,14 @@ def main() -> None:
         while not (folder / "lost.txt").exists():
             time.sleep(0.01)
         os._exit(0)
-    try:
-        ranks.sums(1.0)
-    except RunError as error:
-        (folder / "lost.tmp").write_text(str(error))
-        (folder / "lost.tmp").rename(folder / "lost.txt")
+    messages = []
+    for call in (lambda: ranks.together(lambda: None), lambda: ranks.sums(1.0)):
+        try:
+            call()
+        except RunError as error:
+            messages.append(str(error))
+    (folder / "lost.tmp").write_text("\n".join(messages))
+    (folder / "lost.tmp").rename(folder / "lost.txt")
 
 
 if __name__ == "__main__":
