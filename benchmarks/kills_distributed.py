@@ -20,7 +20,15 @@ from elman.formats.run_files import FILES
 from elman.training.run_folder import load_checkpoint
 
 TEXT = "tom was in the garden and ann came in .\nann said hi to tom and tom said hi to ann .\n" * 20
-MODEL = ["--cell=lstm", "--wordvec=8", "--hidden=8", "--batch-size=4", "--time-size=8", "--dropout=0.2", "--no-choose"]
+MODEL = [
+    "--cell=lstm",
+    "--wordvec=8",
+    "--hidden=8",
+    "--batch-size=4",
+    "--time-size=8",
+    "--dropout=0.2",
+    "--no-choose",
+]
 OPTIONS = [*MODEL, "--epochs=40", "--schedule=cosine", "--valid=auto", "--allow-overlap", "--quiet"]
 OPTIONS.append("--checkpoint-every=0.000001")  # after every update
 
@@ -48,25 +56,29 @@ def ranks_of(launcher: int) -> list[int]:
     return found
 
 
-def iteration(folder: Path) -> str:
+def iteration(folder: Path) -> int:
+    """Return the iteration of the last checkpoint; -1 before the first."""
     path = folder / "last.safetensors"
-    if not path.exists():
-        return "before the first checkpoint"
-    return f"after iteration {load_checkpoint(path).training['progress']['iteration']}"
+    return int(load_checkpoint(path).training["progress"]["iteration"]) if path.exists() else -1
 
 
-def trial(folder: Path, processes: int, kills: int, seconds: float, rng: random.Random) -> int:
-    """Train with kills; return how many there were before the end."""
+def trial(folder: Path, processes: int, kills: int, last: int, rng: random.Random) -> int:
+    """Train with kills, a third of them while the processes start; return how many there were before the end."""
     launcher, done = start(folder, processes, kills), 0
     for _ in range(kills):
-        time.sleep(rng.uniform(0.0, 0.6) * seconds)
-        if launcher.poll() is not None:
-            break
+        reached = iteration(folder)
+        target = reached + rng.randrange(1, last // kills) if rng.random() < 2 / 3 else reached
+        while launcher.poll() is None and iteration(folder) < target:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, 8.0 if target == reached else 0.1))
         ranks = ranks_of(launcher.pid)
-        if ranks:
-            os.kill(rng.choice(ranks), signal.SIGKILL)
-            done += 1
-            print(f"{folder.name}: kill {done}, {iteration(folder)}", flush=True)
+        if launcher.poll() is not None or not ranks:
+            break
+        os.kill(rng.choice(ranks), signal.SIGKILL)
+        done += 1
+        print(f"{folder.name}: kill {done} after iteration {iteration(folder)}", flush=True)
+        while launcher.poll() is None and set(ranks_of(launcher.pid)) & set(ranks):
+            time.sleep(0.02)  # until the launcher has noticed
     code = launcher.wait()
     assert code == 0, f"{folder.name}: exit code {code}; see its log"
     return done
@@ -92,14 +104,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         (base / "corpus.txt").write_text(TEXT, encoding="utf-8")
-        began = time.perf_counter()
         assert start(base / "undisturbed", given.processes, 0).wait() == 0
-        seconds = time.perf_counter() - began
+        last = iteration(base / "undisturbed")
         done = runs = 0
         while done < given.kills:
             runs += 1
             folder = base / f"run {runs}"
-            done += trial(folder, given.processes, min(given.a_run, given.kills - done), seconds, rng)
+            done += trial(folder, given.processes, min(given.a_run, given.kills - done), last, rng)
             check(folder, base / "undisturbed")
         print(f"{done} kills in {runs} runs of {given.processes} processes: all ended with the same weights")
 

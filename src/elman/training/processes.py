@@ -7,6 +7,7 @@ signals, which Python allows in a main thread only.
 
 import contextlib
 import importlib.util
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from elman.environment import usable_cores
 from elman.errors import ConfigError, MissingExtra, RunError
 from elman.formats.model_file import LAST_NAME
 from elman.training.interrupts import TrainingInterrupted
@@ -82,8 +84,8 @@ def train_in_processes(folder: Path, processes: int, timeout: float, progress: b
 def main() -> None:
     """Be the launcher."""
     number, *arguments = sys.argv[1:]
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # torch's own reports; the ranks say what is wrong
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // int(number))))
+    logging.disable()  # torch's own reports; the ranks say what is wrong
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // int(number))))
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
