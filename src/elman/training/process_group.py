@@ -88,11 +88,11 @@ class ProcessRanks(Ranks):
             if serves:
                 raise RunError(
                     f"rank 0 cannot listen at {host}:{port} (MASTER_ADDR and MASTER_PORT), probably because another "
-                    f"program does; choose another port: {_first_line(error)}"
+                    f"program does; choose another port: {_first_sentence(error)}"
                 ) from error
             raise RunError(
                 f"rank {self.rank} of {self.size} cannot reach rank 0 at {host}:{port} (MASTER_ADDR and MASTER_PORT) "
-                f"within {self.timeout:g} s: {_first_line(error)}"
+                f"within {self.timeout:g} s: {_first_sentence(error)}"
             ) from error
 
     def _meet(self) -> str:
@@ -226,7 +226,7 @@ class ProcessRanks(Ranks):
         try:
             yield
         except RuntimeError as error:
-            raise RunError(self._lost(self._silent(), _first_line(error))) from error
+            raise RunError(self._lost(self._silent(), _first_sentence(error))) from error
 
     def _silent(self) -> list[int]:
         """Return the ranks that do not notice within a few seconds that something is wrong."""
@@ -261,5 +261,5 @@ def _names(ranks: Any) -> str:
     return f"rank {', '.join(map(str, numbers))}"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].partition(". ")[0]
