@@ -248,7 +248,7 @@ class ProcessRanks(Ranks):
         with contextlib.suppress(RuntimeError):
             for rank in ranks:
                 reason += (
-                    f"{'; ' if reason else ''}rank {rank} is {self._store.get(f'place {rank}').decode()}"
+                    f"{'; ' if reason else ''}rank {rank} is {self._store.get(f'place-{rank}').decode()}"
                 )
         return (
             f"rank {self.rank} of {self.size}: no answer from {_names(ranks)}, which has ended or hangs ({reason}); "
