@@ -2,8 +2,8 @@
 
 Run as ``python docs/make_screenshots.py [RUNS]``. The models on the page are trained in the folder RUNS if they are not
 there yet; that takes some minutes. Their texts are Shakespeare (from ELMAN_DATA, or downloaded as by
-`elman data tinyshakespeare`) and the built-in Korean story. --all keeps every picture, not only those in the README
-and the guide.
+`elman data tinyshakespeare`), the built-in rooms and the built-in Korean story. --all keeps every picture, not only
+those in the README and the guide.
 """
 
 import argparse
@@ -33,7 +33,12 @@ TRAINED = {  # on Shakespeare
     "rnn": f"{NETWORK} --cell rnn --time-size 64 --iterations 1000 {CURVE}",
 }
 KOREAN = f"{NETWORK} --cell lstm --lr 0.004 --epochs 1000 --iterations 500 --dropout 0.2 {CURVE}"
+ROOMS = (  # the GRU of `elman demo`
+    "--cell gru --wordvec 32 --hidden 64 --batch-size 20 --time-size 50 --schedule cosine --embedding-scale 0.5"
+    " --lr 0.01 --epochs 16"
+)
 DESKTOP, PHONE = 1240, 390
+GREETING = "Tom was watching TV in his room . Mary came into the room . Mary said hi to"
 SPEECH = "KING RICHARD:\nWhat says the duke? I pray you, good my lord,\nBe not so angry with the people here."
 BEGINNING = "ROMEO:\nThe night is "
 TIDE = "밀물이 들어오면 배가"
@@ -83,10 +88,18 @@ pick("#compare-a", "I pray you, go with me to the king.", "input");
 pick("#compare-b", "I pray you, go with me to the kind.", "input");
 await until(() => document.querySelector("#compare-verdict").textContent.includes("kin"));
 """
+UNROLL = f"""
+await write({GREETING!r});
+await until(() => document.querySelectorAll("#unroll-columns .column").length === {len(GREETING.split()) + 1});
+document.querySelector("#unroll-columns .column:nth-child(16)").focus();
+"""
 TRAIN = """
 await until(() => Number(document.querySelector("#train-perplexity").textContent) > 0);
 """
 SHOTS = (
+    Shot("unroll", ("unroll",), UNROLL, model="rooms"),
+    Shot("unroll-dark", ("unroll",), UNROLL, scheme="dark", model="rooms"),
+    Shot("phone-unroll", ("unroll",), UNROLL, PHONE, model="rooms"),
     Shot("write-next", ("write", "next"), WRITE + LOOK),
     Shot("train", ("train",), TRAIN),
     Shot("inside", ("inside",), INSIDE),
@@ -104,7 +117,7 @@ SHOTS = (
     Shot("phone-time", ("time",), TIME, PHONE),
     Shot("phone-compare", ("compare",), COMPARE, PHONE, scheme="dark"),
 )
-KEPT = ("write-next", "train", "inside", "time", "compare", "korean")  # and the strip of phones
+KEPT = ("unroll", "write-next", "train", "inside", "time", "compare", "korean")  # and the strip of phones
 STRIP = ("phone-write", "phone-next", "phone-inside", "phone-time")
 SCALE = 1.5
 
@@ -173,6 +186,7 @@ def train(runs: Path) -> None:
         shutil.copyfile(Path(data) / "tinyshakespeare" / "input.txt", runs / corpus)
     wanted = {
         **{name: f"{corpus} {options}" for name, options in TRAINED.items()},
+        "rooms": f"rooms {ROOMS}",
         "korean": f"prose-ko {KOREAN}",
     }
     for name, arguments in wanted.items():
@@ -184,7 +198,7 @@ def train(runs: Path) -> None:
 @contextmanager
 def served(runs: Path) -> Iterator[str]:
     """Serve the models and yield the address."""
-    models = [runs / name for name in ("lstm", "rnn", "korean")]
+    models = [runs / name for name in ("lstm", "rnn", "korean", "rooms")]
     command = [sys.executable, "-m", "elman", "serve", *models, "--watch", runs / "lstm", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 BITS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 20.0, 40.0)
-PANELS = ("train", "write", "next", "inside", "time", "compare")
+PANELS = ("unroll", "train", "write", "next", "inside", "time", "compare")
 
 # [text, colour, what is behind it, size in px, weight] of every text that is seen; backgrounds are laid on one another
 SEEN = """

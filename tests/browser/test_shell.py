@@ -101,6 +101,8 @@ def test_every_control_is_reached_by_tab_and_seen_where_it_is(page: Any) -> None
     page.until("document.querySelectorAll('#inside-text .token').length === 15")
     page.show("time")
     page.until("document.querySelectorAll('#time-list-other .time-of').length > 10")
+    page.show("unroll")
+    page.until("document.querySelectorAll('#unroll-columns .column').length === 16")
     page.js("document.activeElement.blur(); scrollTo(0, 0)")
     wanted = page.js(
         f"""window.stops = [...document.querySelectorAll("{STOPS}")].filter((e) =>
@@ -150,7 +152,7 @@ def test_nothing_sticks_out_of_the_window(page: Any, width: int, language: str) 
     page.look(width, 800)
     page.click(f"#language-{language}")
     page.write("The tide turns, and nobody is ever more than a few minutes late. " + "w" * 90)
-    for panel in ("train", "write", "next", "inside", "time", "compare"):
+    for panel in ("unroll", "train", "write", "next", "inside", "time", "compare"):
         page.show(panel)
         page.until(f"document.querySelector('#panel-{panel}').getAttribute('aria-busy') === null")
     page.until("document.querySelectorAll('#time-list-one .time-of').length > 90")

@@ -111,7 +111,10 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(130)
     except ElmanError as error:
         from elman.cli.messages import in_options
+        from elman.training.ranks import FailedElsewhere
 
+        if isinstance(error, FailedElsewhere):  # the process that has failed says why
+            sys.exit(1)
         _fail(in_options(translate(str(error)), command))
     except MemoryError:
         _fail(translate("out of memory; try a smaller --hidden, --batch-size or --max-vocab"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from elman.cli.options import config_options
 from elman.errors import ConfigError
 from elman.language import translate
 from elman.training.interrupts import TrainingInterrupted
+from elman.training.process_group import TIMEOUT
+from elman.training.ranks import RANK
 from elman.training.recipes import recipe_names, recipe_text
 from elman.training.runs import train
 
@@ -93,6 +96,21 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     help="choose the options that are not given to suit the text, the time budget and the speed of this machine  "
     "[default: if there is no recipe and no model size]",
 )
+@click.option(
+    "--processes",
+    type=int,
+    default=1,
+    metavar="NUMBER",
+    help="train in so many processes of this machine, each on a part of every minibatch  [default: 1]",
+)
+@click.option(
+    "--rank-timeout",
+    type=float,
+    default=TIMEOUT,
+    metavar="SECONDS",
+    help="with several processes: how long one may not answer before it is taken for lost  "
+    f"[default: {TIMEOUT:g}]",
+)
 @config_options
 def command(
     corpus: str | None,
@@ -108,6 +126,8 @@ def command(
     overwrite: bool,
     quiet: bool,
     choose: bool | None,
+    processes: int,
+    rank_timeout: float,
     **options: Any,
 ) -> None:
     """Train a language model on CORPUS and save it in a run folder.
@@ -125,7 +145,10 @@ def command(
             "--corpus is for a run whose corpus has moved: elman train --resume RUN --corpus NEWPLACE"
         )
     corpus = corpus or moved
-    if quiet:
+    rank = int(os.environ.get(RANK, 0))
+    if rank:  # the first of several processes reports
+        logging.getLogger("elman").setLevel(logging.ERROR)
+    elif quiet:
         logging.getLogger("elman").setLevel(logging.WARNING)
     with _terminated_like_interrupted():
         try:
@@ -142,17 +165,22 @@ def command(
                 overwrite=overwrite,
                 allow_overlap=allow_overlap,
                 choose=choose,
+                processes=processes,
+                rank_timeout=rank_timeout,
                 progress=not quiet,
             )
         except TrainingInterrupted as stop:
-            with contextlib.suppress(OSError):  # the terminal is closed
-                message = (
-                    f"stopped and saved after iteration {stop.iteration}; continue with:\n"
-                    f"  elman train --resume {stop.folder}"
-                )
-                click.echo(translate(message), err=True)
-            sys.exit(130)
-    click.echo(f"{run.folder}: {translate(run.summary())}")
+            if processes == 1 and rank == 0:
+                with contextlib.suppress(OSError):  # the terminal is closed
+                    message = (
+                        f"stopped and saved after iteration {stop.iteration}; continue with:\n"
+                        f"  elman train --resume {stop.folder}"
+                    )
+                    click.echo(translate(message), err=True)
+            # to torchrun, which starts again what has failed, it is a success
+            sys.exit(0 if RANK in os.environ else 130)
+    if rank == 0:
+        click.echo(f"{run.folder}: {translate(run.summary())}")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from elman.arrays import Array
 from elman.errors import ConfigError
 from elman.figures.drawing import SMALL, WIDTH, Drawing, Figure, Label, Point
-from elman.figures.gradients import gradient_norms, step_gradients
+from elman.figures.gradients import step_gradients
+from elman.inspection.gradient_flow import gradient_flow
 from elman.layers import TimeRNN
 from elman.layers.recurrent import TimeRecurrence
 from elman.models.recurrent import RecurrentLM
@@ -78,20 +79,20 @@ def bptt(
     """Draw backpropagation through time over a sequence of ids; the width of a backward arrow is the norm of dh_t.
 
     Args:
-        model: a recurrent model of one layer; its gradients are measured, its weights and state stay as they are.
+        model: a recurrent model; the gradients of its top layer are measured, its weights and state stay as they are.
         ids: the sequence (L + 1,): L inputs, each with the next id as its target.
         time_size: where to cut the gradient (truncated BPTT); None for the whole sequence (full BPTT). The forward
             pass is never cut.
 
     Raises:
-        ConfigError: the model has several layers, or the sequence more than 40 steps.
+        ConfigError: the sequence has no step, or more than 40.
     """
     ids = np.asarray(ids)
     L = len(ids) - 1
     T = L if time_size is None else time_size
     if not 1 <= L <= 40 or T < 1:
         raise ConfigError(f"a figure holds 1 to 40 steps and blocks of at least 1, got {L} and {T}")
-    norms = gradient_norms(model, ids, T)  # (L,)
+    norms = gradient_flow(model, ids)[-1].block_norms(T)  # (L,)
     blocks = -(-L // T)
     if time_size is None:
         title: Label = ("Backpropagation through the whole sequence", "전체 시퀀스의 BPTT")

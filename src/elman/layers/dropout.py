@@ -23,7 +23,8 @@ class TimeDropout:
 
     As the scaling is done while training, the layer is the identity when predicting. ``rng`` draws the mask, with NumPy
     for every array library, so that a seed gives the same numbers. ``mask="step"`` drops different units at every step,
-    ``mask="block"`` the same units at all steps of a block.
+    ``mask="block"`` the same units at all steps of a block. ``rows_of_batch``, if set, says that xs are these rows of a
+    batch of N sequences: the mask of the whole batch is drawn, so that it does not depend on how the batch is divided.
 
     Source: N. Srivastava et al., JMLR 15 (2014); between recurrent layers: W. Zaremba et al. (2014); one mask
     through time: Y. Gal and Z. Ghahramani, NIPS 2016.
@@ -42,6 +43,7 @@ class TimeDropout:
         self.mask = mask
         self.rng = rng if rng is not None else np.random.default_rng()
         self.train_flg = True
+        self.rows_of_batch: tuple[slice, int] | None = None
         self._mask: Any = None
         self._buffers = Buffers()
 
@@ -81,7 +83,8 @@ class TimeDropout:
         """
         N, T, D = shape
         steps = T if self.mask == "step" else 1
-        kept = self.rng.random((steps, N, D), dtype=np.float32) >= self.ratio  # (steps, N, D)
+        rows, whole = (slice(None), N) if self.rows_of_batch is None else self.rows_of_batch
+        kept = self.rng.random((steps, whole, D), dtype=np.float32)[:, rows] >= self.ratio  # (steps, N, D)
         self._mask = self._buffers.get("mask", (steps, N, D), like)
         self._mask[...] = asarray(kept / (1 - self.ratio), like)
 

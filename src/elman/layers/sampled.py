@@ -38,6 +38,9 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         candidates: how many words are drawn on average, besides the block's targets.
         rng: draws the words.
 
+    ``batch_targets``, if set, are the targets (N, T) of a whole batch of which the block is a part: all parts of the
+    batch then have the same candidates.
+
     Raises:
         ConfigError: there are not fewer candidates than words, or the weights are torch tensors.
     """
@@ -64,6 +67,7 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         self.rng = rng
         self.frequency = np.maximum(counts, 1) / np.maximum(counts, 1).sum()  # (V,), of each word in the text
         self.drawn = inclusion_probabilities(self.frequency**FLATTENED, candidates)  # (V,)
+        self.batch_targets: NDArray[np.integer] | None = None
         self._inner: dict[int, TimeAffineSoftmaxWithLoss] = {}  # by number of columns
 
     def begin(self, xs: Array, ts: Array) -> None:
@@ -75,7 +79,11 @@ class TimeSampledSoftmaxWithLoss(TimeAffineSoftmaxWithLoss):
         ids = time_major(as_ids(ts, W))  # (T, N)
         targets, counted, count = check_targets(ids, self.ignore_label, len(b))
         chosen = self.rng.random(len(b)) < self.drawn  # (V,)
-        chosen[targets[counted]] = True
+        if self.batch_targets is None:
+            chosen[targets[counted]] = True
+        else:
+            of_batch, counted_of_batch, count = check_targets(self.batch_targets, self.ignore_label, len(b))
+            chosen[of_batch[counted_of_batch]] = True
         self.candidates = np.flatnonzero(chosen)  # (C,)
         within = (np.cumsum(chosen) - 1)[targets]  # (T, N), indices among the candidates
         within[~counted] = self.ignore_label

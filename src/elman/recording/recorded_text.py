@@ -16,6 +16,7 @@ from elman.inspection.text_properties import PROPERTIES, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
 from elman.inspection.units import followed
+from elman.inspection.unroll import unroll
 from elman.models.base import LogProbs
 from elman.models.recurrent import RecurrentLM
 from elman.text.offsets import token_offsets
@@ -90,7 +91,7 @@ def parts_of(model: RecurrentLM) -> list[Part]:
 
 
 def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> dict[str, Any]:
-    """Return the values of parts after every token, the properties of the text, and the gradients of every token."""
+    """Return the values of parts after every token, the text's properties, every token's gradients, and `unroll`."""
     traced = trace(text_model, text)
     coded = traced.coded
     return {
@@ -99,6 +100,7 @@ def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> di
         "followed": {f"{layer}.{what}": followed(traced, what, layer) for layer, what in parts},
         "gradients": [_gradient(text_model, traced, index) for index in range(len(coded.tokens))],
         "begins": coded.start_id is not None,
+        "unrolled": unroll(text_model, text).as_json(text_model),
     }
 
 

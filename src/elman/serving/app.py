@@ -76,6 +76,7 @@ def make_app(
             Route("/lesson/step", routes_lesson.lesson_step, methods=["POST"]),
             Route("/influence", routes_inside.influence_bits, methods=["POST"]),
             Route("/examples", routes_inside.examples, methods=["POST"]),
+            Route("/unroll", routes_inside.unrolled, methods=["POST"]),
             Route("/runs", routes_about.runs),
             Route("/runs/{name}/metrics", routes_about.run_metrics),
             Route("/health", routes_about.health),

@@ -26,6 +26,7 @@ from elman.serving.schemas import (
     ThroughTimeRequest,
     TokenizeRequest,
     UnitsRequest,
+    UnrollRequest,
     json_bytes_response,
     json_response,
 )
@@ -46,6 +47,7 @@ POST_ENDPOINTS = {
     "/lesson/step": (LessonStepRequest, "Train both a little; return what they answer and write"),
     "/influence": (InfluenceRequest, "Return by how much other earlier tokens would change a prediction"),
     "/examples": (ExamplesRequest, "Return texts that show what a model has learnt"),
+    "/unroll": (UnrollRequest, "Return what every step over the end of a text reads, holds and predicts"),
 }
 GET_ENDPOINTS = {
     "/v1/models": "List the models",

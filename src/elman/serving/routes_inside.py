@@ -1,10 +1,11 @@
-"""GET /inside/models, POST /inside, /units, /through-time, /influence and /examples: what a model has learnt.
+"""GET /inside/models, POST /inside, /units, /through-time, /influence, /examples, /unroll: inside a network.
 
 Everything runs in the side thread and nothing is shared with an engine but the weights: each request gets layers of
 its own to read with.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
 from elman.inspection.units import followed, strongest
+from elman.inspection.unroll import STEPS, unroll
 from elman.models.recurrent import RecurrentLM
 from elman.serving.admission import read_request
 from elman.serving.schemas import (
@@ -32,6 +34,7 @@ from elman.serving.schemas import (
     RequestRefused,
     ThroughTimeRequest,
     UnitsRequest,
+    UnrollRequest,
     json_bytes_response,
     json_response,
     time_limit_exceeded,
@@ -40,7 +43,9 @@ from elman.serving.state import ServedModel, server_of
 from elman.serving.streams import while_connected
 from elman.text.token_writer import TokenWriter
 
-R = TypeVar("R", InsideRequest, UnitsRequest, ThroughTimeRequest, InfluenceRequest, ExamplesRequest)
+R = TypeVar(
+    "R", InsideRequest, UnitsRequest, ThroughTimeRequest, InfluenceRequest, ExamplesRequest, UnrollRequest
+)
 DECIMALS = 4
 
 
@@ -74,6 +79,11 @@ async def influence_bits(request: Request) -> Response:
 async def examples(request: Request) -> Response:
     """Return a text to begin with, and pairs of texts to compare."""
     return await _in_side_thread(request, ExamplesRequest, _examples)
+
+
+async def unrolled(request: Request) -> Response:
+    """Return what every step over the end of the text reads, holds and predicts, and the gradients between steps."""
+    return await _in_side_thread(request, UnrollRequest, _unroll)
 
 
 async def _in_side_thread(
@@ -198,6 +208,15 @@ def _examples(limits: Limits, served: ServedModel, body: ExamplesRequest) -> dic
         "opening": None if opened is None else opened._asdict(),
         "pairs": [pair._asdict() for pair in pairs(served.text_model)],
     }
+
+
+def _unroll(limits: Limits, served: ServedModel, body: UnrollRequest) -> dict[str, Any]:
+    model, _ = _check_text(served, body.text, limits)
+    # the work and the memory are those of about steps² steps of the network
+    steps = min(STEPS, max(2, math.isqrt(limits.inside_values // model.hidden_size)))
+    with refuse_errors("text"):
+        found = unroll(served.text_model, body.text, steps)
+    return {"model": served.name, **found.as_json(served.text_model)}
 
 
 def _check_text(served: ServedModel, text: str, limits: Limits) -> tuple[RecurrentLM, EncodedText]:

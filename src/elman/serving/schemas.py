@@ -303,6 +303,13 @@ class UnitsRequest(Struct, forbid_unknown_fields=True):
     ) = None
 
 
+class UnrollRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /unroll."""
+
+    text: InspectedText
+    model: Name | None = None
+
+
 class ThroughTimeRequest(Struct, forbid_unknown_fields=True):
     """The body of POST /through-time."""
 

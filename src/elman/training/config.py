@@ -198,6 +198,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     reduction: Annotated[
         Literal["mean", "sum"], described("take the gradient of a block's mean loss, or of its sum")
     ] = "mean"
+    accumulate: Annotated[
+        int, at_least_one("blocks whose gradients are summed before an update of the weights")
+    ] = 1
     optimizer: Annotated[
         Literal["sgd", "momentum", "adagrad", "rmsprop", "adam"], described("the update rule")
     ] = "adam"

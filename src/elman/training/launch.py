@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from elman.errors import ConfigError
+from elman.errors import ConfigError, TrainingDiverged
 from elman.evaluation.sentences import read_sentences
 from elman.formats.run_files import VALID, writing_run
 from elman.models.tokenized import TokenizedModel
@@ -30,6 +30,7 @@ from elman.training.progress_display import (
     log_start,
     overfitting_line,
 )
+from elman.training.ranks import FailedElsewhere, rows_of
 from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 
@@ -83,8 +84,12 @@ def new_run(
     overwrite: bool,
     choose: bool | None,
     progress: bool,
+    processes: int = 1,
+    beat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Path, TrainingRun | None]]:
     """Make a run and write its folder; yield both, locked. The run of an n-gram model is complete already, and None.
+
+    ``processes`` is how many will train it; ``beat`` is called while the text is encoded.
 
     Raises:
         ElmanError: see `elman.train`; no folder that was made is left.
@@ -110,13 +115,17 @@ def new_run(
                 "valid": chosen.valid,
                 "allow_overlap": allow_overlap or chosen.allow_overlap,
                 "overwrite": overwrite,
-                "on_encoding": encoding_bar(progress),
+                "on_encoding": _watched(encoding_bar(progress), beat),
             }
             counted = config.model == "ngram" and init_from is None
+            if processes > 1:
+                _check_divisible(config, processes, counted)
             ngrams = train_ngram(folder, text, config, **how) if counted else None
             how |= {"init_from": init_from, "extend_vocab": extend_vocab, "given": given}
             how["held"] = chosen.held
             worker = None if ngrams else TrainingRun.create(folder, text, config, **how)
+            if worker is not None:
+                rows_of(0, processes, worker.config.batch_size)  # a short text may have made it smaller
         for reason in chosen.reasons:
             logger.info("%s", reason)
         if output is None:
@@ -124,6 +133,24 @@ def new_run(
         if ngrams is not None:
             log_ngrams(ngrams)
         yield folder, worker
+
+
+def _check_divisible(config: Config, processes: int, counted: bool) -> None:
+    """Raise ConfigError for a training that several processes cannot divide."""
+    if counted:
+        raise ConfigError(
+            "n-gram models are counted in one pass over the text, which needs no other processes; leave out `processes`"
+        )
+    rows_of(0, processes, config.batch_size)
+
+
+def _watched(bar: Callable[[int, int], None] | None, beat: Callable[[], None]) -> Callable[[int, int], None]:
+    def show(done: int, total: int) -> None:
+        beat()
+        if bar is not None:
+            bar(done, total)
+
+    return show
 
 
 def _column(text: Any, column: str, config: Config) -> Iterator[str]:
@@ -169,11 +196,14 @@ def resumed_run(
     corpus: Text | None,
     valid: Text | None,
     progress: bool,
+    processes: int = 1,
+    beat: Callable[[], None] = lambda: None,
+    may_be_finished: bool = False,
     **taken_from_the_run: Any,
 ) -> Iterator[tuple[Path, TrainingRun]]:
     """Yield a folder and the run in it, locked, with new limits.
 
-    ``taken_from_the_run`` are arguments that may not be given.
+    ``taken_from_the_run`` are arguments that may not be given; the others are those of `new_run`.
 
     Raises:
         ConfigError: there is nothing left to do, or something is given that may not change.
@@ -183,8 +213,10 @@ def resumed_run(
         if value is not None and value is not False:
             raise ConfigError(f"`resume=True` takes all but new limits from the run; leave out `{name}`")
     with writing_run(folder) if folder.is_dir() else contextlib.nullcontext():
-        worker = TrainingRun.resume(folder, given, encoding_bar(progress), _moved(corpus), _moved(valid))
-        if worker.finished:
+        watch = _watched(encoding_bar(progress), beat)
+        worker = TrainingRun.resume(folder, given, watch, _moved(corpus), _moved(valid))
+        rows_of(0, processes, worker.config.batch_size)
+        if worker.finished and not may_be_finished:
             done = worker.trainer.progress
             raise ConfigError(
                 f"{folder} is finished: {done.epoch} epochs, {done.iteration} iterations; raise `epochs` or "
@@ -203,12 +235,19 @@ def _moved(text: Text | None) -> str | None:
 def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, resumed: bool) -> None:
     """Train until a limit is reached, or the callback returns False.
 
+    Of several ranks the first one reports.
+
     Raises:
         TrainingInterrupted: Ctrl-C ended it; everything is saved.
         TrainingDiverged: the loss exploded; the last good checkpoint stays.
     """
-    log_start(worker, resumed)
-    with ProgressDisplay(worker, progress) as display, Interrupts(worker.stop) as interrupts:
+    ranks = worker.ranks
+    if ranks.first:
+        log_start(worker, resumed)
+    with (
+        ProgressDisplay(worker, progress and ranks.first) as display,
+        Interrupts(worker.stop) as interrupts,
+    ):
 
         def on_event(event: Event) -> None:
             with contextlib.suppress(
@@ -219,8 +258,14 @@ def carry_out(worker: TrainingRun, progress: bool, callback: Callback | None, re
             if isinstance(answer, (bool, np.bool_)) and not answer:
                 worker.stop()
 
-        worker.train(on_event)
-    if interrupts.seen:
+        try:
+            worker.train(on_event)
+        except TrainingDiverged as error:  # on all ranks alike
+            if not ranks.first:
+                raise FailedElsewhere(str(error)) from error
+            raise
+        (interrupted,) = ranks.largest(interrupts.seen)
+    if interrupted:
         raise TrainingInterrupted(worker.folder, worker.trainer.progress.iteration)
     if worker.overfitting.found is not None:
         logger.warning("%s", overfitting_line(worker.overfitting.found))

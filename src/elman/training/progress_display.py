@@ -69,8 +69,13 @@ def log_start(run: TrainingRun, resumed: bool) -> None:
         f"{about['parameters']:,}",
     )
     _log_validation(run.corpora)
-    if resumed:
+    if resumed and progress.iteration:
         logger.info("resuming after iteration %d (epoch %d)", progress.iteration, progress.epoch + 1)
+    log_choice(run)
+
+
+def log_choice(run: TrainingRun) -> None:
+    """Log the options that were chosen, if any were."""
     for line in run.choice.lines() if run.choice is not None else ():
         logger.info("%s", line)
 
@@ -111,6 +116,7 @@ class ProgressDisplay:
         self.bar: Any = None
         if self.shown:
             blocks = (self.run.corpora.train.tokens - 1) // (config.batch_size * config.time_size)
+            blocks //= config.accumulate
             total = min(config.epochs * blocks, config.iterations or math.inf)
             self.bar = self._open.enter_context(
                 contextlib.closing(

@@ -1,6 +1,7 @@
 """A training run, tied to a folder: its options, its best model, its last checkpoint and its metrics."""
 
 import contextlib
+import hashlib
 import logging
 import math
 import time
@@ -61,6 +62,7 @@ from elman.training.progress import (
     SampleTimer,
     events_in,
 )
+from elman.training.ranks import FailedElsewhere, Ranks
 from elman.training.run_folder import (
     check_same,
     load_checkpoint,
@@ -75,11 +77,12 @@ from elman.training.run_folder import (
 )
 from elman.training.schedules import SCHEDULES
 from elman.training.text_places import check_texts, current_places
-from elman.training.trainer import RnnlmTrainer
+from elman.training.trainer import RnnlmTrainer, updates_per_epoch
 from elman.training.warm_start import WarmStart
 
 logger = logging.getLogger(__name__)
 _NO_RUN = f"{{}} holds no run to resume: {CONFIG_NAME} or {LAST_NAME} is missing"
+COMPARED = 1 << 16  # ids at each end of the text that are compared between ranks
 EPOCH_WORTH_SAVING = 1.0  # seconds since the last checkpoint after which the end of an epoch makes another
 
 
@@ -109,7 +112,7 @@ class TrainingRun:
         self.overfitting = OverfittingWatch()
         self.samples = SampleTimer(config.sample_every)
         self.choice: Choice | None = None  # set where `create` chose options
-        self._saved_at = 0.0
+        self._saved_at = 0.0  # by the training's clock, which all ranks share
         self._saved_iteration = 0
         self._best: tuple[Arrays, dict[str, Any]] | None = None  # the best model while it is not in its file
 
@@ -201,7 +204,8 @@ class TrainingRun:
                 sources["versions"] = versions()
                 write_stored(staged / CONFIG_NAME, {**sources, "options": config.to_dict()})
                 # raises TextError now if the text is too short
-                Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
+                blocks = Minibatches(ids[:-1], ids[1:], config.batch_size, config.time_size, config.wrap)
+                updates_per_epoch(blocks, config.accumulate)
             except TextError as error:
                 raise TextError(f"{corpus}: {error}") from error
             if start is None:
@@ -247,6 +251,15 @@ class TrainingRun:
             return cls._resumed(folder, changes or {}, on_encoding, corpus, valid)
 
     @classmethod
+    def read(cls, folder: str | Path, on_encoding: EncodingProgress | None = None) -> "TrainingRun":
+        """Return the run in ``folder`` as its last checkpoint describes it, for a rank that does not write there.
+
+        Raises:
+            ElmanError: see `resume`.
+        """
+        return cls._resumed(Path(folder), {}, on_encoding, None, None, write=False)
+
+    @classmethod
     def _resumed(
         cls,
         folder: Path,
@@ -254,6 +267,7 @@ class TrainingRun:
         on_encoding: EncodingProgress | None,
         corpus: str | None,
         valid: str | None,
+        write: bool = True,
     ) -> "TrainingRun":
         path = folder / CONFIG_NAME
         stored = read_stored(path) if path.is_file() else None
@@ -289,6 +303,8 @@ class TrainingRun:
         with reading_description(last):
             restore(checkpoint, run.trainer)
             run._saved_iteration = run.trainer.progress.iteration
+            if not write:
+                return run
             run.metrics.cut(checkpoint.training["metrics_bytes"])
         with contextlib.suppress(RunError):  # damaged metrics do not prevent resuming
             lines = read_metrics(folder)
@@ -326,6 +342,23 @@ class TrainingRun:
             or 0 < config.patience <= progress.epochs_without_gain
         )
 
+    @property
+    def ranks(self) -> Ranks:
+        """The ranks that train this run together."""
+        return self.trainer.ranks
+
+    def digest(self) -> dict[str, Any]:
+        """Return what must be the same on all ranks: versions, options, texts, vocabulary and weights."""
+        ids, vocabulary = self.corpora.train.ids, self.corpora.train.vocabulary
+        parts = {
+            "vocabulary": [msgspec.json.encode(vocabulary.to_json())],
+            "text": [np.asarray(part, np.int64).tobytes() for part in (ids[:COMPARED], ids[-COMPARED:])],
+            "weights": [np.ascontiguousarray(to_numpy(p)).tobytes() for p in self.trainer.model.params],
+        }
+        made = {"elman": versions(self.trainer.model)["elman"], "options": self.config.to_dict()}
+        made["tokens"] = len(ids)
+        return made | {name: hashlib.sha256(b"".join(part)).hexdigest() for name, part in parts.items()}
+
     def train(self, on_event: Callable[[Event], None] = lambda event: None) -> None:
         """Train until a limit is reached or `stop` is called; the last checkpoint is written in either case.
 
@@ -334,7 +367,7 @@ class TrainingRun:
             RunError: another process writes to the folder; or the last checkpoint could not be written, and the one
                 before it stays.
         """
-        with writing_run(self.folder):
+        with writing_run(self.folder) if self.ranks.first else contextlib.nullcontext():
             self._train(on_event)
 
     def _train(self, on_event: Callable[[Event], None]) -> None:
@@ -354,9 +387,9 @@ class TrainingRun:
                 self.metrics.write("overfitting", **asdict(found))
                 on_event(found)
 
-        self._saved_at = time.monotonic()
+        self._saved_at = self.trainer.progress.seconds
         self.samples.start()
-        if self.samples.every and self.trainer.progress.iteration == 0:
+        if self.ranks.first and self.samples.every and self.trainer.progress.iteration == 0:
             draw()
         self.trainer.fit(
             ids[:-1],
@@ -370,17 +403,20 @@ class TrainingRun:
             reduction=config.reduction,
             wrap=config.wrap,
             fresh_at=self.text_model.start_id if config.fresh_lines else None,
+            accumulate=config.accumulate,
             max_iterations=config.iterations or None,
             time_budget=config.time_budget or None,
             valid=None if valid is None else valid.ids,
             eos=self.text_model.start_id,
             patience=config.patience or None,
-            on_event=watch,
+            on_event=watch if self.ranks.first else self._save_when_due,
         )
-        if self.samples.due_at_end(self.trainer.progress.iteration, self.finished):
+        if self.ranks.first and self.samples.due_at_end(self.trainer.progress.iteration, self.finished):
             draw()
         try:
             self.save()
+        except FailedElsewhere:
+            raise
         except (ModelFileError, RunError) as error:
             raise RunError(
                 f"{error}; the weights of iteration {self.trainer.progress.iteration} are lost, those of iteration "
@@ -395,21 +431,29 @@ class TrainingRun:
     def save(self) -> None:
         """Write the checkpoint; if a weight is not finite, keep the older one instead.
 
-        All that it relies on, the metrics and the best model, is on the disk before it.
+        All that it relies on, the metrics and the best model, is on the disk before it. Every rank calls this; the
+        first one writes.
 
         Raises:
             RunError, ModelFileError: a file cannot be written; the older checkpoint stays.
         """
-        self._saved_at = time.monotonic()
+        self._saved_at = self.trainer.progress.seconds
         if not weights_are_finite(self.trainer.model):
             return
+        carried = self.trainer.carried_state()
+        seconds = self.ranks.together(lambda: self._write(carried) if self.ranks.first else 0.0)
+        self._saved_at += seconds[0]
+        self._saved_iteration = self.trainer.progress.iteration
+
+    def _write(self, carried: Any) -> float:
+        """Write the checkpoint, with the state that all sequences carry; return the seconds that it took."""
+        began = time.monotonic()
         self.metrics.sync()
         self._write_best()
         begun = {"options": self.config.to_dict(), "validation": self.corpora.validation}
         path, size = self.folder / LAST_NAME, self.metrics.size
-        save_checkpoint(path, self.text_model, self.trainer, begun, metrics_bytes=size)
-        self._saved_at = time.monotonic()
-        self._saved_iteration = self.trainer.progress.iteration
+        save_checkpoint(path, self.text_model, self.trainer, begun, carried=carried, metrics_bytes=size)
+        return time.monotonic() - began
 
     def _try_to_save(self) -> None:
         """Write the checkpoint, or warn: training continues, and the next checkpoint is another chance."""
@@ -455,14 +499,18 @@ class TrainingRun:
             self.metrics.write("epoch", **asdict(event))
             if event.improved:
                 self._keep_best(event)
-        elif isinstance(event, BlockDone):
+        self._save_when_due(event)
+
+    def _save_when_due(self, event: Event) -> None:
+        """Write a checkpoint after a block if the last one is old enough; all ranks agree on that."""
+        if isinstance(event, BlockDone):
             epoch_just_over = self.trainer.progress.block_in_epoch == 0
             due = (
                 min(EPOCH_WORTH_SAVING, self.config.checkpoint_every)
                 if epoch_just_over
                 else self.config.checkpoint_every
             )
-            if time.monotonic() - self._saved_at >= due:
+            if self.trainer.progress.seconds - self._saved_at >= due:
                 self._try_to_save()
 
     def _keep_best(self, event: EpochDone) -> None:

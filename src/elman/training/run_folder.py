@@ -167,19 +167,22 @@ def save_checkpoint(
     text_model: TextModel,
     trainer: RnnlmTrainer,
     begun: Mapping[str, Any] | None = None,
+    *,
+    carried: Any = None,
     **more: Any,
 ) -> None:
     """Write the model, the optimizer, the averages, the carried and random state and the progress to one file.
 
     The file is a model file too: `elman.load` reads it. ``begun`` is plain data about what the
-    training began with, ``more`` is saved with the progress.
+    training began with, ``more`` is saved with the progress. ``carried`` is the state of the sequences of all ranks; by
+    default that of the model.
     """
     model = trainer.model
     arrays, about = describe(text_model)
     for slot, slot_arrays in trainer.optimizer.state.items():
         arrays |= {f"optimizer.{slot}.{k}": array for k, array in enumerate(slot_arrays)}
     arrays |= {f"average.{k}": total for k, total in enumerate(trainer.averaging.totals)}
-    carried = model.carried_state()
+    carried = model.carried_state() if carried is None else carried
     if carried is not None:
         arrays |= {f"{CARRIED}{name}": array for name, array in carried.to_arrays().items()}
     about["begun"] = dict(begun or {})

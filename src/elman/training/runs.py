@@ -3,8 +3,8 @@
 import inspect
 import math
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ from elman.text.sources import Text
 from elman.text_model import TextModel, load
 from elman.training.history import Best, History
 from elman.training.launch import Callback, carry_out, given_options, new_run, resumed_run
+from elman.training.process_group import TIMEOUT, started_ranks
+from elman.training.processes import check_processes, train_in_processes
 from elman.training.progress import EpochDone, IntervalDone, SampleDrawn, events_in
-from elman.training.run import TrainingRun
+from elman.training.progress_display import log_choice
+from elman.training.ranks import RANK, WORLD_SIZE
 from elman.training.run_folder import read_stored
+from elman.training.shared_run import Begun, is_own_run, shared_run, started_again
 
 
 class Run:
@@ -231,6 +235,8 @@ def train(
     overwrite: bool = False,
     allow_overlap: bool = False,
     choose: bool | None = None,
+    processes: int = 1,
+    rank_timeout: float = TIMEOUT,
     progress: bool = False,
     callback: Callback | None = None,
     **more_options: Any,
@@ -261,6 +267,9 @@ def train(
         allow_overlap: allow a validation text that is mostly contained in the training text.
         choose: choose the options that are not given to suit the text, the time budget and the speed of this machine.
             By default, if there is no recipe, no model size and no ``init_from``.
+        processes: train in so many processes of this machine, each on a part of every minibatch: the same result as
+            one, up to rounding. (Under torchrun, leave it out: there are processes already; `output` must be given.)
+        rank_timeout: with several processes, the seconds without an answer after which one is taken for lost.
         progress: show a progress bar, in a terminal or a notebook.
         callback: called with every event: `BlockDone`, `IntervalDone`, `EpochDone`, `Overfitting`, `SampleDrawn`.
             Training stops after the block, with everything saved, if it returns False. (Counting n-grams has none.)
@@ -284,20 +293,60 @@ def train(
         "choose": choose,
         "progress": progress,
     }
-    begun: AbstractContextManager[tuple[Path, TrainingRun | None]]
+    if processes != 1:
+        check_processes(processes, callback)
     if resume:
         if output is None:
             raise ConfigError("name the folder of the run to continue: `output`")
-        begun = resumed_run(Path(output), given, corpus, **how)
+        begin: Callable[..., Begun] = partial(resumed_run, Path(output), given, corpus, **how)
     else:
         if corpus is None:
             raise ConfigError(
                 "name a `corpus`: a file, a folder, a named corpus (see `elman.corpora()`), or lines"
             )
-        begun = new_run(corpus, output, given, **how)
-    with begun as (folder, worker):
+        begin = partial(new_run, corpus, output, given, **how)
+    if processes != 1:
+        with begin(processes=processes) as (folder, worker):
+            if worker is not None:
+                log_choice(worker)
+            del worker  # its memory
+        train_in_processes(folder, processes, rank_timeout, progress)
+        return Run(folder)
+    if WORLD_SIZE in os.environ and RANK in os.environ:
+        return _train_as_rank(begin, output, rank_timeout, progress, callback, resume)
+    with begin() as (folder, worker):
         if worker is not None:
             carry_out(worker, progress, callback, resumed=resume)
+    return Run(folder)
+
+
+def _train_as_rank(
+    begin: Callable[..., Begun],
+    output: str | os.PathLike[str] | None,
+    timeout: float,
+    progress: bool,
+    callback: Callback | None,
+    resume: bool,
+) -> Run:
+    """Be one of the processes that torchrun has started; started again, continue the run that they made."""
+    if output is None:
+        raise ConfigError("name the run folder, which all processes must share: `output`")
+    folder, ranks = Path(output), started_ranks(timeout)
+    more: dict[str, Any] = {"processes": ranks.size, "beat": ranks.beat}
+
+    def begin_once() -> Begun:
+        if resume:
+            return begin(may_be_finished=started_again(ranks), **more)
+        if is_own_run(ranks, folder):
+            return resumed_run(folder, {}, None, None, progress, may_be_finished=True, **more)
+        return begin(**more)
+
+    try:
+        with shared_run(ranks, folder, begin_once) as worker:
+            carry_out(worker, progress, callback, resumed=True)
+            ranks.together(lambda: None)  # no rank leaves while another still works
+    finally:
+        ranks.leave()
     return Run(folder)
 
 

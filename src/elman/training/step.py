@@ -68,12 +68,29 @@ class TrainingStep:
         Raises:
             VocabularyError, ShapeError: an id or a target is out of range; nothing has been done.
         """
-        loss, (params, grads, rows) = self.differentiate(xs, ts)
+        self.begin([ts])
+        self.add(xs, ts)
+        return self.finish()
+
+    def begin(self, targets: Sequence[NDArray[Any]]) -> None:
+        """Begin an update on blocks with these targets, (N, T) each: here on one."""
+
+    def add(self, xs: NDArray[Any], ts: NDArray[Any]) -> None:
+        """Compute the gradient of the block xs -> ts (N, T)."""
+        self._loss, self._gradient = self.differentiate(xs, ts)
+
+    def finish(self) -> tuple[float, float]:
+        """Update the parameters; return the mean loss in nats and the gradient's norm before clipping."""
+        return float(self._loss), self.update(float(self._loss), self._gradient)
+
+    def update(self, loss: float, merged: Merged) -> float:
+        """Check the loss, clip the gradient and update; return the gradient's norm before clipping."""
+        params, grads, rows = merged
         norm = global_norm(grads, rows)
-        self.check(float(loss), norm)
+        self.check(loss, norm)
         scale = norm_scale(norm, self.max_grad)
         self.optimizer.update(params, grads, rows, scale=scale, limit=self.max_value)
-        return float(loss), norm
+        return norm
 
     def differentiate(self, xs: Array, ts: Array) -> tuple[Any, Merged]:
         """Run forward and backward; return the loss, and parameters, gradients and rows with each parameter once."""
@@ -99,10 +116,13 @@ class DeviceStep(TrainingStep):
         self._loss_and_norm = zeros((2,), weight)  # (2,)
         self._ids: dict[str, Array] = {}
 
-    def __call__(self, xs: NDArray[Any], ts: NDArray[Any]) -> tuple[float, float]:
-        """Train on xs -> ts (N, T); return the mean loss in nats and the gradient's norm before clipping."""
+    def add(self, xs: NDArray[Any], ts: NDArray[Any]) -> None:
+        """Train on the block xs -> ts (N, T)."""
         self.prepare(xs, ts)
         self.run()
+
+    def finish(self) -> tuple[float, float]:
+        """Return the mean loss in nats and the gradient's norm before clipping."""
         loss, norm = self._loss_and_norm.tolist()
         self.check(loss, norm)
         return loss, norm

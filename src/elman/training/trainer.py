@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import is_torch
-from elman.errors import ConfigError, TrainingDiverged
-from elman.evaluation.perplexity import evaluate
+from elman.errors import ConfigError, TextError, TrainingDiverged
+from elman.evaluation.perplexity import evaluate, perplexity_of
 from elman.models.base import LanguageModel
 from elman.one_line import one_line
 from elman.plots import plot_perplexities
@@ -21,8 +21,10 @@ from elman.training.averaging import Averaging
 from elman.training.batches import Minibatches, Wrap
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
+from elman.training.ranks import ALONE, Ranks
 from elman.training.schedules import Constant, Schedule
 from elman.training.step import TrainingStep, training_step
+from elman.training.summed_step import SummedStep
 from elman.workers import limited_threads
 
 TOKENS_PER_VALIDATION_SEQUENCE = 5_000  # enough that starting each sequence from zeros hardly counts
@@ -37,13 +39,30 @@ class _Validation:
     eos: int | None
     batch_size: int
 
+    def parts(self, ranks: Ranks) -> list[tuple[NDArray[Any], int]]:
+        """Return the texts that a rank reads, each with its number of sequences: together they are the whole text.
+
+        One process reads all. Of several, each has some of the sequences that `evaluate` would cut the text into, and
+        the first also what is left at the end.
+        """
+        if ranks.size == 1:
+            return [(self.ids, self.batch_size)]
+        known = np.asarray(self.ids)[np.asarray(self.ids) >= 0]
+        number = max(1, min(self.batch_size, len(known) // 2))
+        length = len(known) // number
+        first, last = (number * k // ranks.size for k in (ranks.rank, ranks.rank + 1))
+        found = [(known[first * length : last * length], last - first)] if last > first else []
+        rest = known[number * length :]
+        return [*found, (rest, 1)] if ranks.first and len(rest) else found
+
 
 class RnnlmTrainer:
     """Trains a model that has ``forward(xs, ts)``, ``backward(dout)``, ``params``, ``grads``, ``reset_state``.
 
     ``ppl_list`` are the training perplexities. `stop` ends `fit` after the current block, and another `fit` continues
     from there. ``averaging`` may be set to one of `elman.training.averaging`: the validation text is then read with the
-    averaged weights, which ``averaging.applied(model.params)`` provides afterwards too.
+    averaged weights, which ``averaging.applied(model.params)`` provides afterwards too. `share` makes it one of several
+    processes that train the same model.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer) -> None:
@@ -52,6 +71,7 @@ class RnnlmTrainer:
         self.progress = Progress()
         self.schedule: Schedule = Constant()
         self.averaging = Averaging()
+        self.ranks: Ranks = ALONE
         self.stopped = False
         self._validation_seconds = 0.0  # of the last validation, or an estimate of the first
 
@@ -73,6 +93,22 @@ class RnnlmTrainer:
         """Make `fit` return after the current block. If no `fit` is running, the next one returns at once."""
         self.stopped = True
 
+    def share(self, ranks: Ranks) -> None:
+        """Train with other ranks, whose models are in the same state; of the carried state this rank keeps its rows."""
+        self.ranks = ranks
+        state = self.model.carried_state()
+        if state is not None:
+            self.model.carry(state.select(range(*ranks.rows(state.batch_size).indices(state.batch_size))))
+
+    def carried_state(self) -> Any:
+        """Return the state of all sequences from which the next block starts; None for zeros. All ranks call it."""
+        state = self.model.carried_state()
+        if state is None:
+            return None
+        return type(state).from_arrays(
+            {name: self.ranks.joined(array) for name, array in state.to_arrays().items()}
+        )
+
     def fit(
         self,
         xs: NDArray[Any],
@@ -87,6 +123,7 @@ class RnnlmTrainer:
         reduction: Literal["mean", "sum"] = "mean",
         wrap: Wrap = "circle",
         fresh_at: int | None = None,
+        accumulate: int = 1,
         schedule: Schedule | None = None,
         max_iterations: int | None = None,
         time_budget: float | None = None,
@@ -112,6 +149,8 @@ class RnnlmTrainer:
 
             max_value: (gradient) clip every gradient entry to [-max_value, max_value].
             reduction: (gradient) take the gradient of the mean loss over a block's tokens, or of the sum.
+            accumulate: (gradient) blocks whose gradients are summed before an update. Such an update counts as one
+                block in all of the below; the mean loss is that over the tokens of all its blocks.
 
             wrap: (text) what happens at the end of the text; see `Minibatches`.
             fresh_at: (text) an id, the end of a line: a sequence whose block begins with it starts from a zero state.
@@ -140,20 +179,24 @@ class RnnlmTrainer:
         """
         if reduction not in ("mean", "sum"):
             raise ConfigError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
-        _check_positive(max_grad=max_grad, max_value=max_value, eval_interval=eval_interval)
+        _check_positive(
+            max_grad=max_grad, max_value=max_value, eval_interval=eval_interval, accumulate=accumulate
+        )
         if valid is not None and not isinstance(self.model, LanguageModel):
             raise ConfigError("a validation text needs a model that answers the LanguageModel calls")
         validation = (
             None if valid is None else _Validation(valid, eos, _validation_batch_size(valid, batch_size))
         )
         minibatches = Minibatches(xs, ts, batch_size, time_size, wrap)
+        per_epoch = updates_per_epoch(minibatches, accumulate)
+        rows = self.ranks.rows(batch_size)
         minibatches.position = self.progress.position
         self.schedule = schedule if schedule is not None else self.schedule
         self._uniform_nll = math.log(getattr(self.model, "vocab_size", None) or int(np.max(ts)) + 1)
         progress = self.progress
         if progress.smooth_loss is None:
             progress.smooth_loss = time_size * self._uniform_nll
-        blocks = progress.iteration - progress.block_in_epoch + max_epoch * minibatches.blocks_per_epoch
+        blocks = progress.iteration - progress.block_in_epoch + max_epoch * per_epoch
         blocks = blocks if max_iterations is None else min(blocks, max_iterations)
         before, began = progress.seconds, time.perf_counter()
         base_lr = self.optimizer.lr
@@ -167,14 +210,25 @@ class RnnlmTrainer:
             return progress.seconds < deadline()
 
         def continues() -> bool:
+            (stopped,) = self.ranks.largest(self.stopped)
             patient = patience is None or progress.epochs_without_gain < patience
             first = progress.iteration == 0  # is trained on even if all the time has gone into preparations
-            return progress.iteration < blocks and (first or in_time()) and patient and not self.stopped
+            return progress.iteration < blocks and (first or in_time()) and patient and not stopped
 
         largest = 0  # torch has threads of its own
         if not is_torch(self.model.params[0]):
-            largest = batch_size * time_size * max(p.size for p in self.model.params)
-        step = training_step(self.model, self.optimizer, max_grad, max_value, reduction, self._check)
+            largest = (rows.stop - rows.start) * time_size * max(p.size for p in self.model.params)
+        options = self.model, self.optimizer, max_grad, max_value, reduction, self._check
+        step: TrainingStep
+        if accumulate == 1 and self.ranks.size == 1:
+            step = training_step(*options)
+        else:
+            step = SummedStep(*options, ranks=self.ranks)
+
+        def clock() -> float:
+            (seconds,) = self.ranks.largest(before + time.perf_counter() - began)
+            return seconds
+
         with _only_training_of(self.model), limited_threads(largest), self._restoring(base_lr):
             if time_budget is not None and validation is not None and not self._validation_seconds:
                 self._estimate_validation_seconds(validation)
@@ -183,16 +237,16 @@ class RnnlmTrainer:
                 self.optimizer.lr = base_lr * self.schedule.factor(done)
                 self.averaging.progress(done)
                 with np.errstate(all="ignore"):  # an overflow shows in the loss and the norm
-                    loss, norm = self._train_on_block(step, minibatches, fresh_at)
+                    loss, norm = self._update(step, minibatches, accumulate, fresh_at)
                 self.averaging.update(self.model.params)
-                progress.seconds = before + time.perf_counter() - began
+                progress.seconds = clock()
                 interval = self._count(loss, norm, minibatches, eval_interval)
                 events: list[Event] = [] if interval is None else [interval]
-                block = self._block_done(loss, norm, batch_size * time_size)
-                whole = progress.block_in_epoch >= minibatches.blocks_per_epoch
+                block = self._block_done(loss, norm, accumulate * batch_size * time_size)
+                whole = progress.block_in_epoch >= per_epoch
                 if whole or progress.iteration == blocks or not in_time():
                     events.append(self._finish_epoch(whole, eval_interval, validation))
-                    progress.seconds = before + time.perf_counter() - began
+                    progress.seconds = clock()
                 for event in (*events, block):
                     on_event(event)
         if time_budget is not None and not in_time():
@@ -209,16 +263,20 @@ class RnnlmTrainer:
             self.optimizer.lr = base_lr
             self.stopped = False
 
-    def _train_on_block(
-        self, step: TrainingStep, minibatches: Minibatches, fresh_at: int | None
+    def _update(
+        self, step: TrainingStep, minibatches: Minibatches, accumulate: int, fresh_at: int | None
     ) -> tuple[float, float]:
-        """Return the next block's mean loss in nats and the gradient's global norm before clipping."""
-        xs, ts, restarted = minibatches.next()
-        if restarted:
-            self.model.reset_state()
-        elif fresh_at is not None and (fresh := np.flatnonzero(xs[:, 0] == fresh_at)).size:
-            self.model.reset_state(fresh)
-        return step(xs, ts)
+        """Train on the next blocks; return their mean loss in nats and the gradient's global norm before clipping."""
+        blocks = [minibatches.next() for _ in range(accumulate)]
+        step.begin([ts for _, ts, _ in blocks])
+        for xs, ts, restarted in blocks:
+            first = xs[self.ranks.rows(len(xs)), 0]  # of this rank's sequences
+            if restarted:
+                self.model.reset_state()
+            elif fresh_at is not None and (fresh := np.flatnonzero(first == fresh_at)).size:
+                self.model.reset_state(fresh)
+            step.add(xs, ts)
+        return step.finish()
 
     def _check(self, loss: float, norm: float) -> None:
         """Raise TrainingDiverged if the loss is not a number any more, or far above that of guessing."""
@@ -315,11 +373,24 @@ class RnnlmTrainer:
         )
 
     def _validate(self, validation: _Validation) -> float:
-        """Return the perplexity of known tokens; record how long it took."""
+        """Return the perplexity of known tokens; record how long it took. Each rank reads a part of the text."""
         began = time.perf_counter()
-        result = evaluate(self.model, validation.ids, eos=validation.eos, batch_size=validation.batch_size)
-        self._validation_seconds = time.perf_counter() - began
-        return result.perplexity_known
+        parts = validation.parts(self.ranks)
+        sums = self.ranks.together(lambda: self._nll_and_tokens(parts, validation.eos))
+        (self._validation_seconds,) = self.ranks.largest(time.perf_counter() - began)
+        nll, tokens = (sum(each) for each in zip(*sums, strict=True))
+        return perplexity_of(nll / tokens) if tokens else math.nan
+
+    def _nll_and_tokens(self, parts: list[tuple[NDArray[Any], int]], eos: int | None) -> tuple[float, int]:
+        """Return -ln P of the known tokens of texts, each read as a batch of so many sequences, and their number."""
+        nll, tokens = 0.0, 0
+        for ids, batch_size in parts:
+            found = evaluate(
+                self.model, ids, eos=eos, batch_size=batch_size, watch=lambda *block: self.ranks.beat()
+            )
+            nll += found.nll_nats - found.unknown_nll_nats
+            tokens += found.tokens - found.unknown
+        return nll, tokens
 
     def _estimate_validation_seconds(self, validation: _Validation) -> None:
         """Read a part of the validation text to estimate how long all of it will take."""
@@ -332,6 +403,21 @@ class RnnlmTrainer:
     def plot(self, path: str | None = None) -> Any:
         """Draw ``ppl_list`` with matplotlib and return the figure; save it if a path is given."""
         return plot_perplexities(self.ppl_list, path)
+
+
+def updates_per_epoch(minibatches: Minibatches, accumulate: int) -> int:
+    """Return how many updates on ``accumulate`` blocks each make an epoch.
+
+    Raises:
+        TextError: the text is too short for one.
+    """
+    blocks = minibatches.blocks_per_epoch
+    if blocks < accumulate:
+        raise TextError(
+            f"the text is too short: {blocks} blocks of {minibatches.batch_size} × {minibatches.time_size} tokens, but "
+            f"an update needs {accumulate} (`accumulate={accumulate}`); give more text, or smaller blocks"
+        )
+    return blocks // accumulate
 
 
 def _validation_batch_size(valid: NDArray[Any], batch_size: int) -> int:

@@ -64,13 +64,21 @@
 
   /** A number with so many significant digits, formatted for the language. */
   elman.significant = (value, digits = 3) => {
-    const style = new Intl.NumberFormat(elman.app.store.get("language"), { maximumSignificantDigits: digits });
-    const written = (number) => style.format(number);
+    const written = (number) => styleOf(digits).format(number);
     const size = Math.abs(value);
     if (!Number.isFinite(size) || size === 0 || (size >= 1e-3 && size < 1e7)) return written(value);
     const [mantissa, power] = value.toExponential(digits - 1).split("e");
     return `${written(Number(mantissa))} × 10${raised(Number(power))}`;
   };
+
+  const styles = new Map(); // a format costs a millisecond to make
+
+  function styleOf(digits) {
+    const language = elman.app.store.get("language");
+    const key = language + digits;
+    if (!styles.has(key)) styles.set(key, new Intl.NumberFormat(language, { maximumSignificantDigits: digits }));
+    return styles.get(key);
+  }
 
   const raised = (power) =>
     Array.from(String(power), (each) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(each)]).join("");

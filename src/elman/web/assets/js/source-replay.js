@@ -153,6 +153,10 @@
       return { opening: recording.opening, pairs: [] };
     }
 
+    async unroll(text) {
+      return { model: this.#of().about.id, ...this.#inside(text).unrolled };
+    }
+
     async runs() {
       return recording.runs.filter(({ lines }) => lines.length).map(({ name }) => name);
     }

@@ -173,6 +173,10 @@
       return json("/examples", { body: { model }, signal });
     }
 
+    unroll(text, signal) {
+      return json("/unroll", { body: { model: this.model(), text: wellFormed(text) }, signal });
+    }
+
     async runs(signal) {
       return (await json("/runs", { signal })).runs;
     }

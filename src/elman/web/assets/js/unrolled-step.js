@@ -1,0 +1,91 @@
+"use strict";
+
+(() => {
+  const elman = (window.elman = window.elman || {});
+  const SHOWN = 5; // numbers of a vector in the table
+
+  /** The nodes that `show` fills. */
+  elman.buildStep = () => {
+    const { make } = elman;
+    return make("div", { class: "unroll-pair" },
+      make("div", {}, make("h3", { id: "unroll-title" }), make("table", { id: "unroll-numbers" })),
+      make("div", {},
+        make("div", { class: "controls" }, make("h3", { id: "unroll-cell-title" }),
+          make("span", { class: "field" }, make("label", { for: "unroll-unit", "data-t": "unroll.unit" }),
+            make("select", { id: "unroll-unit" }))),
+        make("div", { id: "unroll-cell" })));
+  };
+
+  const rounded = (value) => Number(value.toFixed(2)) + 0; // without a negative zero
+
+  /** One step of the unrolled network in numbers: a table of its vectors, and its cell as a graph with values. */
+  elman.UnrolledStep = class {
+    constructor(root, app) {
+      this.app = app;
+      this.$ = (id) => root.querySelector(`#unroll-${id}`);
+      this.$("unit").addEventListener("change", () => this.show(...this.shown));
+    }
+
+    /** The units whose values are known. */
+    units(count) {
+      const kept = Number(this.$("unit").value || 0);
+      this.$("unit").replaceChildren(...Array.from({ length: count }, (_, value) =>
+        elman.make("option", { value, selected: value === kept }, this.app.words.number(value))));
+    }
+
+    /** Shows step `at` of a layer. gradient: {above, flowing, arriving} of the step, if it has a loss. */
+    show(data, layer, at, gradient, name) {
+      this.shown = [data, layer, at, gradient, name];
+      const { t, words } = this.app;
+      const values = { step: words.number(data.first + at + 1), token: name };
+      const [inside, products] = [data.inside[layer], data.products[layer]];
+      const before = (state) => (at ? inside[state][at - 1] : data.before[layer][state]);
+      this.$("title").textContent = t("unroll.title.step", values);
+      this.$("numbers").replaceChildren(...this.#rows(data, layer, at, before, gradient));
+      const unit = Number(this.$("unit").value);
+      this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
+      elman.drawCell(this.$("cell"), {
+        kind: data.cell,
+        label: t("unroll.cell", { ...values, unit: words.number(unit) }),
+        number: (value) => words.number(rounded(value), 2),
+        before: (state) => before(state)[unit],
+        value: (gate) => inside[gate][at][unit],
+        units: (gate) => inside[gate][at],
+        product: (term) => products[term][at][unit],
+      });
+    }
+
+    #rows(data, layer, at, before, gradient) {
+      const { t, words } = this.app;
+      const { hidden, wordvec, vocabulary } = data;
+      const step = data.steps[at];
+      const numbers = (vector, size) => {
+        const shown = vector.slice(0, SHOWN).map((value) => words.number(rounded(value), 2));
+        return `${shown.join("  ")}${size > SHOWN ? " …" : ""}`;
+      };
+      const row = (label, size, text) => elman.make("tr", {}, elman.make("th", { scope: "row" }, ...label),
+        elman.make("td", { class: "shape" }, size ? `(1, ${size})` : ""), elman.make("td", {}, text));
+      const sub = (letter, index) => [letter, elman.make("sub", {}, index)];
+      const rows = [];
+      if (layer) rows.push(row(sub("x", "t"), hidden, numbers(data.inside[layer - 1].h[at], hidden)));
+      else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
+      else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
+      for (const state of Object.keys(data.before[layer])) {
+        rows.push(row(sub(state, "t−1"), hidden, numbers(before(state), hidden)));
+        rows.push(row(sub(state, "t"), hidden, numbers(data.inside[layer][state][at], hidden)));
+      }
+      const scores = step.top.map(({ score }) => words.number(score, 1)).join("  ");
+      rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores })));
+      const following = ({ token, probability }) => `${elman.readable(token)}: ${words.percent(probability)}`;
+      if (step.next) rows.push(row([t("unroll.next")], 0, following(step.next)));
+      if (gradient) {
+        const names = ["arriving", "above", "flowing"];
+        const [sum, above, right] = names.map((name) => elman.significant(gradient[name], 2));
+        const norm = row(["‖d", ...sub("h", "t"), "‖"], 0, t("unroll.gradient", { sum, above, right }));
+        norm.classList.add("backward");
+        rows.push(norm);
+      }
+      return rows;
+    }
+  };
+})();
