@@ -36,7 +36,7 @@ PLACES = {  # the middle of each box; a new package needs one
     "benchmark": (1.4, 7),
     "rescoring": (3.4, 7),
     "training": (1.4, 6),
-    "figures": (-1.9, 6.6),
+    "figures": (3.9, 8),
     "web": (-3.2, 5.4),
     "inspection": (-0.3, 5.4),
     "kenlm_compat": (4.1, 5),
