@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, str] = {  # command: the function or method of `elman` that
     "check-gradients": "check_all_gradients",
     "compare": "compare",
     "data": "corpora",
+    "encode": "encode",
     "mix": "mix",
     "normalise": "normalise",
     "pairs": "pairs",
@@ -65,6 +66,7 @@ PYTHON_ONLY: dict[str, set[str]] = {  # command: arguments without an option
         "progress",  # --quiet
         "callback",  # a function
     },
+    "encode": {"options", "progress"},  # as of train
     "surprisal": {"bos", "eos"},  # for parts of a sentence, as KenLM's
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elman import figures as figures
     from elman.api.compare import compare as compare
+    from elman.api.encode import encode as encode
     from elman.api.import_model import import_model as import_model
     from elman.api.mix import mix as mix
     from elman.api.novelty import novelty as novelty
@@ -97,6 +98,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "elman.api.import_model": ("import_model",),
     "elman.api.compare": ("compare",),
+    "elman.api.encode": ("encode",),
     "elman.api.mix": ("mix",),
     "elman.api.novelty": ("novelty",),
     "elman.api.pairs": ("pairs",),
