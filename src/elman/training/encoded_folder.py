@@ -93,7 +93,11 @@ class EncodedFolder:
             ) from error
 
     def plan(self) -> Plan | None:
-        """Return what is being encoded in the folder; None if nothing is."""
+        """Return what is being encoded in the folder; None if nothing of it is finished."""
+        try:
+            next(self.parts.iterdir())
+        except (OSError, StopIteration):
+            return None
         try:
             return read_checked(self._plan, Plan)
         except (OSError, ValueError, msgspec.MsgspecError):

@@ -18,6 +18,7 @@ from elman.evaluation.sentences import open_parquet, parquet_sentences, read_sen
 from elman.text.compressed import LONGEST, as_file, is_compressed
 from elman.text.folders import is_parquet
 from elman.text.reading import CHUNK, check_file, read_raw
+from elman.text.sources import read_lines
 from elman.text.stream import blocks_of
 from elman.text.tokenizers import Tokenizer, make_tokenizer
 
@@ -93,6 +94,13 @@ class TextReader:
                 None,
                 blocks_of(self._raw(segment), str(segment.path), reader, encoding, self.errors, self.end),
             )
+
+    def lines(self, part: Part) -> Iterator[str]:
+        """Yield the lines of a part without their newlines, as `read_lines` yields those of a file."""
+        for segment in part:
+            encoding = self.encoding if self.column is None else "utf-8"
+            source = as_file(self._raw(segment))
+            yield from read_lines(source, encoding, self.errors)
 
     def _segments(self, path: Path) -> Iterator[Segment]:
         size, _ = check_file(path)
