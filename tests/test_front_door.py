@@ -52,6 +52,7 @@ RENAMED: dict[tuple[str, str], str | None] = {  # (command, parameter): the argu
     **{("eval", name): None for name in DYNAMIC},  # a method of the model: `TextModel.dynamic`
     **{("eval", name): None for name in CACHE},  # a method of the model: `TextModel.with_cache`
     ("score", "file"): "text",
+    ("score", "address"): None,  # a function of its own: `elman.ray.score`
     ("score", "srilm"): None,  # a layout, not a result: `elman.evaluation.srilm`
     ("surprisal", "file"): "text",
     ("surprisal", "output"): None,  # a method of the result: `SurprisalTable.write`

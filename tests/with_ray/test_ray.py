@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import elman
-import elman.ray
 from elman import RecurrentLM, TextModel, Vocabulary, make_tokenizer
 from elman.errors import ConfigError
 

@@ -5,16 +5,18 @@ all nodes. Rows come in the order of the dataset, and keep their columns. Ray re
 no row is lost, and none comes twice.
 """
 
+import contextlib
 import hashlib
 import importlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from elman.errors import ConfigError, MissingExtra
 from elman.formats.model_file import model_file
+from elman.parsing import reason
 from elman.text.sources import GROUP
 from elman.text_model import Model, TextModel, load
 from elman.training.text_parts import TextReader
@@ -94,6 +96,31 @@ def generate(
     """
     _check(options, ("length", "temperature", "top_k", "top_p", "greedy", "unk"), "generate")
     return _mapped(_Generate, dataset, model, column, concurrency, {**options, "seed": seed})
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Connect to a cluster within the block: "auto" is the one on this machine, "local" starts one.
+
+    A connection that there is already is used, and stays.
+
+    Raises:
+        ConfigError: there is no cluster at the address.
+        MissingExtra: Ray is not installed.
+    """
+    ray, data = _ray(), _ray("data")
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"there is no cluster of Ray at {address!r}: {reason(error)}") from error
+    data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def read_lines(
