@@ -17,7 +17,7 @@ from elman.formats.run_lock import locked
 from elman.text import datasets
 from elman.text.corpus import Corpus, stamps_of
 from elman.text.folders import texts_in
-from elman.text.sources import Text, source_files
+from elman.text.sources import Text, is_binary, source_files
 from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import LineCharacters, SubwordTokenizer
 from elman.training.config import Config
@@ -80,7 +80,7 @@ def encode(
     given = given_options(options, more_options, ())
     for name in given:
         if name not in OF_THE_TEXT:
-            raise ConfigError(f"`{name}` says nothing about the text; give it to `elman.train`")
+            raise ConfigError(f"`{name}` says nothing about the text; give it to `elman.train()`")
     if processes < 1:
         raise ConfigError(f"`processes` must be ≥ 1, got {processes}")
     config = Config.of({**Config().to_dict(), **given}, "options")
@@ -120,10 +120,11 @@ def _files(
         else:
             yield datasets.resolve(corpus), column, config.encoding
         return
-    lines, encoding = corpus, config.encoding
+    lines = corpus
+    encoding = config.encoding if column is None and is_binary(corpus) else UTF_8  # the copy of lines is ours
     if column is not None:
         sentences = read_sentences(corpus, column, config.encoding, config.errors, keep=False)
-        lines, encoding = (sentence.text for sentence in sentences), UTF_8
+        lines = (sentence.text for sentence in sentences)
     with source_files(lines, "train", folder) as (path,):
         yield [path], None, encoding
     path.unlink()

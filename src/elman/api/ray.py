@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +181,9 @@ def _mapped(
     options: dict[str, Any],
 ) -> Any:
     ray = _ray()
-    names = dataset.columns() or []
-    if names and column not in names:
-        raise ConfigError(f"the dataset has no column {column!r}; its columns: {', '.join(map(repr, names))}")
+    names = dataset.columns(fetch_if_missing=False)
+    if names is not None:
+        _check_column(column, names)
     if concurrency is None:
         concurrency = (1, max(1, int(ray.cluster_resources().get("CPU", 1)) - 1))
     content = ray.put(_content(model))
@@ -197,6 +197,11 @@ def _mapped(
         fn_constructor_args=(content, column, options),
         concurrency=concurrency,
     )
+
+
+def _check_column(column: str, names: Sequence[str]) -> None:
+    if column not in names:
+        raise ConfigError(f"the dataset has no column {column!r}; its columns: {', '.join(map(repr, names))}")
 
 
 def _content(model: Model) -> bytes:
@@ -222,6 +227,7 @@ class _Actor:
 
     def __call__(self, batch: Any) -> Any:
         arrow = importlib.import_module("pyarrow")
+        _check_column(self.column, batch.column_names)
         for name, values in self.columns_of(batch.column(self.column).to_pylist()).items():
             if name in batch.column_names:
                 raise ConfigError(f"the result has a column {name!r} of its own; rename that of the dataset")

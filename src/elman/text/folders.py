@@ -39,7 +39,7 @@ def texts_in(folder: Path, report: bool = True, tables: bool = False) -> list[Pa
     """
     if is_encoded(folder):
         raise TextError(
-            f"{folder} is an encoded corpus, which only `elman.train` reads; name the text itself"
+            f"{folder} is an encoded corpus, which only `elman.train()` reads; name the text itself"
         )
     texts, binary, copies = [], [], []
     files = sorted(_files(folder))

@@ -10,6 +10,7 @@
 Every file is written to a temporary name and renamed, and every JSON file has a checksum in its first line.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -111,8 +112,10 @@ class EncodedFolder:
 
     def clear(self) -> None:
         """Remove all that is ours."""
-        for path in (self._about, self.ids, self._plan):
+        for path in (self._about, self._plan):
             path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on Windows, while it is mapped; it is replaced later
+            self.ids.unlink()
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def holds_nothing_else(self) -> bool:

@@ -77,12 +77,14 @@ class TextReader:
         """
         parts: list[Part] = []
         waiting: list[Segment] = []
+        size = 0
         for path in files:
             for segment in self._segments(path):
-                if waiting and sum(each.size for each in waiting) + segment.size > PART:
+                if waiting and size + segment.size > PART:
                     parts.append(tuple(waiting))
-                    waiting = []
+                    waiting, size = [], 0
                 waiting.append(segment)
+                size += segment.size
         return [*parts, tuple(waiting)] if waiting else parts
 
     def blocks(self, part: Part, tokenizer: Tokenizer | None = None) -> Iterator[str]:
@@ -117,9 +119,7 @@ class TextReader:
     def _row_groups(self, path: Path) -> Iterator[Segment]:
         if self.column is None:
             raise ConfigError(f"{path} is a Parquet file; name the column of the text: `column='text'`")
-        parquet_sentences(
-            path, self.column, keep=False, row_groups=[]
-        )  # raises where there is no such column
+        parquet_sentences(path, self.column, row_groups=[])  # raises where there is no such column
         about = open_parquet(path).metadata
         for k in range(about.num_row_groups):
             yield Segment(path, k, k + 1, about.row_group(k).total_byte_size, "rows")
@@ -150,7 +150,7 @@ class TextReader:
             if segment.last is not None:
                 raw = _lines_within(segment)
                 start = list(islice(raw, 1))
-                if not start:
+                if not start:  # no line begins here
                     return
                 source = as_file(chain(start, raw))
             sentences = read_sentences(source, column, self.encoding, self.errors, keep=False)
