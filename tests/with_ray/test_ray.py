@@ -1,5 +1,6 @@
 """Scoring on a cluster of two nodes, which are processes of this machine; continuous integration installs Ray."""
 
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -123,14 +124,11 @@ def test_surprisal_and_generation(cluster: Any, model: Path) -> None:
 
 def test_lines_of_files(cluster: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elman.training.text_parts.PART", 15000)
-    path = tmp_path / "lines.txt"
-    lines = some_lines(1500)
-    path.write_text("".join(f"{line}\n" for line in lines[:1000]))
-    page = tmp_path / "page.parquet"
-    parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pytest.importorskip("pyarrow").table({"text": lines[1000:]}), page)
-    text = elman.ray.read_lines(path)
-    found = elman.ray.score(text.union(elman.ray.read_lines(page, column="text")), model)
+    lines, path, page = some_lines(1500), tmp_path / "a.jsonl", tmp_path / "b.parquet"
+    path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines[:1000]))
+    arrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table({"text": lines[1000:]}), page)
+    found = elman.ray.score(elman.ray.read_lines(path, page, column="text"), model)
     expected = elman.load(model).score_lines(lines).to_dict()
     assert [row["ln_prob"] for row in found.take_all()] == expected["ln_prob"]
 

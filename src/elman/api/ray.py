@@ -186,6 +186,7 @@ def _mapped(
         _check_column(column, names)
     if concurrency is None:
         concurrency = (1, max(1, int(ray.cluster_resources().get("CPU", 1)) - 1))
+    least, most = (concurrency, concurrency) if isinstance(concurrency, int) else concurrency
     content = ray.put(_content(model))
     # lines are scored in the groups in which `score_lines` scores them: other groups could differ in the last bit
     groups = dataset.repartition(target_num_rows_per_block=GROUP, strict=True)
@@ -195,7 +196,7 @@ def _mapped(
         batch_size=GROUP,
         batch_format="pyarrow",
         fn_constructor_args=(content, column, options),
-        concurrency=concurrency,
+        compute=_ray("data").ActorPoolStrategy(min_size=least, max_size=most),
     )
 
 
