@@ -99,8 +99,10 @@ def is_encoded(path: Path) -> bool:
 
 
 def is_parquet(path: Path) -> bool:
-    """Return whether a path is that of a Parquet file, by its first bytes."""
+    """Return whether a path is that of a Parquet file, by its first bytes; a pipe, which is read once, is none."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(len(PARQUET)) == PARQUET
     except OSError:

@@ -20,7 +20,6 @@ FRACTION = 0.05  # of the tokens
 LINES = 10  # are held out at least, unless they are more than this fraction of the tokens:
 MOST = 0.2
 MOST_ENDS = 1 << 16  # line ends remembered; each time there are more, every other one is dropped
-
 IDS_AT_ONCE = 1 << 20
 
 
