@@ -304,6 +304,10 @@ def test_the_end_of_the_ids_can_be_held_out(tmp_path: Path) -> None:
     assert one.best == two.best
     first = elman.train(tmp_path / "ids", tmp_path / "three", max_tokens=100, **SMALL)
     assert first.to_dict()["tokens"] == 100
+    counted = elman.train(tmp_path / "ids", tmp_path / "four", model="ngram", order=2)
+    assert counted.to_dict()["tokens"] == 750
+    more = elman.train(tmp_path / "ids", tmp_path / "five", init_from=first.folder, epochs=1)
+    assert more.model.vocabulary == first.model.vocabulary
 
 
 def test_what_does_not_fit_encoded_text_is_refused(tmp_path: Path, text: Path) -> None:
@@ -311,6 +315,8 @@ def test_what_does_not_fit_encoded_text_is_refused(tmp_path: Path, text: Path) -
     encode(text, ids)
     with pytest.raises(ConfigError, match=r"does not fit .*ids, which was encoded with `level='word'`"):
         elman.train(ids, tmp_path / "run", level="char", **SMALL)
+    with pytest.raises(ConfigError, match=r"does not fit .*ids, which was encoded with `level='word'`"):
+        elman.train(ids, tmp_path / "run", recipe="char-lstm")
     with pytest.raises(TextError, match="is an encoded corpus, which only"):
         elman.train(text, tmp_path / "run", valid=ids, **SMALL)
     path = ids / "corpus.ids"

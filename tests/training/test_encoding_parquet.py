@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_file(tmp_path: Path, folder: Path) -> None:
         encode(folder / "1.parquet", tmp_path / "ids", column="text")
     (folder / "1.parquet").write_bytes(b"PAR1 is not enough")
     with pytest.raises(TextError, match=r"1\.parquet is a damaged Parquet file"):
-        encode(folder, tmp_path / "ids", column="text")
+        encode(folder, tmp_path / "other", column="text")
 
 
 def test_rows_are_numbered_in_the_whole_file(folder: Path) -> None:

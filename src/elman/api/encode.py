@@ -16,7 +16,7 @@ from elman.files import writing
 from elman.formats.run_lock import locked
 from elman.text import datasets
 from elman.text.corpus import Corpus, stamps_of
-from elman.text.folders import texts_in
+from elman.text.folders import is_encoded, texts_in
 from elman.text.sources import Text, is_binary, source_files
 from elman.text.subword_training import train_subwords
 from elman.text.tokenizers import LineCharacters, SubwordTokenizer
@@ -137,7 +137,7 @@ def _is_complete(found: EncodedFolder, plan: Plan, overwrite: bool) -> bool:
         RunError: it holds another corpus, and ``overwrite`` is not set.
     """
     there = None
-    if encoded_options(found.folder) is not None:
+    if is_encoded(found.folder):
         about = found.about()
         there = Plan(about.record.stamps, about.options, about.column, plan.unicode, plan.part_bytes)
         if there == plan:

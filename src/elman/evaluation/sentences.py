@@ -30,6 +30,7 @@ from elman.text.sources import (
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
+ROWS = 1 << 13  # of a Parquet file that are read together
 NOTHING: Mapping[str, Any] = {}  # never changed; can be pickled
 
 
@@ -152,8 +153,8 @@ def _of_rows(items: Iterable[Any], column: str | None, keep: bool) -> Sentences:
         raise _no_column(names)
     others = _other_columns(names, column, "the table")
     others = others if keep else []
-    rows = chain.from_iterable(map(_rows_of, chain([first], items), repeat((column, *others))))
-    return Sentences(_in_groups(_sentences_of(rows, column, others, 1, "the table")), tuple(others))
+    rows = chain.from_iterable(map(_rows_of, chain([first], items), repeat(column), repeat(others)))
+    return Sentences(_in_groups(_sentences_of(rows, column, 1, "the table")), tuple(others))
 
 
 def parquet_sentences(
@@ -173,12 +174,12 @@ def parquet_sentences(
     groups = list(range(file.num_row_groups)) if row_groups is None else list(row_groups)
     number = 1 + sum(file.metadata.row_group(k).num_rows for k in range(groups[0] if groups else 0))
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[tuple[Any, Mapping[str, Any]]]:
         with parsing(path, TextError, "is a damaged Parquet file"):
-            for batch in file.iter_batches(GROUP, groups, [column, *others]):
-                yield from batch.to_pylist()
+            for batch in file.iter_batches(ROWS, groups, [column, *others]):
+                yield from _rows_of(batch, column, others)
 
-    return Sentences(_in_groups(_sentences_of(rows(), column, others, number, str(path))), tuple(others))
+    return Sentences(_in_groups(_sentences_of(rows(), column, number, str(path))), tuple(others))
 
 
 def open_parquet(path: Path) -> Any:
@@ -191,22 +192,25 @@ def open_parquet(path: Path) -> Any:
         return parquet.ParquetFile(path)
 
 
-def _rows_of(item: Any, columns: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+def _rows_of(item: Any, column: str, others: Sequence[str]) -> Iterable[tuple[Any, Mapping[str, Any]]]:
+    """Return the text and the other columns of a row, or of every row of a batch."""
     if isinstance(item, Mapping):
-        return [item]
-    present = [name for name in columns if name in item.schema.names]
-    rows: list[dict[str, Any]] = item.select(present).to_pylist()
-    return rows
+        return [(item.get(column), {name: item.get(name) for name in others})]
+    texts = item.column(column).to_pylist()
+    if not others:
+        return zip(texts, repeat(NOTHING))
+    columns = [item.column(name).to_pylist() for name in others]
+    kept = (dict(zip(others, values, strict=True)) for values in zip(*columns, strict=True))
+    return zip(texts, kept, strict=True)
 
 
 def _sentences_of(
-    rows: Iterable[Mapping[str, Any]], column: str, others: Sequence[str], first: int, where: str
+    rows: Iterable[tuple[Any, Mapping[str, Any]]], column: str, first: int, where: str
 ) -> Iterator[Sentence]:
-    for number, row in enumerate(rows, first):
-        sentence = row.get(column)
+    for number, (sentence, kept) in enumerate(rows, first):
         if not isinstance(sentence, str):
             raise ConfigError(f"{where}: row {number} of column {column!r} must be a str, got {sentence!r}")
-        yield Sentence(number, sentence, {name: row.get(name) for name in others})
+        yield Sentence(number, sentence, kept)
 
 
 def _of_file(text: Text, column: str, encoding: str, errors: str) -> Sentences:

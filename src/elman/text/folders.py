@@ -95,7 +95,10 @@ def _is_empty(path: Path) -> bool:
 
 def is_encoded(path: Path) -> bool:
     """Return whether a path is that of a folder that `elman.encode` has written."""
-    return (path / ENCODED).is_file() and (path / IDS).is_file()
+    try:
+        return (path / ENCODED).is_file() and (path / IDS).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def is_parquet(path: Path) -> bool:

@@ -12,14 +12,14 @@ from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
-from elman.text.folders import IDS, is_encoded
+from elman.text.folders import IDS
 from elman.text.held_out import Cut, hold_out, hold_out_ids
 from elman.text.registry import LANGUAGES, named
 from elman.text.stream import Span
 from elman.text.tokenizers import LineCharacters, Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.training.config import AUTO, Config
-from elman.training.encoded_folder import part_of, read_encoded
+from elman.training.encoded_folder import is_encoded_corpus, part_of, read_encoded
 from elman.training.model_options import learns_tokenizer, tokenizer_for
 from elman.training.overlap import is_blank, overlap
 
@@ -75,7 +75,7 @@ def load_corpora(
     The ``tokenizer`` is made from the options if it is not given; subwords are learnt from the training text only.
     """
     cache = run.absolute().parent / ".elman-cache"
-    if is_encoded(Path(corpus)):
+    if is_encoded_corpus(corpus):
         return _encoded_corpora(corpus, valid, config, cache, progress, vocabulary)
     texts = datasets.resolve(corpus, "train")
     sources, limit = _valid_sources(corpus, valid, config), config.max_tokens or None
@@ -194,7 +194,7 @@ def text_files(source: str, split: str) -> list[Path]:
 
     Raises TextError or DatasetError if there is no such text.
     """
-    return [Path(source) / IDS] if is_encoded(Path(source)) else datasets.resolve(source, split)
+    return [Path(source) / IDS] if is_encoded_corpus(source) else datasets.resolve(source, split)
 
 
 def _without_unknown(train: Corpus, corpus: str) -> Corpus:

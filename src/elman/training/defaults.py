@@ -17,12 +17,11 @@ import msgspec
 
 from elman.errors import TextError
 from elman.text import datasets
-from elman.text.folders import is_encoded
 from elman.text.reading import CHUNK, check_file, read_text
 from elman.training.budget_choice import SIZES, options_to_keep
 from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, has_validation
-from elman.training.encoded_folder import EncodedFolder
+from elman.training.encoded_folder import EncodedFolder, is_encoded_corpus
 from elman.training.model_options import WHOLE_TOKEN_OPTIONS
 from elman.training.recipes import recipe_options
 
@@ -145,7 +144,7 @@ def look_at(corpus: str, encoding: str, errors: str = "strict") -> Look | None:
     Of an encoded corpus only the sizes are known: its options say the rest.
     """
     try:
-        if is_encoded(Path(corpus)):
+        if is_encoded_corpus(corpus):
             known = EncodedFolder(Path(corpus)).about().record.size
             return Look(known.characters, known.words, 0.0, 0.0, 0.0, unspaced=False, ends_empty=False)
         files = datasets.resolve(corpus, report=False)

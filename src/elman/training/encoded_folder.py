@@ -35,6 +35,7 @@ from elman.text.corpus import (
 )
 from elman.text.folders import ENCODED, ENCODING, IDS, is_encoded
 from elman.text.reading import CHUNK
+from elman.text.registry import is_named
 from elman.text.stream import Ids
 from elman.text.tokenizers import Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
@@ -95,9 +96,7 @@ class EncodedFolder:
 
     def plan(self) -> Plan | None:
         """Return what is being encoded in the folder; None if nothing of it is finished."""
-        try:
-            next(self.parts.iterdir())
-        except (OSError, StopIteration):
+        if not any(self.parts.glob("[0-9]*")) and not self.tokenizer.is_file():
             return None
         try:
             return read_checked(self._plan, Plan)
@@ -176,9 +175,14 @@ def read_encoded(folder: Path) -> tuple[Corpus, Tokenizer]:
     return corpus, tokenizer
 
 
+def is_encoded_corpus(corpus: str) -> bool:
+    """Return whether a corpus argument is the folder of an encoded corpus; named corpora take precedence."""
+    return not is_named(corpus) and is_encoded(Path(corpus))
+
+
 def encoded_options(corpus: Any) -> dict[str, Any] | None:
     """Return the options with which a corpus argument was encoded; None if it is not the folder of one."""
-    if not isinstance(corpus, (str, os.PathLike)) or not is_encoded(Path(corpus)):
+    if not isinstance(corpus, (str, os.PathLike)) or not is_encoded_corpus(os.fspath(corpus)):
         return None
     return EncodedFolder(Path(corpus)).about().options
 

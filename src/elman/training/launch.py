@@ -31,7 +31,7 @@ from elman.training.progress_display import (
     log_start,
     overfitting_line,
 )
-from elman.training.recipes import configure
+from elman.training.recipes import configure, recipe_options
 from elman.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def new_run(
     """
     config = configure(recipe, given)
     if (encoded := encoded_options(corpus)) is not None:
-        check_options_of(corpus, encoded, given)
+        check_options_of(corpus, encoded, {**recipe_options(recipe), **given})
         config, given = msgspec.structs.replace(config, **encoded), given | encoded
     if init_from is None:
         check_options(config)
