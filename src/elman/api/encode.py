@@ -136,17 +136,14 @@ def _is_complete(found: EncodedFolder, plan: Plan, overwrite: bool) -> bool:
     Raises:
         RunError: it holds another corpus, and ``overwrite`` is not set.
     """
-    there = None
     if is_encoded(found.folder):
         about = found.about()
         there = Plan(about.record.stamps, about.options, about.column, plan.unicode, plan.part_bytes)
         if there == plan:
             return True
-    else:
-        there = found.plan()
-        if there == plan:
-            return False
-    if there is not None and not overwrite:
+    elif found.plan() == plan:
+        return False
+    if found.holds_results() and not overwrite:
         raise RunError(
             f"{found.folder} holds another corpus, or the same one encoded with other options; replace it with "
             "`overwrite=True`, or choose another folder"

@@ -95,13 +95,15 @@ class EncodedFolder:
             ) from error
 
     def plan(self) -> Plan | None:
-        """Return what is being encoded in the folder; None if nothing of it is finished."""
-        if not any(self.parts.glob("[0-9]*")) and not self.tokenizer.is_file():
-            return None
+        """Return what is being encoded in the folder; None if nothing is."""
         try:
             return read_checked(self._plan, Plan)
         except (OSError, ValueError, msgspec.MsgspecError):
             return None
+
+    def holds_results(self) -> bool:
+        """Return whether an encoded corpus is there, or a part of one that it would be a pity to lose."""
+        return is_encoded(self.folder) or any(self.parts.glob("[0-9]*")) or self.tokenizer.is_file()
 
     def begin(self, plan: Plan) -> None:
         """Write the plan, and forget the results of any other one."""
