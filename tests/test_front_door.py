@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, str] = {  # command: the function or method of `elman` that
     "check-gradients": "check_all_gradients",
     "compare": "compare",
     "data": "corpora",
+    "encode": "encode",
     "mix": "mix",
     "normalise": "normalise",
     "pairs": "pairs",
@@ -51,6 +52,7 @@ RENAMED: dict[tuple[str, str], str | None] = {  # (command, parameter): the argu
     **{("eval", name): None for name in DYNAMIC},  # a method of the model: `TextModel.dynamic`
     **{("eval", name): None for name in CACHE},  # a method of the model: `TextModel.with_cache`
     ("score", "file"): "text",
+    ("score", "address"): None,  # a function of its own: `elman.ray.score`
     ("score", "srilm"): None,  # a layout, not a result: `elman.evaluation.srilm`
     ("surprisal", "file"): "text",
     ("surprisal", "output"): None,  # a method of the result: `SurprisalTable.write`
@@ -65,6 +67,7 @@ PYTHON_ONLY: dict[str, set[str]] = {  # command: arguments without an option
         "progress",  # --quiet
         "callback",  # a function
     },
+    "encode": {"options", "progress"},  # as of train
     "surprisal": {"bos", "eos"},  # for parts of a sentence, as KenLM's
 }
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elman import figures as figures
+    from elman.api import ray as ray
     from elman.api.compare import compare as compare
+    from elman.api.encode import encode as encode
     from elman.api.import_model import import_model as import_model
     from elman.api.mix import mix as mix
     from elman.api.novelty import novelty as novelty
@@ -98,6 +100,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "elman.api.import_model": ("import_model",),
     "elman.api.compare": ("compare",),
+    "elman.api.encode": ("encode",),
     "elman.api.mix": ("mix",),
     "elman.api.novelty": ("novelty",),
     "elman.api.pairs": ("pairs",),
@@ -154,6 +157,7 @@ _HOMES = {
     "elman.models.rooms_truth": ("RoomsTruth",),
     "elman.text_model": ("TextModel", "load"),
     "elman": ("figures",),
+    "elman.api": ("ray",),
     "elman.text": ("ptb",),
     "elman.text.corpus": ("Corpus", "encode_corpus"),
     "elman.text.rooms": ("World",),
@@ -164,7 +168,7 @@ _HOMES = {
     "elman.training.runs": ("Run", "open_run", "train"),
     "elman.training.trainer": ("RnnlmTrainer",),
 }
-_MODULES = ("figures", "ptb")  # the public names that are modules
+_MODULES = ("figures", "ptb", "ray")  # the public names that are modules
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)

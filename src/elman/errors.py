@@ -42,3 +42,8 @@ class MissingExtra(ElmanError):
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed; type: pip install 'elman[{extra}]'")
+        self._missing = library, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        """Pickle the two arguments, so that the error can come from another process."""
+        return type(self), self._missing

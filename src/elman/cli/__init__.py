@@ -18,6 +18,7 @@ from elman.language import is_korean, translate
 COMMANDS = {  # name: (module, one line of help)
     "demo": ("demo", "Watch a recurrent language model learn, in about a minute."),
     "train": ("train", "Train a language model on a text."),
+    "encode": ("encode", "Encode a large text in several processes, to train on."),
     "eval": ("evaluate", "Measure a model's perplexity on a text."),
     "score": ("score", "Compute the probability of every line of a text."),
     "surprisal": ("surprisal", "Compute the surprisal of every word of a text."),

@@ -30,6 +30,11 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _add_options(command, *map(_config_option, names))
 
 
+def some_config_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options of some fields of Config; an option that is not given is None."""
+    return lambda command: _add_options(command, *map(_config_option, names))
+
+
 def _add_options(command: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[..., Any]:
     """Add options to a command, in the order in which its help lists them."""
     for option in reversed(options):

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from elman.cli.inputs import text_argument
+from elman.api import ray
+from elman.cli.inputs import STANDARD_INPUT, text_argument
 from elman.cli.options import errors_option
 from elman.cli.output import write_line
 from elman.errors import ConfigError
@@ -52,6 +53,13 @@ TOKEN_COLUMNS = 5  # of a table of tokens; JSON has more
     show_default=True,
     help="reset the state at every line, or carry it on from the line before",
 )
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="score on a cluster of Ray: its address, `auto` for the one that runs here, or `local` to start one; FILE "
+    "must be readable from every node, and may be a Parquet file",
+)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object per line")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
 @errors_option
@@ -62,6 +70,7 @@ def command(
     encoding: str,
     errors: Any,
     srilm: bool,
+    address: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -74,6 +83,11 @@ def command(
     A model of bytes reads the bytes of FILE as they are, cut after each newline; what is not printable appears as an
     escape in the column `text`.
     """
+    if address is not None:
+        _check_ray(file, srilm, **options)
+        how = {name: options[name] for name in ("unit", "normalize")}
+        _score_on_cluster(address, run, file, column, as_json, encoding, errors, how)
+        return
     if srilm:
         _check_srilm(as_json, **options)
         model = load(run)
@@ -103,6 +117,46 @@ def command(
         write_line(
             "\t".join(cell.translate(SPACES) if name in in_cell else cell for name, cell in cells.items())
         )
+
+
+def _check_ray(file: str, srilm: bool, **options: Any) -> None:
+    """Raise ConfigError where another option is given that a cluster cannot serve."""
+    given = {
+        "--srilm": srilm,
+        "--per-token": options["per_token"],
+        "--top": options["top"] is not None,
+        "--state carry": options["state"] == "carry",
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ConfigError(f"--ray and {name} cannot be used together; leave one out")
+    if file == STANDARD_INPUT:
+        raise ConfigError("every node reads the text by itself; name a FILE instead of standard input")
+
+
+def _score_on_cluster(
+    address: str,
+    run: Path,
+    file: str,
+    column: str | None,
+    as_json: bool,
+    encoding: str,
+    errors: str,
+    options: dict[str, Any],
+) -> None:
+    with ray.connected(address):
+        lines = ray.read_lines(file, column=column, encoding=encoding, errors=errors)
+        for number, row in enumerate(ray.score(lines, run, **options).iter_rows()):
+            values = {**{name: value for name, value in row.items() if name != "text"}, "text": row["text"]}
+            if as_json:
+                write_line(to_json(values))
+                continue
+            if number == 0:
+                write_line("\t".join(values))
+            cells = {name: _cell(value) for name, value in values.items()}
+            write_line(
+                "\t".join(cell.translate(SPACES) if name == "text" else cell for name, cell in cells.items())
+            )
 
 
 def _check_srilm(as_json: bool, **options: Any) -> None:

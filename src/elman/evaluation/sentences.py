@@ -1,24 +1,36 @@
-"""Sentences from whatever holds them: a text, a list, a file of lines, a CSV or JSON Lines file, a DataFrame.
+"""Sentences from whatever holds them: a text, a list, a file of lines, a CSV, JSON Lines or Parquet file, a DataFrame.
 
 A sentence of a table keeps the other columns of its row.
 """
 
 import csv
+import importlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from elman.errors import ConfigError, TextError
-from elman.parsing import parse_json
+from elman.errors import ConfigError, MissingExtra, TextError
+from elman.parsing import parse_json, parsing
+from elman.text.folders import is_parquet
 from elman.text.reading import check_errors
-from elman.text.sources import GROUP, PLAIN, Text, read_line_groups, read_lines, text_name, warn_of_table
+from elman.text.sources import (
+    GROUP,
+    PLAIN,
+    Text,
+    is_binary,
+    read_line_groups,
+    read_lines,
+    text_name,
+    warn_of_table,
+)
 from elman.text.tokenizers import ByteTokenizer, Tokenizer
 
 NEWLINE = re.compile(r"\r\n|\r|\n")
+ROWS = 1 << 13  # of a Parquet file that are read together
 NOTHING: Mapping[str, Any] = {}  # never changed; can be pickled
 
 
@@ -48,29 +60,40 @@ def read_sentences(
     errors: str = "strict",
     tokenizer: Tokenizer = PLAIN,
     str_is_path: bool = False,
+    keep: bool = True,
 ) -> Sentences:
     """Return the sentences of a text.
 
     Args:
         text: a str is one text, and its lines are sentences. A Path or a binary stream holds a sentence in each
             line; any other iterable gives one sentence at a time. With ``column``, a str is a path, too, and the file
-            is one of JSON objects, one in a line, if its first line is a JSON object, else a TSV file, if there is a
-            tab in its first line, else a CSV file. A table (such as a pandas DataFrame, or a dictionary of columns)
-            needs ``column``.
+            is a Parquet file, or one of JSON objects, one in a line, if its first line is a JSON object, else a TSV
+            file, if there is a tab in its first line, else a CSV file. A table (such as a pandas DataFrame, a
+            dictionary of columns, or anything of pyarrow with batches) needs ``column``, and so does an iterable of
+            rows (dictionaries) or of pyarrow's batches, which is read as it arrives.
         column: the column of the sentences; each sentence keeps the others.
         encoding: of a file or a binary stream.
         errors: what happens to a line that is not in the encoding; see `read_line_groups`.
         tokenizer: of the model that reads the sentences.
         str_is_path: a str is a path.
+        keep: False where the other columns are not needed: batches are then read without them.
 
     Raises:
         TextError: the file cannot be read, or is no table with that column.
         ConfigError: the column is missing where it is needed, or holds something else than str.
+        MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
     check_errors(errors)
+    if hasattr(text, "to_batches"):  # a Table or Dataset of pyarrow
+        return _of_rows(text.to_batches(), column, keep)
     if isinstance(text, Mapping) or hasattr(text, "columns"):
         return _of_table(text, column)
     if column is not None:
+        if isinstance(text, (str, os.PathLike)):
+            if is_parquet(Path(text)):
+                return parquet_sentences(Path(text), column, keep)
+        elif not is_binary(text):
+            return _of_lines_or_rows(iter(cast(Iterable[Any], text)), column, encoding, errors, keep)
         return _of_file(text, column, encoding, errors)
     if isinstance(text, bytes):
         text = tokenizer.prepare(text)
@@ -90,8 +113,7 @@ def _in_groups(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
 def _of_table(table: Any, column: str | None) -> Sentences:
     names = list(table if isinstance(table, Mapping) else table.columns)
     if column is None:
-        shown = ", ".join(map(repr, names))
-        raise ConfigError(f"name the column of the sentences: `column={names[0]!r}`; the table has {shown}")
+        raise _no_column(names)
     others = _other_columns(names, column, "the table")
     columns = [list(table[name]) for name in others]
 
@@ -103,6 +125,92 @@ def _of_table(table: Any, column: str | None) -> Sentences:
             yield Sentence(number + 1, sentence, kept)
 
     return Sentences(_in_groups(sentences()), tuple(others))
+
+
+def _no_column(names: Sequence[str]) -> ConfigError:
+    shown = ", ".join(map(repr, names))
+    return ConfigError(f"name the column of the sentences: `column={names[0]!r}`; the table has {shown}")
+
+
+def _of_lines_or_rows(items: Iterator[Any], column: str, encoding: str, errors: str, keep: bool) -> Sentences:
+    """Return the sentences of an iterable, whose first item shows whether it holds the lines of a file or rows."""
+    first = list(islice(items, 1))
+    if not first or isinstance(first[0], (str, bytes)):
+        return _of_file(chain(first, items), column, encoding, errors)
+    return _of_rows(chain(first, items), column, keep)
+
+
+def _of_rows(items: Iterable[Any], column: str | None, keep: bool) -> Sentences:
+    """Return the sentences of rows (dictionaries), or of batches of pyarrow; the columns are those of the first."""
+    items = iter(items)
+    first = next(items, None)
+    if first is None:
+        return Sentences([])
+    if not isinstance(first, Mapping) and not hasattr(first, "schema"):
+        raise ConfigError(f"the items must be lines or rows of a table, got {type(first).__name__}")
+    names = list(first) if isinstance(first, Mapping) else list(first.schema.names)
+    if column is None:
+        raise _no_column(names)
+    others = _other_columns(names, column, "the table")
+    others = others if keep else []
+    rows = chain.from_iterable(map(_rows_of, chain([first], items), repeat(column), repeat(others)))
+    return Sentences(_in_groups(_sentences_of(rows, column, 1, "the table")), tuple(others))
+
+
+def parquet_sentences(
+    path: Path, column: str, keep: bool = True, row_groups: Sequence[int] | None = None
+) -> Sentences:
+    """Return the sentences of a Parquet file, or of some consecutive row groups of it, a batch of rows at a time.
+
+    Raises:
+        TextError: the file is damaged.
+        ConfigError: there is no such column, or it holds something else than str.
+        MissingExtra: pyarrow is not installed.
+    """
+    file = open_parquet(path)
+    names = file.schema_arrow.names
+    others = _other_columns(names, column, str(path))
+    others = others if keep else []
+    groups = list(range(file.num_row_groups)) if row_groups is None else list(row_groups)
+    number = 1 + sum(file.metadata.row_group(k).num_rows for k in range(groups[0] if groups else 0))
+
+    def rows() -> Iterator[tuple[Any, Mapping[str, Any]]]:
+        with parsing(path, TextError, "is a damaged Parquet file"):
+            for batch in file.iter_batches(ROWS, groups, [column, *others]):
+                yield from _rows_of(batch, column, others)
+
+    return Sentences(_in_groups(_sentences_of(rows(), column, number, str(path))), tuple(others))
+
+
+def open_parquet(path: Path) -> Any:
+    """Return a Parquet file of pyarrow. Raises TextError for a damaged one, MissingExtra without pyarrow."""
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("pyarrow", "parquet") from error
+    with parsing(path, TextError, "is a damaged Parquet file"):
+        return parquet.ParquetFile(path)
+
+
+def _rows_of(item: Any, column: str, others: Sequence[str]) -> Iterable[tuple[Any, Mapping[str, Any]]]:
+    """Return the text and the other columns of a row, or of every row of a batch."""
+    if isinstance(item, Mapping):
+        return [(item.get(column), {name: item.get(name) for name in others})]
+    texts = item.column(column).to_pylist()
+    if not others:
+        return zip(texts, repeat(NOTHING))
+    columns = [item.column(name).to_pylist() for name in others]
+    kept = (dict(zip(others, values, strict=True)) for values in zip(*columns, strict=True))
+    return zip(texts, kept, strict=True)
+
+
+def _sentences_of(
+    rows: Iterable[tuple[Any, Mapping[str, Any]]], column: str, first: int, where: str
+) -> Iterator[Sentence]:
+    for number, (sentence, kept) in enumerate(rows, first):
+        if not isinstance(sentence, str):
+            raise ConfigError(f"{where}: row {number} of column {column!r} must be a str, got {sentence!r}")
+        yield Sentence(number, sentence, kept)
 
 
 def _of_file(text: Text, column: str, encoding: str, errors: str) -> Sentences:

@@ -54,6 +54,11 @@ def decompressed(chunks: Iterable[bytes], name: str, size: int) -> Iterator[byte
     yield from parts
 
 
+def is_compressed(start: bytes) -> bool:
+    """Return whether a file that begins with these bytes, at least ten where it has so many, is compressed."""
+    return any(pattern.match(start) for pattern in (GZIP, BZIP2, XZ, ZSTD))
+
+
 def _undecided(start: bytes) -> bool:
     """Return whether more bytes are needed to recognise the kind."""
     return len(start) < LONGEST and any(start[: len(each)] == each[: len(start)] for each in STARTS)

@@ -128,7 +128,7 @@ def encode_corpus(
     if max_tokens is not None and max_tokens < 1:
         raise ConfigError(f"max_tokens must be at least 1, got {max_tokens}")
     check_errors(errors)
-    given = _fixed_vocabulary(tokenizer, vocabulary) or vocabulary
+    given = fixed_vocabulary(tokenizer, vocabulary) or vocabulary
     stamps = stamps_of(files)
     store = None
     if cache is not None:
@@ -156,7 +156,7 @@ def encode_corpus(
     if not end and known.eos_id is not None:
         reading = replace(reading, end=True)
     may_miss = vocabulary is not None and known.unk is None and tokenizer.level not in ("byte", "subword")
-    dtype: Dtype = "int32" if may_miss else _narrowest(len(known))
+    dtype: Dtype = "int32" if may_miss else narrowest(len(known))
     tally = Tally(known, tokenizer.level)
     parts = (part.astype(dtype) for part in reading.ids(known, tally))
     if store is None:
@@ -251,11 +251,12 @@ def _corpus(ids: Ids, vocabulary: Vocabulary, size: Size, sha256: str, sources: 
     return Corpus(ids, vocabulary, **asdict(size), sha256=sha256, sources=tuple(sources))
 
 
-def _narrowest(vocab_size: int) -> Dtype:
+def narrowest(vocab_size: int) -> Dtype:
+    """Return the smallest unsigned integer type that holds the ids of so many tokens."""
     return "uint8" if vocab_size <= 1 << 8 else "uint16" if vocab_size <= 1 << 16 else "uint32"
 
 
-def _fixed_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
+def fixed_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Vocabulary | None:
     """Return the vocabulary of a byte or subword tokenizer, which ``vocabulary`` must equal; None at other levels."""
     if tokenizer.level == "byte":
         own, expected = Vocabulary.of_bytes(), "byte level must be the 256 bytes"
@@ -304,7 +305,7 @@ class Built(msgspec.Struct):
     vocabulary: str
 
 
-Kept = TypeVar("Kept", Record, Built)
+Kept = TypeVar("Kept", bound=msgspec.Struct)
 
 
 class IdCache:
@@ -334,11 +335,11 @@ class IdCache:
         """
         try:
             if digest is None:
-                built = _read_checked(self._path(self._choice, ".json"), Built)
+                built = read_checked(self._path(self._choice, ".json"), Built)
                 if built.stamps != stamps:
                     return None
                 digest = built.vocabulary
-            record = _read_checked(self._path(digest, ".json"), Record)
+            record = read_checked(self._path(digest, ".json"), Record)
             if record.stamps != stamps:
                 return None
             path = self._path(digest, ".ids")
@@ -348,7 +349,7 @@ class IdCache:
             return None
         if len(ids) != record.size.tokens:
             return None
-        if _checksum(ids) != record.checksum:
+        if checksum_of(ids) != record.checksum:
             logger.warning("%s is damaged: its checksum is wrong; the text is encoded again", path)
             return None
         return ids, vocabulary, record
@@ -367,23 +368,23 @@ class IdCache:
 
     def write_record(self, record: Record, digest: str) -> Ids:
         """Write the record, which makes the ids valid; return them memory-mapped."""
-        _write_checked(self._path(digest, ".json"), record)
+        write_checked(self._path(digest, ".json"), record)
         if self._choice is not None:
             self._remove_outdated(record)
-            _write_checked(self._path(self._choice, ".json"), Built(record.stamps, digest))
+            write_checked(self._path(self._choice, ".json"), Built(record.stamps, digest))
         return np.memmap(self._path(digest, ".ids"), record.dtype, mode="r")
 
     def _remove_outdated(self, record: Record) -> None:
         """Remove what was encoded in the vocabulary of the files as they were before."""
         with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):  # none, or (on Windows) in use
-            earlier = _read_checked(self._path(self._choice, ".json"), Built)
+            earlier = read_checked(self._path(self._choice, ".json"), Built)
             outdated = self._path(earlier.vocabulary, ".json")
-            if _read_checked(outdated, Record).stamps != record.stamps:
+            if read_checked(outdated, Record).stamps != record.stamps:
                 outdated.unlink()
                 outdated.with_suffix(".ids").unlink()
 
 
-def _checksum(ids: NDArray[Any]) -> int:
+def checksum_of(ids: NDArray[Any]) -> int:
     """Return the CRC-32 of memory-mapped ids, without keeping them in memory."""
     checksum = 0
     for start in range(0, len(ids), CHECKED_AT_ONCE):
@@ -392,15 +393,15 @@ def _checksum(ids: NDArray[Any]) -> int:
     return checksum
 
 
-def _write_checked(path: Path, record: Record | Built) -> None:
+def write_checked(path: Path, record: msgspec.Struct) -> None:
     """Write a record as JSON, after a line with its CRC-32."""
     data = msgspec.json.encode(record)
     with writing(path) as file:
         file.write(b"%08x\n%b" % (zlib.crc32(data), data))
 
 
-def _read_checked(path: Path, kind: type[Kept]) -> Kept:
-    """Return the record that `_write_checked` wrote. Raises OSError, ValueError or MsgspecError."""
+def read_checked(path: Path, kind: type[Kept]) -> Kept:
+    """Return the record that `write_checked` wrote. Raises OSError, ValueError or MsgspecError."""
     checksum, _, data = path.read_bytes().partition(b"\n")
     if checksum != b"%08x" % zlib.crc32(data):
         raise ValueError(f"{path} is damaged")

@@ -19,28 +19,35 @@ BINARY = re.compile(  # endings of files that may hold no NUL byte at their begi
 )
 RUN_OPTIONS, RUN_METRICS = "config.toml", "metrics.jsonl"
 RUN_LOCK = ".elman-lock"  # of a run that is being made
+ENCODED, ENCODING = "corpus.json", "corpus.plan.json"  # of an encoded corpus, whole and in the making
+IDS = "corpus.ids"
+PARQUET = b"PAR1"  # the first bytes of such a file
 NAMED = 3  # skipped files named in a warning
 
 logger = logging.getLogger(__name__)
 
 
-def texts_in(folder: Path, report: bool = True) -> list[Path]:
+def texts_in(folder: Path, report: bool = True, tables: bool = False) -> list[Path]:
     """Return the text files of a folder at any depth, in order of their paths.
 
     Hidden files and folders and empty files are left out, so are the folders of runs (a run may be written into the
     folder that it is trained on), binary files, and the compressed copy of a file; ``report`` logs the last two as a
-    warning.
+    warning. With ``tables`` Parquet files are texts, too.
 
     Raises:
-        TextError: there is no text file.
+        TextError: there is no text file, or the folder is an encoded corpus.
     """
+    if is_encoded(folder):
+        raise TextError(
+            f"{folder} is an encoded corpus, which only `elman.train()` reads; name the text itself"
+        )
     texts, binary, copies = [], [], []
     files = sorted(_files(folder))
     known = set(files)
     for path in files:
         if path.suffix in SUFFIXES and path.with_suffix("") in known:
             copies.append(path)
-        elif _is_binary(path):
+        elif _is_binary(path) and not (tables and is_parquet(path)):
             binary.append(path)
         elif not _is_empty(path):
             texts.append(path)
@@ -71,7 +78,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _is_run(names: list[str]) -> bool:
-    return RUN_LOCK in names or {RUN_OPTIONS, RUN_METRICS} <= {*names}
+    marks = {RUN_LOCK, ENCODING}
+    return bool(marks & {*names}) or {ENCODED, IDS} <= {*names} or {RUN_OPTIONS, RUN_METRICS} <= {*names}
 
 
 def _is_of_run(name: str) -> bool:
@@ -81,6 +89,25 @@ def _is_of_run(name: str) -> bool:
 def _is_empty(path: Path) -> bool:
     try:
         return path.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def is_encoded(path: Path) -> bool:
+    """Return whether a path is that of a folder that `elman.encode` has written."""
+    try:
+        return (path / ENCODED).is_file() and (path / IDS).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a path is that of a Parquet file, by its first bytes; a pipe, which is read once, is none."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(PARQUET)) == PARQUET
     except OSError:
         return False
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import TextError
-from elman.files import writing
-from elman.text.corpus import Stamp, adds_newlines, stamps_of
+from elman.files import release_pages, writing
+from elman.text.corpus import Corpus, Stamp, adds_newlines, stamps_of
 from elman.text.stream import Piece, read_pieces
 from elman.text.tokenizers import EOS, Tokenizer
 from elman.text.vocabulary import code_points
@@ -20,6 +20,7 @@ FRACTION = 0.05  # of the tokens
 LINES = 10  # are held out at least, unless they are more than this fraction of the tokens:
 MOST = 0.2
 MOST_ENDS = 1 << 16  # line ends remembered; each time there are more, every other one is dropped
+IDS_AT_ONCE = 1 << 20
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -77,6 +78,21 @@ def hold_out(
     return cut
 
 
+def hold_out_ids(corpus: Corpus) -> Cut:
+    """Return where to cut an encoded text, by the rule of `hold_out`. Raises TextError if it has but one token."""
+    tokens, ends = 0, np.empty(0, np.int64)
+    for start in range(0, len(corpus.ids), IDS_AT_ONCE):
+        chunk = corpus.ids[start : start + IDS_AT_ONCE]
+        if corpus.vocabulary.eos_id is not None:
+            ends = _thinned(np.append(ends, start + 1 + np.flatnonzero(chunk == corpus.vocabulary.eos_id)))
+        tokens += len(chunk)
+    release_pages(corpus.ids)
+    cut = _cut(tokens, ends)
+    if cut.learnt == 0:
+        raise TextError(f"{corpus.sources[0]} is too short to hold out a part of it: it has {tokens} tokens")
+    return cut
+
+
 def _load(path: Path, stamps: list[Stamp]) -> Cut | None:
     try:
         record = msgspec.json.decode(path.read_bytes(), type=_Record)
@@ -91,9 +107,14 @@ def _count(pieces: Iterable[Piece]) -> tuple[int, NDArray[np.int64]]:
     for piece in pieces:
         ends = np.append(ends, tokens + 1 + _newlines(piece))
         tokens += len(piece.tokens)
-        while len(ends) > MOST_ENDS:
-            ends = ends[::2]
+        ends = _thinned(ends)
     return tokens, ends
+
+
+def _thinned(ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    while len(ends) > MOST_ENDS:
+        ends = ends[::2]
+    return ends
 
 
 def _newlines(piece: Piece) -> NDArray[np.int64]:

@@ -149,11 +149,15 @@ class InvalidLines:
     def report(self) -> None:
         """Log a warning with the number of invalid lines, if there were any."""
         if self._count:
-            what = "skipped" if self._errors == "skip" else "replaced bytes in"
-            lines = "line" if self._count == 1 else "lines"
-            logger.warning(
-                "%s: %s %s %s not in %s", self._name, what, f"{self._count:,}", lines, self._encoding
-            )
+            warn_of_invalid(self._name, self._count, self._encoding, self._errors)
+
+
+def warn_of_invalid(name: str, count: int, encoding: str, errors: str) -> None:
+    """Log a warning that a text has ``count`` lines that are not in its encoding; its record has ``invalid``."""
+    what = "skipped" if errors == "skip" else "replaced bytes in"
+    lines = "line" if count == 1 else "lines"
+    extra = {"invalid": (name, count, encoding, errors)}
+    logger.warning("%s: %s %s %s not in %s", name, what, f"{count:,}", lines, encoding, extra=extra)
 
 
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
@@ -153,6 +153,8 @@ def _checked(lines: Iterable[Any]) -> Iterator[str | bytes]:
             yield line.removesuffix("\n")
         elif isinstance(line, bytes):
             yield line.removesuffix(b"\n")
+        elif isinstance(line, Mapping) or hasattr(line, "to_pylist"):
+            raise ConfigError("rows of a table are not a text; name the column of the text: `column='text'`")
         else:
             raise ConfigError(f"line {number} must be a str, got {line!r} ({type(line).__name__})")
 

@@ -72,7 +72,9 @@ def read_blocks(
     blocks = (
         block
         for path in sources
-        for block in _blocks(_reported(read_raw(path), on_read), str(path), tokenizer, encoding, errors, end)
+        for block in blocks_of(
+            _reported(read_raw(path), on_read), str(path), tokenizer, encoding, errors, end
+        )
         if block
     )
     return blocks if span == WHOLE else _within(blocks, span)
@@ -102,9 +104,10 @@ def _reported(chunks: Iterable[bytes], on_read: Callable[[int], None]) -> Iterat
         on_read(len(chunk))
 
 
-def _blocks(
+def blocks_of(
     raw: Iterable[bytes], name: str, tokenizer: Tokenizer, encoding: str, errors: str, end: bool
 ) -> Iterator[str]:
+    """Yield the text of one file, given as the bytes in it, in the tokenizer's blocks; see `read_pieces`."""
     chunks = decompressed(raw, name, CHUNK)
     return tokenizer.blocks(tokenizer.read(chunks, name, encoding, errors), end)
 

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from elman.errors import DatasetError, TextError
+from elman.errors import DatasetError, TextError, VocabularyError
 from elman.evaluation.perplexity import evaluate
 from elman.evaluation.rooms import LOWEST, rooms_optimum
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney
 from elman.text import datasets
 from elman.text.corpus import Corpus, encode_corpus
-from elman.text.held_out import Cut, hold_out
+from elman.text.folders import IDS
+from elman.text.held_out import Cut, hold_out, hold_out_ids
 from elman.text.registry import LANGUAGES, named
 from elman.text.stream import Span
 from elman.text.tokenizers import LineCharacters, Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.training.config import AUTO, Config
+from elman.training.encoded_folder import is_encoded_corpus, part_of, read_encoded
 from elman.training.model_options import learns_tokenizer, tokenizer_for
 from elman.training.overlap import is_blank, overlap
 
@@ -62,7 +64,8 @@ def load_corpora(
 ) -> RunCorpora:
     """Encode the texts of a run; the ids are cached next to the run folder and reused while the files are unchanged.
 
-    ``corpus`` is a file, a folder or a named corpus. ``valid`` is one of these, or
+    ``corpus`` is a file, a folder, a named corpus, or the folder of an encoded corpus. ``valid`` is one of these (a
+    text, not an encoded corpus), or
 
     * None: the validation part of a named corpus that has one, unless ``max_tokens`` limits the training text;
     * "none": no validation text;
@@ -72,6 +75,8 @@ def load_corpora(
     The ``tokenizer`` is made from the options if it is not given; subwords are learnt from the training text only.
     """
     cache = run.absolute().parent / ".elman-cache"
+    if is_encoded_corpus(corpus):
+        return _encoded_corpora(corpus, valid, config, cache, progress, vocabulary)
     texts = datasets.resolve(corpus, "train")
     sources, limit = _valid_sources(corpus, valid, config), config.max_tokens or None
     cut: Cut | None = None
@@ -127,16 +132,69 @@ def load_corpora(
         span=spans[1],
         progress=progress,
     )
-    newlines = held_out.lines if tokenizer.level == "char" else 0  # one was added to a text that has none
-    if 0 < held_out.unknown >= held_out.tokens - newlines and train.vocabulary.unk_id is None:
-        raise TextError(
-            f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
-            "choose another validation text, or 'none'"
-        )
+    _check_known(held_out, tokenizer, corpus, valid)
     is_end = sources is texts
     return RunCorpora(
         corpus, train, held_out, _references(corpus, train, held_out, config), is_end, tokenizer=tokenizer
     )
+
+
+def _encoded_corpora(
+    corpus: str,
+    valid: str | None,
+    config: Config,
+    cache: Path,
+    progress: Progress | None,
+    vocabulary: Vocabulary | None,
+) -> RunCorpora:
+    """Return the texts of a run on an encoded corpus, whose ids are memory-mapped where they are.
+
+    With "auto" the end of the ids is held out. The vocabulary is that of the whole corpus all the same.
+    """
+    whole, tokenizer = read_encoded(Path(corpus))
+    if vocabulary is not None and vocabulary != whole.vocabulary:
+        raise VocabularyError(
+            f"{corpus} was encoded with another vocabulary than that of the model; train on the text itself"
+        )
+    tokens = min(whole.tokens, config.max_tokens or whole.tokens)
+    train = whole if tokens == whole.tokens else part_of(whole, 0, tokens)
+    if valid in (None, NO_VALIDATION):
+        return RunCorpora(corpus, train, tokenizer=tokenizer)
+    if valid == AUTO:
+        cut = hold_out_ids(train)
+        held_out = part_of(whole, cut.learnt, cut.tokens)
+        train = part_of(whole, 0, cut.learnt)
+    else:
+        held_out = encode_corpus(
+            datasets.resolve(str(valid), "valid"),
+            tokenizer,
+            cache=cache,
+            vocabulary=whole.vocabulary,
+            encoding=config.encoding,
+            errors=config.errors,
+            progress=progress,
+        )
+        _check_known(held_out, tokenizer, corpus, valid)
+    references = _references(corpus, train, held_out, config)
+    return RunCorpora(corpus, train, held_out, references, valid == AUTO, tokenizer=tokenizer)
+
+
+def _check_known(held_out: Corpus, tokenizer: Tokenizer, corpus: str, valid: str | None) -> None:
+    """Raise TextError if a closed vocabulary has no token of the validation text."""
+    newlines = held_out.lines if tokenizer.level == "char" else 0  # one was added to a text that has none
+    if 0 < held_out.unknown >= held_out.tokens - newlines and held_out.vocabulary.unk_id is None:
+        raise TextError(
+            f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
+            "choose another validation text, or 'none'"
+        )
+
+
+def text_files(source: str, split: str) -> list[Path]:
+    """Return the files whose bytes are the text of a corpus argument: of an encoded corpus that of its ids.
+
+    Raises TextError or DatasetError if there is no such text.
+    """
+    return [Path(source) / IDS] if is_encoded_corpus(source) else datasets.resolve(source, split)
 
 
 def _without_unknown(train: Corpus, corpus: str) -> Corpus:

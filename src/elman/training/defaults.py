@@ -21,6 +21,7 @@ from elman.text.reading import CHUNK, check_file, read_text
 from elman.training.budget_choice import SIZES, options_to_keep
 from elman.training.config import AUTO, Config
 from elman.training.corpora import NO_VALIDATION, has_validation
+from elman.training.encoded_folder import EncodedFolder, is_encoded_corpus
 from elman.training.model_options import WHOLE_TOKEN_OPTIONS
 from elman.training.recipes import recipe_options
 
@@ -138,8 +139,14 @@ def choose_defaults(
 
 
 def look_at(corpus: str, encoding: str, errors: str = "strict") -> Look | None:
-    """Return what a sample of a corpus shows; None if it cannot be read or is empty: encoding it says why."""
+    """Return what a sample of a corpus shows; None if it cannot be read or is empty: encoding it says why.
+
+    Of an encoded corpus only the sizes are known: its options say the rest.
+    """
     try:
+        if is_encoded_corpus(corpus):
+            known = EncodedFolder(Path(corpus)).about().record.size
+            return Look(known.characters, known.words, 0.0, 0.0, 0.0, unspaced=False, ends_empty=False)
         files = datasets.resolve(corpus, report=False)
         size = sum(check_file(path)[0] for path in files)
         sample, read = _sample(files[:MOST_FILES], encoding, errors)

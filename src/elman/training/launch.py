@@ -18,6 +18,7 @@ from elman.models.tokenized import TokenizedModel
 from elman.text.sources import Text, is_binary, is_path, saved_text, warn_of_table
 from elman.training.config import Config
 from elman.training.defaults import Chosen, choose_defaults
+from elman.training.encoded_folder import check_options_of, encoded_options
 from elman.training.interrupts import Interrupts, TrainingInterrupted
 from elman.training.model_options import check_options
 from elman.training.ngram_run import train_ngram
@@ -31,7 +32,7 @@ from elman.training.progress_display import (
     overfitting_line,
 )
 from elman.training.ranks import FailedElsewhere, rows_of
-from elman.training.recipes import configure
+from elman.training.recipes import configure, recipe_options
 from elman.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,9 @@ def new_run(
         ElmanError: see `elman.train`; no folder that was made is left.
     """
     config = configure(recipe, given)
+    if (encoded := encoded_options(corpus)) is not None:
+        check_options_of(corpus, encoded, {**recipe_options(recipe), **given})
+        config, given = msgspec.structs.replace(config, **encoded), given | encoded
     if init_from is None:
         check_options(config)
     texts = corpus, valid
@@ -155,7 +159,7 @@ def _watched(bar: Callable[[int, int], None] | None, beat: Callable[[], None]) -
 
 def _column(text: Any, column: str, config: Config) -> Iterator[str]:
     """Yield the lines in a column of a table."""
-    sentences = read_sentences(text, column, config.encoding, config.errors)
+    sentences = read_sentences(text, column, config.encoding, config.errors, keep=False)
     return (sentence.text for sentence in sentences)
 
 

@@ -10,7 +10,7 @@ from elman.formats.run_files import CONFIG_NAME
 from elman.text import datasets
 from elman.text.reading import sha256_of
 from elman.training.config import AUTO
-from elman.training.corpora import NO_VALIDATION, RunCorpora, absolute_source
+from elman.training.corpora import NO_VALIDATION, RunCorpora, absolute_source, text_files
 
 KINDS = {"corpus": "training", "valid": "validation"}
 Base = tuple[Path, Path]  # a folder at its old and at its new place
@@ -42,7 +42,7 @@ def current_places(
         _check_replaceable(places["valid"], old_valid, folder, info)
     for what in ("corpus", "valid"):
         if places[what] != stored[what]:
-            files = datasets.resolve(places[what], "train" if what == "corpus" else "valid")
+            files = text_files(places[what], "train" if what == "corpus" else "valid")
             check_text(what, places[what], sha256_of(files), folder, info, moved=True)
     return places
 
