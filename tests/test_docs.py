@@ -92,6 +92,7 @@ def same_output(expected: str, printed: str) -> bool:
     return words == got_words and len(wanted) == len(got) and all(close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", pages_to_run(), ids=name_of)
 def test_programs_print_the_output_shown(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import addition
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_bits_are_those_of_the_sums() -> None:
     xs, sums, carries = addition.random_sums(50, 12, np.random.default_rng(0))

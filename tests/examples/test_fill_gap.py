@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import fill_gap
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_directions_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
     accuracy = fill_gap.main(updates=120, tokens=40_000, lines=1000)

@@ -11,6 +11,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import melody
 
+pytestmark = pytest.mark.slow
+
 
 def eighths(bar: str) -> int:
     return sum(length for _, length in melody.notes_of(bar))

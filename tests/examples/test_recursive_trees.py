@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import recursive_trees
 
+pytestmark = pytest.mark.slow
+
 
 def test_trees_generalise_and_the_flat_baseline_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     accuracy = recursive_trees.main(tree_updates=120, flat_updates=40)

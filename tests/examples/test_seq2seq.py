@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import seq2seq
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_encoder_learns_through_dh(capsys: pytest.CaptureFixture[str]) -> None:
     accuracy = seq2seq.main(updates=250)

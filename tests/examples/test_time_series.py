@@ -11,6 +11,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 import time_series
 from time_series import AHEAD, Series
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_filter_is_exact_for_one_part() -> None:
     cycles = np.sin(np.arange(200.0))

@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import word_vectors
 
+pytestmark = pytest.mark.slow
+
 
 def test_cohesion_is_the_mean_cosine() -> None:
     cosines = word_vectors.cosines_of(np.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]]))
