@@ -71,3 +71,10 @@ def test_every_optimizer_is_a_valid_option() -> None:
 def test_invalid_toml_is_named() -> None:
     with pytest.raises(ConfigError, match=r"my.toml is not valid TOML \(.*line 2"):
         read_toml("seed = 1\nlevel = = 2\n", "my.toml")
+
+
+def test_times_have_units() -> None:
+    for time, seconds in (("90s", 90), ("10m", 600), ("2h", 7200), ("1.5", 1.5), (4, 4)):
+        assert Config.of({"time_budget": time}, "options").time_budget == seconds
+    with pytest.raises(ConfigError, match="'soon' is not a time; write 90s, 10m or 2h"):
+        Config.of({"time_budget": "soon"}, "options")

@@ -1,6 +1,5 @@
 """Options that several commands share: training options made from `Config`, caches, dynamic evaluation."""
 
-import re
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,9 +17,8 @@ from elman.evaluation.adaptation import (
 )
 from elman.evaluation.spelling import AUTO, CASES, PUNCTUATIONS
 from elman.text.reading import Errors
-from elman.training.config import Config, check, kinds
+from elman.training.config import Config, check, in_seconds, kinds
 
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
@@ -61,20 +59,12 @@ def _parse_value(ctx: click.Context, param: click.Parameter, value: str | None) 
     name = str(param.name)
     if value is None:
         return None
-    if name == "time_budget":
-        return _parse_seconds(value)
     try:
+        if name == "time_budget":
+            return in_seconds(value)
         return check(name, value, strict=False)
     except ConfigError as error:
         raise click.BadParameter(str(error)) from error
-
-
-def _parse_seconds(text: str) -> float:
-    """Convert a time such as 90, 90s, 10m or 2h to seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not a time; write 90s, 10m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def errors_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -46,6 +47,9 @@ def dropout_rate_or_default(description: str) -> Meta:
 def described(description: str) -> Meta:
     """A text, a choice or a switch: its type alone says which values are valid."""
     return Meta(description=description)
+
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -271,6 +275,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         Raises:
             ConfigError: an option is unknown, of the wrong type or out of range.
         """
+        values = {
+            name: in_seconds(value) if name == "time_budget" else value for name, value in values.items()
+        }
         for name, value in values.items():
             if name not in cls.__struct_fields__:
                 close = difflib.get_close_matches(name, cls.__struct_fields__, 1)
@@ -317,6 +324,20 @@ def check(name: str, value: Any, strict: bool = True) -> Any:
     except ValueError as error:
         raise ConfigError(f"must be {expected(name)}, got {value!r}") from error
     return checked
+
+
+def in_seconds(time: Any) -> Any:
+    """Return a time such as "90s", "10m", "2h" or "1d" in seconds; anything that is no string as it is.
+
+    Raises:
+        ConfigError: the string is not a time.
+    """
+    if not isinstance(time, str):
+        return time
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", time.strip())
+    if match is None:
+        raise ConfigError(f"{time!r} is not a time; write 90s, 10m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 @cache
