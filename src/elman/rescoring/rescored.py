@@ -99,7 +99,12 @@ class Rescored:
         self.candidates = CandidateTable(
             [
                 Ranked(
-                    u.name, each.rank, score, each.score, math.nan if each.lm is None else each.lm, each.text
+                    u.name,
+                    each.rank,
+                    -math.inf if each.lm == -math.inf else score,
+                    each.score,
+                    math.nan if each.lm is None else each.lm,
+                    each.text,
                 )
                 for u, total in zip(self._ranked, totals, strict=True)
                 for each, score in zip(
@@ -166,5 +171,5 @@ def _text_row(result: Result) -> list[str]:
         f"{result.words:,}",
         *rates,
         f"{result.gain:.2%}",
-        f"{low:.2%} to {high:.2%}",
+        "-" if math.isnan(low) else f"{low:.2%} to {high:.2%}",  # too few errors to resample
     ]
