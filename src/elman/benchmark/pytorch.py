@@ -1,4 +1,4 @@
-"""The peer PyTorch, eager on the CPU, as users write it: nn.Embedding, nn.RNN or nn.LSTM, nn.Linear, torch.optim."""
+"""The peer PyTorch, eager, as users write it: nn.Embedding, nn.RNN or nn.LSTM, nn.Linear, torch.optim."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,12 +17,13 @@ torch.set_num_threads(allowed_threads())
 class LanguageModel:
     """The workload's model. PyTorch's second bias is kept at zero: the equations have only one."""
 
-    def __init__(self, workload: Workload, inputs: Inputs) -> None:
-        self.V = workload.V
-        self.embedding: Any = nn.Embedding(workload.V, workload.D) if workload.D else None
+    def __init__(self, workload: Workload, inputs: Inputs, device: str = "cpu") -> None:
+        V, D, H = workload.V, workload.D, workload.H
+        self.V = V
+        self.embedding: Any = nn.Embedding(V, D, device=device) if D else None
         kind = nn.RNN if workload.cell == "rnn" else nn.LSTM
-        self.rnn = kind(workload.D or workload.V, workload.H, workload.layers, batch_first=True)
-        self.linear = nn.Linear(workload.H, workload.V)
+        self.rnn = kind(D or V, H, workload.layers, batch_first=True, device=device)
+        self.linear = nn.Linear(H, V, device=device)
         w = {name: torch.from_numpy(weight.copy()) for name, weight in inputs.weights.items()}
         if self.embedding is None:
             w["0.Wx"] = w["embedding"]  # one-hot input times Wx is a row of Wx
@@ -65,17 +66,27 @@ class Training:
     """Forward, loss, backward, clipping, update; the forward pass runs within the context manager ``precision()``."""
 
     def __init__(
-        self, workload: Workload, inputs: Inputs, precision: Callable[[], Any] = contextlib.nullcontext
+        self,
+        workload: Workload,
+        inputs: Inputs,
+        precision: Callable[[], Any] = contextlib.nullcontext,
+        device: str = "cpu",
     ) -> None:
-        self.workload, self.model, self.precision = workload, LanguageModel(workload, inputs), precision
+        self.workload, self.precision = workload, precision
+        self.model = LanguageModel(workload, inputs, device)
         self.parameters = list(self.model.parameters())
         self.optimizer = make_optimizer(workload, self.parameters)
-        ids = torch.from_numpy(inputs.ids)
+        ids = torch.from_numpy(inputs.ids).to(device)
         length = (len(ids) - 1) // workload.N
         self.xs = ids[:-1][: workload.N * length].view(workload.N, length)
         self.ts = ids[1:][: workload.N * length].view(workload.N, length)
         self.place = 0
         self.state: Any = None
+
+    def forward(self, xs: Any, ts: Any, state: Any) -> tuple[Any, Any]:
+        """Return the loss of predicting ts (N, T) from xs (N, T), and the state after xs."""
+        scores, state = self.model(xs, state)
+        return F.cross_entropy(scores.flatten(0, 1), ts.flatten(), reduction=self.workload.reduction), state
 
     def step(self) -> float:
         """Train on the next block and return its mean loss."""
@@ -87,10 +98,7 @@ class Training:
         block = slice(self.place, self.place + workload.T)
         self.place += workload.T
         with self.precision():
-            scores, state = self.model(self.xs[:, block], self.state)
-            loss = F.cross_entropy(
-                scores.flatten(0, 1), self.ts[:, block].flatten(), reduction=workload.reduction
-            )
+            loss, state = self.forward(self.xs[:, block], self.ts[:, block], self.state)
         self.state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
         self.optimizer.zero_grad()
         loss.backward()
