@@ -104,33 +104,28 @@ def train(workload: Workload, seconds: float, ranks: Ranks) -> Found:
         model.loss_layer = TimeSampledSoftmaxWithLoss(model.loss_layer, counts, CANDIDATES, rng)
     trainer = RnnlmTrainer(model, OPTIMIZERS[workload.optimizer](lr=1e-3))
     trainer.ranks = ranks
-    start: list[tuple[float, float, int, int]] = []
-    end = 0.0
+    readings: list[tuple[float, ...]] = []
+
+    def read(seconds: float) -> None:
+        counters = (getattr(ranks, name, 0) for name in ("waited", "bytes", "messages"))
+        readings.append((seconds, time.process_time(), *counters))
 
     def watch(event: Any) -> None:
-        nonlocal end
         if not isinstance(event, BlockDone):
             return
         if event.iteration == WARM_UP:
-            marks = (getattr(ranks, name, 0) for name in ("waited", "bytes", "messages"))
-            start.append((event.seconds, *marks))
-        elif event.iteration > WARM_UP and event.seconds - start[0][0] >= seconds:
+            read(event.seconds)
+        elif event.iteration > WARM_UP and event.seconds - readings[0][0] >= seconds:
+            read(event.seconds)
             trainer.stop()
-        end = event.seconds
 
     N, T = workload.N * ranks.size, workload.T
     trainer.fit(ids[:-1], ids[1:], 10**9, N, T, workload.clip_norm, on_event=watch)
     updates = trainer.progress.iteration - WARM_UP
-    elapsed, waited, sent, messages = (
-        now - before
-        for now, before in zip(
-            (end, *(getattr(ranks, name, 0) for name in ("waited", "bytes", "messages"))),
-            start[0],
-            strict=True,
-        )
-    )
+    elapsed, cpu, waited, sent, messages = (last - first for first, last in zip(*readings, strict=True))
     return {
         "tokens_per_second": updates * N * T / elapsed,
+        "cpu": cpu / updates,
         "waiting": waited / elapsed,
         "bytes": sent / updates,
         "messages": messages / updates,
@@ -177,9 +172,9 @@ def compare(names: list[str], R: int, seconds: float, rounds: int) -> dict[str, 
     found = {}
     print(
         f"| workload | 1 process | {R} threads | {R} processes apart | {R} processes | times | of those apart "
-        "| communication | MB an update | messages | load |"
+        "| CPU ms an update, 1 process | a rank | communication | MB an update | messages | load |"
     )
-    print("|" + " --- |" * 11)
+    print("|" + " --- |" * 13)
     for name in names:
         turns = [
             (
@@ -195,7 +190,8 @@ def compare(names: list[str], R: int, seconds: float, rounds: int) -> dict[str, 
         print(
             f"| {name} | "
             + " | ".join(f"{speed:,.0f}" for speed in speeds)
-            + f" | {speeds[3] / speeds[0]:.2f}× | {speeds[3] / speeds[2]:.0%} | {together['waiting']:.1%} | "
+            + f" | {speeds[3] / speeds[0]:.2f}× | {speeds[3] / speeds[2]:.0%} | "
+            f"{alone['cpu'] * 1e3:,.1f} | {together['cpu'] * 1e3:,.1f} | {together['waiting']:.1%} | "
             f"{together['bytes'] / 1e6:.2f} | {together['messages']:.0f} | {os.getloadavg()[0]:.1f} |",
             flush=True,
         )
@@ -283,7 +279,7 @@ def print_float16(updates: int) -> None:
         model.rounding_scale = scale
         trainer = RnnlmTrainer(model, OPTIMIZERS["adam"](lr=0.004))
         trainer.fit(ids[:-1], ids[1:], 10**9, N, T, 5.0, max_iterations=updates)
-        rows.append([label, f"{evaluate(model, valid).perplexity:.2f}"])
+        rows.append([label, f"{evaluate(model, valid, batch_size=20).perplexity:.2f}"])
     print(markdown(["gradients", "validation perplexity"], rows))
 
 
