@@ -87,7 +87,13 @@ def most_ranks(work: Work, network: Network, limit: int = 1 << 16) -> int:
 
 
 def fit(works: Sequence[Work], ranks: int, seconds: Sequence[float]) -> Network:
-    """Return the network, none of its costs negative, that explains the seconds of updates best, relatively."""
+    """Return the network, none of its costs negative, that explains the seconds of updates best, relatively.
+
+    Raises:
+        ValueError: one work cannot tell latency from bandwidth.
+    """
+    if len(works) < 2:
+        raise ValueError("two workloads are needed to tell latency from bandwidth")
     measured = np.array(seconds)  # (n,)
     left = 1 - np.array([work.compute for work in works]) / measured  # (n,)
     costs = np.array([[hops(work, ranks), traffic(work, ranks)] for work in works])  # (n, 2)

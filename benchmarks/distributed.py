@@ -305,6 +305,8 @@ def main() -> None:
         ranks.leave()
     elif given.float16:
         print_float16(given.updates)
+    elif given.cost_model and len(names) < 2:
+        parser.error("--cost-model needs two workloads or more, to tell latency from bandwidth")
     elif given.cost_model:
         print_cost_model(names, seconds, given.rounds)
     else:

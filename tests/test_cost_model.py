@@ -38,6 +38,11 @@ def test_no_cost_is_negative() -> None:
     assert fit(cheap, 2, [0.09, 0.09]) == Network(0, 0)
 
 
+def test_one_work_is_not_enough_to_fit() -> None:
+    with pytest.raises(ValueError, match="two workloads"):
+        fit(WORKS[:1], 2, [0.2])
+
+
 def test_one_rank_only_computes_and_a_ring_sends_twice_the_bytes_at_most() -> None:
     work = WORKS[0]
     assert update_seconds(work, 1, NETWORK) == work.compute
