@@ -219,6 +219,10 @@ def print_cost_model(names: list[str], seconds: float, rounds: int) -> None:
         for work, (_, together) in zip(works, found.values(), strict=True)
     ]
     local = fit(works, 2, of_two)
+    if local == Network(0.0, 0.0):
+        sys.exit(
+            "processes that communicate were not slower than those that do not: other programs disturb too much"
+        )
     print(
         f"\nfitted to 2 processes: {local.latency * 1e6:.0f} µs a hop, {local.per_byte * 1e9:.2f} s per GB "
         f"(copying, adding up, sending); {cores} cores\n"
