@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.arrays import Array, as_ids, empty, to_numpy, zeros
+from elman.arrays import Array, as_ids, empty, namespace, to_numpy, zeros
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
@@ -154,10 +154,10 @@ class GradientSums:
     def _add(self, k: int, grad: Array, factor: float = 1.0) -> None:
         if self._blocks:
             self._sums[k] += grad if factor == 1 else grad * factor
-        else:
+        elif factor == 1:
             self._sums[k][...] = grad
-            if factor != 1:
-                self._sums[k] *= factor
+        else:
+            namespace(grad).multiply(grad, factor, out=self._sums[k])  # one pass over memory
 
     def _send_bucket(self, number: int) -> None:
         if len(self._buckets[number]):
