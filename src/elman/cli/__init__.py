@@ -18,7 +18,6 @@ from elman.language import is_korean, translate
 COMMANDS = {  # name: (module, one line of help)
     "demo": ("demo", "Watch a recurrent language model learn, in about a minute."),
     "train": ("train", "Train a language model on a text."),
-    "encode": ("encode", "Encode a large text in several processes, to train on."),
     "eval": ("evaluate", "Measure a model's perplexity on a text."),
     "score": ("score", "Compute the probability of every line of a text."),
     "surprisal": ("surprisal", "Compute the surprisal of every word of a text."),
@@ -35,6 +34,7 @@ COMMANDS = {  # name: (module, one line of help)
     "plot": ("plot", "Draw the learning curves of runs."),
     "check-gradients": ("check_gradients", "Check backward passes against numerical gradients."),
     "bench": ("bench", "Measure how fast elman is on this machine."),
+    "encode": ("encode", "Encode a large text in several processes, to train on."),
     "data": ("data", "List the named corpora, or download one."),
 }
 WINDOWS = sys.platform == "win32"
