@@ -67,7 +67,7 @@ def test_what_is_not_prose_is_the_same_in_both_languages(catalogue: dict[str, st
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_every_command_is_in_korean(name: str, korean: None) -> None:
-    command = group.get_command(click.Context(group), name)
+    command = group.get_command(click.Context(group, **group.context_settings), name)
     assert command.help is not None
     for paragraph in command.help.split("\n\n"):
         formatter = KoreanFormatter(width=80)
@@ -75,7 +75,7 @@ def test_the_help_of_every_command_is_in_korean(name: str, korean: None) -> None
         assert HANGUL.search(formatter.getvalue()), paragraph
     for option in command.params:
         if isinstance(option, click.Option):
-            record = option.get_help_record(click.Context(command))
+            record = option.get_help_record(click.Context(command, **group.context_settings))
             assert record is not None
             assert HANGUL.search(translated_meaning(record[1])), record
 

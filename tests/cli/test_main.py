@@ -47,7 +47,7 @@ def test_help_and_version_load_nothing_heavy(argument: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_text(name: str) -> None:
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     command = group.get_command(context, name)
     assert command.help
     assert COMMANDS[name][1].endswith(".")
