@@ -175,7 +175,8 @@
       });
       const cuts = steps.filter((k) => k && k % time === 0); // the steps before which the gradient is cut
       const number = (k) => words.number(data.first + k + 1);
-      const named = (first, last) => t("unroll.block", { first: number(first), last: number(last) });
+      const named = (first, last) =>
+        t(first === last ? "unroll.block.one" : "unroll.block", { first: number(first), last: number(last) });
       const blocks = steps.filter((k) => k % time === 0)
         .map((first) => ({ first, last: ending(first), name: named(first, ending(first)) }));
       const rows = losses ? (last ? [tables.arriving[losses]] : tables.arriving.slice(0, losses)) : [];
