@@ -18,7 +18,7 @@ from make_screenshots import IMAGES, browser, served, train
 from PIL import Image
 from selenium.webdriver import Chrome
 
-WIDTH, HEIGHT = 1180, 715
+WIDTH, HEIGHT = 1240, 715
 TEXT = "Tom was watching TV . Mary said hi to Tom"
 STEP, HOLD = 170, 1400  # ms that a picture stays
 SETTLE = 0.45  # s, longer than the page's transitions
@@ -130,7 +130,7 @@ def lesson(driver: Chrome) -> Iterator[Frame]:
 
 def camera(driver: Chrome, top: str) -> Callable[[], Image.Image]:
     """Scroll to an element and return what takes pictures of the window below it."""
-    driver.execute_script("document.querySelector(arguments[0]).scrollIntoView(); scrollBy(0, -8)", top)
+    driver.execute_script("document.querySelector(arguments[0]).scrollIntoView(); scrollBy(0, 8)", top)
 
     def shoot() -> Image.Image:
         time.sleep(SETTLE)

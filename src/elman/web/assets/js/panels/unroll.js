@@ -195,7 +195,7 @@
       const states = Object.keys(data.before[this.layer]);
       const carried = t(`unroll.carried.${states.length}`, { hidden: words.number(data.hidden) });
       const values = { steps: words.number(data.steps.length), carried, all: words.number(losses - 1),
-        time: words.number(time), cuts: words.number(cuts), reach: words.number(losses - 1 - this.lastBlock) };
+        time: words.number(time), blocks: words.number(cuts + 1), reach: words.number(losses - 1 - this.lastBlock) };
       if (losses < 2) return t("unroll.result.short", values);
       if (cuts) return t("unroll.result.cut", values);
       const norms = data.gradients[this.layer].arriving[losses];
