@@ -18,7 +18,7 @@ from make_screenshots import IMAGES, browser, served, train
 from PIL import Image
 from selenium.webdriver import Chrome
 
-WIDTH, HEIGHT = 1240, 715
+WIDTH, HEIGHT = 1240, 695
 TEXT = "Tom was watching TV . Mary said hi to Tom"
 STEP, HOLD = 170, 1400  # ms that a picture stays
 SETTLE = 0.45  # s, longer than the page's transitions

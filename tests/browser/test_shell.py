@@ -141,7 +141,7 @@ def test_the_names_of_the_panels_stay_in_sight_on_a_phone(page: Any, width: int,
         )
         assert (0 < bottom <= title) if sticks else bottom < 0
         if sticks:
-            page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#panel-{panel}'")
+            page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#{panel}'")
             left, right = page.js(
                 """const box = document.querySelector("nav a[aria-current]").getBoundingClientRect();
                 return [box.left, box.right]"""

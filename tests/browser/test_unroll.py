@@ -170,7 +170,8 @@ def test_the_gradient_of_the_last_loss_alone_ends_at_the_last_cut(unrolled: Any,
     H, steps = answer["hidden"], losses + 1
     opening = f"One layer, used {steps} times: every step passes h ({H} numbers) on to the next, "
     cut = (
-        f"but T = 3 cuts the backward pass into {(losses + 2) // 3} blocks, and the gradient of the last loss reaches only "
+        f"but T = 3 cuts the backward pass into {(losses + 2) // 3} blocks, and the gradient "
+        "of the last loss reaches only "
     )
     assert (
         unrolled.text("#unroll-result")
