@@ -3,7 +3,7 @@
 Run as ``python docs/make_screenshots.py [RUNS]``. The models on the page are trained in the folder RUNS if they are not
 there yet; that takes some minutes. Their texts are Shakespeare (from ELMAN_DATA, or downloaded as by
 `elman data tinyshakespeare`), the built-in rooms and the built-in Korean story. --all keeps every picture, not only
-those in the README and the guide.
+those in the README and the guide; --model rooms makes only those of one text's models.
 """
 
 import argparse
@@ -28,17 +28,22 @@ IMAGES = Path(__file__).parent / "images"
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
 CURVE = "--valid auto --report-every 10 --sample-every 100"
 NETWORK = "--level char --batch-size 32 --schedule cosine --hidden 192 --wordvec 48"
-TRAINED = {  # on Shakespeare
-    "lstm": f"{NETWORK} --cell lstm --time-size 64 --lr 0.004 --iterations 4000 {CURVE}",
-    "rnn": f"{NETWORK} --cell rnn --time-size 64 --iterations 1000 {CURVE}",
-}
+SHAKESPEARE = f"{NETWORK} --cell lstm --time-size 64 --lr 0.004 --iterations 4000 {CURVE}"
 KOREAN = f"{NETWORK} --cell lstm --lr 0.004 --epochs 1000 --iterations 500 --dropout 0.2 {CURVE}"
-ROOMS = (  # the GRU of `elman demo`
-    "--cell gru --wordvec 32 --hidden 64 --batch-size 20 --time-size 50 --schedule cosine --embedding-scale 0.5"
-    " --lr 0.01 --epochs 16"
+ROOMS = (  # the GRU and the Elman network of `elman demo`
+    "rooms --wordvec 32 --hidden 64 --batch-size 20 --time-size 50 --schedule cosine --embedding-scale 0.5"
+    " --lr 0.01 --epochs 16 --cell"
 )
+MODELS = {
+    "lstm": ("lstm",),
+    "korean": ("korean",),
+    "rooms": ("rooms", "rooms-rnn"),
+}  # on the page with a model
 DESKTOP, PHONE = 1240, 390
-GREETING = "Tom was watching TV in his room . Mary came into the room . Mary said hi to"
+GREETING = (
+    "Tom was watching TV in his room . Mary came into the room . The dog barked at Ann . Mary said hi to Tom"
+)
+UNANSWERED = GREETING.removesuffix(" Tom")
 SPEECH = "KING RICHARD:\nWhat says the duke? I pray you, good my lord,\nBe not so angry with the people here."
 BEGINNING = "ROMEO:\nThe night is "
 TIDE = "밀물이 들어오면 배가"
@@ -78,10 +83,17 @@ await until(() => document.querySelector("#inside-found button"));
 document.querySelector("#inside-found button").click();
 pick("#inside-order", "found", "change");
 """
+GREET = f"""
+await write({GREETING!r});
+store.set("cursor", {len(GREETING.split()) - 1});
+"""
+NEXT = f"""
+{GREET}
+await until(() => document.querySelector("#next-bars .actual"));
+"""
 TIME = f"""
-await write({SPEECH!r});
-store.set("cursor", 58);
-await until(() => document.querySelectorAll("#time-list-other .time-of").length > 40);
+{GREET}
+await until(() => document.querySelectorAll("#time-list-other .time-of").length === {len(GREETING.split()) - 1});
 """
 COMPARE = """
 pick("#compare-a", "I pray you, go with me to the king.", "input");
@@ -89,11 +101,20 @@ pick("#compare-b", "I pray you, go with me to the kind.", "input");
 await until(() => document.querySelector("#compare-verdict").textContent.includes("kin"));
 """
 UNROLL = f"""
-await write({GREETING!r});
-await until(() => document.querySelectorAll("#unroll-columns .column").length === {len(GREETING.split()) + 1});
-document.querySelector("#unroll-columns .column:nth-child(16)").focus();
+await write({UNANSWERED!r});
+await until(() => document.querySelectorAll("#unroll-columns .column").length === {len(UNANSWERED.split()) + 1});
+document.querySelector("#unroll-columns .column:nth-child(20)").focus();
 """
 TRAIN = """
+const told = () => document.querySelector("#lesson-result").textContent;
+await until(() => document.querySelector("#lesson-names button"));
+document.querySelector("#lesson-names button").click();
+await until(() => document.querySelector("#lesson-answers tbody tr"));
+while (!told().includes("The GRU has known the name")) {
+  const before = told();
+  document.querySelector("#lesson-step").click();
+  await until(() => told() !== before);
+}
 await until(() => Number(document.querySelector("#train-perplexity").textContent) > 0);
 """
 SHOTS = (
@@ -101,24 +122,24 @@ SHOTS = (
     Shot("unroll-dark", ("unroll",), UNROLL, scheme="dark", model="rooms"),
     Shot("phone-unroll", ("unroll",), UNROLL, PHONE, model="rooms"),
     Shot("write-next", ("write", "next"), WRITE + LOOK),
-    Shot("train", ("train",), TRAIN),
+    Shot("train", ("train",), TRAIN, model="rooms"),
     Shot("inside", ("inside",), INSIDE),
-    Shot("time", ("time",), TIME),
+    Shot("time", ("time",), TIME, model="rooms"),
     Shot("compare", ("compare",), COMPARE),
     Shot("write-next-dark", ("write", "next"), WRITE + LOOK, scheme="dark"),
     Shot("inside-dark", ("inside",), INSIDE, scheme="dark"),
     Shot(
         "korean", ("write", "next"), WRITE.replace(repr(BEGINNING), repr(TIDE)), language="ko", model="korean"
     ),
-    Shot("phone-train", ("train",), TRAIN, PHONE),
+    Shot("phone-train", ("train",), TRAIN, PHONE, model="rooms"),
     Shot("phone-write", ("write",), WRITE, PHONE),
-    Shot("phone-next", ("next",), WRITE + LOOK, PHONE),
+    Shot("phone-next", ("next",), NEXT, PHONE, model="rooms"),
     Shot("phone-inside", ("inside",), INSIDE, PHONE),
-    Shot("phone-time", ("time",), TIME, PHONE),
+    Shot("phone-time", ("time",), TIME, PHONE, model="rooms"),
     Shot("phone-compare", ("compare",), COMPARE, PHONE, scheme="dark"),
 )
 KEPT = ("unroll", "write-next", "train", "inside", "time", "compare", "korean")  # and the strip of phones
-STRIP = ("phone-write", "phone-next", "phone-inside", "phone-time")
+STRIP = ("phone-unroll", "phone-train", "phone-next", "phone-time")
 SCALE = 1.5
 
 HEAD = """
@@ -138,6 +159,7 @@ const panels = arguments[0].map((name) => document.getElementById(`panel-${name}
   await until(() => store.get("ready") && !store.get("streaming") && store.get("scored"));
   if (store.get("model") !== arguments[1]) pick("#model", arguments[1], "change");
   await until(() => !store.get("streaming") && store.get("scored")?.model === arguments[1]);
+  document.querySelector("nav").hidden = true; // in a narrow window it stays at the top
   panels[0].scrollIntoView();
 """
 TAIL = """
@@ -161,14 +183,18 @@ def main() -> None:
         "runs", type=Path, nargs="?", help="folder of the models (default: a temporary folder)"
     )
     parser.add_argument("--all", action="store_true", help="keep all pictures")
+    parser.add_argument("--model", choices=MODELS, help="make only the pictures of this model")
     given = parser.parse_args()
+    shots = [shot for shot in SHOTS if given.model in (None, shot.model)]
+    models = [name for shown in ([given.model] if given.model else MODELS) for name in MODELS[shown]]
     with tempfile.TemporaryDirectory() as scratch:
         runs = given.runs or Path(scratch)
-        train(runs)
-        with served(runs) as address, browser() as driver:
-            found = {shot.name: take(driver, address, shot) for shot in SHOTS}
-    found["phones"] = side_by_side([found[name] for name in STRIP])
-    for name in [*found] if given.all else [*KEPT, "phones"]:
+        train(runs, *models)
+        with served(runs, *models) as address, browser() as driver:
+            found = {shot.name: take(driver, address, shot) for shot in shots}
+    if found.keys() >= set(STRIP):
+        found["phones"] = side_by_side([found[name] for name in STRIP])
+    for name in found if given.all else found.keys() & {*KEPT, "phones"}:
         path = IMAGES / f"page-{name}.png"
         found[name].quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
             path, optimize=True
@@ -176,8 +202,8 @@ def main() -> None:
         print(f"{path}: {found[name].width} × {found[name].height}, {path.stat().st_size / 1000:.0f} kB")
 
 
-def train(runs: Path) -> None:
-    """Train the models that the folder lacks."""
+def train(runs: Path, *names: str) -> None:
+    """Train those of the models that the folder lacks."""
     data = os.environ.get("ELMAN_DATA")
     runs.mkdir(exist_ok=True)
     corpus = "tinyshakespeare"
@@ -185,21 +211,21 @@ def train(runs: Path) -> None:
         corpus = "tinyshakespeare.txt"  # without its path, as the name is seen in a picture
         shutil.copyfile(Path(data) / "tinyshakespeare" / "input.txt", runs / corpus)
     wanted = {
-        **{name: f"{corpus} {options}" for name, options in TRAINED.items()},
-        "rooms": f"rooms {ROOMS}",
+        "lstm": f"{corpus} {SHAKESPEARE}",
+        "rooms": f"{ROOMS} gru",
+        "rooms-rnn": f"{ROOMS} rnn",
         "korean": f"prose-ko {KOREAN}",
     }
-    for name, arguments in wanted.items():
+    for name in names:
         if not (runs / name / "model.safetensors").exists():
-            command = [sys.executable, "-m", "elman", "train", *arguments.split(), "-q", "-o", name]
+            command = [sys.executable, "-m", "elman", "train", *wanted[name].split(), "-q", "-o", name]
             subprocess.run(command, cwd=runs, check=True)
 
 
 @contextmanager
-def served(runs: Path) -> Iterator[str]:
+def served(runs: Path, *names: str) -> Iterator[str]:
     """Serve the models and yield the address."""
-    models = [runs / name for name in ("lstm", "rnn", "korean", "rooms")]
-    command = [sys.executable, "-m", "elman", "serve", *models, "--watch", runs / "lstm", "--port", "0"]
+    command = [sys.executable, "-m", "elman", "serve", *(runs / name for name in names), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process.stderr.readline().partition(" at ")[2].partition(";")[0]

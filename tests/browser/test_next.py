@@ -119,3 +119,13 @@ def test_the_cursor_asks_what_was_expected_in_its_place(beginning: Any, server: 
     there.send_keys(Keys.ESCAPE)
     beginning.until("elman.app.store.get('cursor') === null")
     agrees(beginning, server)
+
+
+def test_a_sentence_says_what_the_temperature_does(beginning: Any) -> None:
+    page = beginning
+    own = page.text("#next-result")
+    assert own.startswith("These are the model's own probabilities:")
+    move(page, "temperature", Keys.HOME)
+    said = "document.querySelector('#next-result').textContent"
+    page.until(f"{said}.includes('has 100% instead of')")
+    assert "as among 1.0 equally likely tokens instead of" in page.text("#next-result")

@@ -127,6 +127,28 @@ def test_every_control_is_reached_by_tab_and_seen_where_it_is(page: Any) -> None
     assert reached[first:] + reached[:first] == sorted(reached)  # in the order of the page
 
 
+@pytest.mark.parametrize(("width", "sticks"), [(390, True), (1280, False)])
+def test_the_names_of_the_panels_stay_in_sight_on_a_phone(page: Any, width: int, sticks: bool) -> None:
+    page.look(width, 800)
+    links = page.js("return [...document.querySelectorAll('nav a')].map((a) => a.hash.slice(1))")
+    assert links == page.js("return [...document.querySelectorAll('main > section')].map((e) => e.id)")
+    for panel in links:
+        page.js("document.getElementById(arguments[0]).scrollIntoView()", panel)
+        bottom, title = page.js(
+            """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+            return [box("nav").bottom, box(`#${arguments[0]} h2`).top]""",
+            panel,
+        )
+        assert (0 < bottom <= title) if sticks else bottom < 0
+        if sticks:
+            page.until(f"document.querySelector('nav a[aria-current]')?.hash === '#{panel}'")
+            left, right = page.js(
+                """const box = document.querySelector("nav a[aria-current]").getBoundingClientRect();
+                return [box.left, box.right]"""
+            )
+            assert 0 <= left < right <= width
+
+
 def test_the_cursor_goes_through_the_text_by_keys_and_is_one_for_all_panels(page: Any) -> None:
     page.write("The tide turns.")
     page.one('#write-tokens .token[tabindex="0"]').send_keys(Keys.HOME)

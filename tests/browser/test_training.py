@@ -47,6 +47,21 @@ def test_a_watched_run_is_shown_and_followed(
     page.choose("#train-quantity", "bits")
 
 
+def test_a_run_and_its_model_go_together(page: Any) -> None:
+    page.show("train")
+    page.until("document.querySelector('#train-run').value === 'growing'")
+    page.until("!document.querySelector('#train-apart').hidden")
+    assert page.text("#train-apart").endswith("the other panels show the model lstm.")
+    page.choose("#model", "rnn")
+    page.until("document.querySelector('#train-run').value === 'rnn'")
+    assert not page.one("#train-apart").is_displayed()
+    page.choose("#train-run", "words")
+    page.until("elman.app.store.get('model') === 'words'")
+    assert page.js("return document.querySelector('#model').value") == "words"
+    page.choose("#train-run", "growing")
+    assert page.get("model") == "words"
+
+
 def test_a_replay_opens_from_a_file_with_the_network_off(
     visit: Any, runs: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -170,7 +170,8 @@ def test_the_gradient_of_the_last_loss_alone_ends_at_the_last_cut(unrolled: Any,
     H, steps = answer["hidden"], losses + 1
     opening = f"One layer, used {steps} times: every step passes h ({H} numbers) on to the next, "
     cut = (
-        f"but T = 3 cuts the gradient in {(losses - 1) // 3} places, and that of the last loss reaches only "
+        f"but T = 3 cuts the backward pass into {(losses + 2) // 3} blocks, and the gradient "
+        "of the last loss reaches only "
     )
     assert (
         unrolled.text("#unroll-result")
@@ -329,6 +330,7 @@ def test_a_recording_has_the_panel_too(visit: Any, runs: Any, tmp_path: Any) -> 
     page.until(f"window.elman?.app?.store.get('ready') && {SHOWN}")
     page.until("document.querySelectorAll('#unroll-columns .column').length === 9")
     page.settled()
+    page.click("#language-en")  # files share what they remember
     page.js("document.querySelector(arguments[0]).focus()", COLUMN.format(3))
     assert page.text("#unroll-title") == "Step 4: reads “goodbye”"
     assert page.text("#unroll-result").startswith("One layer, used 9 times: ")

@@ -94,6 +94,7 @@
       refresh();
     });
     $("alert-close").addEventListener("click", () => show(null));
+    elman.followPanels();
     elman.colour.onScheme(() => store.set("scheme", elman.colour.scheme()));
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing) return;

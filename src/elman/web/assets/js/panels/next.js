@@ -5,6 +5,7 @@
   const { make } = elman;
   const CANDIDATES = 1000; // as many as the server returns
   const BARS = 12;
+  const CERTAIN = 0.5; // bits of entropy up to which no setting changes much
   const PAUSE = 250; // ms after which the server replaces the estimate of the browser
 
   elman.app.addPanel("next", (root, app) => {
@@ -55,6 +56,7 @@
     function showMessage(key) {
       found = null;
       parts.note.textContent = app.t(key);
+      parts.result.textContent = "";
       parts.rows.forEach((row) => row.show(null));
     }
 
@@ -98,6 +100,31 @@
       const most = Math.max(...probabilities.slice(0, BARS), 1e-9);
       parts.rows.forEach((row, k) => row.show(candidates[k], probabilities[k], most, at.token));
       parts.note.replaceChildren(...noteOf(at, entropy));
+      parts.result.textContent = `${resultOf(probabilities)} ${hesitation(entropy)}`;
+    }
+
+    /** A sentence: what the settings do to the most probable token, and to how many tokens the choice is among. */
+    function resultOf(probabilities) {
+      const { candidates: [first], entropy_bits: entropy } = found;
+      const bits = probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0);
+      const { temperature, topK, topP } = settings();
+      const own = temperature === 1 && topK === 0 && topP === 1;
+      return app.t(own ? "next.result.own" : "next.result", {
+        token: elman.readable(first.token),
+        before: app.words.percent(first.probability),
+        after: app.words.percent(probabilities[0]),
+        m: app.words.number(2 ** entropy, 1),
+        n: app.words.number(2 ** bits, 1),
+      });
+    }
+
+    /** Where the settings matter more, if the model is certain of this token. */
+    function hesitation(entropy) {
+      const here = found.at.token?.id;
+      const tokens = (store.get("scored")?.tokens ?? []).slice(1).filter(({ id }) => id !== here);
+      const most = tokens.reduce((one, other) => (other.entropy_bits > one.entropy_bits ? other : one), tokens[0]);
+      if (entropy > CERTAIN || !(most?.entropy_bits > 1)) return "";
+      return app.t("next.certain", { other: elman.readable(most.token) });
     }
 
     function noteOf({ text, token }, entropy) {
@@ -168,8 +195,9 @@
       ...Object.values(sliders).map((each) => each.root),
       reset,
     );
-    root.append(note, list, controls);
-    return { rows, note, sliders, reset };
+    const result = make("p", { id: "next-result" });
+    root.append(note, list, result, controls);
+    return { rows, note, result, sliders, reset };
   }
 
   function slider(app, name, range, text) {

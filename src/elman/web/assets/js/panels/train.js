@@ -4,39 +4,6 @@
   const { elman } = window;
   const INTERVAL = 1000; // ms between two requests for a run's metrics
   const QUANTITIES = { perplexity: (value) => value, nats: Math.log, bits: Math.log2 };
-  const ROWS = ["iteration", "epoch", "perplexity", "valid", "norm", "lr", "seconds"];
-
-  const SAMPLE = { id: "train-sample", tabindex: 0, role: "region", "aria-labelledby": "train-sample-title" };
-  const PLOT = { id: "train-plot", class: "train-plot", role: "slider", tabindex: 0 };
-
-  function build(root) {
-    const { make } = elman;
-    const choices = Object.keys(QUANTITIES).map((name) => make("option", { value: name, "data-t": `train.${name}` }));
-    const rows = ROWS.map((name) => make("tr", {},
-      make("th", { scope: "row", "data-t": `train.row.${name}` }), make("td", { id: `train-${name}` })));
-    const key = (name) => make("li", { class: `key-${name}`, "data-t": `train.key.${name}` });
-    root.append(
-      make("h3", { "data-t": "train.run.title" }),
-      make("p", { class: "about", "data-t": "train.run.about" }),
-      make("div", { class: "controls" },
-        make("label", { for: "train-run", "data-t": "train.run" }), make("select", { id: "train-run" }),
-        make("label", { for: "train-quantity", "data-t": "train.quantity" }),
-        make("select", { id: "train-quantity" }, ...choices)),
-      make("p", { id: "train-about", class: "quiet" }),
-      make("p", { id: "train-none", class: "hint", hidden: true }),
-      make("div", { id: "train-body", class: "train-body" },
-        make("div", { ...PLOT, "data-t-label": "train.plot" },
-          make("ul", { class: "train-keys", "aria-hidden": "true" }, key("training"), key("valid"), key("level")),
-          make("div", { id: "train-loss", "aria-hidden": "true" }),
-          make("div", { id: "train-norm-title", class: "quiet", "aria-hidden": "true", "data-t": "train.row.norm" }),
-          make("div", { id: "train-gradient", "aria-hidden": "true" })),
-        make("div", { class: "train-side" },
-          make("table", { id: "train-numbers" },
-            make("caption", { id: "train-where" }), make("tbody", {}, ...rows),
-            make("tbody", { id: "train-references" })),
-          make("figure", { class: "train-sample" },
-            make("figcaption", { id: "train-sample-title" }), make("pre", SAMPLE)))));
-  }
 
   class Train {
     constructor(root, app) {
@@ -46,18 +13,19 @@
       this.counted = new Map(); // the other runs that are n-gram models
       this.current = null; // the index of the point at the cursor; null: the last point
       this.run = null;
-      build(root);
+      elman.buildRun(root, Object.keys(QUANTITIES));
       this.$ = (id) => root.querySelector(`#train-${id}`);
       const onlook = (index) => this.look(index);
       this.loss = new elman.Curve(this.$("loss"), { height: 260, onlook });
       this.gradient = new elman.Curve(this.$("gradient"), { height: 130, onlook });
-      this.$("run").addEventListener("change", () => this.choose(this.$("run").value));
+      this.$("run").addEventListener("change", () => this.pick(this.$("run").value));
       this.$("quantity").addEventListener("change", () => this.draw());
       this.$("plot").addEventListener("keydown", (event) => this.key(event));
       app.store.on("language", () => this.draw());
       app.store.on("scheme", () => this.draw());
       app.store.on("connected", () => this.poll());
       app.store.on("models", () => this.poll());
+      app.store.on("model", (model) => this.follow(model));
       elman.onVisible(root, (visible) => {
         this.visible = visible;
         this.poll();
@@ -75,10 +43,29 @@
       this.$("run").value = this.run;
     }
 
-    /** The first run to show: one that is watched but not served, since it is being trained; else the first. */
+    /** The first run to show: one that is watched but not served, since it is being trained; else the model's. */
     first(runs) {
-      const served = new Set((this.app.store.get("models") || []).map(({ id }) => id));
-      return runs.find((name) => !served.has(name)) ?? runs[0] ?? null;
+      const model = this.app.store.get("model");
+      return runs.find((name) => !this.served(name)) ?? (runs.includes(model) ? model : runs[0] ?? null);
+    }
+
+    served(run) {
+      return (this.app.store.get("models") || []).some(({ id }) => id === run);
+    }
+
+    /** Shows a run that the reader has chosen. The other panels show its model, if the server has it. */
+    pick(run) {
+      this.choose(run);
+      if (this.served(run)) this.app.store.set("model", run);
+    }
+
+    /** Shows the run of the model that the page has turned to. */
+    follow(model) {
+      const runs = [...this.$("run").options].map(({ value }) => value);
+      if (runs.includes(model) && model !== this.run) {
+        this.$("run").value = model;
+        this.choose(model);
+      } else this.draw();
     }
 
     choose(run) {
@@ -152,6 +139,9 @@
       else this.say(start && !points.length ? empty : null);
       this.$("body").hidden = !start;
       this.$("about").textContent = start ? this.about(start) : "";
+      const model = app.store.get("model");
+      this.$("apart").hidden = !start || !model || this.served(this.run);
+      this.$("apart").textContent = app.t("train.apart", { run: this.run, model });
       if (!start) return;
       this.$("plot").hidden = points.length === 0;
       if (points.length) this.curves(points);
@@ -208,7 +198,7 @@
       const last = metrics.points.length - 1;
       const at = Math.min(index ?? last, last);
       const point = last >= 0 ? metrics.known(at) : {};
-      const texts = ROWS.map((name) => [name, this.written(name, point[name])]);
+      const texts = elman.RUN_ROWS.map((name) => [name, this.written(name, point[name])]);
       for (const [name, text] of texts) {
         this.$(name).textContent = text ?? "–";
         this.$(name).parentNode.hidden = text === null;

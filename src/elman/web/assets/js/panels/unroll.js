@@ -175,7 +175,8 @@
       });
       const cuts = steps.filter((k) => k && k % time === 0); // the steps before which the gradient is cut
       const number = (k) => words.number(data.first + k + 1);
-      const named = (first, last) => t("unroll.block", { first: number(first), last: number(last) });
+      const named = (first, last) =>
+        t(first === last ? "unroll.block.one" : "unroll.block", { first: number(first), last: number(last) });
       const blocks = steps.filter((k) => k % time === 0)
         .map((first) => ({ first, last: ending(first), name: named(first, ending(first)) }));
       const rows = losses ? (last ? [tables.arriving[losses]] : tables.arriving.slice(0, losses)) : [];
@@ -194,7 +195,7 @@
       const states = Object.keys(data.before[this.layer]);
       const carried = t(`unroll.carried.${states.length}`, { hidden: words.number(data.hidden) });
       const values = { steps: words.number(data.steps.length), carried, all: words.number(losses - 1),
-        time: words.number(time), cuts: words.number(cuts), reach: words.number(losses - 1 - this.lastBlock) };
+        time: words.number(time), blocks: words.number(cuts + 1), reach: words.number(losses - 1 - this.lastBlock) };
       if (losses < 2) return t("unroll.result.short", values);
       if (cuts) return t("unroll.result.cut", values);
       const norms = data.gradients[this.layer].arriving[losses];
