@@ -98,13 +98,9 @@ def hurried() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-SLOW = {"dynamic", "dynamic window"}  # they learn while they read
-
-
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
 def test_many_threads_get_what_one_gets(name: str) -> None:
     model = TextModel(MODELS[name](), NGRAMS.tokenizer, NGRAMS.vocabulary)
     calls = CALLS | (INSIDE if isinstance(model.model, RecurrentLM) else {})

@@ -141,6 +141,7 @@ def test_special_file_suggests_standard_input(refused: Refused, runs: Path) -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["words", "bytes", "eval"])
 def test_memory_does_not_grow_with_line_length(process: Any, runs: Path, tmp_path: Path, kind: str) -> None:
     line = tmp_path / "line.txt"

@@ -30,6 +30,8 @@ from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel, load
 from support.tiny import text_model
 
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("ELMAN_FUZZ", "2000"))
 ODD = [
     b"",

@@ -209,6 +209,7 @@ def test_published_corpora_are_unchanged(data: Callable[[str], Path]) -> None:
         assert known.size == sum(path.stat().st_size for path in paths.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hello", "rooms", "rooms-ko", "prose-en", "prose-ko"])
 def test_built_in_corpora_are_written_once(cache: Path, name: str) -> None:
     assert locate(name) is None

@@ -17,6 +17,8 @@ from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 from elman.training.trainer import RnnlmTrainer
 
+pytestmark = pytest.mark.slow
+
 Data = Callable[[str], Path]
 EPOCHS = (1, 10, 30, 50, 75)
 TEXTBOOK = {  # seed: perplexity after these epochs, of a straightforward form after np.random.seed(seed)
