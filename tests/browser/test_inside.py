@@ -63,6 +63,8 @@ def test_it_opens_on_the_unit_that_follows_a_property_best(inside: Any, server: 
 def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, server: Any) -> None:
     right, unit = values(server), ranked(server)[5]
     inside.js("document.querySelector('#inside-map').scrollTo(0, 0)")
+    # the middle of the window: the click must not scroll the page, or it lands beside the map
+    inside.js("document.querySelector('#inside-map').scrollIntoView({ block: 'center' })")
     at = inside.js(
         """const map = document.querySelector("#inside-map"), [left, wide, top] = [44, 18, 26];
         const box = map.getBoundingClientRect();
