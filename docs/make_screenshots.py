@@ -106,14 +106,14 @@ await until(() => document.querySelectorAll("#unroll-columns .column").length ==
 document.querySelector("#unroll-columns .column:nth-child(20)").focus();
 """
 TRAIN = """
-const told = () => document.querySelector("#lesson-result").textContent;
+const result = () => document.querySelector("#lesson-result").textContent;
 await until(() => document.querySelector("#lesson-names button"));
 document.querySelector("#lesson-names button").click();
 await until(() => document.querySelector("#lesson-answers tbody tr"));
-while (!told().includes("The GRU has known the name")) {
-  const before = told();
+while (!result().includes("The GRU has known the name")) {
+  const before = result();
   document.querySelector("#lesson-step").click();
-  await until(() => told() !== before);
+  await until(() => result() !== before);
 }
 await until(() => Number(document.querySelector("#train-perplexity").textContent) > 0);
 """

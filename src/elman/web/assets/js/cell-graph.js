@@ -20,7 +20,7 @@
   }
 
   /** An edge's value, beside it. */
-  const told = (drawing, at, text, anchor = "middle") =>
+  const shown = (drawing, at, text, anchor = "middle") =>
     drawing.text(at, text, { kind: "soft", size: 13, anchor, raw: true });
 
   function rnn(drawing, cell) {
@@ -29,17 +29,17 @@
       drawing.text([30, y], name);
       drawing.arrow([[58, y], [120, y]]);
       drawing.box([165, y], [90, 36], weights, { look: "outlined" });
-      told(drawing, [252, y - 13], number(product(what)));
+      shown(drawing, [252, y - 13], number(product(what)));
     }
-    told(drawing, [88, 57], number(before("h")));
+    shown(drawing, [88, 57], number(before("h")));
     drawing.arrow([[210, 70], [287, 70]]);
     drawing.arrow([[210, 160], [300, 160], [300, 83]]);
     drawing.node([300, 70], "+");
     drawing.arrow([[313, 70], [375, 70]]);
-    told(drawing, [345, 57], number(product("h") + product("x")));
+    shown(drawing, [345, 57], number(product("h") + product("x")));
     drawing.box([410, 70], BOX, "tanh", { look: "outlined" });
     drawing.arrow([[445, 70], [510, 70]]);
-    told(drawing, [476, 57], number(value("h")));
+    shown(drawing, [476, 57], number(value("h")));
     drawing.text([530, 70], "h_t");
   }
 
@@ -52,29 +52,29 @@
     gate(drawing, 410, "o", "o = σ", cell);
     drawing.text([20, 36], "c_{t−1}");
     drawing.arrow([[44, 36], [117, 36]]);
-    told(drawing, [80, 22], number(before("c")));
+    shown(drawing, [80, 22], number(before("c")));
     drawing.node([130, 36], "×");
     drawing.arrow([[130, 130], [130, 49]]);
     drawing.arrow([[143, 36], [256, 36]]);
-    told(drawing, [200, 22], number(value("f") * before("c")));
+    shown(drawing, [200, 22], number(value("f") * before("c")));
     drawing.node([269, 36], "+");
     drawing.arrow([[222, 130], [222, 92], [256, 92]]);
     drawing.arrow([[316, 130], [316, 92], [282, 92]]);
     drawing.node([269, 92], "×");
     drawing.arrow([[269, 79], [269, 49]]);
-    told(drawing, [276, 64], number(value("i") * value("g")), "start");
+    shown(drawing, [276, 64], number(value("i") * value("g")), "start");
     drawing.arrow([[282, 36], [516, 36]]);
-    told(drawing, [360, 22], number(value("c")));
+    shown(drawing, [360, 22], number(value("c")));
     drawing.text([534, 36], "c_t");
     drawing.dot([478, 36]);
     drawing.arrow([[478, 36], [478, 74]]);
     drawing.box([478, 90], [58, 30], "tanh", { look: "outlined" });
     drawing.arrow([[478, 105], [478, 137]]);
-    told(drawing, [484, 120], number(Math.tanh(value("c"))), "start");
+    shown(drawing, [484, 120], number(Math.tanh(value("c"))), "start");
     drawing.arrow([[445, 150], [465, 150]]);
     drawing.node([478, 150], "×");
     drawing.arrow([[491, 150], [520, 150]]);
-    told(drawing, [520, 172], number(value("h")));
+    shown(drawing, [520, 172], number(value("h")));
     drawing.text([538, 150], "h_t");
   }
 
@@ -86,25 +86,25 @@
     gate(drawing, 410, "n", "n = tanh", cell);
     drawing.text([24, 36], "h_{t−1}");
     drawing.arrow([[52, 36], [137, 36]]);
-    told(drawing, [94, 22], number(before("h")));
+    shown(drawing, [94, 22], number(before("h")));
     drawing.node([150, 36], "×");
     drawing.arrow([[150, 130], [150, 49]]);
     drawing.dot([150, 92]);
     drawing.arrow([[163, 36], [397, 36]]);
-    told(drawing, [280, 22], number(value("z") * before("h")));
+    shown(drawing, [280, 22], number(value("z") * before("h")));
     drawing.arrow([[150, 92], [204, 92]]);
     drawing.box([232, 92], [56, 28], "1 − z", { look: "outlined", size: 13 });
     drawing.arrow([[260, 92], [397, 92]]);
-    told(drawing, [328, 79], number(1 - value("z")));
+    shown(drawing, [328, 79], number(1 - value("z")));
     drawing.arrow([[315, 150], [375, 150]]);
-    told(drawing, [345, 166], "× h·Wh");
+    shown(drawing, [345, 166], "× h·Wh");
     drawing.arrow([[410, 130], [410, 105]]);
     drawing.node([410, 92], "×");
     drawing.arrow([[410, 79], [410, 49]]);
-    told(drawing, [418, 64], number((1 - value("z")) * value("n")), "start");
+    shown(drawing, [418, 64], number((1 - value("z")) * value("n")), "start");
     drawing.node([410, 36], "+");
     drawing.arrow([[423, 36], [508, 36]]);
-    told(drawing, [466, 22], number(value("h")));
+    shown(drawing, [466, 22], number(value("h")));
     drawing.text([530, 36], "h_t");
   }
 

@@ -181,9 +181,9 @@
         .map((first) => ({ first, last: ending(first), name: named(first, ending(first)) }));
       const rows = losses ? (last ? [tables.arriving[losses]] : tables.arriving.slice(0, losses)) : [];
       this.columns.flow({ flow: this.gradients, largest: Math.max(0, ...rows.flat()), cuts, blocks });
-      const told = time >= losses ? t("unroll.time.whole") : words.number(time);
-      this.$("time-told").textContent = told;
-      this.$("time").setAttribute("aria-valuetext", told);
+      const shown = time >= losses ? t("unroll.time.whole") : words.number(time);
+      this.$("time-told").textContent = shown;
+      this.$("time").setAttribute("aria-valuetext", shown);
       this.$("result").textContent = this.result(time, cuts.length);
       this.columns.label((k) => this.describe(k));
       this.reach();
