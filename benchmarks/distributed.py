@@ -82,16 +82,9 @@ class MeasuredRanks(ProcessRanks):
             self.bytes += size
             self.messages += size > 0
 
-    def sum(self, array: Any) -> Callable[[], None]:
-        receive = self._measured(lambda: super(MeasuredRanks, self).sum(array), array.nbytes)
+    def _reduce(self, array: Any, operation: Any) -> Callable[[], None]:
+        receive = self._measured(lambda: super(MeasuredRanks, self)._reduce(array, operation), array.nbytes)
         return lambda: self._measured(receive)
-
-    def _reduced(self, numbers: tuple[float, ...], operation: Any) -> list[float]:
-        call = super()._reduced
-        return self._measured(lambda: call(numbers, operation), 8 * len(numbers))  # type: ignore[no-any-return]
-
-    def mark(self, marks: Any) -> None:
-        self._measured(lambda: super(MeasuredRanks, self).mark(marks), marks.nbytes)
 
 
 def train(workload: Workload, seconds: float, ranks: Ranks) -> Found:
@@ -116,11 +109,11 @@ def train(workload: Workload, seconds: float, ranks: Ranks) -> Found:
         if event.iteration == WARM_UP:
             read(event.seconds)
         elif event.iteration > WARM_UP and event.seconds - readings[0][0] >= seconds:
-            read(event.seconds)
             trainer.stop()
 
     N, T = workload.N * ranks.size, workload.T
     trainer.fit(ids[:-1], ids[1:], 10**9, N, T, workload.clip_norm, on_event=watch)
+    read(trainer.progress.seconds)
     updates = trainer.progress.iteration - WARM_UP
     elapsed, cpu, waited, sent, messages = (last - first for first, last in zip(*readings, strict=True))
     return {

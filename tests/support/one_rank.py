@@ -60,7 +60,7 @@ def main() -> None:
             time.sleep(0.01)
         os._exit(0)
     messages = []
-    for call in (lambda: ranks.together(lambda: None), lambda: ranks.sums(1.0)):
+    for call in (lambda: ranks.together(lambda: None), lambda: ranks.largest(1.0)):
         try:
             call()
         except RunError as error:

@@ -44,14 +44,12 @@ class ThreadRanks(Ranks):
 
         return receive
 
-    def sums(self, *numbers: float) -> list[float]:
-        return [sum(each) for each in zip(*self._meeting.exchange(self.rank, numbers), strict=True)]
-
     def largest(self, *numbers: float) -> list[float]:
         return [max(each) for each in zip(*self._meeting.exchange(self.rank, numbers), strict=True)]
 
-    def mark(self, marks: Array) -> None:
+    def mark(self, marks: Array) -> Callable[[], None]:
         marks[:] = np.max(self._meeting.exchange(self.rank, marks.copy()), axis=0)
+        return lambda: None
 
     def joined(self, rows: Array) -> Array:
         return np.concatenate(self._meeting.exchange(self.rank, rows))

@@ -138,7 +138,8 @@ def test_only_used_word_vectors_and_candidates_are_sent() -> None:
     C, U = len(model.loss_layer.candidates), len(np.unique(IDS[:10]))
     H, D = 5, 4
     recurrent = D * H + H * H + H
-    assert sent == [C * H, C, recurrent, U * D]
+    loss = 1
+    assert sent == [C * H, C, loss, recurrent, U * D]
 
 
 def test_one_rank_gives_the_numbers_of_the_plain_step() -> None:

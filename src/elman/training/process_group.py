@@ -134,9 +134,22 @@ class ProcessRanks(Ranks):
 
     def sum(self, array: Array) -> Callable[[], None]:
         """Start to replace an array by its sum over all ranks; the function returned waits until it is there."""
+        return self._reduce(array, self._distributed.ReduceOp.SUM)
+
+    def largest(self, *numbers: float) -> list[float]:
+        """Return the largest of each number over all ranks."""
+        found = np.array(numbers, np.float64)
+        self._reduce(found, self._distributed.ReduceOp.MAX)()
+        return found.tolist()  # type: ignore[no-any-return]
+
+    def mark(self, marks: Array) -> Callable[[], None]:
+        """Start to set the entries of marks (V,), 0 or 1, that any rank has set; the function returned waits."""
+        return self._reduce(marks, self._distributed.ReduceOp.MAX)
+
+    def _reduce(self, array: Array, operation: Any) -> Callable[[], None]:
         tensor = array if is_torch(array) else self._torch.from_numpy(array)
         with self._answered():
-            work = self._distributed.all_reduce(tensor, async_op=True)
+            work = self._distributed.all_reduce(tensor, operation, async_op=True)
 
         def receive() -> None:
             with self._answered():
@@ -144,30 +157,12 @@ class ProcessRanks(Ranks):
 
         return receive
 
-    def sums(self, *numbers: float) -> list[float]:
-        """Return the sum of each number over all ranks."""
-        return self._reduced(numbers, self._distributed.ReduceOp.SUM)
-
-    def largest(self, *numbers: float) -> list[float]:
-        """Return the largest of each number over all ranks."""
-        return self._reduced(numbers, self._distributed.ReduceOp.MAX)
-
-    def _reduced(self, numbers: tuple[float, ...], operation: Any) -> list[float]:
-        tensor = self._torch.tensor(numbers, dtype=self._torch.float64)
-        with self._answered():
-            self._distributed.all_reduce(tensor, operation)
-        return [float(number) for number in tensor]
-
-    def mark(self, marks: Array) -> None:
-        """Set the entries of marks (V,), 0 or 1, that any rank has set."""
-        with self._answered():
-            self._distributed.all_reduce(self._torch.from_numpy(marks), self._distributed.ReduceOp.MAX)
-
     def joined(self, rows: Array) -> Array:
         """Return the rows (n, ...) of all ranks below each other: (N, ...)."""
         own = to_numpy(rows)
-        (number,) = self.sums(len(own))
-        whole = np.zeros((int(number), *own.shape[1:]), own.dtype)  # (N, ...)
+        number = np.array([len(own)])
+        self.sum(number)()
+        whole = np.zeros((int(number[0]), *own.shape[1:]), own.dtype)  # (N, ...)
         whole[self.rows(len(whole))] = own
         self.sum(whole)()
         return whole

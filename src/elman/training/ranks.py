@@ -46,16 +46,13 @@ class Ranks:
         """Start to replace an array by its sum over all ranks; the function returned waits until it is there."""
         return lambda: None
 
-    def sums(self, *numbers: float) -> list[float]:
-        """Return the sum of each number over all ranks."""
-        return [*numbers]
-
     def largest(self, *numbers: float) -> list[float]:
         """Return the largest of each number over all ranks."""
         return [*numbers]
 
-    def mark(self, marks: Array) -> None:
-        """Set the entries of marks (V,), 0 or 1, that any rank has set."""
+    def mark(self, marks: Array) -> Callable[[], None]:
+        """Start to set the entries of marks (V,), 0 or 1, that any rank has set; the function returned waits."""
+        return lambda: None
 
     def joined(self, rows: Array) -> Array:
         """Return the rows (n, ...) of all ranks below each other: (N, ...)."""

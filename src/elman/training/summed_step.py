@@ -42,7 +42,7 @@ class SummedStep(TrainingStep):
         self._tokens = sum(math.prod(ts.shape) for ts in targets)
         self._counted = sum(self._count(ts) for ts in targets)
         self._left = len(targets)
-        self._loss = 0.0
+        self._loss = np.zeros(1)  # (1,)
 
     def add(self, xs: NDArray[Any], ts: NDArray[Any]) -> None:
         """Add the gradient of the block xs -> ts (N, T), of which this rank computes its own rows."""
@@ -54,7 +54,7 @@ class SummedStep(TrainingStep):
         dout = fraction * (self._tokens if self.reduction == "sum" else 1.0)
         self._left -= 1
         with rows_of_batch(self.model, rows, ts):
-            self._loss += fraction * float(self.model.forward(xs[rows], own))
+            self._loss[0] += fraction * float(self.model.forward(xs[rows], own))
             if self._sums is None:
                 self._sums = GradientSums(self.model, self._merged(), self._tokens, self.ranks)
             self._sums.add_early(self._merged(), dout, last=not self._left)
@@ -64,8 +64,10 @@ class SummedStep(TrainingStep):
     def finish(self) -> tuple[float, float]:
         """Sum over all ranks, and update; return the mean loss and the gradient's norm before clipping."""
         assert self._sums is not None
-        (loss,) = self.ranks.sums(self._loss)
+        receive_loss = self.ranks.sum(self._loss)
         merged = self._sums.reduce()
+        receive_loss()
+        loss = float(self._loss[0])
         norm = self.update(loss, merged)
         self._sums.clear()
         return loss, norm
@@ -178,9 +180,10 @@ class GradientSums:
     def reduce(self) -> Merged:
         """Sum over all ranks; return parameters, gradients, and of the word vectors the rows that were used."""
         rows: list[Array | None] = [None] * len(self._params)
+        marked = [self.ranks.mark(self._marks[k]) for k in self._rows]
         self._send_bucket(1)
-        for k in self._rows:
-            self.ranks.mark(self._marks[k])
+        for k, receive in zip(self._rows, marked, strict=True):
+            receive()
             rows[k] = as_ids(np.flatnonzero(self._marks[k]), self._params[k])  # (U,)
             self._send_rows(self._sums[k], rows[k])
         for receive in self._received:

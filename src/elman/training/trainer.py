@@ -226,8 +226,8 @@ class RnnlmTrainer:
             step = SummedStep(*options, ranks=self.ranks)
 
         def clock() -> float:
-            (seconds,) = self.ranks.largest(before + time.perf_counter() - began)
-            return seconds
+            own = before + time.perf_counter() - began
+            return own if time_budget is None else self.ranks.largest(own)[0]  # all stop at the same update
 
         with _only_training_of(self.model), limited_threads(largest), self._restoring(base_lr):
             if time_budget is not None and validation is not None and not self._validation_seconds:
