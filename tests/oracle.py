@@ -266,3 +266,17 @@ def _one_softmax(x: Floats, W: Floats, b: Floats, target: int) -> tuple[float, F
     loss = -float(np.log(dscores[target]))
     dscores[target] -= 1
     return loss, W @ dscores, np.outer(x, dscores), dscores
+
+
+def mingru(xs: Floats, Wx: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; gates in the order z, n."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(b) // 2))
+    for n in range(N):
+        h = np.zeros(len(b) // 2)
+        for t in range(T):
+            zz, zn = np.split(xs[n, t] @ Wx + b, 2)
+            z, candidate = sigmoid(zz), np.where(zn >= 0, zn + 0.5, sigmoid(zn))
+            h = (1 - z) * h + z * candidate
+            hs[n, t] = h
+    return hs

@@ -25,6 +25,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
+from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM
 from elman.models.window_models import CBOW, NPLM
 from elman.results import Table
@@ -101,12 +102,12 @@ def check_gradients(
     if before is not None:
         layer.forward(before, *args)
     states = [] if before is None else _carried_states(parts)
-    carried = layer.carried_state() if hasattr(layer, "carry") and not states else None
+    carried = layer.carried_state() if hasattr(layer, "carried_state") and not states else None
 
     def forward() -> Array:
         _reset(parts)  # every difference must start from the same state
         for part, state in states:
-            part.set_state(**state)
+            part.carry(state) if hasattr(part, "carried") else part.set_state(**state)
         if carried is not None:
             layer.carry(carried)
         return layer.forward(x, *args)
@@ -146,12 +147,13 @@ def _reset(parts: tuple[Any, ...]) -> None:
 
 
 def _carried_states(parts: tuple[Any, ...]) -> list[tuple[Any, dict[str, Array]]]:
-    """Return each part that takes a carried state, with copies of its h and c."""
+    """Return each part that takes a carried state, with copies of what it carries; a user's layer: its h and c."""
     found = []
     for part in parts:
         if not (hasattr(part, "set_state") and getattr(part, "stateful", True)):
             continue
-        values = {name: getattr(part, name, None) for name in ("h", "c")}
+        own = {name: getattr(part, name, None) for name in ("h", "c")}
+        values = part.carried() if hasattr(part, "carried") else own
         state = {name: np.array(value) for name, value in values.items() if value is not None}
         if state:
             found.append((part, state))
@@ -219,6 +221,10 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         TimeGRU(*weights(3), randn(H), stateful=True),
     ):
         rows += check_gradients(layer, xs, before=before)
+    for name, cell in CELLS.items():
+        if name not in ("rnn", "lstm", "gru"):
+            drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
+            rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
     both = TimeBidirectional(TimeLSTM(*weights(4)), TimeLSTM(*weights(4)))
     rows += check_gradients(both, xs, np.array([T, T - 2]))
     trees = [[0, 1], [2, 3], [6, 4], [7, 5]]  # ((0 1) 4) and ((2 3) 5)
@@ -230,7 +236,7 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
     head, tail = (randn(D, 3), randn(3)), (randn(D, 2), randn(2, V - 2), randn(V - 2))
     clusters = TimeAdaptiveSoftmaxWithLoss(AdaptiveWeights(head, [tail], rng.permutation(V)))
     rows += check_gradients(clusters, xs, ts, before=before)
-    for name in ("rnn", "lstm", "gru"):
+    for name in CELLS:
         model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
         found = check_gradients(model, ids, ts, before=ids[:, ::-1])
         rows += [replace(row, layer=f"RecurrentLM {name}, 2 layers") for row in found]

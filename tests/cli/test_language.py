@@ -17,6 +17,7 @@ from elman.catalogue import korean as korean_translator
 from elman.cli import COMMANDS, HelpContext, group
 from elman.cli.korean import KoreanFormatter, translated_meaning, wrapped
 from elman.language import is_korean, translate
+from elman.models.parameters import CELLS
 from elman.results import format_table
 
 from .conftest import Command
@@ -104,7 +105,7 @@ WRONG = [
     ),
     (
         ("train", "story.txt", "--cell", "gra"),
-        "'--cell'의 값이 잘못되었습니다: 'gra': 'rnn', 'lstm', 'gru' 가운데 하나여야 합니다; "
+        f"'--cell'의 값이 잘못되었습니다: 'gra': {', '.join(map(repr, CELLS))} 가운데 하나여야 합니다; "
         "도움말을 보려면: elman train --help",
     ),
     (

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError
-from elman.models.parameters import Weight, plan_weights
+from elman.layers.base import Weight
+from elman.models.parameters import plan_weights
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError
 from elman.figures.drawing import SMALL, WIDTH, Drawing, Figure, Kind
+from elman.layers.recurrent import TimeDenseRecurrence
 from elman.models.recurrent import RecurrentLM
 
 MOST_STEPS = 8
@@ -48,6 +49,8 @@ def network(model: RecurrentLM, *, lang: str | None = None) -> Figure:
 
 def _weights(model: RecurrentLM, k: int) -> str:
     layer = model.rnn_layers[k]
+    if not isinstance(layer, TimeDenseRecurrence):
+        return f"Wx ({layer.projection.D}, {len(layer.b)})"
     shape = f"({', '.join(map(str, layer.Wh.shape))})"
     Wx = layer.projection.Wx
     return f"Wh {shape}" if Wx is None else f"Wx ({Wx.shape[0]}, {Wx.shape[1]}), Wh {shape}"

@@ -20,10 +20,11 @@ from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.tensors import refuse_other_dtypes
 from elman.formats.versions import versions
+from elman.layers.base import Weight
 from elman.models.clusters import checked_ranks
 from elman.models.mixture import Mixture
 from elman.models.ngram.model import NgramModel
-from elman.models.parameters import MOST_LAYERS, Weight, plan_weights
+from elman.models.parameters import MOST_LAYERS, plan_weights
 from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import NONE, Regularisation
 from elman.models.tokenized import TokenizedModel

@@ -67,6 +67,10 @@ def _checked(model: Any) -> RecurrentLM:
             f"only recurrent models can be written as ONNX files, and this is a {type(model).__name__}; "
             "export an n-gram model with `to='arpa'`"
         )
+    if model.cell not in OPERATORS:
+        raise ModelFileError(
+            f"ONNX has no operator for `cell={model.cell!r}`; only {', '.join(OPERATORS)} can be exported"
+        )
     size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
     if size > LARGEST:
         raise ModelFileError(f"the weights take {size / 2**30:.1f} GiB, but an ONNX file holds at most 2 GiB")

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from elman.arrays import to_numpy
 from elman.errors import ConfigError, MissingExtra, ModelFileError
 from elman.formats.model_file import check_finite
-from elman.models.parameters import GATES
 from elman.models.recurrent import RecurrentLM
 
 PARTS = ("encoder", "rnn", "decoder")
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}  # of the layers that PyTorch has
 PREFIXES = (
     "module.",
     "_orig_mod.",
@@ -68,6 +68,10 @@ def to_arrays(model: Any, names: Mapping[str, str] | None = None) -> Arrays:
     if model.adaptive is not None:
         raise ModelFileError(
             "nn.Linear cannot represent an adaptive softmax; export with `to='onnx'`, or use `train(softmax='full')`"
+        )
+    if model.cell not in GATES:
+        raise ModelFileError(
+            f"PyTorch has no layer for `cell={model.cell!r}`; only {', '.join(GATES)} can be written as a state dict"
         )
     weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
     if not model.wordvec_size:

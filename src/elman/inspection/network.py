@@ -16,11 +16,11 @@ from elman.layers import output
 from elman.layers.adaptive import AdaptiveWeights
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture
-from elman.models.parameters import adaptive_softmax_layer, recurrent_layer
+from elman.models.parameters import CELLS, adaptive_softmax_layer, recurrent_layer
 from elman.models.recurrent import RecurrentLM
 from elman.text_model import TextModel
 
-INSIDE = {"rnn": ("h",), "lstm": ("h", "c", "i", "f", "g", "o"), "gru": ("h", "r", "z", "n")}
+INSIDE = {name: (*cell.states, *cell.gate_names) for name, cell in CELLS.items()}
 ROWS = 64  # one-hot gradients, of V numbers each, held in memory at a time
 
 

@@ -11,6 +11,7 @@ from elman.errors import TextError
 from elman.inspection.gradient_flow import GradientFlow, gradient_flow
 from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
+from elman.layers import TimeRNN
 from elman.layers import adaptive as adaptive_output
 from elman.models.parameters import adaptive_softmax_layer
 from elman.models.recurrent import RecurrentLM
@@ -117,7 +118,7 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
     network = Network(model)
     if first:
         network.read(ids[:first])
-    H, dtype = model.hidden_size, network.weights["0.Wh"].dtype
+    H, dtype = model.hidden_size, network.weights["0.b"].dtype
     before = [
         {
             name: np.zeros(H, dtype) if (state := getattr(layer, name)) is None else state[0]
@@ -149,6 +150,7 @@ def _products(network: Network, xs: Values, layers: list[Inside], before: list[I
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
         Wx, b = layer.projection.Wx, layer.projection.b
         h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
+        assert isinstance(layer, TimeRNN)
         found.append({"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh})
         xs = inside["h"]
     return found

@@ -8,6 +8,7 @@ from elman.layers.dropout import TimeDropout
 from elman.layers.embedding import TimeEmbedding
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
+from elman.layers.mingru import TimeMinGRU
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.rnn import RNN, TimeRNN
@@ -28,6 +29,7 @@ __all__ = [
     "TimeEmbedding",
     "TimeGRU",
     "TimeLSTM",
+    "TimeMinGRU",
     "TimeRNN",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",

@@ -1,9 +1,23 @@
 """The protocol of a layer, and the checks that several layers share."""
 
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from elman.arrays import Array, asarray
 from elman.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The plan of a weight: its shape, and the scale of N(0,1).
+
+    With ``scale=None`` nothing is drawn: the weight begins as ``start``, a number or an array of its shape. A layer
+    may keep its state at first, for example, by the bias of a gate.
+    """
+
+    shape: tuple[int, ...]
+    scale: float | None = None
+    start: Any = field(default=0.0, compare=False)
 
 
 @runtime_checkable

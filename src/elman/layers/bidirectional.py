@@ -80,19 +80,19 @@ class TimeBidirectional:
         Raises:
             ShapeError: xs has another width, or lengths is not N integers from 1 to T.
         """
-        D, W = self.forward_layer.projection.D, self.forward_layer.Wh
+        D, b = self.forward_layer.projection.D, self.forward_layer.b
         check_sequence("xs", xs, D)
-        steps = time_major(asarray(xs, W))  # (T, N, D)
+        steps = time_major(asarray(xs, b))  # (T, N, D)
         T, N, _ = steps.shape
         order, within = _reading_order(T, N, lengths)
-        self._order = as_ids(order, W)  # (T·N,)
-        self._within = None if within is None else asarray(within, W)  # (T, N, 1)
+        self._order = as_ids(order, b)  # (T·N,)
+        self._within = None if within is None else asarray(within, b)  # (T, N, 1)
 
         ahead = time_major(self.forward_layer.forward(batch_major(steps)))  # (T, N, H)
         turned = self._turn("turned_xs", steps)
         back = time_major(self.backward_layer.forward(batch_major(turned)))  # (T, N, H), the last step first
         H = ahead.shape[2]
-        hs = self._buffers.get("hs", (T, N, H + back.shape[2]), W)
+        hs = self._buffers.get("hs", (T, N, H + back.shape[2]), b)
         hs[:, :, :H] = ahead
         hs[:, :, H:] = self._turn("turned_hs", back)
         if self._within is not None:
@@ -104,7 +104,7 @@ class TimeBidirectional:
         """Return dxs (N, T, D) for dhs (N, T, 2H), and write the gradients of both layers, summed over the block."""
         T, N, D, H, H_back = self._shape
         check_gradient(dhs, (N, T, H + H_back))
-        steps = self._buffers.get("dhs", (T, N, H + H_back), self.forward_layer.Wh)
+        steps = self._buffers.get("dhs", (T, N, H + H_back), self.forward_layer.b)
         steps[...] = time_major(dhs)
         if self._within is not None:
             steps *= self._within

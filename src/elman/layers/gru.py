@@ -16,10 +16,10 @@ Source: K. Cho et al., "Learning phrase representations using RNN encoder-decode
 """
 
 from elman.arrays import Array, as_rows, batch_major, namespace, zeros
-from elman.layers.base import check_weights
+from elman.layers.base import Weight, check_weights
 from elman.layers.kernels import kernels_for
 from elman.layers.lstm import sigmoid
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import TimeDenseRecurrence
 from elman.one_line import layer_line
 
 
@@ -66,7 +66,7 @@ class GRU:
         return dzx @ Wx.T, dzh @ Wh.T + dh_next * z
 
 
-class TimeGRU(TimeRecurrence):
+class TimeGRU(TimeDenseRecurrence):
     """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful``, ``h``, ``dh``, ``set_state`` and ``Wx=None`` are as in TimeRNN.
@@ -74,6 +74,7 @@ class TimeGRU(TimeRecurrence):
 
     gates = 3
     states = ("h",)
+    gate_names = ("r", "z", "n")
 
     def __init__(
         self, Wx: Array | None, Wh: Array, b: Array, b_h: Array | None = None, stateful: bool = False
@@ -84,6 +85,11 @@ class TimeGRU(TimeRecurrence):
             check_weights("TimeGRU", b_h=(b_h, (Wh.shape[0],)))
             self.params.append(b_h)
             self.grads.append(self.db_h)
+
+    @classmethod
+    def plan(cls, D: int, H: int) -> dict[str, Weight]:
+        """Return Wx (D, 3H), Wh (H, 3H), b (3H,) and b_h (H,); the update gate begins open."""
+        return {**super().plan(D, H), "b_h": Weight((H,))}
 
     def _prepare(self, T: int, N: int, H: int) -> None:
         self._products = self._buffers.get(
@@ -113,7 +119,7 @@ class TimeGRU(TimeRecurrence):
         r, z = products[:, :, :H], products[:, :, H : 2 * H]
         return {**super().inside, "r": r, "z": z, "n": batch_major(self._ns)}
 
-    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+    def _prepare_gradients(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         self._towards_x = self._buffers.get("towards_x", (T, N, 3 * H), self.Wh)
         self._towards_h = self._buffers.get("towards_h", (T, N, 3 * H), self.Wh)
         return self._towards_x, self._towards_h

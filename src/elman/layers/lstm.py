@@ -18,7 +18,7 @@ F. Cummins, Neural Computation 12 (2000), for the forget gate.
 from elman.arrays import Array, batch_major, namespace, zeros
 from elman.layers.base import check_weights, copied_state
 from elman.layers.kernels import kernels_for
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import TimeDenseRecurrence
 from elman.one_line import layer_line
 
 
@@ -72,7 +72,7 @@ class LSTM:
         return dz @ Wx.T, dz @ Wh.T, dc * f
 
 
-class TimeLSTM(TimeRecurrence):
+class TimeLSTM(TimeDenseRecurrence):
     """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful=True`` carries h and c into the next block. ``dh`` and ``dc`` are the gradients of the loss with respect
@@ -83,10 +83,7 @@ class TimeLSTM(TimeRecurrence):
     dc: Array | None
     gates = 4
     states = ("h", "c")
-
-    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
-        super().__init__(Wx, Wh, b, stateful)
-        self.dc = None
+    gate_names = ("i", "f", "g", "o")
 
     def _prepare(self, T: int, N: int, H: int) -> None:
         self._cs = self._carried["c"]  # (T + 1, N, H)
@@ -112,10 +109,10 @@ class TimeLSTM(TimeRecurrence):
     def inside(self) -> dict[str, Array]:
         """The states h and c and the gates i, f, g, o of the last `forward`: (N, T, H) each, valid as long as hs."""
         H, gates = self.Wh.shape[0], batch_major(self._gates)
-        named = {name: gates[:, :, k * H : (k + 1) * H] for k, name in enumerate("ifgo")}
+        named = {name: gates[:, :, k * H : (k + 1) * H] for k, name in enumerate(self.gate_names)}
         return {**super().inside, **named}
 
-    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+    def _prepare_gradients(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         self._dzs = self._buffers.get("dzs", (T, N, 4 * H), self.Wh)
         return self._dzs, self._dzs
 

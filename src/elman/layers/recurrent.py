@@ -1,12 +1,15 @@
-"""The part that TimeRNN, TimeLSTM and TimeGRU share: the loop over a block's steps, and the state between blocks.
+"""The part that all recurrent layers share: the steps of a block, and the state carried between blocks.
 
 The input side x_t·Wx + b has no recurrence, so `InputProjection` computes it for many steps in one product.
-`TimeRecurrence` does the rest; a cell adds its own equations.
+`TimeRecurrence` keeps the states. A layer adds its own equations to `TimeDenseRecurrence`, in which h_{t-1} is
+multiplied by a matrix (RNN, LSTM, GRU), or to `elman.layers.diagonal.TimeDiagonalRecurrence`, in which it is not.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
+
+import numpy as np
 
 from elman.arrays import (
     Array,
@@ -19,7 +22,14 @@ from elman.arrays import (
     zeros,
 )
 from elman.errors import ShapeError
-from elman.layers.base import check_gradient, check_sequence, check_state, check_weights, copied_state
+from elman.layers.base import (
+    Weight,
+    check_gradient,
+    check_sequence,
+    check_state,
+    check_weights,
+    copied_state,
+)
 from elman.layers.dropout import WeightDropout
 from elman.one_line import layer_line
 
@@ -86,30 +96,49 @@ class TimeRecurrence(ABC):
     `forward` calls `begin`, `forward_steps` and `end`; `backward` calls `begin_backward`, `backward_steps`,
     `end_backward` and the functions that `weight_gradients` returns. A model of several layers may call these itself,
     one span of steps after another (backward in reverse order), so that one thread can work on layer 2 while another
-    is at the next span of layer 1. ``dropout``, if set, drops weights of Wh.
+    is at the next span of layer 1.
+
+    ``h`` is the output at the last step. It is one of the ``states`` that are carried between blocks even where no
+    later step reads it, because it is what the next token is predicted from.
     """
 
     h: Array | None
     dh: Array | None
-    gates: ClassVar[int]  # the products are gates·H wide
+    gates: int  # the products x·Wx are gates·H wide
     states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and for the LSTM also c
+    gate_names: ClassVar[tuple[str, ...]] = ()  # what else is `inside`
 
-    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
-        name, H = type(self).__name__, Wh.shape[0]
-        G = self.gates * H
-        check_weights(name, Wh=(Wh, (H, G)), b=(b, (G,)))
-        self.projection = InputProjection(name, Wx, b)
-        self.Wh, self.dWh = Wh, zeros((H, G), Wh)  # (H, G)
-        self.params = [*self.projection.weights, Wh, b]
-        self.grads = [*self.projection.weight_grads, self.dWh, self.projection.db]
+    def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
+        self.projection = InputProjection(type(self).__name__, Wx, b)
+        self.b, self.H = b, b.shape[0] // self.gates
+        self.params = [*self.projection.weights, b]
+        self.grads = [*self.projection.weight_grads, self.projection.db]
         self.stateful = stateful
         self.reset_state()
-        self.dh = None
-        self.dropout: WeightDropout | None = None
+        for name in self.states:
+            setattr(self, "d" + name, None)
         self._buffers = Buffers()
 
+    @classmethod
+    def gates_of(cls, D: int, H: int) -> int:
+        """Return the number of gates of a layer of H units for an input of D numbers; 0 stands for a one-hot input."""
+        return cls.gates
+
+    @classmethod
+    @abstractmethod
+    def plan(cls, D: int, H: int) -> dict[str, Weight]:
+        """Return the weights of a layer of H units by the names of the constructor's arguments, in order of drawing.
+
+        D = 0 stands for a one-hot input: there is no Wx then.
+        """
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """The width of each carried state by its name."""
+        return dict.fromkeys(self.states, self.H)
+
     def __repr__(self) -> str:
-        return layer_line(self, self.projection.D, len(self.Wh))
+        return layer_line(self, self.projection.D, self.H)
 
     def forward(self, xs: Array) -> Array:
         """Return hs (N, T, H) for xs (N, T, D).
@@ -145,18 +174,16 @@ class TimeRecurrence(ABC):
         """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
         check_sequence("xs", xs, self.projection.D)
         N, T, _ = xs.shape
-        H = self.Wh.shape[0]
         self._zs = self.projection.begin(time_major(xs))  # (T, N, G)
         carried = {}  # arrays (T + 1, N, H) whose first entry is the incoming state
-        for name in self.states:
-            history = carried[name] = self._buffers.get(name + "s", (T + 1, N, H), self.Wh)
+        for name, width in self.state_widths.items():
+            history = carried[name] = self._buffers.get(name + "s", (T + 1, N, width), self.b)
             state = getattr(self, name) if self.stateful else None
             if state is not None:
-                check_state(name, state, N, H)
+                check_state(name, state, N, width)
             history[0] = 0 if state is None else state
         self._carried, self._hs = carried, carried["h"]
-        self._product_Wh = self._buffers.operand("Wh", self._dropped_Wh())
-        self._prepare(T, N, H)
+        self._prepare(T, N, self.H)
         return batch_major(self._hs[1:])
 
     def end(self) -> None:
@@ -169,14 +196,11 @@ class TimeRecurrence(ABC):
         T, N, H = self._hs.shape[0] - 1, self._hs.shape[1], self._hs.shape[2]
         check_gradient(dhs, (N, T, H))
         self._dhs = time_major(dhs)  # (T, N, H)
-        self._flowing = {}  # the gradient of each state, coming back from step t + 1: (N, H) each
-        for name in self.states:
-            flow = self._flowing[name] = self._buffers.get("d" + name, (N, H), self.Wh)
+        self._flowing = {}  # the gradient of each state, coming back from step t + 1: (N, width) each
+        for name, history in self._carried.items():
+            flow = self._flowing[name] = self._buffers.get("d" + name, tuple(history.shape[1:]), self.b)
             flow[...] = 0
-        # one copy a block, after which the products are faster than with a transposed view
-        self._WhT = contiguous(self._product_Wh.T)  # (G, H)
-        towards_x, self._towards_h = self._prepare_backward(T, N, H)
-        return batch_major(self.projection.begin_backward(towards_x))
+        return batch_major(self.projection.begin_backward(self._prepare_backward(T, N, H)))
 
     def end_backward(self) -> None:
         """Keep copies of the gradients of the incoming state."""
@@ -193,7 +217,82 @@ class TimeRecurrence(ABC):
 
     def weight_gradients(self) -> list[Callable[[], None]]:
         """Return the functions to call after the steps; they do not depend on each other."""
-        return [self._write_hidden_gradients, self.projection.write_gradients]
+        return [self.projection.write_gradients]
+
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        """Make the arrays that the forward steps of this block write to, besides the states."""
+        return
+
+    @abstractmethod
+    def _prepare_backward(self, T: int, N: int, H: int) -> Array:
+        """Make the arrays that the backward steps write to; return that of the gradient of x_t·Wx + b: (T, N, G)."""
+
+    def set_state(self, h: Array) -> None:
+        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
+        self.h = copied_state(h, self.b)
+
+    def carry(self, states: Mapping[str, Array | None]) -> None:
+        """Set the carried states, (N, width) each, by name; None stands for zeros."""
+        for name in self.states:
+            setattr(self, name, copied_state(states[name], self.b))
+
+    def carried(self) -> dict[str, Array | None]:
+        """Return the carried states, (N, width) each, by name; they are not copied."""
+        return {name: getattr(self, name) for name in self.states}
+
+    def reset_state(self) -> None:
+        """Forget the carried state: the next block starts from zeros."""
+        for name in self.states:
+            setattr(self, name, None)
+
+
+class TimeDenseRecurrence(TimeRecurrence):
+    """A recurrence in which h_{t-1} is multiplied by a matrix Wh (H, G): RNN, LSTM and GRU.
+
+    ``dropout``, if set, drops weights of Wh.
+    """
+
+    def __init__(self, Wx: Array | None, Wh: Array, b: Array, stateful: bool = False) -> None:
+        H = Wh.shape[0]
+        G = self.gates * H
+        check_weights(type(self).__name__, Wh=(Wh, (H, G)), b=(b, (G,)))
+        super().__init__(Wx, b, stateful)
+        self.Wh, self.dWh = Wh, zeros((H, G), Wh)  # (H, G)
+        self.params.insert(-1, Wh)
+        self.grads.insert(-1, self.dWh)
+        self.dropout: WeightDropout | None = None
+
+    @classmethod
+    def plan(cls, D: int, H: int) -> dict[str, Weight]:
+        """Return Wx (D, G), Wh (H, G) and b (G,); the second gate, which keeps the state, begins open."""
+        G = cls.gates * H
+        keeps = np.repeat([0.0, 1.0, *[0.0] * (cls.gates - 2)], H) if cls.gates > 1 else 0.0  # (G,)
+        of_input = {"Wx": Weight((D, G), D**-0.5)} if D else {}
+        return {**of_input, "Wh": Weight((H, G), H**-0.5), "b": Weight((G,), start=keeps)}
+
+    def begin(self, xs: Array) -> Array:
+        """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
+        hs = super().begin(xs)
+        self._product_Wh = self._buffers.operand("Wh", self._dropped_Wh())
+        return hs
+
+    def begin_backward(self, dhs: Array) -> Array:
+        """Take dhs (N, T, H), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
+        # one copy a block, after which the products are faster than with a transposed view
+        self._WhT = contiguous(self._product_Wh.T)  # (G, H)
+        return super().begin_backward(dhs)
+
+    def _prepare_backward(self, T: int, N: int, H: int) -> Array:
+        towards_x, self._towards_h = self._prepare_gradients(T, N, H)
+        return towards_x
+
+    @abstractmethod
+    def _prepare_gradients(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+        """Make the arrays for the gradients of x_t·Wx + b and of h_{t-1}·Wh, (T, N, G) each, and return them."""
+
+    def weight_gradients(self) -> list[Callable[[], None]]:
+        """Return the functions to call after the steps; they do not depend on each other."""
+        return [self._write_hidden_gradients, *super().weight_gradients()]
 
     def _write_hidden_gradients(self) -> None:
         namespace(self.Wh).matmul(as_rows(self._hs[:-1]).T, as_rows(self._towards_h), out=self.dWh)
@@ -208,20 +307,3 @@ class TimeRecurrence(ABC):
         dropped = self._buffers.get("dropped Wh", tuple(self.Wh.shape), self.Wh)
         namespace(self.Wh).multiply(self.Wh, self._mask, out=dropped)
         return dropped
-
-    def _prepare(self, T: int, N: int, H: int) -> None:
-        """Make the arrays that the forward steps of this block write to, besides the states."""
-        return
-
-    @abstractmethod
-    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
-        """Make the arrays for the gradients of x_t·Wx + b and of h_{t-1}·Wh, (T, N, G) each, and return them."""
-
-    def set_state(self, h: Array) -> None:
-        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = copied_state(h, self.Wh)
-
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
-        for name in self.states:
-            setattr(self, name, None)

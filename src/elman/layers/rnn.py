@@ -13,7 +13,7 @@ N sequences, T steps, D input width, H hidden width.
 from elman.arrays import Array, namespace, zeros
 from elman.layers.base import check_weights
 from elman.layers.kernels import kernels_for
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import TimeDenseRecurrence
 from elman.one_line import layer_line
 
 
@@ -48,7 +48,7 @@ class RNN:
         return dz @ Wx.T, dz @ Wh.T
 
 
-class TimeRNN(TimeRecurrence):
+class TimeRNN(TimeDenseRecurrence):
     """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
 
     ``stateful=True`` carries the last h into the next block, so that the blocks of truncated BPTT are read as one text;
@@ -65,7 +65,7 @@ class TimeRNN(TimeRecurrence):
         self.projection.forward_steps(first, last)
         kernels_for(self.Wh).rnn_forward(first, last, self._zs, self._product_Wh, self._hs)
 
-    def _prepare_backward(self, T: int, N: int, H: int) -> tuple[Array, Array]:
+    def _prepare_gradients(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         self._dzs = self._buffers.get("dzs", (T, N, H), self.Wh)
         return self._dzs, self._dzs
 

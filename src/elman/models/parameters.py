@@ -1,7 +1,6 @@
 """The weights of a neural model by name: their shapes, their initial values, and the layers made from them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,25 +8,24 @@ from numpy.typing import DTypeLike
 
 from elman.arrays import Array
 from elman.errors import ConfigError
-from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeRNN
+from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeMinGRU, TimeRNN
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
+from elman.layers.base import Weight
 from elman.layers.embedding import TimeEmbedding
+from elman.layers.recurrent import TimeRecurrence
 from elman.models.base import Ids
 from elman.models.clusters import tail_sizes, tail_width
 
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+CELLS: dict[str, type[TimeRecurrence]] = {
+    "rnn": TimeRNN,
+    "lstm": TimeLSTM,
+    "gru": TimeGRU,
+    "mingru": TimeMinGRU,
+}
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000
 Init = Literal["normal", "uniform", "orthogonal", "identity"]
 Draw = Callable[[tuple[int, ...]], Any]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """The plan of a weight: its shape, and the scale of N(0,1); scale None means zeros (a bias)."""
-
-    shape: tuple[int, ...]
-    scale: float | None = None
 
 
 def plan_weights(
@@ -42,7 +40,7 @@ def plan_weights(
 ) -> dict[str, Weight]:
     """Return the shape and scale of every weight, in the order of drawing.
 
-    Embedding: N(0,1)·embedding_scale; Wx: N(0,1)/√D; Wh and the output's W: N(0,1)/√H; biases: constant.
+    Embedding: N(0,1)·embedding_scale; the output's W: N(0,1)/√H; the layers' weights: see ``plan`` of the cell's class.
     ``wordvec_size=0`` means one-hot input: the embedding then holds the rows of the first Wx. ``adaptive`` are the
     cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`.
 
@@ -50,8 +48,8 @@ def plan_weights(
         ConfigError: the cell is unknown, a size is below 1, there are too many layers, weights cannot be tied, or the
             cutoffs do not fit the vocabulary.
     """
-    if cell not in GATES:
-        raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(GATES)}")
+    if cell not in CELLS:
+        raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(CELLS)}")
     check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, layers=layers)
     if layers > MOST_LAYERS:
         raise ConfigError(f"layers must be at most {MOST_LAYERS:,}, got {layers:,}")
@@ -67,16 +65,11 @@ def plan_weights(
             "tied weights need one output matrix over all words, but an adaptive softmax has several; "
             "use only one of the two"
         )
-    V, D, H, G = vocab_size, wordvec_size, hidden_size, GATES[cell] * hidden_size
+    V, D, H, G = vocab_size, wordvec_size, hidden_size, CELLS[cell].gates_of(0, hidden_size) * hidden_size
     plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
     for k in range(layers):
-        width = D if k == 0 else H
-        if width:
-            plan[f"{k}.Wx"] = Weight((width, G), width**-0.5)
-        plan[f"{k}.Wh"] = Weight((H, G), H**-0.5)
-        plan[f"{k}.b"] = Weight((G,))
-        if cell == "gru":
-            plan[f"{k}.b_h"] = Weight((H,))
+        of_layer = CELLS[cell].plan(H if k else D, H)
+        plan |= {f"{k}.{name}": weight for name, weight in of_layer.items()}
     if adaptive is not None:
         return plan | _plan_adaptive(V, H, adaptive)
     return plan | plan_output(V, H, tie_weights)
@@ -121,8 +114,8 @@ def draw_weights(
     2015, for rectified units; tanh is close to the identity only near 0) set Wh, for each gate separately, and for the
     plain RNN only, respectively; the other matrices are then as for "normal".
 
-    Biases are 0. Without ``weight_scale`` those of an LSTM's forget gate and a GRU's update gate are 1, so that the
-    state is kept until the layer learns to forget it (R. Jozefowicz et al., ICML 2015).
+    What is not drawn begins as planned: some gates are open at first, so that the state is kept until the layer learns
+    to forget it (R. Jozefowicz et al., ICML 2015). With ``weight_scale`` all biases are 0.
 
     Raises:
         ConfigError: ``init`` is unknown, does not fit the cell, or lacks its scale.
@@ -132,7 +125,7 @@ def draw_weights(
     weights: dict[str, Array] = {}
     for name, weight in plan.items():
         if weight.scale is None:
-            weights[name] = np.zeros(weight.shape, dtype)
+            weights[name] = np.full(weight.shape, weight.start if weight_scale is None else 0.0, dtype)
         else:
             scale = weight.scale if weight_scale is None else weight_scale
             weights[name] = _draw(draw, weight.shape, scale, dtype)
@@ -140,10 +133,6 @@ def draw_weights(
                 weights[name][...] = orthogonal_blocks(weights[name])
             elif name.endswith(".Wh") and init == "identity":
                 weights[name][...] = np.eye(len(weights[name]))
-    for name, Wh in weights.items():
-        H = len(Wh)
-        if name.endswith(".Wh") and Wh.shape[1] > H and weight_scale is None:
-            weights[name.removesuffix("Wh") + "b"][H : 2 * H] = 1  # in both cells the second gate
     return weights
 
 
@@ -153,6 +142,11 @@ def _check_init(init: Init, plan: dict[str, Weight], weight_scale: float | None)
     if init == "uniform" and not weight_scale:
         raise ConfigError(
             "init 'uniform' draws from U(-weight_scale, weight_scale) and needs weight_scale; set it, to 0.1 say"
+        )
+    if init in ("orthogonal", "identity") and "0.Wh" not in plan:
+        raise ConfigError(
+            f"init {init!r} is for a hidden-to-hidden matrix Wh, which this model has not; use another cell, or "
+            "init='normal'"
         )
     rows, columns = plan["0.Wh"].shape if "0.Wh" in plan else (0, 0)
     if init == "identity" and rows != columns:
@@ -190,17 +184,12 @@ def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) ->
     return drawn
 
 
-TimeCell = TimeRNN | TimeLSTM | TimeGRU
-
-
-def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeCell:
+def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeRecurrence:
     """Return the k-th recurrent layer; it is stateful."""
-    Wx, Wh, b = (weights.get(f"{k}.{name}") for name in ("Wx", "Wh", "b"))
-    if cell == "lstm":
-        return TimeLSTM(Wx, Wh, b, stateful=True)
-    if cell == "gru":
-        return TimeGRU(Wx, Wh, b, weights[f"{k}.b_h"], stateful=True)
-    return TimeRNN(Wx, Wh, b, stateful=True)
+    of_layer = {
+        name.removeprefix(f"{k}."): weight for name, weight in weights.items() if name.startswith(f"{k}.")
+    }
+    return CELLS[cell](**{"Wx": None, **of_layer}, stateful=True)
 
 
 def softmax_layer(weights: Mapping[str, Array], tied: TimeEmbedding | None = None) -> Any:

@@ -13,12 +13,12 @@ from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 from elman.layers import adaptive as adaptive_output
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.penalty import TimePenalty
+from elman.layers.recurrent import TimeRecurrence
 from elman.models import wavefront
 from elman.models.base import Ids, LogProbs, Mask, checked_ids, checked_mask
 from elman.models.clusters import checked_ranks
 from elman.models.parameters import (
     Init,
-    TimeCell,
     adaptive_softmax_layer,
     draw_weights,
     plan_weights,
@@ -98,7 +98,9 @@ class RecurrentLM:
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
-        self.rnn_layers: list[TimeCell] = [recurrent_layer(cell, self.weights, k) for k in range(layers)]
+        self.rnn_layers: list[TimeRecurrence] = [
+            recurrent_layer(cell, self.weights, k) for k in range(layers)
+        ]
         self.layers: list[Any] = regularisation.around(
             self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
         )
@@ -139,7 +141,7 @@ class RecurrentLM:
         return int(self.weights["embedding"].shape[0])
 
     @property
-    def rnn_layer(self) -> TimeCell:
+    def rnn_layer(self) -> TimeRecurrence:
         """The first recurrent layer."""
         return self.rnn_layers[0]
 
@@ -207,7 +209,7 @@ class RecurrentLM:
             if rows is None:
                 rnn.reset_state()
                 continue
-            for carried in (rnn.h, getattr(rnn, "c", None)):
+            for carried in rnn.carried().values():
                 if carried is not None:
                     carried[as_ids(rows, carried)] = 0
 
@@ -227,10 +229,11 @@ class RecurrentLM:
     def start(self, batch_size: int = 1) -> RecurrentState:
         """Return the initial state of N sequences: zeros."""
         like = self.weights["0.b"]
-        layers = range(len(self.rnn_layers))
-        cells = layers if self.cell == "lstm" else ()
-        shape = (batch_size, self.hidden_size)
-        return RecurrentState([zeros(shape, like) for _ in layers], [zeros(shape, like) for _ in cells])
+        of_layers = [
+            {name: zeros((batch_size, width), like) for name, width in rnn.state_widths.items()}
+            for rnn in self.rnn_layers
+        ]
+        return RecurrentState.of(of_layers)
 
     def feed(self, ids: Ids, state: RecurrentState) -> RecurrentState:
         """Read ids (N, T) after ``state``; return the state that follows."""

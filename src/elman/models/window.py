@@ -11,10 +11,11 @@ from elman.arrays import Array, as_ids, as_number, as_rows, time_major, to_numpy
 from elman.backend import Backend
 from elman.errors import ShapeError
 from elman.layers import TimeAffineSoftmaxWithLoss, TimeDropout
+from elman.layers.base import Weight
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.window import TimePaddedEmbedding
 from elman.models.base import BEFORE_TEXT, Ids, LogProbs, Mask, Past, checked_ids, checked_mask
-from elman.models.parameters import Weight, draw_weights
+from elman.models.parameters import draw_weights
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
 

@@ -11,8 +11,9 @@ from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine
 from elman.layers.affine import TimeTanh
+from elman.layers.base import Weight
 from elman.layers.window import TimeWindowConcat, TimeWindowMean
-from elman.models.parameters import Weight, check_sizes, plan_output
+from elman.models.parameters import check_sizes, plan_output
 from elman.models.window import WindowLM
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from elman.models.parameters import GATES
+from elman.models.parameters import CELLS
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora
 
@@ -72,8 +72,10 @@ class Task:
 
 def recurrent_weights(config: Config) -> int:
     """Return the number of weights of the recurrent layers, without biases."""
-    H, D = config.hidden, config.wordvec
-    return GATES[config.cell] * H * (D + H + (config.layers - 1) * 2 * H)
+    H, plan = config.hidden, CELLS[config.cell].plan
+    widths = [config.wordvec, *[H] * (config.layers - 1)]
+    weights = [weight for width in widths for weight in plan(width, H).values()]
+    return sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
 
 
 def multiplications(config: Config, vocab_size: int) -> float:

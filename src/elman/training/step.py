@@ -168,11 +168,11 @@ class DeviceStep(TrainingStep):
 
     def _states(self, N: int) -> list[tuple[str, Array, Any]]:
         """Return the name, the fixed array (N, H) and the layer of each carried state."""
-        H, weight = self.model.hidden_size, self.model.params[0]
+        weight = self.model.params[0]
         return [
-            (name, self._buffers.get(f"{k} {name}", (N, H), weight), rnn)
+            (name, self._buffers.get(f"{k} {name}", (N, width), weight), rnn)
             for k, rnn in enumerate(self.model.rnn_layers)
-            for name in rnn.states
+            for name, width in rnn.state_widths.items()
         ]
 
     def _copy_ids(self, name: str, ids: NDArray[Any]) -> None:

@@ -140,6 +140,16 @@ def gru_backward(
         np.add(dh, through_z, out=dh)
 
 
+def scan(first: int, last: int, a: Array, b: Array, states: Array) -> None:
+    """states[t + 1] = a[t]∘states[t] + b[t]: a and b (T, N, H), states (T + 1, N, H)."""
+    scan_steps(a[first:last], b[first:last], states[first : last + 1])
+
+
+def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -> None:
+    """deltas[t] += flow, then flow = a[t]∘deltas[t], from the last step to the first: deltas (T, N, H), flow (N, H)."""
+    scan_steps_backward(a[first:last], deltas[first:last], flow)
+
+
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
     """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
 
@@ -385,6 +395,27 @@ def gru_step_backward(
             xr[j], xz[j], xn[j] = dr, dz, dn
             hr[j], hz[j], hn[j] = dr, dz, dn * r
             through_z[n, j] = d * keep
+
+
+@jit
+def scan_steps(a: Array, b: Array, states: Array) -> None:
+    """states[t + 1] = a[t]∘states[t] + b[t] for all t."""
+    T, N, H = a.shape
+    for t in range(T):
+        for n in range(N):
+            for j in range(H):
+                states[t + 1, n, j] = a[t, n, j] * states[t, n, j] + b[t, n, j]
+
+
+@jit
+def scan_steps_backward(a: Array, deltas: Array, flow: Array) -> None:
+    """From the last step to the first: deltas[t] += flow, and flow = a[t]∘deltas[t]."""
+    T, N, H = a.shape
+    for t in range(T - 1, -1, -1):
+        for n in range(N):
+            for j in range(H):
+                deltas[t, n, j] += flow[n, j]
+                flow[n, j] = a[t, n, j] * deltas[t, n, j]
 
 
 @jit

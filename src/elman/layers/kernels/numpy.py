@@ -218,6 +218,24 @@ def _gru_derivatives(
     xp.multiply(dzr, minus, out=dzr)  # a·r·(1 - r)
 
 
+def scan(first: int, last: int, a: Array, b: Array, states: Array) -> None:
+    """states[t + 1] = a[t]∘states[t] + b[t]: a and b (T, N, H), states (T + 1, N, H)."""
+    xp, span = namespace(a), slice(first, last)
+    for gate, new, before, after in zip(
+        a[span], b[span], states[span], states[first + 1 : last + 1], strict=True
+    ):
+        xp.multiply(gate, before, out=after)
+        xp.add(after, new, out=after)
+
+
+def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -> None:
+    """deltas[t] += flow, then flow = a[t]∘deltas[t], from the last step to the first: deltas (T, N, H), flow (N, H)."""
+    xp = namespace(a)
+    for t in reversed(range(first, last)):
+        xp.add(deltas[t], flow, out=deltas[t])
+        xp.multiply(a[t], deltas[t], out=flow)
+
+
 def _one(like: Array) -> Any:
     """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
     return like.new_ones(()) if is_torch(like) else 1.0

@@ -1,0 +1,95 @@
+"""The part that linear recurrences share: s_t = a_t∘s_{t-1} + b_t, unit by unit, where a_t and b_t do not depend on s.
+
+    forward     s_t = a_t∘s_{t-1} + b_t
+    backward    δ_t = ds_t + a_{t+1}∘δ_{t+1}          da_t = δ_t∘s_{t-1}          db_t = δ_t
+
+Each unit keeps its own number, so the matrix that multiplies the state is diagonal, and no product stands in the loop
+over the steps: everything that costs time is in the one product x·Wx before it. A cell says how a_t and b_t come from
+the products, and the gradients of the products from δ_t. The gradient that reaches step t from step t + k is scaled by
+a_{t+1}∘…∘a_{t+k}, and each factor is a gate between 0 and 1.
+
+Sources: J. Bradbury et al., "Quasi-recurrent neural networks", ICLR 2017; E. Martin and C. Cundy, "Parallelizing linear
+recurrent neural nets over sequence length", ICLR 2018.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from elman.arrays import Array, namespace
+from elman.layers.base import Weight
+from elman.layers.kernels import kernels_for
+from elman.layers.recurrent import TimeRecurrence
+
+
+class TimeDiagonalRecurrence(TimeRecurrence):
+    """T steps of a cell whose state goes through a linear recurrence.
+
+    A cell defines `coefficients` and `product_gradients`; if its output h is not the state itself, it names the
+    ``recurrent_state`` and defines `output` and `output_gradients` as well.
+    """
+
+    recurrent_state: ClassVar[str] = "h"
+    keeps: ClassVar[tuple[float, ...]] = ()  # what each gate's bias begins with; () for zeros
+
+    @classmethod
+    def plan(cls, D: int, H: int) -> dict[str, Weight]:
+        """Return Wx (D, G) and b (G,)."""
+        G = cls.gates_of(D, H) * H
+        of_input = {"Wx": Weight((D, G), D**-0.5)} if D else {}
+        return {**of_input, "b": Weight((G,), start=np.repeat(cls.keeps, H) if cls.keeps else 0.0)}
+
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        self._states = self._carried[self.recurrent_state]  # (T + 1, N, H)
+        self._a = self._buffers.get("a", (T, N, H), self.b)
+        self._b = self._buffers.get("b", (T, N, H), self.b)
+
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last: all products at once, then a_t and b_t, then the states, then the output."""
+        self.projection.forward_steps(first, last)
+        span = slice(first, last)
+        self.coefficients(span)
+        kernels_for(self.b).scan(first, last, self._a, self._b, self._states)
+        self.output(span)
+
+    def _prepare_backward(self, T: int, N: int, H: int) -> Array:
+        self._deltas = self._buffers.get("deltas", (T, N, H), self.b)
+        self._dzs = self._buffers.get("dzs", (T, N, self.gates * H), self.b)
+        return self._dzs
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first: ds_t, then δ_t step by step, then the gradients of all products at once."""
+        span = slice(first, last)
+        self.output_gradients(span)
+        flow = self._flowing[self.recurrent_state]
+        kernels_for(self.b).scan_backward(first, last, self._a, self._deltas, flow)
+        self.product_gradients(span)
+        self.projection.backward_steps(first, last)
+
+    def gate(self, zs: Array, k: int) -> Array:
+        """Return the columns of gate k of zs (…, G): a view (…, H)."""
+        return zs[..., k * self.H : (k + 1) * self.H]
+
+    @abstractmethod
+    def coefficients(self, span: slice) -> None:
+        """Write a_t and b_t of these steps, (T, N, H) each, from the products ``_zs`` (T, N, G)."""
+
+    @abstractmethod
+    def product_gradients(self, span: slice) -> None:
+        """Write the gradients ``_dzs`` (T, N, G) of the products of these steps from δ_t, ``_deltas`` (T, N, H)."""
+
+    def output(self, span: slice) -> None:
+        """Write h_t of these steps from the states; nothing to do where the state is the output."""
+        return
+
+    def output_gradients(self, span: slice) -> None:
+        """Write ds_t to ``_deltas`` from dh_t, ``_dhs`` (T, N, H), for these steps."""
+        self._deltas[span] = self._dhs[span]
+
+
+def one_minus(gate: Array, out: Array) -> None:
+    """out = 1 - gate."""
+    xp = namespace(gate)
+    xp.multiply(gate, -1.0, out=out)
+    xp.add(out, 1.0, out=out)

@@ -1,0 +1,32 @@
+"""The cells of linear recurrences in one table, so that tests of all of them are written once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import oracle
+from elman.layers import TimeMinGRU
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its layer, its slow form, and the names of what is inside."""
+
+    Time: Any
+    oracle: Callable[..., Any]
+    inside: tuple[str, ...]
+    takes_one_hot: bool = True
+
+    def weights(self, rng: np.random.Generator, D: int, H: int, dtype: Any = np.float64) -> dict[str, Any]:
+        """Draw the planned weights, small enough that no unit saturates."""
+        plan = self.Time.plan(D, H)
+        return {
+            name: (0.5 * rng.standard_normal(weight.shape)).astype(dtype) for name, weight in plan.items()
+        }
+
+
+CELLS = {
+    "mingru": Cell(TimeMinGRU, oracle.mingru, ("h", "z", "n")),
+}
