@@ -204,6 +204,37 @@ def test_a_rank_that_is_killed_changes_nothing(corpus: Path, tmp_path: Path, exp
     assert_same_weights(tmp_path / "run", expected)
 
 
+def test_two_torchruns_meet_as_two_machines_do(corpus: Path, tmp_path: Path, expected: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    words += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "news"]
+    words += [
+        "--local-addr",
+        "127.0.0.1",
+        "-m",
+        "elman",
+        "train",
+        str(corpus),
+        "-o",
+        str(folder),
+        "--no-choose",
+    ]
+    machines = [
+        subprocess.Popen([*words, *arguments(OPTIONS)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        errors = [machine.communicate(timeout=PATIENCE)[1] for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert [machine.returncode for machine in machines] == [0, 0], errors
+    assert "".join(errors).count("2 processes of 2 sequences each") == 1
+    assert_same_weights(folder, expected)
+
+
 def test_ctrl_c_saves_for_all(corpus: Path, tmp_path: Path, expected: Path) -> None:
     folder = tmp_path / "run"
     done = torchrun(
