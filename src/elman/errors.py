@@ -37,6 +37,10 @@ class RunError(ElmanError):
     """A run folder exists already, cannot be written, or cannot be resumed."""
 
 
+class FailedElsewhere(RunError):
+    """Another process of a training has failed in a task of all of them; that process raises what went wrong."""
+
+
 class MissingExtra(ElmanError):
     """An optional library is not installed; the message names the extra that provides it."""
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from elman.backend import Backend
-from elman.errors import ElmanError, RunError
+from elman.errors import ElmanError, FailedElsewhere, RunError
 from elman.models.recurrent import RecurrentLM
 from elman.training.process_group import ProcessRanks
-from elman.training.ranks import FailedElsewhere
 from support.trained import MODELS, VALID, Trained, V
 
 NAMES = ["lstm", "gru", "sampled", "adaptive", "cbow", "in torch"]

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from elman.arrays import Array
-from elman.training.ranks import FailedElsewhere, Ranks
+from elman.errors import FailedElsewhere
+from elman.training.ranks import Ranks
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.errors import ConfigError, RunError
+from elman.errors import ConfigError, FailedElsewhere, RunError
 from elman.formats.model_file import read_arrays
 from elman.training.launch import carry_out, new_run, resumed_run
-from elman.training.ranks import FailedElsewhere, Ranks
+from elman.training.ranks import Ranks
 from elman.training.run import TrainingRun
 from elman.training.shared_run import is_own_run, shared_run, started_again
 from support.ranks import on_ranks

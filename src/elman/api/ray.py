@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def _content(model: Model) -> bytes:
         return path.read_bytes()
 
 
-class _Actor:
+class _Actor(ABC):
     """Loads the model once, and adds columns to batches of rows, which are tables of pyarrow."""
 
     def __init__(self, content: Any, column: str, options: dict[str, Any]) -> None:
@@ -235,9 +236,9 @@ class _Actor:
             batch = batch.append_column(name, arrow.array(values))
         return batch
 
+    @abstractmethod
     def columns_of(self, texts: list[str]) -> dict[str, list[Any]]:
         """Return the new columns: a value for each text."""
-        raise NotImplementedError
 
 
 class _Score(_Actor):

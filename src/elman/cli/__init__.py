@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from elman import __version__
-from elman.errors import ElmanError
+from elman.errors import ElmanError, FailedElsewhere
 from elman.language import is_korean, translate
 
 COMMANDS = {  # name: (module, one line of help)
@@ -112,7 +112,6 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(130)
     except ElmanError as error:
         from elman.cli.messages import in_options
-        from elman.training.ranks import FailedElsewhere
 
         if isinstance(error, FailedElsewhere):  # the process that has failed says why
             sys.exit(1)

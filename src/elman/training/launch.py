@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from elman.errors import ConfigError, TrainingDiverged
+from elman.errors import ConfigError, FailedElsewhere, TrainingDiverged
 from elman.evaluation.sentences import read_sentences
 from elman.formats.run_files import VALID, writing_run
 from elman.models.tokenized import TokenizedModel
@@ -31,7 +31,7 @@ from elman.training.progress_display import (
     log_start,
     overfitting_line,
 )
-from elman.training.ranks import FailedElsewhere, rows_of
+from elman.training.ranks import rows_of
 from elman.training.recipes import configure, recipe_options
 from elman.training.run import TrainingRun
 

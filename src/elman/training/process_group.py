@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from elman.arrays import Array, is_torch, to_numpy
-from elman.errors import MissingExtra, RunError
-from elman.training.ranks import ALONE, RANK, WORLD_SIZE, FailedElsewhere, Ranks
+from elman.errors import FailedElsewhere, MissingExtra, RunError
+from elman.training.ranks import ALONE, RANK, WORLD_SIZE, Ranks
 
 TIMEOUT = 50.0  # seconds without an answer after which a rank is taken for lost
 GRACE = 3.0  # seconds in which all ranks that still work notice that one is lost

@@ -9,14 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from elman.arrays import Array
-from elman.errors import ConfigError, RunError
+from elman.errors import ConfigError
 
 RANK = "RANK"  # the variables that torchrun sets for each process
 WORLD_SIZE = "WORLD_SIZE"
-
-
-class FailedElsewhere(RunError):
-    """Another rank has failed in a task of all ranks; that rank raises what went wrong."""
 
 
 class Ranks:

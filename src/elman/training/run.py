@@ -15,7 +15,7 @@ import numpy as np
 
 from elman.arrays import to_numpy
 from elman.backend import Backend
-from elman.errors import ConfigError, ModelFileError, RunError, TextError
+from elman.errors import ConfigError, FailedElsewhere, ModelFileError, RunError, TextError
 from elman.formats.metrics_log import Metrics, read_metrics
 from elman.formats.model_file import (
     LAST_NAME,
@@ -62,7 +62,7 @@ from elman.training.progress import (
     SampleTimer,
     events_in,
 )
-from elman.training.ranks import FailedElsewhere, Ranks
+from elman.training.ranks import Ranks
 from elman.training.run_folder import (
     check_same,
     load_checkpoint,

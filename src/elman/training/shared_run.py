@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from elman.errors import ElmanError, RunError
+from elman.errors import ElmanError, FailedElsewhere, RunError
 from elman.formats.run_files import CONFIG_NAME, run_file
-from elman.training.ranks import FailedElsewhere, Ranks, division, first_difference
+from elman.training.ranks import Ranks, division, first_difference
 from elman.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
