@@ -280,3 +280,17 @@ def mingru(xs: Floats, Wx: Floats, b: Floats) -> Floats:
             h = (1 - z) * h + z * candidate
             hs[n, t] = h
     return hs
+
+
+def fpool(xs: Floats, Wx: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; gates in the order z, n."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(b) // 2))
+    for n in range(N):
+        h = np.zeros(len(b) // 2)
+        for t in range(T):
+            zz, zn = np.split(xs[n, t] @ Wx + b, 2)
+            z = sigmoid(zz)
+            h = (1 - z) * h + z * np.tanh(zn)
+            hs[n, t] = h
+    return hs

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import oracle
-from elman.layers import TimeMinGRU
+from elman.layers import TimeFPool, TimeMinGRU
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,5 @@ class Cell:
 
 CELLS = {
     "mingru": Cell(TimeMinGRU, oracle.mingru, ("h", "z", "n")),
+    "fpool": Cell(TimeFPool, oracle.fpool, ("h", "z", "n")),
 }

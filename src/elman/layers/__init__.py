@@ -6,6 +6,7 @@ from elman.layers.base import Layer
 from elman.layers.bidirectional import TimeBidirectional
 from elman.layers.dropout import TimeDropout
 from elman.layers.embedding import TimeEmbedding
+from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
@@ -27,6 +28,7 @@ __all__ = [
     "TimeBidirectional",
     "TimeDropout",
     "TimeEmbedding",
+    "TimeFPool",
     "TimeGRU",
     "TimeLSTM",
     "TimeMinGRU",
