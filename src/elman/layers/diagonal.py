@@ -51,7 +51,7 @@ class TimeDiagonalRecurrence(TimeRecurrence):
         self.projection.forward_steps(first, last)
         span = slice(first, last)
         self.coefficients(span)
-        kernels_for(self.b).scan(first, last, self._a, self._b, self._states)
+        self.recur(span)
         self.output(span)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
@@ -86,6 +86,10 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     def product_gradients(self, span: slice) -> None:
         """Write the gradients ``_dzs`` (T, N, G) of the products of these steps from δ_t, ``_deltas`` (T, N, H)."""
 
+    def recur(self, span: slice) -> None:
+        """Write the states of these steps."""
+        kernels_for(self.b).scan(span.start, span.stop, self._a, self._b, self._states)
+
     def output(self, span: slice) -> None:
         """Write h_t of these steps from the states; nothing to do where the state is the output."""
         return
@@ -102,6 +106,19 @@ def sigmoid(z: Array, out: Array) -> None:
     xp.tanh(out, out=out)
     xp.multiply(out, 0.5, out=out)
     xp.add(out, 0.5, out=out)
+
+
+def sigmoid_slope(gate: Array, out: Array) -> None:
+    """out = gate∘(1 - gate), the derivative of σ where it is ``gate``."""
+    xp = namespace(gate)
+    xp.multiply(gate, gate, out=out)
+    xp.subtract(gate, out, out=out)
+
+
+def tanh_slope(y: Array, out: Array) -> None:
+    """out = 1 - y², the derivative of tanh where it is ``y``."""
+    namespace(y).multiply(y, y, out=out)
+    one_minus(out, out=out)
 
 
 def one_minus(gate: Array, out: Array) -> None:

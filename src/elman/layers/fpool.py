@@ -12,7 +12,7 @@ Sources: D. Balduzzi and M. Ghifary, "Strongly-typed recurrent neural networks",
 """
 
 from elman.arrays import Array, namespace
-from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid
+from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, tanh_slope
 
 
 class TimeFPool(TimeDiagonalRecurrence):
@@ -53,5 +53,4 @@ class TimeFPool(TimeDiagonalRecurrence):
 
     def candidate_slope(self, n: Array, out: Array) -> None:
         """Write dn/du = 1 - n²."""
-        namespace(n).multiply(n, n, out=out)
-        one_minus(out, out=out)
+        tanh_slope(n, out)
