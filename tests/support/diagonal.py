@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import oracle
-from elman.layers import TimeMinGRU
+from elman.layers import TimeMinGRU, TimeMogrifierLSTM
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,7 @@ class Cell:
 
 CELLS = {
     "mingru": Cell(TimeMinGRU, oracle.mingru, ("h", "z", "n")),
+    "mogrifier": Cell(
+        TimeMogrifierLSTM, oracle.mogrifier, ("h", "c", "i", "f", "g", "o"), takes_one_hot=False
+    ),
 }

@@ -9,6 +9,7 @@ from elman.layers.embedding import TimeEmbedding
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
+from elman.layers.mogrifier import TimeMogrifierLSTM
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.rnn import RNN, TimeRNN
@@ -30,6 +31,7 @@ __all__ = [
     "TimeGRU",
     "TimeLSTM",
     "TimeMinGRU",
+    "TimeMogrifierLSTM",
     "TimeRNN",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from elman.arrays import Array
 from elman.errors import ConfigError
-from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeMinGRU, TimeRNN
+from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeMinGRU, TimeMogrifierLSTM, TimeRNN
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.base import Weight
 from elman.layers.embedding import TimeEmbedding
@@ -21,6 +21,7 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "lstm": TimeLSTM,
     "gru": TimeGRU,
     "mingru": TimeMinGRU,
+    "mogrifier": TimeMogrifierLSTM,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000

@@ -236,6 +236,25 @@ def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -
         xp.multiply(a[t], deltas[t], out=flow)
 
 
+def mogrify(products: Array, values: Array, gated: Array) -> None:
+    """Turn products (N, W) into factors 2σ(product), in place, and write gated = factors∘values."""
+    xp = namespace(products)
+    xp.multiply(products, 0.5, out=products)  # 2σ(z) = tanh(½z) + 1
+    xp.tanh(products, out=products)
+    xp.add(products, 1.0, out=products)
+    xp.multiply(products, values, out=gated)
+
+
+def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: Array) -> None:
+    """Write d_products = d_gated∘gated∘(1 - ½factors), and over d_gated (N, W) d_values = d_gated∘factors."""
+    xp = namespace(factors)
+    xp.multiply(factors, -0.5, out=d_products)
+    xp.add(d_products, 1.0, out=d_products)
+    xp.multiply(d_products, gated, out=d_products)
+    xp.multiply(d_products, d_gated, out=d_products)
+    xp.multiply(d_gated, factors, out=d_gated)
+
+
 def _one(like: Array) -> Any:
     """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
     return like.new_ones(()) if is_torch(like) else 1.0
