@@ -79,20 +79,20 @@ class TimeMogrifierLSTM(TimeLSTM):
         check_sequence("xs", xs, D)
         N, T, _ = xs.shape
         self._xs = asarray(time_major(xs), self.b)  # (T, N, D)
-        self._gated_xs = self._buffers.get("gated xs", (T, N, D), self.b)
+        self._gated_xs = self._buffers.get("gated_xs", (T, N, D), self.b)
         return super().begin(batch_major(self._gated_xs))
 
     def _prepare(self, T: int, N: int, H: int) -> None:
         super()._prepare(T, N, H)
         # entry t is h_{t-1} after the last round; the LSTM's step writes h_t to entry t + 1, where it is gated next
-        self._gated_hs = self._buffers.get("gated hs", (T + 1, N, H), self.b)
+        self._gated_hs = self._buffers.get("gated_hs", (T + 1, N, H), self.b)
         widths = [W.shape[1] for W in self.rounds]
         shapes = [(T, N, width) for width in widths]
-        self._factors = [self._buffers.get(f"factors {k}", s, self.b) for k, s in enumerate(shapes)]
-        self._gated = [self._buffers.get(f"gated {k}", s, self.b) for k, s in enumerate(shapes[:-2])]
+        self._factors = [self._buffers.get(f"factors_{k}", s, self.b) for k, s in enumerate(shapes)]
+        self._gated = [self._buffers.get(f"gated_{k}", s, self.b) for k, s in enumerate(shapes[:-2])]
         ends = (self._gated_xs, self._gated_hs[:-1])  # of the last round of each kind
         self._gated += ends if len(shapes) % 2 == 0 else ends[::-1]
-        self._operands = [self._buffers.operand(f"round {k}", W) for k, W in enumerate(self.rounds)]
+        self._operands = [self._buffers.operand(f"round_{k}", W) for k, W in enumerate(self.rounds)]
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: the rounds, then x·Wx + b, the gates, c_t and h_t, step by step."""
@@ -126,12 +126,12 @@ class TimeMogrifierLSTM(TimeLSTM):
 
     def _prepare_gradients(self, T: int, N: int, H: int) -> tuple[Array, Array]:
         self._d_products = [
-            self._buffers.get(f"d_products {k}", tuple(factors.shape), self.b)
+            self._buffers.get(f"d_products_{k}", tuple(factors.shape), self.b)
             for k, factors in enumerate(self._factors)
         ]
         self._transposed = [contiguous(W.T) for W in self._operands]  # copies, as of Wh
         self._through = [
-            self._buffers.get(f"through {k}", (N, len(W)), self.b) for k, W in enumerate(self.rounds)
+            self._buffers.get(f"through_{k}", (N, len(W)), self.b) for k, W in enumerate(self.rounds)
         ]
         return super()._prepare_gradients(T, N, H)
 
