@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from elman.layers import TimeEmbedding as TimeEmbedding
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeMogrifierLSTM as TimeMogrifierLSTM
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
     from elman.layers import flatten_trees as flatten_trees
@@ -132,6 +133,7 @@ _HOMES = {
         "TimeEmbedding",
         "TimeGRU",
         "TimeLSTM",
+        "TimeMogrifierLSTM",
         "TimeRNN",
         "TimeSoftmaxWithLoss",
         "flatten_trees",
