@@ -150,7 +150,8 @@ def _carried_states(parts: tuple[Any, ...]) -> list[tuple[Any, dict[str, Array]]
     """Return each part that takes a carried state, with copies of what it carries; a user's layer: its h and c."""
     found = []
     for part in parts:
-        if not (hasattr(part, "set_state") and getattr(part, "stateful", True)):
+        takes_state = hasattr(part, "set_state") or hasattr(part, "carried")
+        if not (takes_state and getattr(part, "stateful", True)):
             continue
         own = {name: getattr(part, name, None) for name in ("h", "c")}
         values = part.carried() if hasattr(part, "carried") else own

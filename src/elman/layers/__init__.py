@@ -10,8 +10,10 @@ from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
+from elman.layers.norm import TimeRMSNorm
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.recursive import Recursive, flatten_trees
+from elman.layers.residual import TimeResidualBlock
 from elman.layers.rnn import RNN, TimeRNN
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
@@ -32,7 +34,9 @@ __all__ = [
     "TimeGRU",
     "TimeLSTM",
     "TimeMinGRU",
+    "TimeRMSNorm",
     "TimeRNN",
+    "TimeResidualBlock",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",
     "flatten_trees",
