@@ -67,18 +67,29 @@ class TimeRMSNorm:
         T, N, D = self._xs.shape
         check_gradient(dns, (N, T, D))
         self._dns = time_major(dns)  # (T, N, D)
-        self._besides = None if besides is None else time_major(besides)  # (T, N, D)
         self._dxs = self._buffers.get("dxs", (T, N, D), self._xs)
+        self._besides = self._dxs if besides is None else time_major(besides)  # (T, N, D)
         self.grads[0][...] = 0
         return batch_major(self._dxs)
 
     def backward_steps(self, first: int, last: int) -> None:
         """Do the steps last > t ≥ first."""
         span = slice(first, last)
-        self._dxs[span] = 0 if self._besides is None else self._besides[span]
-        xs, dns, dxs = (as_rows(array[span]) for array in (self._xs, self._dns, self._dxs))
-        scales = self._scales[span].reshape(-1)
-        kernels_for(xs).norm_backward(xs, self.params[0], scales, dns, dxs, self.grads[0], self._buffers)
+        if self._besides is self._dxs:
+            self._dxs[span] = 0
+        xs, dns, besides, dxs = (
+            as_rows(array[span]) for array in (self._xs, self._dns, self._besides, self._dxs)
+        )
+        kernels_for(xs).norm_backward(
+            xs,
+            self.params[0],
+            self._scales[span].reshape(-1),
+            dns,
+            besides,
+            dxs,
+            self.grads[0],
+            self._buffers,
+        )
 
     def end_backward(self) -> None:
         """Do nothing: no state came in from the block before."""

@@ -28,7 +28,7 @@ from elman.layers.norm import TimeRMSNorm
 from elman.layers.recurrent import StatefulLayer, TimeRecurrence
 from elman.one_line import layer_line
 
-ROWS = 256  # of all sequences, that go through a block together: their numbers stay in the cache
+ROWS = 1024  # of all sequences, that go through a block together: their numbers stay in the cache
 OF_CELL = "cell."  # prefix of the names of the cell's weights
 
 

@@ -167,10 +167,20 @@ def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
 
 
 def norm_backward(
-    x: Array, gain: Array, scales: Array, dout: Array, dx: Array, dgain: Array, buffers: Buffers
+    x: Array,
+    gain: Array,
+    scales: Array,
+    dout: Array,
+    besides: Array,
+    dx: Array,
+    dgain: Array,
+    buffers: Buffers,
 ) -> None:
-    """dx += r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: dout and dx (K, D)."""
-    norm_rows_backward(x, gain, scales, dout, dx, dgain)
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: all (K, D).
+
+    ``besides`` is the gradient that reaches x on another way; it may be dx.
+    """
+    norm_rows_backward(x, gain, scales, dout, besides, dx, dgain)
 
 
 def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
@@ -452,8 +462,10 @@ def scan_steps_backward(a: Array, deltas: Array, flow: Array) -> None:
 
 
 @jit
-def norm_rows_backward(x: Array, gain: Array, scales: Array, dout: Array, dx: Array, dgain: Array) -> None:
-    """dx += r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, row by row."""
+def norm_rows_backward(
+    x: Array, gain: Array, scales: Array, dout: Array, besides: Array, dx: Array, dgain: Array
+) -> None:
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, row by row."""
     K, D = x.shape
     for k in range(K):
         row, d_row, r, total = x[k], dout[k], scales[k], _ZERO
@@ -463,7 +475,7 @@ def norm_rows_backward(x: Array, gain: Array, scales: Array, dout: Array, dx: Ar
             total += part * gain[d]
         along = total / np.float32(D) * r
         for d in range(D):
-            dx[k, d] += r * (d_row[d] * gain[d] - row[d] * along)
+            dx[k, d] = besides[k, d] + r * (d_row[d] * gain[d] - row[d] * along)
 
 
 @jit

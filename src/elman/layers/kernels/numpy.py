@@ -248,9 +248,19 @@ def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
 
 
 def norm_backward(
-    x: Array, gain: Array, scales: Array, dout: Array, dx: Array, dgain: Array, buffers: Buffers
+    x: Array,
+    gain: Array,
+    scales: Array,
+    dout: Array,
+    besides: Array,
+    dx: Array,
+    dgain: Array,
+    buffers: Buffers,
 ) -> None:
-    """dx += r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: dout and dx (K, D)."""
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: all (K, D).
+
+    ``besides`` is the gradient that reaches x on another way; it may be dx.
+    """
     xp, (K, D) = namespace(x), x.shape
     normed = buffers.get(f"normed {K}", (K, D), x)  # x̂
     work = buffers.get(f"work {K}", (K, D), x)
@@ -263,7 +273,7 @@ def norm_backward(
     xp.multiply(dout, gain, out=work)
     xp.subtract(work, normed, out=work)
     xp.multiply(work, scales[:, None], out=work)
-    dx += work
+    xp.add(besides, work, out=dx)
 
 
 def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
