@@ -48,12 +48,6 @@ def recurrent(model: LanguageModel) -> RecurrentLM:
     raise NoHiddenUnits(f"a {kind} has no hidden units of its own; {hint}")
 
 
-def inside_names(model: RecurrentLM) -> tuple[str, ...]:
-    """Return the names of the states and gates of every layer, as its ``inside`` has them."""
-    layer = model.rnn_layer
-    return (*layer.state_widths, *layer.recurrence.gate_names)
-
-
 class Network:
     """Recurrent layers that read one text from the zero state and backpropagate a gradient to its word vectors.
 

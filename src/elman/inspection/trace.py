@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from elman.arrays import Array
 from elman.errors import ConfigError, TextError
-from elman.inspection.network import Network, inside_names, recurrent
+from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
 from elman.text_model import TextModel
 
@@ -56,7 +56,7 @@ def trace(text_model: TextModel, text: str) -> Trace:
     network = Network(model)
     network.read(ids)
     layers = [{name: values[0] for name, values in layer.inside.items()} for layer in network.layers]
-    return Trace(model.cell, coded, layers, inside_names(model))
+    return Trace(model.cell, coded, layers, network.layers[0].names_inside())
 
 
 def checked_layer(layer: int | None, layers: int) -> int:

@@ -10,13 +10,17 @@ from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
+from elman.layers.minlstm import TimeMinLSTM
 from elman.layers.norm import TimeRMSNorm
 from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.qrnn import TimeQRNN
 from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.residual import TimeResidualBlock
+from elman.layers.rglru import TimeRGLRU
 from elman.layers.rnn import RNN, TimeRNN
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
+from elman.layers.sru import TimeSRU
 
 __all__ = [
     "GRU",
@@ -34,9 +38,13 @@ __all__ = [
     "TimeGRU",
     "TimeLSTM",
     "TimeMinGRU",
+    "TimeMinLSTM",
+    "TimeQRNN",
+    "TimeRGLRU",
     "TimeRMSNorm",
     "TimeRNN",
     "TimeResidualBlock",
+    "TimeSRU",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",
     "flatten_trees",

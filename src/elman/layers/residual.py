@@ -244,12 +244,15 @@ class TimeResidualBlock(StatefulLayer):
         """What drops weights of the cell's Wh; None if nothing does."""
         return getattr(self.cell, "dropout", None)
 
+    def names_inside(self) -> tuple[str, ...]:
+        """Return the names of what `inside` has: h, the states of the cell as they are carried, and its gates."""
+        carried = {own: name for name, own in self._states.items()}
+        return ("h", *(carried.get(name, name) for name in self.cell.names_inside()))
+
     @property
     def inside(self) -> dict[str, Array]:
         """The output h (N, T, D) of the last `forward`, and the states ``cell_…`` and gates of the cell (N, T, H)."""
-        named = {own: name for name, own in self._states.items()}
-        of_cell = {named.get(own, own): values for own, values in self.cell.inside.items()}
-        return {"h": self._ys, **of_cell}
+        return dict(zip(self.names_inside(), (self._ys, *self.cell.inside.values()), strict=True))
 
     def begin(self, xs: Array) -> Array:
         """Take xs (N, T, D), which may be filled later; return ys (N, T, D), which `forward_steps` fills."""

@@ -83,7 +83,10 @@ Part = tuple[int, str]  # a layer, counted from the bottom, and the name of a st
 def parts_of(model: RecurrentLM) -> list[Part]:
     """Return all parts, the most informative first: the states from the top layer down, then the gates."""
     layers = range(len(model.rnn_layers) - 1, -1, -1)
-    states, gates = tuple(model.rnn_layer.state_widths), model.rnn_layer.recurrence.gate_names
+    names, states_only = model.rnn_layer.names_inside(), model.rnn_layer.state_widths
+    states, gates = (
+        [name for name in names if (name in states_only) == of_state] for of_state in (True, False)
+    )
     return [(layer, name) for names in (states, gates) for layer in layers for name in names]
 
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from elman.errors import ElmanError
 from elman.inspection.examples import opening, pairs
 from elman.inspection.influence import influence
-from elman.inspection.network import NoHiddenUnits, inside_names, recurrent, summary
+from elman.inspection.network import NoHiddenUnits, recurrent, summary
 from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
@@ -243,7 +243,7 @@ def _check_layer(
     with refuse_errors("layer"):
         layer = checked_layer(body.layer, len(model.rnn_layers))
     with refuse_errors("what"):
-        checked_what(body.what, model.cell, inside_names(model))
+        checked_what(body.what, model.cell, model.rnn_layer.names_inside())
     width = _widest(model)
     if (values := len(coded.tokens) * width) > (limit := limits.inside_values):
         raise RequestRefused(

@@ -147,9 +147,20 @@ def scan(first: int, last: int, a: Array, b: Array, states: Array) -> None:
     scan_steps(a[first:last], b[first:last], states[first : last + 1])
 
 
-def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -> None:
-    """deltas[t] += flow, then flow = a[t]∘deltas[t], from the last step to the first: deltas (T, N, H), flow (N, H)."""
-    scan_steps_backward(a[first:last], deltas[first:last], flow)
+def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flow: Array) -> None:
+    """deltas[t] = ds[t] + flow, then flow = a[t]∘deltas[t], from the last step to the first; flow is (N, H).
+
+    ds and deltas (T, N, H) may be the same.
+    """
+    scan_steps_backward(a[first:last], ds[first:last], deltas[first:last], flow)
+
+
+def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -> None:
+    """fs[t] = σ(z_f + v_f∘cs[t]), cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u: fs (T, N, H), cs (T + 1, N, H).
+
+    zs[t] (N, 3H or 4H) holds z_f, z_r and u, v (2H,) holds v_f and v_r.
+    """
+    sru_steps(zs[first:last], v, fs[first:last], cs[first : last + 1])
 
 
 @jit
@@ -451,13 +462,13 @@ def scan_steps(a: Array, b: Array, states: Array) -> None:
 
 
 @jit
-def scan_steps_backward(a: Array, deltas: Array, flow: Array) -> None:
-    """From the last step to the first: deltas[t] += flow, and flow = a[t]∘deltas[t]."""
+def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None:
+    """From the last step to the first: deltas[t] = ds[t] + flow, and flow = a[t]∘deltas[t]."""
     T, N, H = a.shape
     for t in range(T - 1, -1, -1):
         for n in range(N):
             for j in range(H):
-                deltas[t, n, j] += flow[n, j]
+                deltas[t, n, j] = ds[t, n, j] + flow[n, j]
                 flow[n, j] = a[t, n, j] * deltas[t, n, j]
 
 
@@ -493,6 +504,18 @@ def gate_numbers_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Arr
         silu = u[j] * sigma[j]
         dh[j] = dout[j] * silu
         du[j] = dout[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
+
+
+def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
+    """fs[t] = σ(z_f + v_f∘cs[t]), and cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u, for all t."""
+    T, N, H = fs.shape
+    for t in range(T):
+        for n in range(N):
+            z, u, f = zs[t, n, :H], zs[t, n, 2 * H : 3 * H], fs[t, n]
+            before, after = cs[t, n], cs[t + 1, n]
+            for j in range(H):
+                f[j] = sigmoid(z[j] + v[j] * before[j])
+                after[j] = u[j] + f[j] * (before[j] - u[j])
 
 
 @jit
