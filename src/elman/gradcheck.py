@@ -21,6 +21,7 @@ from elman.layers import (
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
+    TimeResidualBlock,
     TimeRNN,
     TimeSoftmaxWithLoss,
 )
@@ -226,6 +227,11 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         if name not in ("rnn", "lstm", "gru"):
             drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
             rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
+    block = TimeResidualBlock(
+        TimeGRU(*weights(3), randn(H), stateful=True),
+        *(randn(*shape) for shape in ((D,), (D, H), (H, D), (D,), (D, H), (D, H), (H, D), (D,))),
+    )
+    rows += check_gradients(block, xs, before=before)
     both = TimeBidirectional(TimeLSTM(*weights(4)), TimeLSTM(*weights(4)))
     rows += check_gradients(both, xs, np.array([T, T - 2]))
     trees = [[0, 1], [2, 3], [6, 4], [7, 5]]  # ((0 1) 4) and ((2 3) 5)
