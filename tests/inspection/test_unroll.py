@@ -8,7 +8,7 @@ import pytest
 import elman
 from elman.errors import TextError
 from elman.inspection.gradient_flow import gradient_flow
-from elman.inspection.network import INSIDE, NoHiddenUnits
+from elman.inspection.network import NoHiddenUnits
 from elman.inspection.unroll import DIGITS, UNITS, rounded, unroll
 from support.every_kind import word_model
 from support.looked import CELLS, KINDS, inputs, network, recurrent, remembered
@@ -30,7 +30,7 @@ def test_every_step_holds_what_the_model_computes(cell: str, kind: str) -> None:
     assert found.first == 0
     np.testing.assert_array_equal(found.ids, ids)
     for inside, wanted, state in zip(found.layers, traced.layers, found.before, strict=True):
-        assert set(inside) == set(INSIDE[cell])
+        assert set(inside) == set(model.rnn_layer.names_inside())
         np.testing.assert_equal(inside, wanted)
         assert all((values == 0).all() for values in state.values())
     if model.wordvec_size:

@@ -20,6 +20,7 @@ Norms = NDArray[np.float64]
 class GradientFlow:
     """Norms of the gradients with respect to h_t of one layer at L steps, (L + 1, L) each.
 
+    In a residual block h_t is that of the cell: no later step reads the output of the block.
     Row e < L is for a block that ends at step e: the gradient of the losses of steps 0 to e. Row L is for the loss of
     the last step alone. ``arriving`` is ‖dh_t‖, the sum of what comes from above at step t and what flows back from
     step t + 1; ``above`` and ``flowing`` are the norms of the two.
@@ -49,7 +50,7 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     network = Network(model)
     if first:
         network.read(ids[:first])
-    states = [[getattr(layer, name) for name in layer.states] for layer in network.layers]
+    states = [layer.carried() for layer in network.layers]
     L, inputs, targets = len(ids) - first - 1, ids[first:-1], ids[first + 1 :]
     hs = network.read(inputs).copy()  # (L, H)
     above = np.stack(
@@ -63,19 +64,20 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     xs = np.repeat(network.weights["embedding"][inputs][None], L + 1, axis=0)  # (L + 1, L, D)
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
-        if first:
-            layer.set_state(*(np.repeat(values, L + 1, axis=0) for values in state))  # (L + 1, H)
+        if first:  # L + 1 times the state that came in
+            layer.carry({name: np.repeat(np.asarray(h), L + 1, axis=0) for name, h in state.items()})
         xs = layer.forward(xs)
     found = []
     for layer in reversed(network.layers):
-        dxs = layer.begin_backward(dhs)
-        flowing = np.zeros_like(dhs)  # (L + 1, L, H)
+        dxs, cell = layer.begin_backward(dhs), layer.recurrence
+        reaching = cell.dhs  # (L + 1, L, H): dhs itself, or what a residual block fills step by step
+        flowing = np.zeros_like(reaching)  # (L + 1, L, H)
         for t in reversed(range(L)):
             layer.backward_steps(t, t + 1)
             layer.end_backward()
             if t:
-                flowing[:, t - 1] = layer.dh
-        found.append(GradientFlow(_norms(dhs), _norms(flowing), _norms(dhs + flowing)))
+                flowing[:, t - 1] = cell.dh
+        found.append(GradientFlow(_norms(reaching), _norms(flowing), _norms(reaching + flowing)))
         dhs = dxs
     return found[::-1]
 

@@ -118,18 +118,19 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
     network = Network(model)
     if first:
         network.read(ids[:first])
-    H, dtype = model.hidden_size, network.weights["0.b"].dtype
+    dtype = network.weights["embedding"].dtype
     before = [
         {
-            name: np.zeros(H, dtype) if (state := getattr(layer, name)) is None else state[0]
-            for name in layer.states
+            name: np.zeros(width, dtype) if (state := getattr(layer, name)) is None else state[0]
+            for name, width in layer.state_widths.items()
         }
         for layer in network.layers
     ]
     hs = network.read(ids[first:])
     layers = [{name: values[0].copy() for name, values in layer.inside.items()} for layer in network.layers]
     xs = network.weights["embedding"][ids[first:]]
-    products = _products(network, xs, layers, before) if model.cell == "rnn" else [{} for _ in layers]
+    is_rnn = isinstance(network.layers[0], TimeRNN)
+    products = _products(network, xs, layers, before) if is_rnn else [{} for _ in layers]
     return Unrolled(
         model,
         coded,
@@ -148,9 +149,9 @@ def _products(network: Network, xs: Values, layers: list[Inside], before: list[I
     """Return x_t·Wx + b and h_{t-1}·Wh of every RNN layer, (L, H) each."""
     found = []
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
+        assert isinstance(layer, TimeRNN)
         Wx, b = layer.projection.Wx, layer.projection.b
         h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
-        assert isinstance(layer, TimeRNN)
         found.append({"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh})
         xs = inside["h"]
     return found

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from elman.errors import ElmanError
 from elman.evaluation.surprisal import entropy_bits, most_probable
 from elman.inspection.influence import influences
-from elman.inspection.network import INSIDE
 from elman.inspection.text_properties import PROPERTIES, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
@@ -84,8 +83,9 @@ Part = tuple[int, str]  # a layer, counted from the bottom, and the name of a st
 def parts_of(model: RecurrentLM) -> list[Part]:
     """Return all parts, the most informative first: the states from the top layer down, then the gates."""
     layers = range(len(model.rnn_layers) - 1, -1, -1)
+    names, states_only = model.rnn_layer.names_inside(), model.rnn_layer.state_widths
     states, gates = (
-        [name for name in INSIDE[model.cell] if (name in "hc") == of_state] for of_state in (True, False)
+        [name for name in names if (name in states_only) == of_state] for of_state in (True, False)
     )
     return [(layer, name) for names in (states, gates) for layer in layers for name in names]
 
