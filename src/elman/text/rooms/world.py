@@ -79,21 +79,18 @@ class World:
         prefix = (*place.prefix, token)
         if self._trie(place).next_tokens(prefix):
             return Place(place.person, place.visitor, place.asides, prefix)
-        if token == EOS:
-            return Place()
-        if place.person is None:
-            return Place(person=prefix[0])
-        if place.visitor is None:
-            return Place(place.person, visitor=prefix[0])
-        return Place(place.person, place.visitor, place.asides + 1)
+        return self._after(place, prefix)
 
     def tokens(self, rng: np.random.Generator) -> Iterator[tuple[str, float]]:
         """Yield tokens endlessly, each with its probability given all before it."""
         place = Place()
         while True:
-            token, probability = _draw(self.next_tokens(place), rng)
-            yield token, probability
-            place = self.read(place, token)
+            trie, sentence = self._trie(place), ()
+            while possible := trie.next_tokens(sentence):
+                token, probability = _draw(possible, rng)
+                yield token, probability
+                sentence = (*sentence, token)
+            place = self._after(place, sentence)
 
     def text(self, n_tokens: int, rng: np.random.Generator) -> str:
         """Return whole lines with at least ``n_tokens`` tokens, each `<eos>` written as a newline."""
@@ -167,6 +164,16 @@ class World:
         question = self._grammar.question_sentence(place.visitor, place.person)
         return place.prefix == question[: question.index(place.person)]
 
+    def _after(self, place: Place, sentence: Sentence) -> Place:
+        """Return the place after a whole sentence that began at ``place``."""
+        if sentence[-1] == EOS:
+            return Place()
+        if place.person is None:
+            return Place(person=sentence[0])
+        if place.visitor is None:
+            return Place(place.person, visitor=sentence[0])
+        return Place(place.person, place.visitor, place.asides + 1)
+
     def _trie(self, place: Place) -> Trie:
         stop = 0.0 if place.visitor is None else self._length.stop_probability(place.asides)
         key = (place.person, place.visitor, stop)
@@ -199,13 +206,12 @@ class World:
 
 
 def _draw(probabilities: Mapping[str, float], rng: np.random.Generator) -> tuple[str, float]:
-    *others, last = probabilities  # the last one also gets the rounding error
     left = rng.random()
-    for token in others:
-        left -= probabilities[token]
+    for token, probability in probabilities.items():
+        left -= probability
         if left < 0:
-            return token, probabilities[token]
-    return last, probabilities[last]
+            break
+    return token, probability  # the last one also gets the rounding error
 
 
 def _entropy(weighted: Weighted) -> float:
