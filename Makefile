@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-# several processes; on many cores more of them would only wait for the slowest test
-PARALLEL ?= -n auto --maxprocesses 4
+# one process more than there are cores, because many tests wait for files or other processes; on many cores more of
+# them would only wait for the slowest test
+PARALLEL ?= -n $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() + 1))")
 
 .PHONY: demo test lint types tests coverage docs clean
 

@@ -19,6 +19,7 @@ def test_ids_are_as_frequent_as_their_ranks_say() -> None:
     assert (ranks != np.arange(V)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
 def test_a_step_trains(softmax: str) -> None:
     step: Step = build(softmax, 300, 4, 5)

@@ -45,6 +45,7 @@ def short_training(small_worlds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SENTENCES", 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("language", "name"), [("en", "Tom"), ("ko", "톰")])
 def test_the_demo_runs_to_its_end(command: Any, language: str, name: str) -> None:
     outcome = command("demo", "-o", "here", "--language", language)
@@ -62,6 +63,7 @@ def test_the_demo_runs_to_its_end(command: Any, language: str, name: str) -> Non
     assert command("generate", "here/gru", "--length", 3).code == 0
 
 
+@pytest.mark.slow
 def test_demo_continues_without_matplotlib(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     outcome = command("demo")

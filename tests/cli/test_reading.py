@@ -227,6 +227,7 @@ def test_pairs_in_two_columns(command: Any, refused: Any, runs: Path, tmp_path: 
 ESCAPES = b"tom \x1b[31mwas\x1b[0m in \x07 \xc2\x9b1m\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [["score"], ["score", "--top", "1"], ["surprisal"], ["generate"], ["score", "--json"]]
 )

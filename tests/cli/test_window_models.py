@@ -24,6 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.slow
 def test_train_resume_evaluate_plot_generate(command: Any, story: Path, kind: str) -> None:
     done = command("train", story, "-o", "run", *OPTIONS[kind], "--window", 3, *SCHOOL)
     assert done.code == 0

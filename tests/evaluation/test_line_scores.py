@@ -139,6 +139,7 @@ words = st.sampled_from(["tom", "was", "reading", ".", "mary", "in", "yodelling"
 some_lines = st.lists(st.lists(words, max_size=20).map(" ".join), max_size=30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXT_MODELS)
 def test_many_lines_score_as_each_does(name: str) -> None:
     whole = TEXT_MODELS[name]

@@ -35,7 +35,10 @@ def texts(svg: str) -> list[tuple[float, float, float, str]]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "perplexity-falls")) for name in figures.NAMES],
+)
 def test_files_are_current_and_texts_fit(name: str, lang: str) -> None:
     figure = figures.chapter(name, lang=lang)
     file = (FOLDER / lang / f"{name}.svg").read_text("utf-8")

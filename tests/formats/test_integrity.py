@@ -198,6 +198,7 @@ def test_a_model_without_finite_scores_is_never_first(tmp_path: Path) -> None:
         assert found[1].difference is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no ulimit")
 def test_a_process_without_memory_ends_with_one_line(tmp_path: Path) -> None:
     import resource

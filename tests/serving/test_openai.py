@@ -5,6 +5,7 @@ import pytest
 PROMPT = "tom was watching tv in"
 
 
+@pytest.mark.slow
 def test_the_openai_package_works(address: str) -> None:
     openai = pytest.importorskip("openai")
     with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:

@@ -34,6 +34,7 @@ def connected(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), LONG)
 
 
+@pytest.mark.slow
 def test_sequences_are_free_when_the_client_disconnects(start: Any) -> None:
     address = start("--max-tokens", "1000000000", "--max-seconds", "100000")[1]
     body = json.dumps({"prompt": "tom", "max_tokens": 10**9})  # does not end during the test
@@ -65,6 +66,7 @@ def streamed(address: str, number: int) -> tuple[str, list[Any], bool]:
     return "".join(choice["text"] for choice in choices), ends, (done, rest) == ("data: [DONE]", "")
 
 
+@pytest.mark.slow
 def test_many_streams_have_the_results_they_have_alone(start: Any) -> None:
     address = start("--max-streams", "8")[1]
     with ThreadPoolExecutor(
@@ -89,6 +91,7 @@ def test_incomplete_and_invalid_requests_do_no_harm(address: str) -> None:
     assert health(address)["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_six_hundred_unfinished_heads_keep_no_one_out(start: Any) -> None:
     address = start()[1]
     with ExitStack() as stack:

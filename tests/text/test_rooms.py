@@ -294,6 +294,7 @@ def test_splits_are_the_same_on_every_machine(tmp_path: Path, split: str, langua
     assert 20_000 <= len(words_of(content.decode())) < 20_100
 
 
+@pytest.mark.slow
 @both_languages
 def test_the_training_split_shows_every_word(tmp_path: Path, language: str) -> None:
     write_split(tmp_path / "text", "train", language)  # type: ignore[arg-type]

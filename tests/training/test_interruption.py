@@ -71,6 +71,7 @@ def assert_same_run(folder: Path, expected: TrainingRun) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(p.name for p in expected.folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_every_kind_of_point_ends_as_one_that_was_not(
     uninterrupted: Given, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_run_killed_before_its_first_checkpoint_can_be_begun_again(
     assert_same_run(folder, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "kept"),
     [
