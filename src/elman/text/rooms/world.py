@@ -207,11 +207,11 @@ class World:
 
 def _draw(probabilities: Mapping[str, float], rng: np.random.Generator) -> tuple[str, float]:
     left = rng.random()
-    for token, probability in probabilities.items():
-        left -= probability
+    for drawn in probabilities.items():  # the last one also gets the rounding error
+        left -= drawn[1]
         if left < 0:
             break
-    return token, probability  # the last one also gets the rounding error
+    return drawn
 
 
 def _entropy(weighted: Weighted) -> float:
