@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.inspection.network import Network, target_gradient
+from elman.layers.diagonal import TimeDiagonalRecurrence
+from elman.layers.recurrent import TimeRecurrence
 from elman.models.recurrent import RecurrentLM
 
 Norms = NDArray[np.float64]
@@ -23,11 +25,16 @@ class GradientFlow:
     Row e < L is for a block that ends at step e: the gradient of the losses of steps 0 to e. Row L is for the loss of
     the last step alone. ``arriving`` is ‖dh_t‖, the sum of what comes from above at step t and what flows back from
     step t + 1; ``above`` and ``flowing`` are the norms of the two.
+
+    ``through`` is the state whose gradient flows from step to step. Where it is not h, because the next step reads
+    another state only (c of an SRU), ``flowing`` is the gradient with respect to that state, and ``arriving`` is
+    ‖(dh_t, dc_t)‖.
     """
 
     above: Norms
     flowing: Norms
     arriving: Norms
+    through: str
 
     def block_norms(self, time_size: int) -> Norms:
         """Return ‖dh_t‖ (L,) where the gradient is cut after every ``time_size`` steps."""
@@ -49,7 +56,7 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     network = Network(model)
     if first:
         network.read(ids[:first])
-    states = [[getattr(layer, name) for name in layer.states] for layer in network.layers]
+    states = [layer.carried() for layer in network.layers]
     L, inputs, targets = len(ids) - first - 1, ids[first:-1], ids[first + 1 :]
     hs = network.read(inputs).copy()  # (L, H)
     above = np.stack(
@@ -64,20 +71,27 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
         if first:
-            layer.set_state(*(np.repeat(values, L + 1, axis=0) for values in state))  # (L + 1, H)
+            layer.carry({name: np.repeat(values, L + 1, axis=0) for name, values in state.items()})
         xs = layer.forward(xs)
     found = []
     for layer in reversed(network.layers):
         dxs = layer.begin_backward(dhs)
+        through = flowing_state(layer)
         flowing = np.zeros_like(dhs)  # (L + 1, L, H)
         for t in reversed(range(L)):
             layer.backward_steps(t, t + 1)
             layer.end_backward()
             if t:
-                flowing[:, t - 1] = layer.dh
-        found.append(GradientFlow(_norms(dhs), _norms(flowing), _norms(dhs + flowing)))
+                flowing[:, t - 1] = getattr(layer, f"d{through}")
+        of_both = _norms(dhs + flowing) if through == "h" else np.hypot(_norms(dhs), _norms(flowing))
+        found.append(GradientFlow(_norms(dhs), _norms(flowing), of_both, through))
         dhs = dxs
     return found[::-1]
+
+
+def flowing_state(layer: TimeRecurrence) -> str:
+    """Return the name of the state whose gradient flows back from step to step: h unless no step reads it."""
+    return layer.recurrent_state if isinstance(layer, TimeDiagonalRecurrence) else "h"
 
 
 def _norms(gradients: NDArray[np.floating]) -> Norms:

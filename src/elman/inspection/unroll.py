@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import TextError
-from elman.inspection.gradient_flow import GradientFlow, gradient_flow
+from elman.inspection.gradient_flow import GradientFlow, flowing_state, gradient_flow
 from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
 from elman.layers import TimeRNN
 from elman.layers import adaptive as adaptive_output
+from elman.layers.recurrent import TimeDenseRecurrence, TimeRecurrence
 from elman.models.parameters import adaptive_softmax_layer
 from elman.models.recurrent import RecurrentLM
 from elman.text.token_writer import TokenWriter
@@ -41,8 +42,10 @@ class Unrolled:
     ids: NDArray[np.intp]  # (L,)
     xs: Values  # the word vectors (L, D); (L, 0) for one-hot input
     layers: list[Inside]  # of each layer, the bottom one first: (L, H)
-    before: list[Inside]  # the states that come in: (H,)
+    before: list[Inside]  # the states that come in, as wide as they are: (H,) for h
     products: list[Inside]  # of each layer: (L, H)
+    through: list[str]  # of each layer, the state whose gradient flows from step to step
+    weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and, if it has one, Wh
     scores: Values
     gradients: list[
         GradientFlow
@@ -62,6 +65,9 @@ class Unrolled:
             "inside": [_first_units(layer) for layer in self.layers],
             "before": [_first_units(layer) for layer in self.before],
             "products": [_first_units(layer) for layer in self.products],
+            "widths": [{name: len(state) for name, state in layer.items()} for layer in self.before],
+            "through": self.through,
+            "weights": self.weights,
             "gradients": [
                 {name: rounded(getattr(flow, name)) for name in ("above", "flowing", "arriving")}
                 for flow in self.gradients
@@ -118,18 +124,10 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
     network = Network(model)
     if first:
         network.read(ids[:first])
-    H, dtype = model.hidden_size, network.weights["0.b"].dtype
-    before = [
-        {
-            name: np.zeros(H, dtype) if (state := getattr(layer, name)) is None else state[0]
-            for name in layer.states
-        }
-        for layer in network.layers
-    ]
+    before = [_incoming(layer) for layer in network.layers]
     hs = network.read(ids[first:])
     layers = [{name: values[0].copy() for name, values in layer.inside.items()} for layer in network.layers]
     xs = network.weights["embedding"][ids[first:]]
-    products = _products(network, xs, layers, before) if model.cell == "rnn" else [{} for _ in layers]
     return Unrolled(
         model,
         coded,
@@ -138,21 +136,44 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         xs if model.wordvec_size else xs[:, :0],
         layers,
         before,
-        products,
+        _products(network, xs, layers, before),
+        [flowing_state(layer) for layer in network.layers],
+        [_shapes(network, k) for k in range(len(network.layers))],
         _scores(model, network, hs),
         gradient_flow(model, ids, first) if len(ids) > first + 1 else [],
     )
 
 
+def _incoming(layer: TimeRecurrence) -> Inside:
+    """Return the states that come in, (width,) each; zeros before the first step."""
+    widths = layer.state_widths
+    return {
+        name: np.zeros(widths[name], layer.b.dtype) if state is None else state[0]
+        for name, state in layer.carried().items()
+    }
+
+
 def _products(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
-    """Return x_t·Wx + b and h_{t-1}·Wh of every RNN layer, (L, H) each."""
-    found = []
+    """Return x_t·Wx + b and h_{t-1}·Wh of every RNN layer, (L, H) each; nothing of other layers."""
+    found: list[Inside] = []
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
-        Wx, b = layer.projection.Wx, layer.projection.b
-        h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
-        assert isinstance(layer, TimeRNN)
-        found.append({"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh})
+        of_layer = {}
+        if isinstance(layer, TimeRNN):
+            Wx, b = layer.projection.Wx, layer.projection.b
+            h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
+            of_layer = {"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh}
+        found.append(of_layer)
         xs = inside["h"]
+    return found
+
+
+def _shapes(network: Network, k: int) -> dict[str, list[int]]:
+    """Return the shapes of Wx and Wh of layer k; for one-hot input, the embedding is Wx."""
+    layer = network.layers[k]
+    Wx = layer.projection.Wx
+    found = {"Wx": list((network.weights["embedding"] if Wx is None else Wx).shape)}
+    if isinstance(layer, TimeDenseRecurrence):
+        found["Wh"] = list(layer.Wh.shape)
     return found
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from elman.errors import ElmanError
 from elman.evaluation.surprisal import entropy_bits, most_probable
 from elman.inspection.influence import influences
-from elman.inspection.network import INSIDE
 from elman.inspection.text_properties import PROPERTIES, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import Trace, trace
 from elman.inspection.units import followed
 from elman.inspection.unroll import unroll
 from elman.models.base import LogProbs
+from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM
 from elman.text.offsets import token_offsets
 from elman.text.token_writer import TokenWriter
@@ -84,10 +84,8 @@ Part = tuple[int, str]  # a layer, counted from the bottom, and the name of a st
 def parts_of(model: RecurrentLM) -> list[Part]:
     """Return all parts, the most informative first: the states from the top layer down, then the gates."""
     layers = range(len(model.rnn_layers) - 1, -1, -1)
-    states, gates = (
-        [name for name in INSIDE[model.cell] if (name in "hc") == of_state] for of_state in (True, False)
-    )
-    return [(layer, name) for names in (states, gates) for layer in layers for name in names]
+    cell = CELLS[model.cell]
+    return [(layer, name) for names in (cell.states, cell.gate_names) for layer in layers for name in names]
 
 
 def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> dict[str, Any]:

@@ -12,7 +12,7 @@
   const Y = { top: 14, scores: 92, h: 124, cell: 180, x: 236, embedding: 268, word: 306, bracket: 320 };
   const CELL = 62; // height of the cell
   const BACK = Y.cell - 16; // where the gradient flows back
-  const LANES = { h: Y.cell + 18, c: Y.cell + 4 }; // where the states pass on, underneath
+  const LANES = [18, 4, -4].map((down) => Y.cell + down); // where the states pass on, underneath
 
   /** The names of the rows, in a picture that stays at the left. */
   elman.drawRowNames = (node, names) => {
@@ -42,7 +42,8 @@
       new ResizeObserver(() => this.columns.length && this.#place()).observe(node);
     }
 
-    /** data: {name, cell, above, below, states, limit, columns: [{word, x, h, top}]}; see `#candidate` for `top`. */
+    /** data: {name, cell, above, below, states, factor, limit, columns: [{word, x, h, top}]}; `factor` is what multiplies
+     * the state, and see `#candidate` for `top`. */
     draw(data) {
       this.data = data;
       this.width = EDGE + data.columns.length * COLUMN;
@@ -98,19 +99,20 @@
     /** The states that come in from the left. */
     #states(drawing, index) {
       const [from, to] = [-COLUMN + WIDE / 2, -WIDE / 2];
-      for (const name of this.data.states) {
-        drawing.arrow([[from, LANES[name]], [to, LANES[name]]], { width: name === "h" ? 2.5 : 1.5 });
-        if (!index) drawing.text([from - 9, LANES[name]], name, { kind: "forward", size: 12 });
-      }
-      drawing.text([-COLUMN / 2, LANES.h + 11], "Wh", { kind: "forward", size: 11 });
+      this.data.states.forEach((name, k) => {
+        drawing.arrow([[from, LANES[k]], [to, LANES[k]]], { width: k ? 1.5 : 2.5 });
+        if (!index) drawing.text([from - 9, LANES[k]], name, { kind: "forward", size: 12 });
+      });
+      drawing.text([-COLUMN / 2, LANES[0] + (this.data.factor === "Wh" ? 11 : 22)], this.data.factor,
+        { kind: "forward", size: 11 });
     }
 
     #drawLoop() {
       const [out, level] = [WIDE / 2 + 26, Y.cell - CELL / 2 - 10];
-      const [half, y] = [WIDE / 2, LANES.h];
+      const [half, y] = [WIDE / 2, LANES[0]];
       this.loop.arrow([[half, y], [out, y], [out, level], [-out, level], [-out, y], [-half, y]], { width: 2.5 });
-      this.loop.text([-out - 12, LANES.h], "Wh", { kind: "forward", size: 12 });
-      this.loop.text([out + 26, LANES.h - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
+      this.loop.text([-out - 4, y], this.data.factor, { kind: "forward", size: 12, anchor: "end" });
+      this.loop.text([out + 26, y - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
     }
 
     /** Draws the gradients [{above, flowing, arriving, label}], the steps before which they are cut, and the blocks. */

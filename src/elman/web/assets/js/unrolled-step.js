@@ -46,6 +46,8 @@
       this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
       elman.drawCell(this.$("cell"), {
         kind: data.cell,
+        states: Object.keys(data.before[layer]),
+        gates: Object.keys(inside).filter((each) => !(each in data.before[layer])),
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
         number: (value) => words.number(rounded(value), 2),
         before: (state) => before(state)[unit],
@@ -70,9 +72,9 @@
       if (layer) rows.push(row(sub("x", "t"), hidden, numbers(data.inside[layer - 1].h[at], hidden)));
       else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
       else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
-      for (const state of Object.keys(data.before[layer])) {
-        rows.push(row(sub(state, "t−1"), hidden, numbers(before(state), hidden)));
-        rows.push(row(sub(state, "t"), hidden, numbers(data.inside[layer][state][at], hidden)));
+      for (const [state, width] of Object.entries(data.widths[layer])) {
+        rows.push(row(sub(state, "t−1"), width, numbers(before(state), width)));
+        rows.push(row(sub(state, "t"), width, numbers(data.inside[layer][state][at], width)));
       }
       const scores = step.top.map(({ score }) => words.number(score, 1)).join("  ");
       rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores })));
@@ -81,7 +83,9 @@
       if (gradient) {
         const names = ["arriving", "above", "flowing"];
         const [sum, above, right] = names.map((name) => elman.significant(gradient[name], 2));
-        const norm = row(["‖d", ...sub("h", "t"), "‖"], 0, t("unroll.gradient", { sum, above, right }));
+        const through = data.through[layer];
+        const of = through === "h" ? ["d", ...sub("h", "t")] : ["(d", ...sub("h", "t"), ", d", ...sub(through, "t"), ")"];
+        const norm = row(["‖", ...of, "‖"], 0, t("unroll.gradient", { sum, above, right }));
         norm.classList.add("backward");
         rows.push(norm);
       }

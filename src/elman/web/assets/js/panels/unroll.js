@@ -3,7 +3,6 @@
 (() => {
   const { elman } = window;
   const TIME = 8; // steps after which the gradient is cut at first
-  const GATES = { rnn: 1, lstm: 4, gru: 3 }; // how many times H the products are wide
 
   function build(root) {
     const { make } = elman;
@@ -132,10 +131,12 @@
       const shown = { shown: words.number(data.steps.length), all: words.number(data.first + data.steps.length) };
       this.$("more").hidden = !data.first;
       this.$("more").textContent = t("unroll.more", shown);
-      const wide = GATES[data.cell] * data.hidden;
-      const shape = (name, rows) => t("unroll.weights", { name, shape: `(${rows}, ${wide})` });
-      this.$("wx").textContent = shape("Wx", layer ? data.hidden : data.wordvec || data.vocabulary);
-      this.$("wh").textContent = shape("Wh", data.hidden);
+      for (const name of ["Wx", "Wh"]) {
+        const shape = data.weights[layer][name];
+        const button = this.$(name.toLowerCase());
+        button.hidden = !shape;
+        button.textContent = shape ? t("unroll.weights", { name, shape: `(${shape.join(", ")})` }) : "";
+      }
       this.flow();
     }
 
@@ -151,7 +152,8 @@
         name: t("unroll.columns"), cell: named(layer),
         above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
         below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
-        states: Object.keys(data.before[layer]),
+        states: this.carried(),
+        factor: data.weights[layer].Wh ? "Wh" : elman.keptBy(data.cell),
         limit: Math.max(...inputs.flat().map(Math.abs), 1e-9), // of the input's values
         columns: data.steps.map((step, k) => ({ word: this.names[k], x: inputs[k], h: data.inside[layer].h[k],
           top: step.top.map(candidate(step)) })),
@@ -189,11 +191,17 @@
       this.reach();
     }
 
+    /** The names of the states that the next step reads: h is among them where the gradient flows through it. */
+    carried() {
+      const { data: { widths, through }, layer } = this;
+      return Object.keys(widths[layer]).filter((name) => name !== "h" || through[layer] === "h");
+    }
+
     /** A sentence: how often the layer is used, what is carried, and how far the gradient of the last loss reaches. */
     result(time, cuts) {
       const { app: { t, words }, data, losses } = this;
-      const states = Object.keys(data.before[this.layer]);
-      const carried = t(`unroll.carried.${states.length}`, { hidden: words.number(data.hidden) });
+      const carried = words.list(this.carried().map((name) =>
+        t("unroll.carried", { name, width: words.number(data.widths[this.layer][name]) })));
       const values = { steps: words.number(data.steps.length), carried, all: words.number(losses - 1),
         time: words.number(time), blocks: words.number(cuts + 1), reach: words.number(losses - 1 - this.lastBlock) };
       if (losses < 2) return t("unroll.result.short", values);
