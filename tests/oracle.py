@@ -280,3 +280,75 @@ def mingru(xs: Floats, Wx: Floats, b: Floats) -> Floats:
             h = (1 - z) * h + z * candidate
             hs[n, t] = h
     return hs
+
+
+def fpool(xs: Floats, Wx: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; gates in the order z, n."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(b) // 2))
+    for n in range(N):
+        h = np.zeros(len(b) // 2)
+        for t in range(T):
+            zz, zn = np.split(xs[n, t] @ Wx + b, 2)
+            z = sigmoid(zz)
+            h = (1 - z) * h + z * np.tanh(zn)
+            hs[n, t] = h
+    return hs
+
+
+def minlstm(xs: Floats, Wx: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; gates in the order f, i, n."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(b) // 3))
+    for n in range(N):
+        h = np.zeros(len(b) // 3)
+        for t in range(T):
+            zf, zi, zn = np.split(xs[n, t] @ Wx + b, 3)
+            f, i, candidate = sigmoid(zf), sigmoid(zi), np.where(zn >= 0, zn + 0.5, sigmoid(zn))
+            h = f / (f + i) * h + i / (f + i) * candidate
+            hs[n, t] = h
+    return hs
+
+
+def qrnn(xs: Floats, Wx: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; gates in the order z, f, o, each of two inputs."""
+    N, T, D = xs.shape
+    hs = np.zeros((N, T, len(b) // 3))
+    for n in range(N):
+        c, x_before = np.zeros(len(b) // 3), np.zeros(D)
+        for t in range(T):
+            zz, zf, zo = np.split(x_before @ Wx[:D] + xs[n, t] @ Wx[D:] + b, 3)
+            c = sigmoid(zf) * c + (1 - sigmoid(zf)) * np.tanh(zz)
+            hs[n, t] = sigmoid(zo) * c
+            x_before = xs[n, t]
+    return hs
+
+
+def sru(xs: Floats, Wx: Floats, v: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; products in the order f, r, u, and p where D ≠ H."""
+    N, T, _ = xs.shape
+    H = len(v) // 2
+    hs = np.zeros((N, T, H))
+    for n in range(N):
+        c = np.zeros(H)
+        for t in range(T):
+            zf, zr, u, *p = np.split(xs[n, t] @ Wx + b, len(b) // H)
+            f, r = sigmoid(zf + v[:H] * c), sigmoid(zr + v[H:] * c)
+            c = f * c + (1 - f) * u
+            hs[n, t] = r * np.tanh(c) + (1 - r) * (p[0] if p else np.sqrt(3) * xs[n, t])
+    return hs
+
+
+def rglru(xs: Floats, Wx: Floats, decay: Floats, b: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; products in the order r, i, and u where D ≠ H."""
+    N, T, _ = xs.shape
+    H = len(decay)
+    hs = np.zeros((N, T, H))
+    for n in range(N):
+        h = np.zeros(H)
+        for t in range(T):
+            zr, zi, *u = np.split(xs[n, t] @ Wx + b, len(b) // H)
+            a = np.exp(-8 * np.log(1 + np.exp(decay)) * sigmoid(zr))
+            h = a * h + np.sqrt(1 - a**2) * sigmoid(zi) * (u[0] if u else xs[n, t])
+            hs[n, t] = h
+    return hs

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import oracle
-from elman.layers import TimeMinGRU
+from elman.layers import TimeFPool, TimeMinGRU, TimeMinLSTM, TimeQRNN, TimeRGLRU, TimeSRU
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,9 @@ class Cell:
 
 CELLS = {
     "mingru": Cell(TimeMinGRU, oracle.mingru, ("h", "z", "n")),
+    "minlstm": Cell(TimeMinLSTM, oracle.minlstm, ("h", "f", "i", "n")),
+    "fpool": Cell(TimeFPool, oracle.fpool, ("h", "z", "n")),
+    "qrnn": Cell(TimeQRNN, oracle.qrnn, ("h", "c", "z", "f", "o"), takes_one_hot=False),
+    "sru": Cell(TimeSRU, oracle.sru, ("h", "c", "f", "r")),
+    "rglru": Cell(TimeRGLRU, oracle.rglru, ("h", "r", "i")),
 }

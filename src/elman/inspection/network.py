@@ -20,7 +20,7 @@ from elman.models.parameters import CELLS, adaptive_softmax_layer, recurrent_lay
 from elman.models.recurrent import RecurrentLM
 from elman.text_model import TextModel
 
-INSIDE = {name: (*cell.states, *cell.gate_names) for name, cell in CELLS.items()}
+INSIDE = {name: cell.names_inside() for name, cell in CELLS.items()}
 ROWS = 64  # one-hot gradients, of V numbers each, held in memory at a time
 
 

@@ -6,14 +6,19 @@ from elman.layers.base import Layer
 from elman.layers.bidirectional import TimeBidirectional
 from elman.layers.dropout import TimeDropout
 from elman.layers.embedding import TimeEmbedding
+from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
+from elman.layers.minlstm import TimeMinLSTM
 from elman.layers.output import TimeAffineSoftmaxWithLoss
+from elman.layers.qrnn import TimeQRNN
 from elman.layers.recursive import Recursive, flatten_trees
+from elman.layers.rglru import TimeRGLRU
 from elman.layers.rnn import RNN, TimeRNN
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
+from elman.layers.sru import TimeSRU
 
 __all__ = [
     "GRU",
@@ -27,10 +32,15 @@ __all__ = [
     "TimeBidirectional",
     "TimeDropout",
     "TimeEmbedding",
+    "TimeFPool",
     "TimeGRU",
     "TimeLSTM",
     "TimeMinGRU",
+    "TimeMinLSTM",
+    "TimeQRNN",
+    "TimeRGLRU",
     "TimeRNN",
+    "TimeSRU",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",
     "flatten_trees",

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from elman.arrays import Array, namespace
+from elman.arrays import Array, batch_major, namespace
 from elman.layers.base import Weight
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
@@ -26,8 +26,8 @@ from elman.layers.recurrent import TimeRecurrence
 class TimeDiagonalRecurrence(TimeRecurrence):
     """T steps of a cell whose state goes through a linear recurrence.
 
-    A cell defines `coefficients` and `product_gradients`; if its output h is not the state itself, it names the
-    ``recurrent_state`` and defines `output` and `output_gradients` as well.
+    A cell names its gates and defines `coefficients` and `product_gradients`; if its output h is not the state itself,
+    it names the ``recurrent_state`` and defines `output` and `output_gradients` as well.
     """
 
     recurrent_state: ClassVar[str] = "h"
@@ -44,13 +44,14 @@ class TimeDiagonalRecurrence(TimeRecurrence):
         self._states = self._carried[self.recurrent_state]  # (T + 1, N, H)
         self._a = self._buffers.get("a", (T, N, H), self.b)
         self._b = self._buffers.get("b", (T, N, H), self.b)
+        self._gates = self._buffers.get("gates", (T, N, len(self.gate_names) * H), self.b)
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: all products at once, then a_t and b_t, then the states, then the output."""
         self.projection.forward_steps(first, last)
         span = slice(first, last)
         self.coefficients(span)
-        kernels_for(self.b).scan(first, last, self._a, self._b, self._states)
+        self.recur(span)
         self.output(span)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
@@ -71,13 +72,23 @@ class TimeDiagonalRecurrence(TimeRecurrence):
         """Return the columns of gate k of zs (…, G): a view (…, H)."""
         return zs[..., k * self.H : (k + 1) * self.H]
 
+    @property
+    def inside(self) -> dict[str, Array]:
+        """The states and the gates of the last `forward` by name: (N, T, H) each, valid as long as hs."""
+        gates = batch_major(self._gates)
+        return {**super().inside, **{name: self.gate(gates, k) for k, name in enumerate(self.gate_names)}}
+
     @abstractmethod
     def coefficients(self, span: slice) -> None:
-        """Write a_t and b_t of these steps, (T, N, H) each, from the products ``_zs`` (T, N, G)."""
+        """Write ``_a``, ``_b`` (T, N, H) and ``_gates`` of these steps from the products ``_zs`` (T, N, G)."""
 
     @abstractmethod
     def product_gradients(self, span: slice) -> None:
         """Write the gradients ``_dzs`` (T, N, G) of the products of these steps from δ_t, ``_deltas`` (T, N, H)."""
+
+    def recur(self, span: slice) -> None:
+        """Write the states of these steps."""
+        kernels_for(self.b).scan(span.start, span.stop, self._a, self._b, self._states)
 
     def output(self, span: slice) -> None:
         """Write h_t of these steps from the states; nothing to do where the state is the output."""
@@ -86,6 +97,28 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     def output_gradients(self, span: slice) -> None:
         """Write ds_t to ``_deltas`` from dh_t, ``_dhs`` (T, N, H), for these steps."""
         self._deltas[span] = self._dhs[span]
+
+
+def sigmoid(z: Array, out: Array) -> None:
+    """out = σ(z) = ½·tanh(½z) + ½, which cannot overflow."""
+    xp = namespace(z)
+    xp.multiply(z, 0.5, out=out)
+    xp.tanh(out, out=out)
+    xp.multiply(out, 0.5, out=out)
+    xp.add(out, 0.5, out=out)
+
+
+def sigmoid_slope(gate: Array, out: Array) -> None:
+    """out = gate∘(1 - gate), the derivative of σ where it is ``gate``."""
+    xp = namespace(gate)
+    xp.multiply(gate, gate, out=out)
+    xp.subtract(gate, out, out=out)
+
+
+def tanh_slope(y: Array, out: Array) -> None:
+    """out = 1 - y², the derivative of tanh where it is ``y``."""
+    namespace(y).multiply(y, y, out=out)
+    one_minus(out, out=out)
 
 
 def one_minus(gate: Array, out: Array) -> None:

@@ -55,13 +55,13 @@ class InputProjection:
     def begin(self, xs: Array) -> Array:
         """Take xs (T, N, D), which may be filled later; return zs (T, N, G), which `forward_steps` fills."""
         T, N, _ = xs.shape
-        self._xs, self._Wx = xs, None if self.Wx is None else self._buffers.operand("Wx", self.Wx)
+        self.xs, self._Wx = xs, None if self.Wx is None else self._buffers.operand("Wx", self.Wx)
         self._zs = self._buffers.get("zs", (T, N, self.b.shape[0]), self.b)
         return self._zs
 
     def forward_steps(self, first: int, last: int) -> None:
         """Write zs of the steps first ≤ t < last."""
-        xs, zs = self._xs[first:last], self._zs[first:last]
+        xs, zs = self.xs[first:last], self._zs[first:last]
         xp = namespace(self.b)
         if self._Wx is None:
             xp.add(xs, self.b, out=zs)
@@ -73,13 +73,13 @@ class InputProjection:
         """Take dzs (T, N, G), which may be filled later; return dxs (T, N, D), which `backward_steps` fills."""
         T, N, _ = dzs.shape
         self._dzs = dzs
-        self._dxs = dzs if self.Wx is None else self._buffers.get("dxs", (T, N, self.D), self.b)
-        return self._dxs
+        self.dxs = dzs if self.Wx is None else self._buffers.get("dxs", (T, N, self.D), self.b)
+        return self.dxs
 
     def backward_steps(self, first: int, last: int) -> None:
         """Write dxs of the steps first ≤ t < last."""
         if self._Wx is not None:
-            dzs, dxs = self._dzs[first:last], self._dxs[first:last]
+            dzs, dxs = self._dzs[first:last], self.dxs[first:last]
             namespace(self.b).matmul(as_rows(dzs), self._Wx.T, out=as_rows(dxs))
 
     def write_gradients(self) -> None:
@@ -87,7 +87,7 @@ class InputProjection:
         rows = as_rows(self._dzs)  # (T·N, G)
         self.db[...] = rows.sum(axis=0)
         for dWx in self.weight_grads:
-            namespace(self.b).matmul(as_rows(self._xs).T, rows, out=dWx)
+            namespace(self.b).matmul(as_rows(self.xs).T, rows, out=dWx)
 
 
 class TimeRecurrence(ABC):
@@ -131,6 +131,11 @@ class TimeRecurrence(ABC):
 
         D = 0 stands for a one-hot input: there is no Wx then.
         """
+
+    @classmethod
+    def names_inside(cls) -> tuple[str, ...]:
+        """Return the names of what `inside` has: the states, then the gates."""
+        return (*cls.states, *cls.gate_names)
 
     @property
     def state_widths(self) -> dict[str, int]:

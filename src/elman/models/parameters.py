@@ -8,7 +8,18 @@ from numpy.typing import DTypeLike
 
 from elman.arrays import Array
 from elman.errors import ConfigError
-from elman.layers import TimeAffineSoftmaxWithLoss, TimeGRU, TimeLSTM, TimeMinGRU, TimeRNN
+from elman.layers import (
+    TimeAffineSoftmaxWithLoss,
+    TimeFPool,
+    TimeGRU,
+    TimeLSTM,
+    TimeMinGRU,
+    TimeMinLSTM,
+    TimeQRNN,
+    TimeRGLRU,
+    TimeRNN,
+    TimeSRU,
+)
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.base import Weight
 from elman.layers.embedding import TimeEmbedding
@@ -21,6 +32,11 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "lstm": TimeLSTM,
     "gru": TimeGRU,
     "mingru": TimeMinGRU,
+    "minlstm": TimeMinLSTM,
+    "fpool": TimeFPool,
+    "qrnn": TimeQRNN,
+    "sru": TimeSRU,
+    "rglru": TimeRGLRU,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000

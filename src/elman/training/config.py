@@ -122,9 +122,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
         Meta(ge=1, le=1000, description="words that the next one is predicted from (`model='cbow'` or nplm)"),
     ] = 5
 
-    cell: Annotated[Literal["rnn", "lstm", "gru", "mingru"], described("recurrent layer; rnn is Elman's")] = (
-        "rnn"
-    )
+    cell: Annotated[
+        Literal["rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru"],
+        described("recurrent layer; rnn is Elman's"),
+    ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100
     hidden: Annotated[int, width("width of the hidden state")] = 100
     layers: Annotated[int, Meta(ge=1, le=100, description="number of recurrent layers")] = 1

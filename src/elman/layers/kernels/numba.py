@@ -150,6 +150,14 @@ def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -
     scan_steps_backward(a[first:last], deltas[first:last], flow)
 
 
+def sru_scan(first: int, last: int, zs: Array, v: Array, gates: Array, cs: Array) -> None:
+    """f = σ(zs_f[t] + v_f∘cs[t]), cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t]; f goes to gates (T, N, 2H).
+
+    zs (T, N, 3H or 4H) holds z_f, z_r and u, v (2H,) v_f and v_r, cs is (T + 1, N, H).
+    """
+    sru_steps(zs[first:last], v, gates[first:last], cs[first : last + 1])
+
+
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
     """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
 
@@ -416,6 +424,19 @@ def scan_steps_backward(a: Array, deltas: Array, flow: Array) -> None:
             for j in range(H):
                 deltas[t, n, j] += flow[n, j]
                 flow[n, j] = a[t, n, j] * deltas[t, n, j]
+
+
+@jit
+def sru_steps(zs: Array, v: Array, gates: Array, cs: Array) -> None:
+    """f = σ(zs_f[t] + v_f∘cs[t]) and cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t] for all t."""
+    T, N, H = gates.shape[0], gates.shape[1], cs.shape[2]
+    for t in range(T):
+        for n in range(N):
+            z, u, f = zs[t, n, :H], zs[t, n, 2 * H : 3 * H], gates[t, n, :H]
+            before, after = cs[t, n], cs[t + 1, n]
+            for j in range(H):
+                f[j] = sigmoid(z[j] + v[j] * before[j])
+                after[j] = u[j] + f[j] * (before[j] - u[j])
 
 
 @jit

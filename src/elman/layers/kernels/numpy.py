@@ -236,6 +236,32 @@ def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -
         xp.multiply(a[t], deltas[t], out=flow)
 
 
+def sru_scan(first: int, last: int, zs: Array, v: Array, gates: Array, cs: Array) -> None:
+    """f = σ(zs_f[t] + v_f∘cs[t]), cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t]; f goes to gates (T, N, 2H).
+
+    zs (T, N, 3H or 4H) holds z_f, z_r and u, v (2H,) v_f and v_r, cs is (T + 1, N, H).
+    """
+    xp, H, span = namespace(zs), cs.shape[2], slice(first, last)
+    steps = zip(
+        zs[span, :, :H],
+        zs[span, :, 2 * H : 3 * H],
+        gates[span, :, :H],
+        cs[span],
+        cs[first + 1 : last + 1],
+        strict=True,
+    )
+    for z, u, f, before, after in steps:
+        xp.multiply(before, v[:H], out=f)
+        xp.add(f, z, out=f)
+        xp.multiply(f, 0.5, out=f)  # σ(z) = ½·tanh(½z) + ½
+        xp.tanh(f, out=f)
+        xp.multiply(f, 0.5, out=f)
+        xp.add(f, 0.5, out=f)
+        xp.subtract(before, u, out=after)
+        xp.multiply(after, f, out=after)
+        xp.add(after, u, out=after)
+
+
 def _one(like: Array) -> Any:
     """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
     return like.new_ones(()) if is_torch(like) else 1.0

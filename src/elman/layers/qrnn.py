@@ -1,0 +1,143 @@
+"""Quasi-recurrent neural network (QRNN): a convolution over the last two inputs, and fo-pooling of its results.
+
+    z, f, o = tanh(z_z), σ(z_f), σ(z_o)          z_· = x_{t-1}·W₀ + x_t·W₁ + b
+    c_t = f∘c_{t-1} + (1 - f)∘z                  h_t = o∘c_t
+
+    δ_t as in `elman.layers.diagonal`, ds_t = dh_t∘o, a_t = f
+    dz_z = δ_t∘(1 - f)∘(1 - z²)                  dz_f = δ_t∘(c_{t-1} - z)∘f∘(1 - f)
+    dz_o = dh_t∘h_t∘(1 - o)                      dx_t = dz_·,t·W₁ᵀ + dz_·,t+1·W₀ᵀ
+
+The last input of a block is a carried state, x (N, D), so that blocks join as if they were one.
+Wx (2D, 3H) holds W₀ above W₁; its columns, and b (3H,), hold z, f and o, each H wide.
+
+Source: J. Bradbury et al., "Quasi-recurrent neural networks", ICLR 2017, with a filter width of 2.
+"""
+
+from elman.arrays import Array, batch_major, namespace, time_major
+from elman.errors import ConfigError
+from elman.layers.base import Weight, check_sequence
+from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, sigmoid_slope, tanh_slope
+
+WIDTH = 2  # inputs that a product reads
+
+
+class TimeQRNN(TimeDiagonalRecurrence):
+    """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
+
+    ``stateful=True`` carries h, c and the last input x into the next block. ``dh``, ``dc`` and ``dx`` are the gradients
+    of the loss with respect to those that came in.
+
+    Raises:
+        ConfigError: Wx is None; a convolution needs word vectors.
+    """
+
+    gates = 3
+    states = ("h", "c", "x")
+    gate_names = ("z", "f", "o")
+    keeps = (0.0, 1.0, 0.0)
+    recurrent_state = "c"
+
+    def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
+        if Wx is None:
+            raise _needs_vectors()
+        self.D = Wx.shape[0] // WIDTH
+        super().__init__(Wx, b, stateful)
+
+    @classmethod
+    def plan(cls, D: int, H: int) -> dict[str, Weight]:
+        """Return Wx (2D, 3H) and b (3H,). Raises ConfigError for one-hot input, D = 0."""
+        if not D:
+            raise _needs_vectors()
+        return super().plan(WIDTH * D, H)
+
+    @classmethod
+    def names_inside(cls) -> tuple[str, ...]:
+        """Return h, c and the gates; x is an input."""
+        return tuple(name for name in super().names_inside() if name != "x")
+
+    @property
+    def inside(self) -> dict[str, Array]:
+        """The states h and c and the gates of the last `forward`: (N, T, H) each, valid as long as hs."""
+        found = super().inside
+        return {name: found[name] for name in self.names_inside()}
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """The width of each carried state by its name."""
+        return {**super().state_widths, "x": self.D}
+
+    def begin(self, xs: Array) -> Array:
+        """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
+        check_sequence("xs", xs, self.D)
+        N, T, D = xs.shape
+        self._inputs = time_major(xs)  # (T, N, D)
+        self._windows = self._buffers.get("windows", (T, N, WIDTH * D), self.b)  # x_{t-1} and x_t
+        return super().begin(batch_major(self._windows))
+
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last as in any linear recurrence, after putting their inputs in pairs."""
+        xs, span = self._carried["x"], slice(first, last)  # (T + 1, N, D)
+        xs[1:][span] = self._inputs[span]
+        self._windows[span, :, : self.D] = xs[span]
+        self._windows[span, :, self.D :] = self._inputs[span]
+        super().forward_steps(first, last)
+
+    def begin_backward(self, dhs: Array) -> Array:
+        """Take dhs (N, T, H), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
+        super().begin_backward(dhs)
+        self._dxs = self._buffers.get("dxs", tuple(self._inputs.shape), self.b)  # (T, N, D)
+        return batch_major(self._dxs)
+
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first as in any linear recurrence, then add up what each input got from two steps."""
+        super().backward_steps(first, last)
+        span, D, flow = slice(first, last), self.D, self._flowing["x"]
+        d_before, d_now = (self.projection.dxs[span, :, k * D : (k + 1) * D] for k in range(WIDTH))
+        dxs = self._dxs[span]
+        dxs[...] = d_now
+        dxs[:-1] += d_before[1:]
+        dxs[-1] += flow
+        flow[...] = d_before[0]
+
+    def coefficients(self, span: slice) -> None:
+        """Write a = f and b = (1 - f)∘z."""
+        xp, H, zs, gates, b = namespace(self.b), self.H, self._zs[span], self._gates[span], self._b[span]
+        z, f = self.gate(gates, 0), self._a[span]
+        xp.tanh(self.gate(zs, 0), out=z)
+        sigmoid(zs[..., H:], out=gates[..., H:])
+        f[...] = self.gate(gates, 1)
+        one_minus(f, out=b)
+        xp.multiply(b, z, out=b)
+
+    def output(self, span: slice) -> None:
+        """Write h = o∘c."""
+        o, c = self.gate(self._gates[span], 2), self._states[1:][span]
+        namespace(self.b).multiply(o, c, out=self._hs[1:][span])
+
+    def output_gradients(self, span: slice) -> None:
+        """Write dc = dh∘o and dz_o."""
+        xp, o, do = namespace(self.b), self.gate(self._gates[span], 2), self.gate(self._dzs[span], 2)
+        xp.multiply(self._dhs[span], o, out=self._deltas[span])
+        one_minus(o, out=do)
+        xp.multiply(do, self._hs[1:][span], out=do)
+        xp.multiply(do, self._dhs[span], out=do)
+
+    def product_gradients(self, span: slice) -> None:
+        """Write dz_z and dz_f."""
+        xp, gates, dzs, delta = namespace(self.b), self._gates[span], self._dzs[span], self._deltas[span]
+        z, f, dz, df = (self.gate(of_both, k) for of_both in (gates, dzs) for k in (0, 1))
+        sigmoid_slope(f, out=df)
+        xp.multiply(df, delta, out=df)
+        work = self._b[span]
+        xp.subtract(self._states[span], z, out=work)
+        xp.multiply(df, work, out=df)
+        one_minus(f, out=work)
+        xp.multiply(delta, work, out=delta)
+        tanh_slope(z, out=dz)
+        xp.multiply(dz, delta, out=dz)
+
+
+def _needs_vectors() -> ConfigError:
+    return ConfigError(
+        "`cell='qrnn'` convolves word vectors and takes no one-hot input (`wordvec=0`); set `wordvec`, to 100 say"
+    )

@@ -1,0 +1,102 @@
+"""Real-gated linear recurrent unit (RG-LRU): a decay that each unit learns, and gates that see the input only.
+
+    r, i = σ(x_t·Wr + b_r), σ(x_t·Wi + b_i)          a_t = exp(-8·softplus(Λ)∘r)
+    h_t = a_t∘h_{t-1} + m∘i∘u                        m = √(1 - a_t²)
+
+    δ_t as in `elman.layers.diagonal`, b_t = m∘i∘u
+    du = δ_t∘m∘i          dz_i = du∘u∘(1 - i)        dm = δ_t∘i∘u
+    dλ = (δ_t∘h_{t-1} - dm∘a_t/m)∘a_t, the gradient of λ = ln a_t
+    dz_r = -8·dλ∘softplus(Λ)∘r∘(1 - r)               dΛ = -8·σ(Λ)∘Σ dλ∘r
+
+u is x_t where D = H (the paper's block has a linear layer before it, so that it always is), x_t·Wu + b_u elsewhere.
+1/m is cut at 2000, as in the authors' code, whose √ has derivatives of at most 1000. Λ begins so that a_t for r = 1/8,
+which is 1/(1 + exp(Λ)), lies between 0.9 and 0.999, its squares at equal distances; the paper draws them. The columns
+of Wx and b hold r, i (and u), each H wide; Λ (H,) is ``decay``.
+
+Source: S. De et al., "Griffin: mixing gated linear recurrences with local attention for efficient language models"
+(2024).
+"""
+
+import numpy as np
+
+from elman.arrays import Array, namespace
+from elman.layers.diagonal import one_minus, sigmoid, sigmoid_slope
+from elman.layers.direct import TimeDirectRecurrence
+
+SCALE = 8.0
+SLOWEST, FASTEST = 0.999, 0.9  # a_t for r = 1/8
+LEAST = 5e-4  # the m below which 1/m is not larger any more
+
+
+class TimeRGLRU(TimeDirectRecurrence):
+    """T steps of the cell: forward (N, T, D) -> (N, T, H), backward by truncated BPTT.
+
+    ``stateful``, ``h``, ``dh``, ``set_state`` and ``Wx=None`` are as in TimeRNN.
+    """
+
+    gates = 2
+    states = ("h",)
+    gate_names = ("r", "i")
+    vector_name = "decay"
+
+    def __init__(self, Wx: Array | None, decay: Array, b: Array, stateful: bool = False) -> None:
+        super().__init__(Wx, decay, b, stateful)
+
+    @classmethod
+    def first_vector(cls, H: int) -> Array:
+        """Return the Λ (H,) of decays that are spread between the two limits."""
+        return np.log(1 / np.sqrt(np.linspace(FASTEST**2, SLOWEST**2, H)) - 1)
+
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        super()._prepare(T, N, H)
+        self._m = self._buffers.get("m", (T, N, H), self.b)
+        xp, decay = namespace(self.b), self.vector
+        self._rate = -SCALE * (xp.log1p(xp.exp(-abs(decay))) + decay * (decay > 0))  # (H,), -8·softplus(Λ)
+
+    def _prepare_backward(self, T: int, N: int, H: int) -> Array:
+        self._rate_slope = self._buffers.get("rate_slope", (H,), self.b)  # -8·σ(Λ)
+        sigmoid(self.vector, out=self._rate_slope)
+        self._rate_slope *= -SCALE
+        return super()._prepare_backward(T, N, H)
+
+    def coefficients(self, span: slice) -> None:
+        """Write a, m and b = m∘i∘u."""
+        xp, gates, a, b, m = namespace(self.b), self._gates[span], self._a[span], self._b[span], self._m[span]
+        sigmoid(self._zs[span][..., : 2 * self.H], out=gates)
+        xp.multiply(self.gate(gates, 0), self._rate, out=a)  # λ = ln a
+        xp.multiply(a, 2.0, out=m)
+        xp.expm1(m, out=m)
+        xp.multiply(m, -1.0, out=m)
+        xp.sqrt(m, out=m)
+        xp.exp(a, out=a)
+        xp.multiply(self.gate(gates, 1), self.direct(span), out=b)
+        xp.multiply(b, m, out=b)
+
+    def product_gradients(self, span: slice) -> None:
+        """Write dz_r, dz_i and du, and add to dΛ."""
+        xp, gates, dzs, du = namespace(self.b), self._gates[span], self._dzs[span], self._d_direct[span]
+        r, i, dr, di = (self.gate(of_both, k) for of_both in (gates, dzs) for k in (0, 1))
+        u, a, m, delta, work = (
+            self.direct(span),
+            self._a[span],
+            self._m[span],
+            self._deltas[span],
+            self._b[span],
+        )
+        xp.multiply(delta, i, out=work)
+        xp.multiply(work, u, out=dr)  # dm
+        xp.multiply(work, m, out=du)
+        one_minus(i, out=di)
+        xp.multiply(di, du, out=di)
+        xp.multiply(di, u, out=di)
+        xp.clip(m, LEAST, 1.0, out=work)
+        xp.divide(a, work, out=work)
+        xp.multiply(dr, work, out=work)
+        xp.multiply(delta, self._hs[span], out=delta)
+        xp.subtract(delta, work, out=delta)
+        xp.multiply(delta, a, out=delta)  # dλ
+        xp.multiply(delta, r, out=work)
+        self.d_vector += work.sum((0, 1)) * self._rate_slope
+        sigmoid_slope(r, out=dr)
+        xp.multiply(dr, self._rate, out=dr)
+        xp.multiply(dr, delta, out=dr)
