@@ -215,12 +215,12 @@ def test_the_cell_is_a_graph_with_the_values_of_a_unit(page: Any, server: Any, m
     page.js("document.querySelector(arguments[0]).focus()", COLUMN.format(4))
     move(page, "#unroll-unit", 3)
     found = server.ask("/unroll", {"model": model, "text": text})
-    (inside,), (products,) = found["inside"], found["products"]
+    (inside,), (terms,) = found["inside"], found["terms"]
     now, before = ({name: values[t][3] for name, values in inside.items()} for t in (4, 3))
     if model == "lstm":
         wanted = [*now.values(), before["c"], now["f"] * before["c"], now["i"] * now["g"]]
     else:
-        wanted = [now["h"], before["h"], products["x"][4][3], products["h"][4][3]]
+        wanted = [now["h"], before["h"], terms["x"][4][3], terms["h"][4][3]]
     shown = [text.replace("−", "-") for text in page.texts("#unroll-cell text")]
     numbers = [float(text) for text in shown if text.lstrip("-").replace(".", "").isdecimal() and "." in text]
     assert all(any(abs(number - value) < 0.0051 for number in numbers) for value in wanted)

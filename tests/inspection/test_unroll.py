@@ -47,9 +47,9 @@ def test_every_step_holds_what_the_model_computes(cell: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["two layers", "one-hot"])
-def test_the_products_of_an_rnn_add_up_to_the_argument_of_tanh(kind: str) -> None:
+def test_the_terms_of_an_rnn_add_up_to_the_argument_of_tanh(kind: str) -> None:
     found = unroll(network("rnn", kind), TEXT, steps=4)
-    for inside, terms in zip(found.layers, found.products, strict=True):
+    for inside, terms in zip(found.layers, found.terms, strict=True):
         np.testing.assert_allclose(np.tanh(terms["x"] + terms["h"]), inside["h"], rtol=1e-9)
 
 

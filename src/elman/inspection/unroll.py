@@ -14,6 +14,7 @@ from elman.inspection.text_properties import EncodedText
 from elman.layers import TimeRNN
 from elman.layers import adaptive as adaptive_output
 from elman.layers.recurrent import TimeDenseRecurrence, TimeRecurrence
+from elman.layers.rglru import SCALE, TimeRGLRU
 from elman.models.parameters import adaptive_softmax_layer
 from elman.models.recurrent import RecurrentLM
 from elman.text.token_writer import TokenWriter
@@ -33,7 +34,8 @@ class Unrolled:
     """L steps of a recurrent model over a text, of which step t predicts what step t + 1 reads.
 
     ``scores`` (L, V) come before the softmax; those of an adaptive softmax, which has no single layer of scores, are
-    ln P. ``products`` are, for the RNN, the two terms of tanh's argument: x_t·Wx + b and h_{t-1}·Wh.
+    ln P. ``terms`` are what the equations name besides states and gates: for the RNN the two terms of tanh's argument,
+    x_t·Wx + b and h_{t-1}·Wh, and for the RG-LRU the decay a.
     """
 
     model: RecurrentLM
@@ -43,7 +45,7 @@ class Unrolled:
     xs: Values  # the word vectors (L, D); (L, 0) for one-hot input
     layers: list[Inside]  # of each layer, the bottom one first: (L, H)
     before: list[Inside]  # the states that come in, as wide as they are: (H,) for h
-    products: list[Inside]  # of each layer: (L, H)
+    terms: list[Inside]  # of each layer: (L, H)
     through: list[str]  # of each layer, the state whose gradient flows from step to step
     weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and, if it has one, Wh
     scores: Values
@@ -63,8 +65,11 @@ class Unrolled:
             "steps": self._steps_json(TokenWriter(text_model.tokenizer, text_model.vocabulary)),
             "x": rounded(self.xs[:, :UNITS]),
             "inside": [_first_units(layer) for layer in self.layers],
-            "before": [_first_units(layer) for layer in self.before],
-            "products": [_first_units(layer) for layer in self.products],
+            "before": [
+                _first_units({name: state for name, state in layer.items() if name in inside})
+                for layer, inside in zip(self.before, self.layers, strict=True)
+            ],
+            "terms": [_first_units(layer) for layer in self.terms],
             "widths": [{name: len(state) for name, state in layer.items()} for layer in self.before],
             "through": self.through,
             "weights": self.weights,
@@ -136,7 +141,7 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         xs if model.wordvec_size else xs[:, :0],
         layers,
         before,
-        _products(network, xs, layers, before),
+        _terms(network, xs, layers, before),
         [flowing_state(layer) for layer in network.layers],
         [_shapes(network, k) for k in range(len(network.layers))],
         _scores(model, network, hs),
@@ -153,8 +158,8 @@ def _incoming(layer: TimeRecurrence) -> Inside:
     }
 
 
-def _products(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
-    """Return x_t·Wx + b and h_{t-1}·Wh of every RNN layer, (L, H) each; nothing of other layers."""
+def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
+    """Return what the equations of every layer name besides its states and gates, (L, H) each."""
     found: list[Inside] = []
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
         of_layer = {}
@@ -162,6 +167,8 @@ def _products(network: Network, xs: Values, layers: list[Inside], before: list[I
             Wx, b = layer.projection.Wx, layer.projection.b
             h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
             of_layer = {"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh}
+        elif isinstance(layer, TimeRGLRU):
+            of_layer = {"a": np.exp(-SCALE * np.logaddexp(0, layer.vector) * inside["r"])}
         found.append(of_layer)
         xs = inside["h"]
     return found

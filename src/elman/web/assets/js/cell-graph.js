@@ -8,19 +8,23 @@
   const HEIGHT = 264;
   const PLACES = [[], [280], [150, 400], [150, 280, 410], [130, 222, 316, 410]]; // of the gates, by their number
 
-  const complement = (gate) => ({ gate, label: `1 − ${gate}`, value: (v) => 1 - v(gate) });
-  const part = (gate) => ({ gate, label: `${gate}/(f+i)`, value: (v) => v(gate) / (v("f") + v("i")) });
+  const complement = (gate) => ({ gate, label: `1 − ${gate}`, short: `1−${gate}`, value: (v) => 1 - v(gate) });
+  const part = (gate) => ({
+    gate, label: `${gate}/(f+i)`, short: `${gate}′`, value: (v) => v(gate) / (v("f") + v("i")),
+  });
 
   /**
    * The cells whose next state is keep∘state + (product of `add`). A factor is the name of a gate or, where a function
-   * of gates is meant, {gate, label, value}; its value may be unknown.
+   * of gates is meant, {gate, label, short, value}.
+   *   name   what people call the cell, if not by capital letters
    *   state  the state that is carried on along the top
    *   reads  what the gates read
    *   gates  [name, function] from left to right; a name without a value is shown as it is
    *   keep   the factor of the state
    *   add    two factors
-   *   inner  the gate that acts on the candidate, and what it multiplies there
+   *   inner  the gate that acts on the candidate, and how
    *   output how h follows from another state: by which gate, through which function, and what else is added
+   *   places x of the gates, if not as usual
    */
   const LSTM = {
     state: "c", reads: "x_t,  h_{t−1}", gates: [["f", "σ"], ["i", "σ"], ["g", "tanh"], ["o", "σ"]],
@@ -30,42 +34,62 @@
     lstm: LSTM,
     gru: {
       state: "h", reads: "x_t,  h_{t−1}", gates: [["z", "σ"], ["r", "σ"], ["n", "tanh"]],
-      keep: "z", add: [complement("z"), "n"], inner: { gate: "r", times: "h·Wh" },
+      keep: "z", add: [complement("z"), "n"], inner: { gate: "r", label: "× h·Wh" },
     },
     mingru: {
-      state: "h", reads: "x_t", gates: [["z", "σ"], ["n", "g"]], keep: complement("z"), add: ["z", "n"],
-    },
-    fpool: {
-      state: "h", reads: "x_t", gates: [["z", "σ"], ["n", "tanh"]], keep: complement("z"), add: ["z", "n"],
+      name: "minGRU", state: "h", reads: "x_t", gates: [["z", "σ"], ["n", "g"]], keep: complement("z"), add: ["z", "n"],
     },
     minlstm: {
-      state: "h", reads: "x_t", gates: [["f", "σ"], ["i", "σ"], ["n", "g"]], keep: part("f"), add: [part("i"), "n"],
+      name: "minLSTM", state: "h", reads: "x_t", gates: [["f", "σ"], ["i", "σ"], ["n", "g"]],
+      keep: part("f"), add: [part("i"), "n"],
+    },
+    fpool: {
+      name: "f-pooling", state: "h", reads: "x_t", gates: [["z", "σ"], ["n", "tanh"]],
+      keep: complement("z"), add: ["z", "n"],
+    },
+    qrnn: {
+      state: "c", reads: "x_{t−1},  x_t", gates: [["f", "σ"], ["z", "tanh"], ["o", "σ"]],
+      keep: "f", add: [complement("f"), "z"], output: { gate: "o" },
+    },
+    sru: {
+      state: "c", reads: "x_t,  c_{t−1}", gates: [["f", "σ"], ["u"], ["r", "σ"]], places: [118, 226, 320],
+      keep: "f", add: [complement("f"), "u"],
+      output: { gate: "r", through: "tanh", value: Math.tanh, plus: "(1 − r)∘p" },
+    },
+    rglru: {
+      name: "RG-LRU", state: "h", reads: "x_t", gates: [["r", "σ"], ["i", "σ"], ["u"]],
+      keep: { gate: "r", label: "a(r)", short: "a", value: (v) => v("a") },
+      add: [{ gate: "r", label: "√(1−a²)", value: (v) => Math.sqrt(1 - v("a") ** 2) }, "u"],
+      inner: { gate: "i", label: "×" },
     },
   };
+
+  /** What people call a cell. */
+  elman.cellName = (kind) => CELLS[kind]?.name ?? kind.toUpperCase();
 
   /** What multiplies the state from one step to the next, as a label; "" of a cell without a description. */
   elman.keptBy = (kind) => {
     const { keep = "" } = CELLS[kind] ?? {};
-    return keep.label ? `(${keep.label.replaceAll(" ", "")})∘` : keep && `${keep}∘`;
+    return keep.short ?? keep;
   };
 
   /** An edge's value, beside it. */
   const shown = (drawing, at, text, anchor = "middle") =>
     drawing.text(at, text, { kind: "soft", size: 13, anchor, raw: true });
 
-  function drawRnn(drawing, { number, value, before, product }) {
+  function drawRnn(drawing, { number, value, before, term }) {
     for (const [y, name, weights, what] of [[70, "h_{t−1}", "· Wh", "h"], [160, "x_t", "· Wx + b", "x"]]) {
       drawing.text([30, y], name);
       drawing.arrow([[58, y], [120, y]]);
       drawing.box([165, y], [90, 36], weights, { look: "outlined" });
-      shown(drawing, [252, y - 13], number(product(what)));
+      shown(drawing, [252, y - 13], number(term(what)));
     }
     shown(drawing, [88, 57], number(before("h")));
     drawing.arrow([[210, 70], [287, 70]]);
     drawing.arrow([[210, 160], [300, 160], [300, 83]]);
     drawing.node([300, 70], "+");
     drawing.arrow([[313, 70], [375, 70]]);
-    shown(drawing, [345, 57], number(product("h") + product("x")));
+    shown(drawing, [345, 57], number(term("h") + term("x")));
     drawing.box([410, 70], BOX, "tanh", { look: "outlined" });
     drawing.arrow([[445, 70], [510, 70]]);
     shown(drawing, [476, 57], number(value("h")));
@@ -79,22 +103,24 @@
       { width: 1.5, kind: "forward" });
     gates.forEach(([name, through], k) => {
       const label = through ? `${name} = ${through}` : name;
-      drawing.arrow([[xs[k], Y.input], [xs[k], Y.gate + BOX[1] / 2 + 12]], { width: 1.5 });
-      drawing.box([xs[k], Y.gate], BOX, label, { look: "outlined", note: number(value(name)) });
-      drawing.strip([xs[k], Y.gate + BOX[1] / 2 + 7], [BOX[0], 7], units(name), 1);
+      const known = units(name);
+      drawing.arrow([[xs[k], Y.input], [xs[k], Y.gate + BOX[1] / 2 + (known ? 12 : 0)]], { width: 1.5 });
+      drawing.box([xs[k], Y.gate], BOX, label, { look: "outlined", note: known ? number(value(name)) : "" });
+      const limit = Math.max(1, ...(known ?? []).map(Math.abs));
+      if (known) drawing.strip([xs[k], Y.gate + BOX[1] / 2 + 7], [BOX[0], 7], known, limit);
     });
   }
 
   /** A cell from its description: the state along the top, what keeps it and what is added, then the output. */
   function drawGated(drawing, cell, about) {
     const { number, value, before } = cell;
-    const xs = PLACES[about.gates.length];
+    const xs = about.places ?? PLACES[about.gates.length];
     const factor = (given) => (typeof given === "string" ? { gate: given, value: (v) => v(given) } : given);
-    const of = (given) => given.value?.(value);
+    const [keep, ...added] = [about.keep, ...about.add].map(factor);
+    const note = (at, given, anchor) => shown(drawing, at, number(given.value(value)), anchor);
+    const fromBefore = keep.value(value) * before(about.state);
     const place = ({ gate }) => xs[about.gates.findIndex(([name]) => name === gate)];
     const top = Y.gate - BOX[1] / 2;
-    const [keep, ...added] = [about.keep, ...about.add].map(factor);
-    const note = (at, found, anchor) => Number.isFinite(found) && shown(drawing, at, number(found), anchor);
     drawGates(drawing, cell, about.gates, xs, about.reads);
 
     const kept = place(keep);
@@ -106,7 +132,7 @@
     drawing.arrow([[kept, top], [kept, Y.state + 13]]);
     if (keep.label) {
       drawing.box([kept, Y.factor], [56, 26], keep.label, { look: "outlined", size: 13 });
-      note([kept + 8, Y.factor - 24], of(keep), "start");
+      note([kept + 8, Y.factor - 24], keep, "start");
     }
 
     const others = added.filter((each) => place(each) !== kept);
@@ -118,18 +144,19 @@
       else drawing.arrow([[x, x === kept ? Y.product : top], [x, Y.product], [side, Y.product]]);
       if (x === kept) drawing.dot([x, Y.product]);
       if (each.label && x === kept) {
-        drawing.box([x + 82, Y.product], [56, 26], each.label, { look: "outlined", size: 13 });
-        note([(x + 110 + side) / 2, Y.product - 13], of(each));
+        const room = side - x > 150; // for the value
+        drawing.box([room ? x + 82 : (x + side) / 2, Y.product], [64, 26], each.label, { look: "outlined", size: 13 });
+        if (room) note([(x + 114 + side) / 2, Y.product - 13], each);
       } else if (each.label) {
         drawing.box([x, Y.product + 20], [56, 22], each.label, { look: "outlined", size: 13 });
-        note([x + 34, Y.product + 20], of(each), "start");
+        note([x + 34, Y.product + 20], each, "start");
       }
     }
     drawing.node([sum, Y.product], "×");
     drawing.arrow([[sum, Y.product - 13], [sum, Y.state + 13]]);
-    note([sum + 8, (Y.product + Y.state) / 2], of(added[0]) * of(added[1]), "start");
+    shown(drawing, [sum + 8, (Y.product + Y.state) / 2], number(value(about.state) - fromBefore), "start");
     drawing.arrow([[kept + 13, Y.state], [sum - 13, Y.state]]);
-    note([(kept + sum) / 2, Y.state - 14], of(keep) * before(about.state));
+    shown(drawing, [(kept + sum) / 2, Y.state - 14], number(fromBefore));
     drawing.node([sum, Y.state], "+");
     drawing.arrow([[sum + 13, Y.state], [right, Y.state]]);
     shown(drawing, [(sum + Math.min(right, 478)) / 2, Y.state - 14], number(value(about.state)));
@@ -138,7 +165,7 @@
     if (about.inner) {
       const [from, to] = [place(about.inner), place(others[others.length - 1])];
       drawing.arrow([[from + 35, Y.gate], [to - 35, Y.gate]]);
-      shown(drawing, [(from + to) / 2, Y.gate + 16], `× ${about.inner.times}`);
+      shown(drawing, [(from + to) / 2, Y.gate + 16], about.inner.label);
     }
     if (about.output) drawOutput(drawing, cell, about, place(about.output));
   }
@@ -186,7 +213,7 @@
 
   /**
    * Draws one step of a cell as a computation graph, with the values of one unit.
-   * cell: {kind, label, states, gates, number(value), value(name), units(name), before(name), product(name)}.
+   * cell: {kind, label, states, gates, number(value), value(name), units(name), before(name), term(name)}.
    */
   elman.drawCell = (node, cell) => {
     const drawing = elman.Drawing.of(WIDTH, cell.kind === "rnn" ? 200 : HEIGHT,

@@ -42,8 +42,8 @@
       new ResizeObserver(() => this.columns.length && this.#place()).observe(node);
     }
 
-    /** data: {name, cell, above, below, states, factor, limit, columns: [{word, x, h, top}]}; `factor` is what multiplies
-     * the state, and see `#candidate` for `top`. */
+    /** data: {name, cell, above, below, states, factor, limit, largest, columns: [{word, x, h, top}]}; `factor` is what
+     * multiplies the state, `limit` and `largest` bound the values of x and h, and see `#candidate` for `top`. */
     draw(data) {
       this.data = data;
       this.width = EDGE + data.columns.length * COLUMN;
@@ -77,7 +77,7 @@
       forward.box([0, Y.cell], [WIDE, CELL]);
       forward.text([0, Y.cell + 16], this.data.cell, { size: 13, bold: true });
       forward.arrow([[UP, Y.cell - CELL / 2], [UP, Y.scores + 13]]);
-      forward.strip([0, Y.h], [WIDE, 9], column.h, 1);
+      forward.strip([0, Y.h], [WIDE, 9], column.h, this.data.largest);
       forward.box([0, Y.scores], [WIDE, 26], this.data.above, { size: 11, look: "marked" });
       forward.arrow([[UP, Y.scores - 13], [UP, Y.top + 46]], { width: 1.5 });
       column.top.forEach((each, k) => this.#candidate(forward, each, Y.top + 17 * k));
@@ -103,8 +103,7 @@
         drawing.arrow([[from, LANES[k]], [to, LANES[k]]], { width: k ? 1.5 : 2.5 });
         if (!index) drawing.text([from - 9, LANES[k]], name, { kind: "forward", size: 12 });
       });
-      drawing.text([-COLUMN / 2, LANES[0] + (this.data.factor === "Wh" ? 11 : 22)], this.data.factor,
-        { kind: "forward", size: 11 });
+      drawing.text([-COLUMN / 2, LANES[0] + 11], this.data.factor, { kind: "forward", size: 11 });
     }
 
     #drawLoop() {

@@ -38,12 +38,12 @@
       this.shown = [data, layer, at, gradient, name];
       const { t, words } = this.app;
       const values = { step: words.number(data.first + at + 1), token: name };
-      const [inside, products] = [data.inside[layer], data.products[layer]];
+      const [inside, terms] = [data.inside[layer], data.terms[layer]];
       const before = (state) => (at ? inside[state][at - 1] : data.before[layer][state]);
       this.$("title").textContent = t("unroll.title.step", values);
       this.$("numbers").replaceChildren(...this.#rows(data, layer, at, before, gradient));
       const unit = Number(this.$("unit").value);
-      this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
+      this.$("cell-title").textContent = t("unroll.title.cell", { cell: elman.cellName(data.cell) });
       elman.drawCell(this.$("cell"), {
         kind: data.cell,
         states: Object.keys(data.before[layer]),
@@ -51,9 +51,9 @@
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
         number: (value) => words.number(rounded(value), 2),
         before: (state) => before(state)[unit],
-        value: (gate) => inside[gate][at][unit],
-        units: (gate) => inside[gate][at],
-        product: (term) => products[term][at][unit],
+        value: (gate) => (inside[gate] ?? terms[gate])[at][unit],
+        units: (gate) => inside[gate]?.[at],
+        term: (term) => terms[term][at][unit],
       });
     }
 
@@ -72,7 +72,8 @@
       if (layer) rows.push(row(sub("x", "t"), hidden, numbers(data.inside[layer - 1].h[at], hidden)));
       else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
       else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
-      for (const [state, width] of Object.entries(data.widths[layer])) {
+      for (const state of Object.keys(data.before[layer])) {
+        const width = data.widths[layer][state];
         rows.push(row(sub(state, "t−1"), width, numbers(before(state), width)));
         rows.push(row(sub(state, "t"), width, numbers(data.inside[layer][state][at], width)));
       }

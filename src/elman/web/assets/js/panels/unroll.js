@@ -143,7 +143,7 @@
     drawColumns() {
       const { app: { t, words }, data, layer } = this;
       const inputs = layer ? data.inside[layer - 1].h : data.x;
-      const named = (k) => data.cell.toUpperCase() + (data.layers > 1 ? ` ${k + 1}` : "");
+      const named = (k) => elman.cellName(data.cell) + (data.layers > 1 ? ` ${k + 1}` : "");
       const tiny = `<${words.number(0.1, 1)}%`;
       const percent = (p) => (p > 0 && p < 0.001 ? tiny : `${words.number(100 * p, p < 0.0995 ? 1 : 0)}%`);
       const candidate = (step) => ({ id, token, probability }) => ({ name: elman.readable(token), probability,
@@ -154,7 +154,8 @@
         below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
         states: this.carried(),
         factor: data.weights[layer].Wh ? "Wh" : elman.keptBy(data.cell),
-        limit: Math.max(...inputs.flat().map(Math.abs), 1e-9), // of the input's values
+        limit: Math.max(...inputs.flat().map(Math.abs), 1e-9),
+        largest: Math.max(...data.inside[layer].h.flat().map(Math.abs), 1),
         columns: data.steps.map((step, k) => ({ word: this.names[k], x: inputs[k], h: data.inside[layer].h[k],
           top: step.top.map(candidate(step)) })),
       });
