@@ -227,6 +227,37 @@ def test_the_cell_is_a_graph_with_the_values_of_a_unit(page: Any, server: Any, m
     assert page.one("#unroll-cell svg").get_attribute("aria-label").endswith("with the values of unit 3")
 
 
+def test_the_graph_of_every_cell_has_its_values_and_fits(page: Any) -> None:
+    from elman.inspection.unroll import unroll
+    from support.looked import EVERY_CELL, network
+
+    for cell in EVERY_CELL:
+        found = unroll(network(cell), "tom was watching").as_json(network(cell))
+        texts, outside = page.js(
+            """const [kind, inside, terms, states, at] = arguments;
+            const node = document.querySelector("#unroll-cell");
+            document.querySelector("#panel-unroll").scrollIntoView();
+            for (let parent = node; parent; parent = parent.parentElement) parent.hidden = false;
+            elman.drawCell(node, {
+              kind, label: "", states, gates: Object.keys(inside).filter((each) => !states.includes(each)),
+              number: (value) => value.toFixed(3), before: (name) => inside[name][at - 1][0],
+              value: (name) => (inside[name] ?? terms[name])[at][0], units: (name) => inside[name]?.[at],
+              term: (name) => terms[name][at][0]});
+            const [, , width, height] = node.firstChild.getAttribute("viewBox").split(" ").map(Number);
+            const shown = [...node.querySelectorAll("text")];
+            return [shown.map((text) => text.textContent), shown.filter((text) => {
+              const box = text.getBBox();
+              return box.x < 0 || box.y < 0 || box.x + box.width > width || box.y + box.height > height;
+            }).map((text) => text.textContent)]""",
+            cell, found["inside"][0], found["terms"][0], list(found["before"][0]), 2,
+        )  # fmt: skip
+        assert not outside
+        inside = {name: [step[0] for step in values] for name, values in found["inside"][0].items()}
+        state = "c" if "c" in inside else "h"
+        assert {f"{inside[state][1]:.3f}", *(f"{values[2]:.3f}" for values in inside.values())} <= set(texts)
+        assert {f"{state}t−1", "ht"} <= set(texts)
+
+
 def test_keys_alone_are_enough(unrolled: Any, answer: Any) -> None:
     L = len(answer["steps"])
     unrolled.js("document.querySelector('#unroll-start').focus()")

@@ -26,12 +26,13 @@
    *   output how h follows from another state: by which gate, through which function, and what else is added
    *   places x of the gates, if not as usual
    */
-  const LSTM = {
+  const LSTM = { // x* and h* of the Mogrifier LSTM are x_t and h_{t-1}, gated by each other
     state: "c", reads: "x_t,  h_{t−1}", gates: [["f", "σ"], ["i", "σ"], ["g", "tanh"], ["o", "σ"]],
     keep: "f", add: ["i", "g"], output: { gate: "o", through: "tanh", value: Math.tanh },
   };
   const CELLS = {
     lstm: LSTM,
+    mogrifier: { ...LSTM, name: "Mogrifier LSTM", reads: "x*, h*" },
     gru: {
       state: "h", reads: "x_t,  h_{t−1}", gates: [["z", "σ"], ["r", "σ"], ["n", "tanh"]],
       keep: "z", add: [complement("z"), "n"], inner: { gate: "r", label: "× h·Wh" },
