@@ -74,6 +74,11 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
     return np.zeros(shape, dtype=like.dtype)
 
 
+def one(like: Array) -> Any:
+    """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
+    return like.new_ones(()) if is_torch(like) else 1.0
+
+
 def asarray(values: Any, like: Array) -> Array:
     """Return floating ``values`` as an array of the library, dtype and device of ``like``."""
     if is_torch(like):

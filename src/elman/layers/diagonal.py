@@ -17,10 +17,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from elman.arrays import Array, batch_major, namespace
+from elman.arrays import Array, batch_major, is_torch, namespace, one
 from elman.layers.base import Weight
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
+
+SPAN = 1 << 15  # numbers of one gate that are handled at a time
 
 
 class TimeDiagonalRecurrence(TimeRecurrence):
@@ -31,60 +33,82 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     """
 
     recurrent_state: ClassVar[str] = "h"
-    keeps: ClassVar[tuple[float, ...]] = ()  # what each gate's bias begins with; () for zeros
+    keeps: ClassVar[
+        tuple[float, ...]
+    ] = ()  # what the biases of the first gates begin with, and the others with 0
 
     @classmethod
     def plan(cls, D: int, H: int) -> dict[str, Weight]:
         """Return Wx (D, G) and b (G,)."""
-        G = cls.gates_of(D, H) * H
+        gates = cls.gates_of(D, H)
+        G = gates * H
+        starts = [*cls.keeps, *[0.0] * (gates - len(cls.keeps))]
         of_input = {"Wx": Weight((D, G), D**-0.5)} if D else {}
-        return {**of_input, "b": Weight((G,), start=np.repeat(cls.keeps, H) if cls.keeps else 0.0)}
+        return {**of_input, "b": Weight((G,), start=np.repeat(starts, H))}
 
     def _prepare(self, T: int, N: int, H: int) -> None:
+        self._steps_at_once = T if is_torch(self.b) else max(1, SPAN // (N * H))
         self._states = self._carried[self.recurrent_state]  # (T + 1, N, H)
         self._a = self._buffers.get("a", (T, N, H), self.b)
         self._b = self._buffers.get("b", (T, N, H), self.b)
-        self._gates = self._buffers.get("gates", (T, N, len(self.gate_names) * H), self.b)
+        self._gates = self._buffers.get("gates", (len(self.gate_names), T, N, H), self.b)
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: all products at once, then a_t and b_t, then the states, then the output."""
         self.projection.forward_steps(first, last)
-        span = slice(first, last)
-        self.coefficients(span)
-        self.recur(span)
-        self.output(span)
+        for span in self._cuts(first, last):
+            self.coefficients(span)
+            self.recur(span)
+            self.output(span)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
         self._deltas = self._buffers.get("deltas", (T, N, H), self.b)
+        self._work = self._buffers.get("work", (2, min(T, self._steps_at_once), N, H), self.b)
         self._dzs = self._buffers.get("dzs", (T, N, self.gates * H), self.b)
         return self._dzs
 
     def backward_steps(self, first: int, last: int) -> None:
         """Do the steps last > t ≥ first: ds_t, then δ_t step by step, then the gradients of all products at once."""
-        span = slice(first, last)
-        self.output_gradients(span)
         flow = self._flowing[self.recurrent_state]
-        kernels_for(self.b).scan_backward(first, last, self._a, self._deltas, flow)
-        self.product_gradients(span)
+        for span in reversed(self._cuts(first, last)):
+            ds = self.output_gradients(span)
+            kernels_for(self.b).scan_backward(span.start, span.stop, self._a, ds, self._deltas, flow)
+            self.product_gradients(span)
         self.projection.backward_steps(first, last)
 
-    def gate(self, zs: Array, k: int) -> Array:
-        """Return the columns of gate k of zs (…, G): a view (…, H)."""
-        return zs[..., k * self.H : (k + 1) * self.H]
+    def _cuts(self, first: int, last: int) -> list[slice]:
+        """Cut these steps into spans whose arrays stay in the cache. Tensors are not cut: a GPU wants few calls."""
+        size = self._steps_at_once
+        return [slice(t, min(t + size, last)) for t in range(first, last, size)]
+
+    def product(self, span: slice, k: int) -> Array:
+        """Return the columns of product k at these steps: a view (…, H)."""
+        return self._zs[span, :, k * self.H : (k + 1) * self.H]
+
+    def d_product(self, span: slice, k: int) -> Array:
+        """Return the gradient of product k at these steps, to be written: a view (…, H)."""
+        return self._dzs[span, :, k * self.H : (k + 1) * self.H]
+
+    def work(self, span: slice) -> Array:
+        """Return two arrays of work space for these steps, (2, steps, N, H)."""
+        return self._work[:, : span.stop - span.start]
 
     @property
     def inside(self) -> dict[str, Array]:
         """The states and the gates of the last `forward` by name: (N, T, H) each, valid as long as hs."""
-        gates = batch_major(self._gates)
-        return {**super().inside, **{name: self.gate(gates, k) for k, name in enumerate(self.gate_names)}}
+        gates = {name: batch_major(gate) for name, gate in zip(self.gate_names, self._gates, strict=True)}
+        return {**super().inside, **gates}
 
     @abstractmethod
     def coefficients(self, span: slice) -> None:
-        """Write ``_a``, ``_b`` (T, N, H) and ``_gates`` of these steps from the products ``_zs`` (T, N, G)."""
+        """Write ``_a``, ``_b`` (T, N, H) and ``_gates`` (gates, T, N, H) of these steps from the products."""
 
     @abstractmethod
     def product_gradients(self, span: slice) -> None:
-        """Write the gradients ``_dzs`` (T, N, G) of the products of these steps from δ_t, ``_deltas`` (T, N, H)."""
+        """Write the gradients of the products of these steps from δ_t, ``_deltas`` (T, N, H).
+
+        δ_t is not needed any more afterwards.
+        """
 
     def recur(self, span: slice) -> None:
         """Write the states of these steps."""
@@ -94,9 +118,9 @@ class TimeDiagonalRecurrence(TimeRecurrence):
         """Write h_t of these steps from the states; nothing to do where the state is the output."""
         return
 
-    def output_gradients(self, span: slice) -> None:
-        """Write ds_t to ``_deltas`` from dh_t, ``_dhs`` (T, N, H), for these steps."""
-        self._deltas[span] = self._dhs[span]
+    def output_gradients(self, span: slice) -> Array:
+        """Return ds (T, N, H), in which those of these steps follow from dh_t, ``_dhs`` (T, N, H)."""
+        return self._dhs
 
 
 def sigmoid(z: Array, out: Array) -> None:
@@ -123,6 +147,4 @@ def tanh_slope(y: Array, out: Array) -> None:
 
 def one_minus(gate: Array, out: Array) -> None:
     """out = 1 - gate."""
-    xp = namespace(gate)
-    xp.multiply(gate, -1.0, out=out)
-    xp.add(out, 1.0, out=out)
+    namespace(gate).subtract(one(gate), gate, out=out)

@@ -55,7 +55,7 @@ class TimeDirectRecurrence(TimeDiagonalRecurrence):
 
     def direct(self, span: slice) -> Array:
         """Return x_t of these steps, or the product in its place: (T, N, H)."""
-        return self.projection.xs[span] if self.takes_x else self.gate(self._zs[span], self.gates - 1)
+        return self.projection.xs[span] if self.takes_x else self.product(span, self.gates - 1)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
         dzs = super()._prepare_backward(T, N, H)
@@ -63,7 +63,7 @@ class TimeDirectRecurrence(TimeDiagonalRecurrence):
         if self.takes_x:
             self._d_direct = self._buffers.get("d_direct", (T, N, H), self.b)
         else:
-            self._d_direct = self.gate(dzs, self.gates - 1)
+            self._d_direct = self.d_product(slice(None), self.gates - 1)
         return dzs
 
     def backward_steps(self, first: int, last: int) -> None:

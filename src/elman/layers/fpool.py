@@ -24,33 +24,31 @@ class TimeFPool(TimeDiagonalRecurrence):
     gates = 2
     states = ("h",)
     gate_names = ("z", "n")
-    keeps = (-1.0, 0.0)
+    keeps = (-1.0,)
 
     def coefficients(self, span: slice) -> None:
         """Write a = 1 - z and b = z∘n."""
-        zs, gates, xp = self._zs[span], self._gates[span], namespace(self.b)
-        z, n = self.gate(gates, 0), self.gate(gates, 1)
-        sigmoid(self.gate(zs, 0), out=z)
-        self.candidate(self.gate(zs, 1), out=n)
+        z, n = self._gates[:, span]
+        sigmoid(self.product(span, 0), out=z)
+        self.candidate(self.product(span, 1), out=n)
         one_minus(z, out=self._a[span])
-        xp.multiply(z, n, out=self._b[span])
+        namespace(z).multiply(z, n, out=self._b[span])
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_z = δ∘(n - h_{t-1})∘z∘(1 - z) and dz_n = δ∘z∘n'."""
-        dzs, gates, xp = self._dzs[span], self._gates[span], namespace(self.b)
-        z, n, dz, dn = (self.gate(of_both, k) for of_both in (gates, dzs) for k in (0, 1))
-        through_z = self._deltas[span]
-        xp.multiply(through_z, z, out=through_z)
-        xp.subtract(n, self._hs[span], out=dz)
-        xp.multiply(dz, self._a[span], out=dz)
-        xp.multiply(dz, through_z, out=dz)
-        self.candidate_slope(n, out=dn)
-        xp.multiply(dn, through_z, out=dn)
+        xp, (z, n), (work, other) = namespace(self.b), self._gates[:, span], self.work(span)
+        delta = self._deltas[span]
+        xp.multiply(delta, z, out=delta)
+        xp.subtract(n, self._hs[span], out=work)
+        xp.multiply(work, self._a[span], out=work)
+        xp.multiply(work, delta, out=self.d_product(span, 0))
+        self.candidate_slope(n, out=work, work=other)
+        xp.multiply(work, delta, out=self.d_product(span, 1))
 
     def candidate(self, u: Array, out: Array) -> None:
-        """Write n = tanh(u)."""
+        """Write n = tanh(u); u is work space afterwards."""
         namespace(u).tanh(u, out=out)
 
-    def candidate_slope(self, n: Array, out: Array) -> None:
+    def candidate_slope(self, n: Array, out: Array, work: Array) -> None:
         """Write dn/du = 1 - n²."""
         tanh_slope(n, out)

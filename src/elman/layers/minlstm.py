@@ -28,39 +28,36 @@ class TimeMinLSTM(TimeDiagonalRecurrence):
     gates = 3
     states = ("h",)
     gate_names = ("f", "i", "n")
-    keeps = (1.0, -1.0, 0.0)
+    keeps = (1.0, -1.0)
 
     def coefficients(self, span: slice) -> None:
         """Write a = f' and b = i'∘n."""
-        xp, H, zs, gates = namespace(self.b), self.H, self._zs[span], self._gates[span]
-        f, i, n = (self.gate(gates, k) for k in range(3))
-        a, b = self._a[span], self._b[span]
-        both = gates[..., : 2 * H]  # exp(-z), then P and Q, then f and i
-        xp.multiply(zs[..., : 2 * H], -1.0, out=both)
-        xp.clip(both, -LARGEST, LARGEST, out=both)
-        xp.exp(both, out=both)
-        xp.add(both, 1.0, out=both)
-        xp.add(f, i, out=a)
+        xp, (f, i, n), a, b = namespace(self.b), self._gates[:, span], self._a[span], self._b[span]
+        for k, inverse in enumerate((f, i)):
+            xp.multiply(self.product(span, k), -1.0, out=inverse)
+            xp.clip(inverse, -LARGEST, LARGEST, out=inverse)
+            xp.exp(inverse, out=inverse)
+            xp.add(inverse, 1.0, out=inverse)
+        xp.add(f, i, out=a)  # P + Q
         xp.divide(i, a, out=a)
-        xp.reciprocal(both, out=both)
-        positive(self.gate(zs, 2), out=n)
+        xp.reciprocal(f, out=f)
+        xp.reciprocal(i, out=i)
+        positive(self.product(span, 2), out=n)
         one_minus(a, out=b)
         xp.multiply(b, n, out=b)
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_f, dz_i and dz_n."""
-        xp, gates, dzs = namespace(self.b), self._gates[span], self._dzs[span]
-        f, i, n = (self.gate(gates, k) for k in range(3))
-        df, di, dn = (self.gate(dzs, k) for k in range(3))
-        kept, delta, new = self._a[span], self._deltas[span], self._b[span]
-        one_minus(kept, out=new)
-        xp.multiply(delta, new, out=delta)  # δ∘i'
-        positive_slope(n, out=dn)
-        xp.multiply(dn, delta, out=dn)
-        xp.subtract(self._hs[span], n, out=new)
-        xp.multiply(new, kept, out=new)
-        xp.multiply(new, delta, out=delta)  # d
-        one_minus(f, out=df)
-        xp.multiply(df, delta, out=df)
-        xp.subtract(i, 1.0, out=di)
-        xp.multiply(di, delta, out=di)
+        xp, (f, i, n), (d, work) = namespace(self.b), self._gates[:, span], self.work(span)
+        a, delta = self._a[span], self._deltas[span]
+        one_minus(a, out=work)
+        xp.multiply(delta, work, out=delta)  # δ∘i'
+        xp.subtract(self._hs[span], n, out=d)
+        xp.multiply(d, a, out=d)
+        xp.multiply(d, delta, out=d)
+        one_minus(f, out=work)
+        xp.multiply(work, d, out=self.d_product(span, 0))
+        xp.subtract(i, 1.0, out=work)
+        xp.multiply(work, d, out=self.d_product(span, 1))
+        positive_slope(n, out=work, work=d)
+        xp.multiply(work, delta, out=self.d_product(span, 2))

@@ -16,7 +16,7 @@ Source: J. Bradbury et al., "Quasi-recurrent neural networks", ICLR 2017, with a
 from elman.arrays import Array, batch_major, namespace, time_major
 from elman.errors import ConfigError
 from elman.layers.base import Weight, check_sequence
-from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, sigmoid_slope, tanh_slope
+from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, tanh_slope
 
 WIDTH = 2  # inputs that a product reads
 
@@ -34,7 +34,7 @@ class TimeQRNN(TimeDiagonalRecurrence):
     gates = 3
     states = ("h", "c", "x")
     gate_names = ("z", "f", "o")
-    keeps = (0.0, 1.0, 0.0)
+    keeps = (0.0, 1.0)
     recurrent_state = "c"
 
     def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
@@ -74,6 +74,10 @@ class TimeQRNN(TimeDiagonalRecurrence):
         self._windows = self._buffers.get("windows", (T, N, WIDTH * D), self.b)  # x_{t-1} and x_t
         return super().begin(batch_major(self._windows))
 
+    def _prepare(self, T: int, N: int, H: int) -> None:
+        super()._prepare(T, N, H)
+        self._a = self._gates[1]  # f
+
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last as in any linear recurrence, after putting their inputs in pairs."""
         xs, span = self._carried["x"], slice(first, last)  # (T + 1, N, D)
@@ -101,40 +105,37 @@ class TimeQRNN(TimeDiagonalRecurrence):
 
     def coefficients(self, span: slice) -> None:
         """Write a = f and b = (1 - f)∘z."""
-        xp, H, zs, gates, b = namespace(self.b), self.H, self._zs[span], self._gates[span], self._b[span]
-        z, f = self.gate(gates, 0), self._a[span]
-        xp.tanh(self.gate(zs, 0), out=z)
-        sigmoid(zs[..., H:], out=gates[..., H:])
-        f[...] = self.gate(gates, 1)
+        xp, (z, f, o), b = namespace(self.b), self._gates[:, span], self._b[span]
+        xp.tanh(self.product(span, 0), out=z)
+        sigmoid(self.product(span, 1), out=f)
+        sigmoid(self.product(span, 2), out=o)
         one_minus(f, out=b)
         xp.multiply(b, z, out=b)
 
     def output(self, span: slice) -> None:
         """Write h = o∘c."""
-        o, c = self.gate(self._gates[span], 2), self._states[1:][span]
-        namespace(self.b).multiply(o, c, out=self._hs[1:][span])
+        o, c = self._gates[2, span], self._states[1:][span]
+        namespace(o).multiply(o, c, out=self._hs[1:][span])
 
-    def output_gradients(self, span: slice) -> None:
-        """Write dc = dh∘o and dz_o."""
-        xp, o, do = namespace(self.b), self.gate(self._gates[span], 2), self.gate(self._dzs[span], 2)
-        xp.multiply(self._dhs[span], o, out=self._deltas[span])
-        one_minus(o, out=do)
-        xp.multiply(do, self._hs[1:][span], out=do)
-        xp.multiply(do, self._dhs[span], out=do)
+    def output_gradients(self, span: slice) -> Array:
+        """Write dz_o; return dc = dh∘o."""
+        xp, o, dh, (work, _) = namespace(self.b), self._gates[2, span], self._dhs[span], self.work(span)
+        xp.multiply(dh, o, out=self._deltas[span])
+        one_minus(o, out=work)
+        xp.multiply(work, self._hs[1:][span], out=work)
+        xp.multiply(work, dh, out=self.d_product(span, 2))
+        return self._deltas
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_z and dz_f."""
-        xp, gates, dzs, delta = namespace(self.b), self._gates[span], self._dzs[span], self._deltas[span]
-        z, f, dz, df = (self.gate(of_both, k) for of_both in (gates, dzs) for k in (0, 1))
-        sigmoid_slope(f, out=df)
-        xp.multiply(df, delta, out=df)
-        work = self._b[span]
+        xp, (z, f, _), (work, d) = namespace(self.b), self._gates[:, span], self.work(span)
+        one_minus(f, out=d)
+        xp.multiply(d, self._deltas[span], out=d)  # δ∘(1 - f)
         xp.subtract(self._states[span], z, out=work)
-        xp.multiply(df, work, out=df)
-        one_minus(f, out=work)
-        xp.multiply(delta, work, out=delta)
-        tanh_slope(z, out=dz)
-        xp.multiply(dz, delta, out=dz)
+        xp.multiply(work, f, out=work)
+        xp.multiply(work, d, out=self.d_product(span, 1))
+        tanh_slope(z, out=work)
+        xp.multiply(work, d, out=self.d_product(span, 0))
 
 
 def _needs_vectors() -> ConfigError:

@@ -4,7 +4,7 @@
     h_t = a_t∘h_{t-1} + m∘i∘u                        m = √(1 - a_t²)
 
     δ_t as in `elman.layers.diagonal`, b_t = m∘i∘u
-    du = δ_t∘m∘i          dz_i = du∘u∘(1 - i)        dm = δ_t∘i∘u
+    du = δ_t∘m∘i          dz_i = dm∘m∘(1 - i)        dm = δ_t∘i∘u
     dλ = (δ_t∘h_{t-1} - dm∘a_t/m)∘a_t, the gradient of λ = ln a_t
     dz_r = -8·dλ∘softplus(Λ)∘r∘(1 - r)               dΛ = -8·σ(Λ)∘Σ dλ∘r
 
@@ -20,7 +20,7 @@ Source: S. De et al., "Griffin: mixing gated linear recurrences with local atten
 import numpy as np
 
 from elman.arrays import Array, namespace
-from elman.layers.diagonal import one_minus, sigmoid, sigmoid_slope
+from elman.layers.diagonal import one_minus, sigmoid
 from elman.layers.direct import TimeDirectRecurrence
 
 SCALE = 8.0
@@ -61,42 +61,42 @@ class TimeRGLRU(TimeDirectRecurrence):
 
     def coefficients(self, span: slice) -> None:
         """Write a, m and b = m∘i∘u."""
-        xp, gates, a, b, m = namespace(self.b), self._gates[span], self._a[span], self._b[span], self._m[span]
-        sigmoid(self._zs[span][..., : 2 * self.H], out=gates)
-        xp.multiply(self.gate(gates, 0), self._rate, out=a)  # λ = ln a
+        xp, (r, i), a, m = namespace(self.b), self._gates[:, span], self._a[span], self._m[span]
+        sigmoid(self.product(span, 0), out=r)
+        sigmoid(self.product(span, 1), out=i)
+        xp.multiply(r, self._rate, out=a)  # λ = ln a
         xp.multiply(a, 2.0, out=m)
         xp.expm1(m, out=m)
         xp.multiply(m, -1.0, out=m)
         xp.sqrt(m, out=m)
         xp.exp(a, out=a)
-        xp.multiply(self.gate(gates, 1), self.direct(span), out=b)
-        xp.multiply(b, m, out=b)
+        xp.multiply(i, self.direct(span), out=self._b[span])
+        xp.multiply(self._b[span], m, out=self._b[span])
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_r, dz_i and du, and add to dΛ."""
-        xp, gates, dzs, du = namespace(self.b), self._gates[span], self._dzs[span], self._d_direct[span]
-        r, i, dr, di = (self.gate(of_both, k) for of_both in (gates, dzs) for k in (0, 1))
-        u, a, m, delta, work = (
-            self.direct(span),
+        xp, (r, i), (dm, work) = namespace(self.b), self._gates[:, span], self.work(span)
+        a, m, u, du, delta = (
             self._a[span],
             self._m[span],
+            self.direct(span),
+            self._d_direct[span],
             self._deltas[span],
-            self._b[span],
         )
-        xp.multiply(delta, i, out=work)
-        xp.multiply(work, u, out=dr)  # dm
-        xp.multiply(work, m, out=du)
-        one_minus(i, out=di)
-        xp.multiply(di, du, out=di)
-        xp.multiply(di, u, out=di)
+        xp.multiply(delta, i, out=dm)
+        xp.multiply(dm, m, out=du)
+        xp.multiply(dm, u, out=dm)
+        one_minus(i, out=work)
+        xp.multiply(work, m, out=work)
+        xp.multiply(work, dm, out=self.d_product(span, 1))
         xp.clip(m, LEAST, 1.0, out=work)
         xp.divide(a, work, out=work)
-        xp.multiply(dr, work, out=work)
+        xp.multiply(dm, work, out=dm)
         xp.multiply(delta, self._hs[span], out=delta)
-        xp.subtract(delta, work, out=delta)
-        xp.multiply(delta, a, out=delta)  # dλ
-        xp.multiply(delta, r, out=work)
-        self.d_vector += work.sum((0, 1)) * self._rate_slope
-        sigmoid_slope(r, out=dr)
-        xp.multiply(dr, self._rate, out=dr)
-        xp.multiply(dr, delta, out=dr)
+        xp.subtract(delta, dm, out=delta)
+        xp.multiply(delta, a, out=delta)
+        xp.multiply(delta, r, out=delta)  # dλ∘r
+        self.d_vector += delta.sum((0, 1)) * self._rate_slope
+        one_minus(r, out=work)
+        xp.multiply(work, self._rate, out=work)
+        xp.multiply(work, delta, out=self.d_product(span, 0))

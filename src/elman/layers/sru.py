@@ -33,7 +33,7 @@ class TimeSRU(TimeDirectRecurrence):
     gates = 3
     states = ("h", "c")
     gate_names = ("f", "r")
-    keeps = (1.0, 0.0, 0.0)
+    keeps = (1.0,)
     recurrent_state = "c"
     vector_name = "v"
     vector_size = 2
@@ -44,20 +44,22 @@ class TimeSRU(TimeDirectRecurrence):
     def _prepare(self, T: int, N: int, H: int) -> None:
         super()._prepare(T, N, H)
         self._tanh_cs = self._buffers.get("tanh_cs", (T, N, H), self.b)
+        self._s = self._buffers.get("s", (T, N, H), self.b)
 
     def coefficients(self, span: slice) -> None:
         """Nothing to do: the gate f of a step needs the state before it."""
 
     def recur(self, span: slice) -> None:
         """Write f and c of these steps."""
-        kernels_for(self.b).sru_scan(span.start, span.stop, self._zs, self.vector, self._gates, self._states)
+        kernels = kernels_for(self.b)
+        kernels.sru_scan(span.start, span.stop, self._zs, self.vector, self._gates[0], self._states)
 
     def output(self, span: slice) -> None:
         """Write r and h = r∘(tanh(c) - p) + p."""
-        xp, H, h, y = namespace(self.b), self.H, self._hs[1:][span], self._tanh_cs[span]
-        r, p = self.gate(self._gates[span], 1), self._b[span]
-        xp.multiply(self._states[span], self.vector[H:], out=r)
-        xp.add(r, self.gate(self._zs[span], 1), out=r)
+        xp, (_, r), y, p = namespace(self.b), self._gates[:, span], self._tanh_cs[span], self._b[span]
+        h = self._hs[1:][span]
+        xp.multiply(self._states[span], self.vector[self.H :], out=r)
+        xp.add(r, self.product(span, 1), out=r)
         sigmoid(r, out=r)
         xp.tanh(self._states[1:][span], out=y)
         xp.multiply(self.direct(span), ALPHA if self.takes_x else 1.0, out=p)
@@ -65,45 +67,49 @@ class TimeSRU(TimeDirectRecurrence):
         xp.multiply(h, r, out=h)
         xp.add(h, p, out=h)
 
-    def output_gradients(self, span: slice) -> None:
-        """Write dz_r, dp, the a of δ's recurrence, and dδ but for the part of step ``span.stop``."""
-        xp, H, dh, y = namespace(self.b), self.H, self._dhs[span], self._tanh_cs[span]
-        f, r = (self.gate(self._gates[span], k) for k in (0, 1))
-        df, dr = (self.gate(self._dzs[span], k) for k in (0, 1))
-        p, delta, a, dp = self._b[span], self._deltas[span], self._a[span], self._d_direct[span]
-        xp.subtract(y, p, out=p)
-        sigmoid_slope(r, out=dr)
-        xp.multiply(dr, p, out=dr)
+    def output_gradients(self, span: slice) -> Array:
+        """Write dz_r, dp, s and f + s∘vf; return dh∘r∘(1 - tanh(c)²) + dz_r,t+1∘vr, but for dz_r of step span.stop."""
+        xp, (f, r), (work, dr) = namespace(self.b), self._gates[:, span], self.work(span)
+        y, dh, ds, s, a = (
+            self._tanh_cs[span],
+            self._dhs[span],
+            self._deltas[span],
+            self._s[span],
+            self._a[span],
+        )
+        one_minus(r, out=dr)
         xp.multiply(dr, dh, out=dr)
-        one_minus(r, out=dp)
-        xp.multiply(dp, dh, out=dp)
-        tanh_slope(y, out=delta)
-        xp.multiply(delta, r, out=delta)
-        xp.multiply(delta, dh, out=delta)
-        xp.multiply(dr, self.vector[H:], out=p)
-        delta[:-1] += p[1:]
-        sigmoid_slope(f, out=df)
-        xp.subtract(self._states[span], self.gate(self._zs[span], 2), out=a)
-        xp.multiply(df, a, out=df)  # s
-        xp.multiply(df, self.vector[:H], out=a)
+        xp.multiply(dr, ALPHA if self.takes_x else 1.0, out=self._d_direct[span])
+        xp.subtract(y, self._b[span], out=work)
+        xp.multiply(dr, work, out=dr)
+        xp.multiply(dr, r, out=dr)
+        self.d_product(span, 1)[...] = dr
+        self._add_to_dv(1, dr, span)
+        tanh_slope(y, out=ds)
+        xp.multiply(ds, r, out=ds)
+        xp.multiply(ds, dh, out=ds)
+        xp.multiply(dr, self.vector[self.H :], out=dr)
+        ds[:-1] += dr[1:]
+        sigmoid_slope(f, out=s)
+        xp.subtract(self._states[span], self.product(span, 2), out=work)
+        xp.multiply(s, work, out=s)
+        xp.multiply(s, self.vector[: self.H], out=a)
         xp.add(a, f, out=a)
+        return self._deltas
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_f and du, and add to dv."""
-        xp, H, dzs, delta, work = (
-            namespace(self.b),
-            self.H,
-            self._dzs[span],
-            self._deltas[span],
-            self._a[span],
-        )
-        df, dr, du = (self.gate(dzs, k) for k in range(3))
-        self._flowing["c"] += self._b[span][0]  # dz_r∘vr of the first step
-        xp.multiply(df, delta, out=df)
-        one_minus(self.gate(self._gates[span], 0), out=du)
-        xp.multiply(du, delta, out=du)
-        if self.takes_x:
-            self._d_direct[span] *= ALPHA
-        for k, d in enumerate((df, dr)):
-            xp.multiply(d, self._states[span], out=work)
-            self.d_vector[k * H : (k + 1) * H] += work.sum((0, 1))
+        xp, (f, _), (work, dr) = namespace(self.b), self._gates[:, span], self.work(span)
+        delta, s = self._deltas[span], self._s[span]
+        self._flowing["c"] += dr[0]
+        one_minus(f, out=work)
+        xp.multiply(work, delta, out=self.d_product(span, 2))
+        xp.multiply(s, delta, out=delta)
+        self.d_product(span, 0)[...] = delta
+        self._add_to_dv(0, delta, span)
+
+    def _add_to_dv(self, k: int, dz: Array, span: slice) -> None:
+        """Add Σ dz∘c_{t-1} to the gradient of vf or vr."""
+        work = self.work(span)[0]
+        namespace(dz).multiply(dz, self._states[span], out=work)
+        self.d_vector[k * self.H : (k + 1) * self.H] += work.sum((0, 1))

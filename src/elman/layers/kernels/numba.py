@@ -145,17 +145,20 @@ def scan(first: int, last: int, a: Array, b: Array, states: Array) -> None:
     scan_steps(a[first:last], b[first:last], states[first : last + 1])
 
 
-def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -> None:
-    """deltas[t] += flow, then flow = a[t]∘deltas[t], from the last step to the first: deltas (T, N, H), flow (N, H)."""
-    scan_steps_backward(a[first:last], deltas[first:last], flow)
+def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flow: Array) -> None:
+    """deltas[t] = ds[t] + flow, then flow = a[t]∘deltas[t], from the last step to the first; flow is (N, H).
 
-
-def sru_scan(first: int, last: int, zs: Array, v: Array, gates: Array, cs: Array) -> None:
-    """f = σ(zs_f[t] + v_f∘cs[t]), cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t]; f goes to gates (T, N, 2H).
-
-    zs (T, N, 3H or 4H) holds z_f, z_r and u, v (2H,) v_f and v_r, cs is (T + 1, N, H).
+    ds and deltas (T, N, H) may be the same.
     """
-    sru_steps(zs[first:last], v, gates[first:last], cs[first : last + 1])
+    scan_steps_backward(a[first:last], ds[first:last], deltas[first:last], flow)
+
+
+def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -> None:
+    """fs[t] = σ(z_f + v_f∘cs[t]), cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u: fs (T, N, H), cs (T + 1, N, H).
+
+    zs[t] (N, 3H or 4H) holds z_f, z_r and u, v (2H,) holds v_f and v_r.
+    """
+    sru_steps(zs[first:last], v, fs[first:last], cs[first : last + 1])
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -416,23 +419,23 @@ def scan_steps(a: Array, b: Array, states: Array) -> None:
 
 
 @jit
-def scan_steps_backward(a: Array, deltas: Array, flow: Array) -> None:
-    """From the last step to the first: deltas[t] += flow, and flow = a[t]∘deltas[t]."""
+def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None:
+    """From the last step to the first: deltas[t] = ds[t] + flow, and flow = a[t]∘deltas[t]."""
     T, N, H = a.shape
     for t in range(T - 1, -1, -1):
         for n in range(N):
             for j in range(H):
-                deltas[t, n, j] += flow[n, j]
+                deltas[t, n, j] = ds[t, n, j] + flow[n, j]
                 flow[n, j] = a[t, n, j] * deltas[t, n, j]
 
 
 @jit
-def sru_steps(zs: Array, v: Array, gates: Array, cs: Array) -> None:
-    """f = σ(zs_f[t] + v_f∘cs[t]) and cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t] for all t."""
-    T, N, H = gates.shape[0], gates.shape[1], cs.shape[2]
+def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
+    """fs[t] = σ(z_f + v_f∘cs[t]), and cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u, for all t."""
+    T, N, H = fs.shape
     for t in range(T):
         for n in range(N):
-            z, u, f = zs[t, n, :H], zs[t, n, 2 * H : 3 * H], gates[t, n, :H]
+            z, u, f = zs[t, n, :H], zs[t, n, 2 * H : 3 * H], fs[t, n]
             before, after = cs[t, n], cs[t + 1, n]
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])

@@ -4,11 +4,9 @@ All of them write into arrays that exist already, so that a loop over the steps 
 derivatives that do not depend on what flows back (1 - h², say) are computed for all steps at once, before the loop.
 """
 
-from typing import Any
-
 import numpy as np
 
-from elman.arrays import Array, Buffers, as_ids, asarray, is_torch, namespace, sum_rows_by_id
+from elman.arrays import Array, Buffers, as_ids, asarray, namespace, one, sum_rows_by_id
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -26,7 +24,7 @@ def rnn_backward(first: int, last: int, dhs: Array, hs: Array, WhT: Array, dh: A
     span, after = slice(first, last), hs[first + 1 : last + 1]
     dhs, dzs = dhs[span], dzs[span]
     xp.multiply(after, after, out=dzs)
-    xp.subtract(_one(dzs), dzs, out=dzs)  # tanh' = 1 - tanh²
+    xp.subtract(one(dzs), dzs, out=dzs)  # tanh' = 1 - tanh²
     for t in reversed(range(last - first)):
         dz = dzs[t]
         xp.add(dh, dhs[t], out=dh)
@@ -104,18 +102,18 @@ def _lstm_derivatives(
 ) -> None:
     """Write ∂z_{i,f,g}/∂c and ∂z_o/∂h of these steps to dzs, and ∂c/∂h to dc_dh."""
     xp, (T, N, H) = namespace(cs), dc_dh.shape
-    one, work = _one(cs), buffers.get("work", (T, N, H), cs)[span]
+    unit, work = one(cs), buffers.get("work", (T, N, H), cs)[span]
 
     def sigmoid_part(out: Array, factor: Array, gate: Array) -> None:
         """out = factor · gate·(1 - gate)."""
-        xp.subtract(one, gate, out=work)
+        xp.subtract(unit, gate, out=work)
         xp.multiply(work, gate, out=work)
         xp.multiply(factor, work, out=out)
 
     def tanh_part(out: Array, factor: Array, gate: Array) -> None:
         """out = factor · (1 - gate²)."""
         xp.multiply(gate, gate, out=work)
-        xp.subtract(one, work, out=work)
+        xp.subtract(unit, work, out=work)
         xp.multiply(factor, work, out=out)
 
     i, f, g, o = (gates[span, :, k * H : (k + 1) * H] for k in range(4))
@@ -202,18 +200,18 @@ def _gru_derivatives(
 ) -> None:
     """Write ∂z_n/∂z_r, ∂h/∂z_z and ∂h/∂z_n of these steps to towards_x, in this order."""
     xp, (T, N, H) = namespace(ns), ns.shape
-    one, minus = _one(ns), buffers.get("minus", (T, N, H), ns)[span]
+    unit, minus = one(ns), buffers.get("minus", (T, N, H), ns)[span]
     r, z, a = (products[span, :, k * H : (k + 1) * H] for k in range(3))
     dzr, dzz, dzn = (towards_x[span, :, k * H : (k + 1) * H] for k in range(3))
     n, h_prev = ns[span], hs[span]
-    xp.subtract(one, z, out=minus)
+    xp.subtract(unit, z, out=minus)
     xp.multiply(n, n, out=dzn)
-    xp.subtract(one, dzn, out=dzn)
+    xp.subtract(unit, dzn, out=dzn)
     xp.multiply(dzn, minus, out=dzn)  # (1 - z)·(1 - n²)
     xp.subtract(h_prev, n, out=dzz)
     xp.multiply(dzz, z, out=dzz)
     xp.multiply(dzz, minus, out=dzz)  # (h_{t-1} - n)·z·(1 - z)
-    xp.subtract(one, r, out=minus)
+    xp.subtract(unit, r, out=minus)
     xp.multiply(a, r, out=dzr)
     xp.multiply(dzr, minus, out=dzr)  # a·r·(1 - r)
 
@@ -228,24 +226,27 @@ def scan(first: int, last: int, a: Array, b: Array, states: Array) -> None:
         xp.add(after, new, out=after)
 
 
-def scan_backward(first: int, last: int, a: Array, deltas: Array, flow: Array) -> None:
-    """deltas[t] += flow, then flow = a[t]∘deltas[t], from the last step to the first: deltas (T, N, H), flow (N, H)."""
+def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flow: Array) -> None:
+    """deltas[t] = ds[t] + flow, then flow = a[t]∘deltas[t], from the last step to the first; flow is (N, H).
+
+    ds and deltas (T, N, H) may be the same.
+    """
     xp = namespace(a)
     for t in reversed(range(first, last)):
-        xp.add(deltas[t], flow, out=deltas[t])
+        xp.add(ds[t], flow, out=deltas[t])
         xp.multiply(a[t], deltas[t], out=flow)
 
 
-def sru_scan(first: int, last: int, zs: Array, v: Array, gates: Array, cs: Array) -> None:
-    """f = σ(zs_f[t] + v_f∘cs[t]), cs[t + 1] = f∘cs[t] + (1 - f)∘zs_u[t]; f goes to gates (T, N, 2H).
+def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -> None:
+    """fs[t] = σ(z_f + v_f∘cs[t]), cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u: fs (T, N, H), cs (T + 1, N, H).
 
-    zs (T, N, 3H or 4H) holds z_f, z_r and u, v (2H,) v_f and v_r, cs is (T + 1, N, H).
+    zs[t] (N, 3H or 4H) holds z_f, z_r and u, v (2H,) holds v_f and v_r.
     """
     xp, H, span = namespace(zs), cs.shape[2], slice(first, last)
     steps = zip(
         zs[span, :, :H],
         zs[span, :, 2 * H : 3 * H],
-        gates[span, :, :H],
+        fs[span],
         cs[span],
         cs[first + 1 : last + 1],
         strict=True,
@@ -260,11 +261,6 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, gates: Array, cs: Array
         xp.subtract(before, u, out=after)
         xp.multiply(after, f, out=after)
         xp.add(after, u, out=after)
-
-
-def _one(like: Array) -> Any:
-    """Return 1 in the form in which `subtract` takes it on the left: torch wants a tensor there."""
-    return like.new_ones(()) if is_torch(like) else 1.0
 
 
 def exp_rows(scores: Array) -> tuple[Array, Array]:
