@@ -25,6 +25,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
     output,
 )
+from support.diagonal import CELLS, Cell
 from support.recurrent import KINDS, Kind
 
 torch = pytest.importorskip("torch")
@@ -53,6 +54,15 @@ def time_layer(kind: Kind, to: To, projected: bool, stateful: bool) -> Results:
         yield layer.forward(to(draw(N, T, kind.gates * H if projected else D) + block))
         yield layer.backward(to(draw(N, T, H)))
         yield from (*layer.grads, *kind.carried(layer), *kind.carried(layer, "d"))
+
+
+def linear_recurrence(cell: Cell, to: To, width: int) -> Results:
+    weights = cell.weights(np.random.default_rng(0), width, H)
+    layer = cell.Time(**{name: to(weight) for name, weight in weights.items()}, stateful=True)
+    for block in range(2):
+        yield layer.forward(to(draw(N, T, width) + block))
+        yield layer.backward(to(draw(N, T, H)))
+        yield from (*layer.grads, *(getattr(layer, d + name) for d in ("", "d") for name in layer.states))
 
 
 def one_step_cell(kind: Kind, to: To) -> Results:
@@ -131,6 +141,11 @@ CASES: dict[str, Callable[[To], Results]] = {
         for name, kind in KINDS.items()
         for p in (False, True)
         for s in (False, True)
+    },
+    **{
+        f"{name}, {width} wide": lambda to, cell=cell, width=width: linear_recurrence(cell, to, width)
+        for name, cell in CELLS.items()
+        for width in (D, H)
     },
     **{f"{name} cell": lambda to, kind=kind: one_step_cell(kind, to) for name, kind in KINDS.items()},
     "bidirectional": lambda to: bidirectional(to, None),
