@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from elman.models.mixture import fit_weights as fit_weights
     from elman.models.ngram.model import NgramModel as NgramModel
     from elman.models.ngram.smoothing import kneser_ney as kneser_ney
+    from elman.models.parameters import add_cell as add_cell
     from elman.models.recurrent import RecurrentLM as RecurrentLM
     from elman.models.recurrent import SimpleRnnlm as SimpleRnnlm
     from elman.models.regularisation import Regularisation as Regularisation
@@ -153,6 +154,7 @@ _HOMES = {
     "elman.models.adaptive.cache": ("CachedModel", "NeuralCache"),
     "elman.models.ngram.model": ("NgramModel",),
     "elman.models.regularisation": ("Regularisation",),
+    "elman.models.parameters": ("add_cell",),
     "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
     "elman.text_model": ("TextModel", "load"),

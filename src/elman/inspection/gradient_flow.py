@@ -70,8 +70,8 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     xs = np.repeat(network.weights["embedding"][inputs][None], L + 1, axis=0)  # (L + 1, L, D)
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
-        if first:
-            layer.carry({name: np.repeat(values, L + 1, axis=0) for name, values in state.items()})
+        if first:  # L + 1 times the state that came in
+            layer.carry({name: np.repeat(np.asarray(each), L + 1, axis=0) for name, each in state.items()})
         xs = layer.forward(xs)
     found = []
     for layer in reversed(network.layers):

@@ -200,6 +200,18 @@ def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) ->
     return drawn
 
 
+def add_cell(name: str, layer: type[TimeRecurrence]) -> None:
+    """Make a recurrent layer of one's own available as ``RecurrentLM(..., cell=name)``, in this process.
+
+    Layers are built by the names that ``layer.plan(D, H)`` gives to its weights.
+
+    Raises:
+        ConfigError: another layer has this name already.
+    """
+    if CELLS.setdefault(name, layer) is not layer:
+        raise ConfigError(f"there is a cell {name!r} already; give yours another name")
+
+
 def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeRecurrence:
     """Return the k-th recurrent layer; it is stateful."""
     of_layer = {
