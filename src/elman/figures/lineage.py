@@ -26,7 +26,9 @@ LINEAGE = (
         ("adds to a cell state; since 2000 it can forget", "기억 셀에 더한다, 2000년부터는 잊기도 한다"),
     ),
     Step("2014", "GRU", ("two gates, no separate cell state", "게이트 두 개, 별도의 기억 셀이 없다")),
-    Step("2016", "QRNN", ("gates that see x_{t−1} and x_t only", "게이트가 x_{t−1}과 x_t만 본다"), dense=False),
+    Step(
+        "2016", "QRNN", ("gates that see x_{t−1} and x_t only", "게이트가 x_{t−1}과 x_t만 본다"), dense=False
+    ),
     Step(
         "2018",
         "SRU",
