@@ -3,6 +3,7 @@
 It shares no code with src/elman, so that a mistake would have to be made twice to go unnoticed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -294,6 +295,38 @@ def fpool(xs: Floats, Wx: Floats, b: Floats) -> Floats:
             h = (1 - z) * h + z * np.tanh(zn)
             hs[n, t] = h
     return hs
+
+
+def rms_norm(xs: Floats, gain: Floats, eps: float = 1e-6) -> Floats:
+    """xs (N, T, D) -> ns (N, T, D), row by row."""
+    ns = np.empty_like(xs)
+    for n, t in np.ndindex(*xs.shape[:2]):
+        x = xs[n, t]
+        ns[n, t] = gain * x / np.sqrt(np.mean(x**2) + eps)
+    return ns
+
+
+def residual_block(
+    xs: Floats,
+    cell: Callable[[Floats], Floats],
+    gain: Floats,
+    Wg: Floats,
+    Wo: Floats,
+    mlp: tuple[Floats, Floats, Floats, Floats] | None = None,
+    last_gain: Floats | None = None,
+) -> Floats:
+    """xs (N, T, D) -> ys (N, T, D); ``cell`` maps ns (N, T, D) to hs (N, T, H), ``mlp`` is g₂, W1, W2 and W3."""
+
+    def silu(u: Floats) -> Floats:
+        return u * sigmoid(u)
+
+    ns = rms_norm(xs, gain)
+    ys = xs + (cell(ns) * silu(ns @ Wg)) @ Wo
+    if mlp is not None:
+        gain2, W1, W2, W3 = mlp
+        ms = rms_norm(ys, gain2)
+        ys = ys + (silu(ms @ W1) * (ms @ W2)) @ W3
+    return ys if last_gain is None else rms_norm(ys, last_gain)
 
 
 def minlstm(xs: Floats, Wx: Floats, b: Floats) -> Floats:

@@ -21,6 +21,7 @@ from elman.layers import (
     TimeEmbedding,
     TimeGRU,
     TimeLSTM,
+    TimeResidualBlock,
     TimeRNN,
     TimeSoftmaxWithLoss,
 )
@@ -150,7 +151,8 @@ def _carried_states(parts: tuple[Any, ...]) -> list[tuple[Any, dict[str, Array]]
     """Return each part that takes a carried state, with copies of what it carries; a user's layer: its h and c."""
     found = []
     for part in parts:
-        if not (hasattr(part, "set_state") and getattr(part, "stateful", True)):
+        takes_state = hasattr(part, "set_state") or hasattr(part, "carried")
+        if not (takes_state and getattr(part, "stateful", True)):
             continue
         own = {name: getattr(part, name, None) for name in ("h", "c")}
         values = part.carried() if hasattr(part, "carried") else own
@@ -225,6 +227,11 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         if name not in ("rnn", "lstm", "gru"):
             drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
             rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
+    block = TimeResidualBlock(
+        TimeGRU(*weights(3), randn(H), stateful=True),
+        *(randn(*shape) for shape in ((D,), (D, H), (H, D), (D,), (D, H), (D, H), (H, D), (D,))),
+    )
+    rows += check_gradients(block, xs, before=before)
     both = TimeBidirectional(TimeLSTM(*weights(4)), TimeLSTM(*weights(4)))
     rows += check_gradients(both, xs, np.array([T, T - 2]))
     trees = [[0, 1], [2, 3], [6, 4], [7, 5]]  # ((0 1) 4) and ((2 3) 5)

@@ -7,7 +7,7 @@ import pytest
 
 import elman
 from elman.errors import ConfigError, TextError
-from elman.inspection.network import INSIDE, NoHiddenUnits
+from elman.inspection.network import NoHiddenUnits
 from support.every_kind import word_model
 from support.looked import CELLS, KINDS, inputs, network, recurrent, remembered, walk
 from support.tiny import text_model
@@ -25,8 +25,8 @@ def test_states_and_gates_are_those_of_the_equations(cell: str, kind: str) -> No
     start = text_model.start_id
     assert start is not None
     wanted = walk(model, inputs(model, np.array([start, *ids])))[1:]
-    assert traced.choices == INSIDE[cell]
-    assert set(traced.layers[0]) == set(INSIDE[cell])
+    assert traced.choices == model.rnn_layer.names_inside()
+    assert set(traced.layers[0]) == set(model.rnn_layer.names_inside())
     for layer in range(len(model.rnn_layers)):
         for what in traced.choices:
             found = traced.values(what, layer)

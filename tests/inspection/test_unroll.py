@@ -8,7 +8,7 @@ import pytest
 import elman
 from elman.errors import TextError
 from elman.inspection.gradient_flow import flowing_state, gradient_flow
-from elman.inspection.network import INSIDE, NoHiddenUnits
+from elman.inspection.network import NoHiddenUnits
 from elman.inspection.unroll import DIGITS, UNITS, rounded, unroll
 from support.every_kind import word_model
 from support.looked import CELLS, EVERY_CELL, KINDS, inputs, network, recurrent, remembered
@@ -32,7 +32,7 @@ def test_every_step_holds_what_the_model_computes(cell: str, kind: str) -> None:
     assert found.first == 0
     np.testing.assert_array_equal(found.ids, ids)
     for inside, wanted, state in zip(found.layers, traced.layers, found.before, strict=True):
-        assert set(inside) == set(INSIDE[cell])
+        assert set(inside) == set(model.rnn_layer.names_inside())
         np.testing.assert_equal(inside, wanted)
         assert all((values == 0).all() for values in state.values())
     if model.wordvec_size:
@@ -90,6 +90,16 @@ def test_the_json_has_the_shapes_of_weights_and_states(cell: str) -> None:
     assert found["widths"] == [layer.state_widths]
     assert set(found["before"][0]) == set(layer.states) & set(found["inside"][0])
     assert found["through"] == [flowing_state(layer)]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "sru"])
+def test_of_a_residual_block_the_states_of_its_cell_are_carried(cell: str) -> None:
+    lm = network(cell, block="residual", layers=2)
+    found = unroll(lm, TEXT).as_json(lm)
+    own = ["cell_c"] if cell == "sru" else ["cell_h"]
+    assert found["carried"] == [own, own]
+    assert set(found["before"][0]) == {"h", "cell_h", *own}
+    assert found["widths"][0] == {"h": 4, "cell_h": 5, **dict.fromkeys(own, 5)}
 
 
 def test_the_json_names_tokens_candidates_and_what_comes_next() -> None:

@@ -27,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "one-hot input": {"D": 0, "layers": 2},
     "one-hot input, dropout": {"D": 0, "layers": 2, "dropout": 0.4},
     "tied weights": {"D": H, "layers": 2, "tie_weights": True},
+    "residual blocks": {"layers": 2, "block": "residual", "mlp": 6, "dropout": 0.4},
     "tied weights, dropout": {"D": H, "tie_weights": True, "dropout": 0.4},
 }
 every_model = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -56,7 +57,7 @@ def trained(model: RecurrentLM, pairs: list[tuple[Any, Any]], number: int) -> li
             np.copy(getattr(cell, prefix + name))
             for cell in model.rnn_layers
             for prefix in ("", "d")
-            for name in cell.states
+            for name in cell.state_widths
         ]
     return found
 

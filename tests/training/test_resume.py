@@ -46,6 +46,7 @@ COMBINATIONS: list[dict[str, Any]] = [
         strict=True,
     )
 ]
+RESIDUAL: dict[str, Any] = {"block": "residual", "cell": "lstm", "mlp": 6, "layers": 2, "averaging": "tail"}
 WINDOWS: list[dict[str, Any]] = [
     {"model": "cbow", "window": 3, "schedule": "cosine", "dropout": 0.3},
     {"model": "nplm", "window": 7, "schedule": "plateau", "level": "char", "lr": 0.01},
@@ -55,7 +56,7 @@ WINDOWS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     "options",
-    [*COMBINATIONS, *WINDOWS],
+    [*COMBINATIONS, RESIDUAL, *WINDOWS],
     ids=lambda o: f"{o.get('optimizer', 'adam')}-{o.get('cell') or o['model']}-{o.get('level', 'word')}",
 )
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ MOST_STEPS = 8
 
 def network(model: RecurrentLM, *, lang: str | None = None) -> Figure:
     """Draw the layers of a recurrent language model with their weights and the shapes between them."""
-    V, D, H, cell = model.vocab_size, model.wordvec_size, model.hidden_size, model.cell.upper()
+    V, D, H, cell = model.vocab_size, model.wordvec_size, model.output_size, model.cell.upper()
     K = len(model.rnn_layers)
     parts = [("Embedding", f"W ({V}, {D})", f"({D},)")] if D else []
     parts += [(cell, _weights(model, k), f"({H},)") for k in range(K)]
@@ -48,7 +48,7 @@ def network(model: RecurrentLM, *, lang: str | None = None) -> Figure:
 
 
 def _weights(model: RecurrentLM, k: int) -> str:
-    layer = model.rnn_layers[k]
+    layer = model.rnn_layers[k].recurrence
     if not isinstance(layer, TimeDenseRecurrence):
         return f"Wx ({layer.projection.D}, {len(layer.b)})"
     shape = f"({', '.join(map(str, layer.Wh.shape))})"

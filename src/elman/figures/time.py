@@ -291,4 +291,4 @@ def time_layers(model: RecurrentLM, T: int = 4, *, lang: str | None = None) -> F
 
 
 def _recurrent_layer(model: RecurrentLM | TimeRecurrence) -> TimeRecurrence:
-    return model if isinstance(model, TimeRecurrence) else model.rnn_layer
+    return model if isinstance(model, TimeRecurrence) else model.rnn_layer.recurrence

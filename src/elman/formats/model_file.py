@@ -215,7 +215,7 @@ def _check_sizes(shape: Mapping[str, Any], arrays: Arrays, where: Path) -> None:
     for name, value in shape.items():
         if name == "tie_weights":
             valid = isinstance(value, bool)
-        elif name == "cell":
+        elif name in ("cell", "block"):
             valid = isinstance(value, str)
         elif name == "dropout":
             valid = isinstance(value, (int, float)) and 0 <= value < 1

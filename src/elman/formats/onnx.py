@@ -67,6 +67,10 @@ def _checked(model: Any) -> RecurrentLM:
             f"only recurrent models can be written as ONNX files, and this is a {type(model).__name__}; "
             "export an n-gram model with `to='arpa'`"
         )
+    if model.block != "plain":
+        raise ModelFileError(
+            "a model of residual blocks cannot be written as an ONNX file; only plain layers can"
+        )
     if model.cell not in OPERATORS:
         raise ModelFileError(
             f"ONNX has no operator for `cell={model.cell!r}`; only {', '.join(OPERATORS)} can be exported"

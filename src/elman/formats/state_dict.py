@@ -69,6 +69,10 @@ def to_arrays(model: Any, names: Mapping[str, str] | None = None) -> Arrays:
         raise ModelFileError(
             "nn.Linear cannot represent an adaptive softmax; export with `to='onnx'`, or use `train(softmax='full')`"
         )
+    if model.block != "plain":
+        raise ModelFileError(
+            "a model of residual blocks cannot be written as a state dict of PyTorch's layers; only plain layers can"
+        )
     if model.cell not in GATES:
         raise ModelFileError(
             f"PyTorch has no layer for `cell={model.cell!r}`; only {', '.join(GATES)} can be written as a state dict"

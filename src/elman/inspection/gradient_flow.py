@@ -22,6 +22,7 @@ Norms = NDArray[np.float64]
 class GradientFlow:
     """Norms of the gradients with respect to h_t of one layer at L steps, (L + 1, L) each.
 
+    In a residual block h_t is that of the cell: no later step reads the output of the block.
     Row e < L is for a block that ends at step e: the gradient of the losses of steps 0 to e. Row L is for the loss of
     the last step alone. ``arriving`` is ‖dh_t‖, the sum of what comes from above at step t and what flows back from
     step t + 1; ``above`` and ``flowing`` are the norms of the two.
@@ -71,27 +72,30 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
         if first:  # L + 1 times the state that came in
-            layer.carry({name: np.repeat(np.asarray(each), L + 1, axis=0) for name, each in state.items()})
+            layer.carry({name: np.repeat(np.asarray(h), L + 1, axis=0) for name, h in state.items()})
         xs = layer.forward(xs)
     found = []
     for layer in reversed(network.layers):
-        dxs = layer.begin_backward(dhs)
-        through = flowing_state(layer)
-        flowing = np.zeros_like(dhs)  # (L + 1, L, H)
+        dxs, cell = layer.begin_backward(dhs), layer.recurrence
+        reaching = cell.dhs  # (L + 1, L, H): dhs itself, or what a residual block fills step by step
+        through = flowing_state(cell)
+        flowing = np.zeros_like(reaching)  # (L + 1, L, H)
         for t in reversed(range(L)):
             layer.backward_steps(t, t + 1)
             layer.end_backward()
             if t:
-                flowing[:, t - 1] = getattr(layer, f"d{through}")
-        of_both = _norms(dhs + flowing) if through == "h" else np.hypot(_norms(dhs), _norms(flowing))
-        found.append(GradientFlow(_norms(dhs), _norms(flowing), of_both, through))
+                flowing[:, t - 1] = getattr(cell, f"d{through}")
+        of_both = (
+            _norms(reaching + flowing) if through == "h" else np.hypot(_norms(reaching), _norms(flowing))
+        )
+        found.append(GradientFlow(_norms(reaching), _norms(flowing), of_both, through))
         dhs = dxs
     return found[::-1]
 
 
-def flowing_state(layer: TimeRecurrence) -> str:
+def flowing_state(cell: TimeRecurrence) -> str:
     """Return the name of the state whose gradient flows back from step to step: h unless no step reads it."""
-    return layer.recurrent_state if isinstance(layer, TimeDiagonalRecurrence) else "h"
+    return cell.recurrent_state if isinstance(cell, TimeDiagonalRecurrence) else "h"
 
 
 def _norms(gradients: NDArray[np.floating]) -> Norms:

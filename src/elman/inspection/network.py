@@ -16,11 +16,10 @@ from elman.layers import output
 from elman.layers.adaptive import AdaptiveWeights
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture
-from elman.models.parameters import CELLS, adaptive_softmax_layer, recurrent_layer
+from elman.models.parameters import adaptive_softmax_layer, recurrent_layer
 from elman.models.recurrent import RecurrentLM
 from elman.text_model import TextModel
 
-INSIDE = {name: cell.names_inside() for name, cell in CELLS.items()}
 ROWS = 64  # one-hot gradients, of V numbers each, held in memory at a time
 
 
@@ -59,7 +58,9 @@ class Network:
     def __init__(self, model: RecurrentLM) -> None:
         self.weights: dict[str, Array] = {name: to_numpy(weight) for name, weight in model.weights.items()}
         self.one_hot = not model.wordvec_size
-        self.layers = [recurrent_layer(model.cell, self.weights, k) for k in range(len(model.rnn_layers))]
+        self.layers = [
+            recurrent_layer(model.cell, self.weights, k, model.block) for k in range(len(model.rnn_layers))
+        ]
 
     def read(self, ids: Ids | Sequence[int]) -> NDArray[np.floating]:
         """Return the top layer's hs (T, H) for ids (T,), T ≥ 1; the layers keep their states and gates."""

@@ -61,7 +61,7 @@ def through_time(text_model: TextModel, text: str, index: int) -> ThroughTime:
         )
     network, ids = Network(model), coded.read(index)
     if not len(ids):
-        h = np.zeros(model.hidden_size, network.weights["0.b"].dtype)
+        h = np.zeros(model.output_size, network.weights["embedding"].dtype)
         ln_prob, _ = target_gradient(model, network, h, target)
         return ThroughTime(coded, index, ln_prob, np.zeros(index), False)
     ln_prob, dh = target_gradient(model, network, network.read(ids)[-1], target)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from elman.arrays import Array
 from elman.errors import ConfigError, TextError
-from elman.inspection.network import INSIDE, Network, recurrent
+from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
 from elman.text_model import TextModel
 
@@ -19,12 +19,9 @@ class Trace:
 
     cell: str
     coded: EncodedText
-    layers: Sequence[Mapping[str, Array]]  # by name, (steps, H)
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The names of the states and gates: h for an RNN; h, c, i, f, g, o for an LSTM; h, r, z, n for a GRU."""
-        return INSIDE[self.cell]
+    layers: Sequence[Mapping[str, Array]]  # by name, (steps, width)
+    choices: tuple[str, ...]
+    """The names of the states and gates: h for an RNN; h, c, i, f, g, o for an LSTM; h, r, z, n for a GRU."""
 
     def values(self, what: str = "h", layer: int | None = None) -> NDArray[np.floating]:
         """Return a state or gate of a layer, counted from 0 at the bottom (None: the top), after each token: (T, H).
@@ -35,7 +32,7 @@ class Trace:
             ConfigError: there is no such layer, or its cells have no such state or gate.
         """
         k = checked_layer(layer, len(self.layers))
-        checked_what(what, self.cell)
+        checked_what(what, self.cell, self.choices)
         steps = self.layers[k][what]
         before = np.zeros((1, steps.shape[1]), steps.dtype)
         found: NDArray[np.floating] = np.concatenate([before, steps])[self.coded.steps + 1]
@@ -59,7 +56,7 @@ def trace(text_model: TextModel, text: str) -> Trace:
     network = Network(model)
     network.read(ids)
     layers = [{name: values[0] for name, values in layer.inside.items()} for layer in network.layers]
-    return Trace(model.cell, coded, layers)
+    return Trace(model.cell, coded, layers, network.layers[0].names_inside())
 
 
 def checked_layer(layer: int | None, layers: int) -> int:
@@ -73,8 +70,8 @@ def checked_layer(layer: int | None, layers: int) -> int:
     return layer
 
 
-def checked_what(what: str, cell: str) -> str:
-    """Return the name of a state or gate. Raises ConfigError if cells of this kind do not have it."""
-    if what not in INSIDE[cell]:
-        raise ConfigError(f"a cell of kind {cell} has no {what!r}; choose from {', '.join(INSIDE[cell])}")
+def checked_what(what: str, cell: str, choices: Sequence[str]) -> str:
+    """Return the name of a state or gate. Raises ConfigError if it is not one of those that such cells have."""
+    if what not in choices:
+        raise ConfigError(f"a cell of kind {cell} has no {what!r}; choose from {', '.join(choices)}")
     return what

@@ -13,7 +13,7 @@ from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
 from elman.layers import TimeRNN
 from elman.layers import adaptive as adaptive_output
-from elman.layers.recurrent import TimeDenseRecurrence, TimeRecurrence
+from elman.layers.recurrent import StatefulLayer, TimeDenseRecurrence
 from elman.layers.rglru import SCALE, TimeRGLRU
 from elman.models.parameters import adaptive_softmax_layer
 from elman.models.recurrent import RecurrentLM
@@ -44,9 +44,10 @@ class Unrolled:
     ids: NDArray[np.intp]  # (L,)
     xs: Values  # the word vectors (L, D); (L, 0) for one-hot input
     layers: list[Inside]  # of each layer, the bottom one first: (L, H)
-    before: list[Inside]  # the states that come in, as wide as they are: (H,) for h
+    before: list[Inside]  # the states that come in, (width,) each
     terms: list[Inside]  # of each layer: (L, H)
-    through: list[str]  # of each layer, the state whose gradient flows from step to step
+    carried: list[list[str]]  # of each layer, the states that the next step reads
+    through: list[str]  # of each layer, the state of its cell whose gradient flows from step to step
     weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and, if it has one, Wh
     scores: Values
     gradients: list[
@@ -71,6 +72,7 @@ class Unrolled:
             ],
             "terms": [_first_units(layer) for layer in self.terms],
             "widths": [{name: len(state) for name, state in layer.items()} for layer in self.before],
+            "carried": self.carried,
             "through": self.through,
             "weights": self.weights,
             "gradients": [
@@ -142,33 +144,41 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         layers,
         before,
         _terms(network, xs, layers, before),
-        [flowing_state(layer) for layer in network.layers],
+        [_read_states(layer) for layer in network.layers],
+        [flowing_state(layer.recurrence) for layer in network.layers],
         [_shapes(network, k) for k in range(len(network.layers))],
         _scores(model, network, hs),
         gradient_flow(model, ids, first) if len(ids) > first + 1 else [],
     )
 
 
-def _incoming(layer: TimeRecurrence) -> Inside:
+def _incoming(layer: StatefulLayer) -> Inside:
     """Return the states that come in, (width,) each; zeros before the first step."""
-    widths = layer.state_widths
+    widths, dtype = layer.state_widths, layer.recurrence.b.dtype
     return {
-        name: np.zeros(widths[name], layer.b.dtype) if state is None else state[0]
+        name: np.zeros(widths[name], dtype) if state is None else np.asarray(state)[0]
         for name, state in layer.carried().items()
     }
+
+
+def _read_states(layer: StatefulLayer) -> list[str]:
+    """Return the names of the states that the next step reads: those of the cell, h only if it is among them."""
+    cell = layer.recurrence
+    own = [name for name in cell.state_widths if name != "h" or flowing_state(cell) == "h"]
+    return own if cell is layer else [f"cell_{name}" for name in own]
 
 
 def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
     """Return what the equations of every layer name besides its states and gates, (L, H) each."""
     found: list[Inside] = []
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
-        of_layer = {}
+        of_layer, cell = {}, layer.recurrence
         if isinstance(layer, TimeRNN):
             Wx, b = layer.projection.Wx, layer.projection.b
             h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
             of_layer = {"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh}
-        elif isinstance(layer, TimeRGLRU):
-            of_layer = {"a": np.exp(-SCALE * np.logaddexp(0, layer.vector) * inside["r"])}
+        elif isinstance(cell, TimeRGLRU):
+            of_layer = {"a": np.exp(-SCALE * np.logaddexp(0, cell.vector) * inside["r"])}
         found.append(of_layer)
         xs = inside["h"]
     return found
@@ -176,11 +186,11 @@ def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Insi
 
 def _shapes(network: Network, k: int) -> dict[str, list[int]]:
     """Return the shapes of Wx and Wh of layer k; for one-hot input, the embedding is Wx."""
-    layer = network.layers[k]
-    Wx = layer.projection.Wx
+    cell = network.layers[k].recurrence
+    Wx = cell.projection.Wx
     found = {"Wx": list((network.weights["embedding"] if Wx is None else Wx).shape)}
-    if isinstance(layer, TimeDenseRecurrence):
-        found["Wh"] = list(layer.Wh.shape)
+    if isinstance(cell, TimeDenseRecurrence):
+        found["Wh"] = list(cell.Wh.shape)
     return found
 
 

@@ -11,9 +11,11 @@ from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
 from elman.layers.minlstm import TimeMinLSTM
+from elman.layers.norm import TimeRMSNorm
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.qrnn import TimeQRNN
 from elman.layers.recursive import Recursive, flatten_trees
+from elman.layers.residual import TimeResidualBlock
 from elman.layers.rglru import TimeRGLRU
 from elman.layers.rnn import RNN, TimeRNN
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
@@ -39,7 +41,9 @@ __all__ = [
     "TimeMinLSTM",
     "TimeQRNN",
     "TimeRGLRU",
+    "TimeRMSNorm",
     "TimeRNN",
+    "TimeResidualBlock",
     "TimeSRU",
     "TimeSampledSoftmaxWithLoss",
     "TimeSoftmaxWithLoss",

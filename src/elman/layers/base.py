@@ -12,12 +12,14 @@ class Weight:
     """The plan of a weight: its shape, and the scale of N(0,1).
 
     With ``scale=None`` nothing is drawn: the weight begins as ``start``, a number or an array of its shape. A layer
-    may keep its state at first, for example, by the bias of a gate.
+    may keep its state at first, for example, by the bias of a gate. ``scalable`` is false for what begins so whatever
+    the scale of the other weights, as a factor does.
     """
 
     shape: tuple[int, ...]
     scale: float | None = None
     start: Any = field(default=0.0, compare=False)
+    scalable: bool = True
 
 
 @runtime_checkable

@@ -90,20 +90,114 @@ class InputProjection:
             namespace(self.b).matmul(as_rows(self.xs).T, rows, out=dWx)
 
 
-class TimeRecurrence(ABC):
-    """T steps of one cell over N sequences, with backpropagation through time.
+class StatefulLayer(ABC):
+    """A layer over T steps of N sequences that carries states from block to block.
 
     `forward` calls `begin`, `forward_steps` and `end`; `backward` calls `begin_backward`, `backward_steps`,
     `end_backward` and the functions that `weight_gradients` returns. A model of several layers may call these itself,
     one span of steps after another (backward in reverse order), so that one thread can work on layer 2 while another
     is at the next span of layer 1.
 
-    ``h`` is the output at the last step. It is one of the ``states`` that are carried between blocks even where no
+    ``h`` is the output at the last step. It is one of the states that are carried between blocks even where no
     later step reads it, because it is what the next token is predicted from.
     """
 
     h: Array | None
     dh: Array | None
+    params: list[Array]
+    grads: list[Array]
+    stateful: bool
+
+    @property
+    @abstractmethod
+    def state_widths(self) -> dict[str, int]:
+        """The width of each carried state by its name."""
+
+    @abstractmethod
+    def names_inside(self) -> tuple[str, ...]:
+        """Return the names of what `inside` has: the states, then the gates."""
+
+    @property
+    @abstractmethod
+    def recurrence(self) -> "TimeRecurrence":
+        """The recurrence in the layer, which may be the layer itself."""
+
+    def forward(self, xs: Array) -> Array:
+        """Return hs (N, T, H) for xs (N, T, D).
+
+        Raises:
+            ShapeError: xs has another width, or the carried state is for another batch size.
+        """
+        hs = self.begin(xs)
+        self.forward_steps(0, xs.shape[1])
+        self.end()
+        return hs
+
+    @property
+    def hs(self) -> Array:
+        """The output of the last `forward`, (N, T, H), valid until the next `forward`."""
+        return self.inside["h"]
+
+    @property
+    @abstractmethod
+    def inside(self) -> dict[str, Array]:
+        """The states (and gates) of the last `forward` by name: (N, T, width) each, valid as long as hs."""
+
+    def backward(self, dhs: Array) -> Array:
+        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients of the weights, summed over the block."""
+        dxs = self.begin_backward(dhs)
+        self.backward_steps(0, dhs.shape[1])
+        self.end_backward()
+        for write in self.weight_gradients():
+            write()
+        return dxs
+
+    @abstractmethod
+    def begin(self, xs: Array) -> Array:
+        """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Keep a copy of the last state for the next block: the buffers will be overwritten."""
+
+    @abstractmethod
+    def begin_backward(self, dhs: Array) -> Array:
+        """Take dhs (N, T, H), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
+
+    @abstractmethod
+    def end_backward(self) -> None:
+        """Keep copies of the gradients of the incoming state."""
+
+    @abstractmethod
+    def forward_steps(self, first: int, last: int) -> None:
+        """Do the steps first ≤ t < last; the earlier ones are done."""
+
+    @abstractmethod
+    def backward_steps(self, first: int, last: int) -> None:
+        """Do the steps last > t ≥ first, in this order; the later ones are done."""
+
+    @abstractmethod
+    def weight_gradients(self) -> list[Callable[[], None]]:
+        """Return the functions to call after the steps; they do not depend on each other."""
+
+    def carry(self, states: Mapping[str, Array | None]) -> None:
+        """Set the carried states, (N, width) each, by name; None stands for zeros."""
+        for name in self.state_widths:
+            setattr(self, name, copied_state(states[name], self.params[0]))
+
+    def carried(self) -> dict[str, Array | None]:
+        """Return the carried states, (N, width) each, by name; they are not copied."""
+        return {name: getattr(self, name) for name in self.state_widths}
+
+    def reset_state(self) -> None:
+        """Forget the carried state: the next block starts from zeros."""
+        for name in self.state_widths:
+            setattr(self, name, None)
+
+
+class TimeRecurrence(StatefulLayer):
+    """T steps of one cell over N sequences, with backpropagation through time."""
+
     gates: int  # the products x·Wx are gates·H wide
     states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and for the LSTM also c
     gate_names: ClassVar[tuple[str, ...]] = ()  # what else is `inside`
@@ -142,38 +236,23 @@ class TimeRecurrence(ABC):
         """The width of each carried state by its name."""
         return dict.fromkeys(self.states, self.H)
 
+    @property
+    def recurrence(self) -> "TimeRecurrence":
+        """This layer."""
+        return self
+
     def __repr__(self) -> str:
         return layer_line(self, self.projection.D, self.H)
-
-    def forward(self, xs: Array) -> Array:
-        """Return hs (N, T, H) for xs (N, T, D).
-
-        Raises:
-            ShapeError: xs has another width, or the carried state is for another batch size.
-        """
-        hs = self.begin(xs)
-        self.forward_steps(0, xs.shape[1])
-        self.end()
-        return hs
-
-    @property
-    def hs(self) -> Array:
-        """The output of the last `forward`, (N, T, H), valid until the next `forward`."""
-        return batch_major(self._hs[1:])
 
     @property
     def inside(self) -> dict[str, Array]:
         """The states (and gates) of the last `forward` by name: (N, T, H) each, valid as long as hs."""
         return {name: batch_major(history[1:]) for name, history in self._carried.items()}
 
-    def backward(self, dhs: Array) -> Array:
-        """Return dxs (N, T, D) for dhs (N, T, H), and write the gradients of the weights, summed over the block."""
-        dxs = self.begin_backward(dhs)
-        self.backward_steps(0, dhs.shape[1])
-        self.end_backward()
-        for write in self.weight_gradients():
-            write()
-        return dxs
+    @property
+    def dhs(self) -> Array:
+        """The gradient (N, T, H) that the output received from above in the last `backward`."""
+        return batch_major(self._dhs)
 
     def begin(self, xs: Array) -> Array:
         """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
@@ -212,14 +291,6 @@ class TimeRecurrence(ABC):
         for name, flow in self._flowing.items():
             setattr(self, "d" + name, flow + 0)
 
-    @abstractmethod
-    def forward_steps(self, first: int, last: int) -> None:
-        """Do the steps first ≤ t < last; the earlier ones are done."""
-
-    @abstractmethod
-    def backward_steps(self, first: int, last: int) -> None:
-        """Do the steps last > t ≥ first, in this order; the later ones are done."""
-
     def weight_gradients(self) -> list[Callable[[], None]]:
         """Return the functions to call after the steps; they do not depend on each other."""
         return [self.projection.write_gradients]
@@ -235,20 +306,6 @@ class TimeRecurrence(ABC):
     def set_state(self, h: Array) -> None:
         """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
         self.h = copied_state(h, self.b)
-
-    def carry(self, states: Mapping[str, Array | None]) -> None:
-        """Set the carried states, (N, width) each, by name; None stands for zeros."""
-        for name in self.states:
-            setattr(self, name, copied_state(states[name], self.b))
-
-    def carried(self) -> dict[str, Array | None]:
-        """Return the carried states, (N, width) each, by name; they are not copied."""
-        return {name: getattr(self, name) for name in self.states}
-
-    def reset_state(self) -> None:
-        """Forget the carried state: the next block starts from zeros."""
-        for name in self.states:
-            setattr(self, name, None)
 
 
 class TimeDenseRecurrence(TimeRecurrence):

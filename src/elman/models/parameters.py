@@ -23,7 +23,8 @@ from elman.layers import (
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.base import Weight
 from elman.layers.embedding import TimeEmbedding
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import StatefulLayer, TimeRecurrence
+from elman.layers.residual import OF_CELL, TimeResidualBlock
 from elman.models.base import Ids
 from elman.models.clusters import tail_sizes, tail_width
 
@@ -41,6 +42,7 @@ CELLS: dict[str, type[TimeRecurrence]] = {
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000
 Init = Literal["normal", "uniform", "orthogonal", "identity"]
+Block = Literal["plain", "residual"]
 Draw = Callable[[tuple[int, ...]], Any]
 
 
@@ -53,16 +55,21 @@ def plan_weights(
     tie_weights: bool = False,
     embedding_scale: float = 0.01,
     adaptive: Sequence[int] | None = None,
+    block: Block = "plain",
+    mlp: int = 0,
 ) -> dict[str, Weight]:
     """Return the shape and scale of every weight, in the order of drawing.
 
     Embedding: N(0,1)·embedding_scale; the output's W: N(0,1)/√H; the layers' weights: see ``plan`` of the cell's class.
     ``wordvec_size=0`` means one-hot input: the embedding then holds the rows of the first Wx. ``adaptive`` are the
-    cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`.
+    cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`. With ``block="residual"``
+    every layer is a `TimeResidualBlock`, with an MLP of width ``mlp`` unless that is 0; H is then the width of the
+    cells, and the softmax reads D numbers.
 
     Raises:
-        ConfigError: the cell is unknown, a size is below 1, there are too many layers, weights cannot be tied, or the
-            cutoffs do not fit the vocabulary.
+        ConfigError: the cell or the block is unknown, a size is below 1, there are too many layers, weights cannot be
+            tied, the cutoffs do not fit the vocabulary, the input of residual blocks is one-hot, or plain layers were
+            given an MLP.
     """
     if cell not in CELLS:
         raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(CELLS)}")
@@ -71,7 +78,9 @@ def plan_weights(
         raise ConfigError(f"layers must be at most {MOST_LAYERS:,}, got {layers:,}")
     if wordvec_size < 0:
         raise ConfigError(f"wordvec_size must be ≥ 1, or 0 for one-hot input, got {wordvec_size}")
-    if tie_weights and wordvec_size != hidden_size:
+    _check_block(block, mlp, wordvec_size)
+    width = output_size(block, wordvec_size, hidden_size)
+    if tie_weights and wordvec_size != width:
         raise ConfigError(
             "tied weights need word vectors as wide as the hidden state, got "
             f"wordvec {wordvec_size} and hidden {hidden_size}"
@@ -85,10 +94,33 @@ def plan_weights(
     plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
     for k in range(layers):
         of_layer = CELLS[cell].plan(H if k else D, H)
+        if block == "residual":
+            of_layer = TimeResidualBlock.plan(CELLS[cell], D, H, layers, mlp, last=k == layers - 1)
         plan |= {f"{k}.{name}": weight for name, weight in of_layer.items()}
     if adaptive is not None:
-        return plan | _plan_adaptive(V, H, adaptive)
-    return plan | plan_output(V, H, tie_weights)
+        return plan | _plan_adaptive(V, width, adaptive)
+    return plan | plan_output(V, width, tie_weights)
+
+
+def output_size(block: Block, wordvec_size: int, hidden_size: int) -> int:
+    """Return the width of what the softmax reads: that of the word vectors for residual blocks, else H."""
+    return wordvec_size if block == "residual" else hidden_size
+
+
+def _check_block(block: Block, mlp: int, wordvec_size: int) -> None:
+    if block not in get_args(Block):
+        raise ConfigError(f"unknown block {block!r}; choose from {', '.join(get_args(Block))}")
+    if mlp < 0:
+        raise ConfigError(f"mlp must be ≥ 1, or 0 for none, got {mlp}")
+    if mlp and block != "residual":
+        raise ConfigError(
+            f"`mlp={mlp}` is the width of an MLP in residual blocks; add `block='residual'`, or leave it out"
+        )
+    if block == "residual" and not wordvec_size:
+        raise ConfigError(
+            "residual blocks add to the word vectors, but wordvec is 0 (one-hot input); set `wordvec`, to 100 say, or "
+            "leave out `block='residual'`"
+        )
 
 
 def check_sizes(**sizes: int) -> None:
@@ -141,7 +173,8 @@ def draw_weights(
     weights: dict[str, Array] = {}
     for name, weight in plan.items():
         if weight.scale is None:
-            weights[name] = np.full(weight.shape, weight.start if weight_scale is None else 0.0, dtype)
+            as_planned = weight_scale is None or not weight.scalable
+            weights[name] = np.full(weight.shape, weight.start if as_planned else 0.0, dtype)
         else:
             scale = weight.scale if weight_scale is None else weight_scale
             weights[name] = _draw(draw, weight.shape, scale, dtype)
@@ -159,12 +192,13 @@ def _check_init(init: Init, plan: dict[str, Weight], weight_scale: float | None)
         raise ConfigError(
             "init 'uniform' draws from U(-weight_scale, weight_scale) and needs weight_scale; set it, to 0.1 say"
         )
-    if init in ("orthogonal", "identity") and "0.Wh" not in plan:
+    of_hidden = next((weight.shape for name, weight in plan.items() if name.endswith(".Wh")), None)
+    if init in ("orthogonal", "identity") and of_hidden is None:
         raise ConfigError(
             f"init {init!r} is for a hidden-to-hidden matrix Wh, which this model has not; use another cell, or "
             "init='normal'"
         )
-    rows, columns = plan["0.Wh"].shape if "0.Wh" in plan else (0, 0)
+    rows, columns = of_hidden or (0, 0)
     if init == "identity" and rows != columns:
         raise ConfigError(
             f"init 'identity' needs a square Wh, which only cell='rnn' has; here it is {rows} x {columns}; "
@@ -212,12 +246,19 @@ def add_cell(name: str, layer: type[TimeRecurrence]) -> None:
         raise ConfigError(f"there is a cell {name!r} already; give yours another name")
 
 
-def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int) -> TimeRecurrence:
-    """Return the k-th recurrent layer; it is stateful."""
+def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int, block: Block = "plain") -> StatefulLayer:
+    """Return the k-th recurrent layer, or the k-th residual block; it is stateful."""
     of_layer = {
         name.removeprefix(f"{k}."): weight for name, weight in weights.items() if name.startswith(f"{k}.")
     }
-    return CELLS[cell](**{"Wx": None, **of_layer}, stateful=True)
+    if block == "plain":
+        return CELLS[cell](**{"Wx": None, **of_layer}, stateful=True)
+    of_cell = {name: weight for name, weight in of_layer.items() if name.startswith(OF_CELL)}
+    of_block = {name: weight for name, weight in of_layer.items() if name not in of_cell}
+    inside = CELLS[cell](
+        **{name.removeprefix(OF_CELL): weight for name, weight in of_cell.items()}, stateful=True
+    )
+    return TimeResidualBlock(inside, **of_block)
 
 
 def softmax_layer(weights: Mapping[str, Array], tied: TimeEmbedding | None = None) -> Any:

@@ -13,14 +13,16 @@ from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 from elman.layers import adaptive as adaptive_output
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.penalty import TimePenalty
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import StatefulLayer
 from elman.models import wavefront
 from elman.models.base import Ids, LogProbs, Mask, checked_ids, checked_mask
 from elman.models.clusters import checked_ranks
 from elman.models.parameters import (
+    Block,
     Init,
     adaptive_softmax_layer,
     draw_weights,
+    output_size,
     plan_weights,
     recurrent_layer,
     softmax_layer,
@@ -37,15 +39,17 @@ class RecurrentLM:
     Args:
         vocab_size: V.
         wordvec_size: D; 0 for one-hot input.
-        hidden_size: H of every layer.
+        hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm" or "gru".
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output.
-        tie_weights: use the word vectors as the output matrix too (needs D = H).
+        tie_weights: use the word vectors as the output matrix too (needs D = H, or residual blocks).
         rng: draws the weights and the dropout masks; None: NumPy's global generator draws the weights.
         adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: a softmax over all words.
         ranks: with ``adaptive``, the frequency rank (V,) of each id (see `frequency_ranks`); None: the ids are in
             order of decreasing frequency.
+        block: "plain" stacks the recurrent layers; "residual" puts each into a `TimeResidualBlock`, whose width is D.
+        mlp: width of the gated MLP of a residual block; 0 for none.
         regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for gradient checks.
@@ -70,6 +74,8 @@ class RecurrentLM:
         *,
         adaptive: Sequence[int] | None = None,
         ranks: Ids | None = None,
+        block: Block = "plain",
+        mlp: int = 0,
         regularisation: Regularisation = NONE,
         weight_scale: float | None = None,
         embedding_scale: float = 0.01,
@@ -84,7 +90,16 @@ class RecurrentLM:
             )
         if weights is None:
             plan = plan_weights(
-                vocab_size, wordvec_size, hidden_size, cell, layers, tie_weights, embedding_scale, adaptive
+                vocab_size,
+                wordvec_size,
+                hidden_size,
+                cell,
+                layers,
+                tie_weights,
+                embedding_scale,
+                adaptive,
+                block,
+                mlp,
             )
             weights = draw_weights(plan, weight_scale, rng, dtype, init)
         self.backend = Backend.of(weights) if backend is None else backend
@@ -95,11 +110,12 @@ class RecurrentLM:
             self.ranks = checked_ranks(np.arange(vocab_size) if ranks is None else ranks, vocab_size)
         self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
         self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
+        self.block, self.mlp = block, mlp
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
-        self.rnn_layers: list[TimeRecurrence] = [
-            recurrent_layer(cell, self.weights, k) for k in range(layers)
+        self.rnn_layers: list[StatefulLayer] = [
+            recurrent_layer(cell, self.weights, k, block) for k in range(layers)
         ]
         self.layers: list[Any] = regularisation.around(
             self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
@@ -119,6 +135,8 @@ class RecurrentLM:
         return one_line(
             self,
             f"{self.cell.upper()} {len(self.rnn_layers)}×{self.hidden_size}",
+            "" if self.block == "plain" else f"{self.block} blocks",
+            f"MLP {self.mlp}" if self.mlp else "",
             f"word vectors {self.wordvec_size}" if self.wordvec_size else "one-hot input",
             f"vocabulary {self.vocab_size:,}",
             parameters(self.params),
@@ -126,7 +144,7 @@ class RecurrentLM:
 
     def _new_reader(self) -> list[Any]:
         """Return layers on the model's weights, with buffers of their own, for one call that reads."""
-        cells = [recurrent_layer(self.cell, self.weights, k) for k in range(len(self.rnn_layers))]
+        cells = [recurrent_layer(self.cell, self.weights, k, self.block) for k in range(len(self.rnn_layers))]
         return [TimeEmbedding(self.weights["embedding"]), *cells]
 
     def _output(self) -> Any:
@@ -141,14 +159,19 @@ class RecurrentLM:
         return int(self.weights["embedding"].shape[0])
 
     @property
-    def rnn_layer(self) -> TimeRecurrence:
+    def output_size(self) -> int:
+        """The width of the top layer's h, which the softmax reads."""
+        return output_size(self.block, self.wordvec_size, self.hidden_size)
+
+    @property
+    def rnn_layer(self) -> StatefulLayer:
         """The first recurrent layer."""
         return self.rnn_layers[0]
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The arguments of the constructor that make a model of the same shape."""
-        shape = {
+        shape: dict[str, Any] = {
             "vocab_size": self.vocab_size,
             "wordvec_size": self.wordvec_size,
             "hidden_size": self.hidden_size,
@@ -157,6 +180,8 @@ class RecurrentLM:
             "dropout": self.dropout,
             "tie_weights": self.tie_weights,
         }
+        if self.block != "plain":  # so that older versions read the files of plain models
+            shape |= {"block": self.block, "mlp": self.mlp}
         return shape if self.adaptive is None else {**shape, "adaptive": list(self.adaptive)}
 
     # Training
@@ -228,7 +253,7 @@ class RecurrentLM:
 
     def start(self, batch_size: int = 1) -> RecurrentState:
         """Return the initial state of N sequences: zeros."""
-        like = self.weights["0.b"]
+        like = self.weights["embedding"]
         of_layers = [
             {name: zeros((batch_size, width), like) for name, width in rnn.state_widths.items()}
             for rnn in self.rnn_layers

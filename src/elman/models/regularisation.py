@@ -93,12 +93,13 @@ class Regularisation:
             embedding.dropout = WeightDropout(self.embedding_dropout, (len(W), 1), rng)
         if self.recurrent_dropout:
             for rnn in recurrent:
-                if not hasattr(rnn, "Wh"):
+                cell = rnn.recurrence
+                if not hasattr(cell, "Wh"):
                     raise ConfigError(
                         f"`recurrent_dropout={self.recurrent_dropout}` drops weights of Wh, which a "
-                        f"{type(rnn).__name__} has not; leave it out, or use `dropout`"
+                        f"{type(cell).__name__} has not; leave it out, or use `dropout`"
                     )
-                rnn.dropout = WeightDropout(self.recurrent_dropout, tuple(rnn.Wh.shape), rng)
+                cell.dropout = WeightDropout(self.recurrent_dropout, tuple(cell.Wh.shape), rng)
 
     def _dropout_layer(self, rate: float, rng: np.random.Generator) -> list[Any]:
         return [TimeDropout(rate, rng, self.dropout_mask)] if rate else []

@@ -16,7 +16,7 @@ from elman.arrays import Array, is_torch
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.penalty import TimePenalty
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import StatefulLayer
 from elman.workers import Task, run_tasks, worker_count
 
 SPANS_PER_WORKER = 4  # few enough for large products, many enough that no worker waits long
@@ -26,7 +26,7 @@ def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
     """Return whether there are several workers, and these layers can be run span by span."""
     return (
         worker_count() > 1
-        and all(isinstance(layer, TimeRecurrence | TimeDropout | TimePenalty) for layer in layers)
+        and all(isinstance(layer, StatefulLayer | TimeDropout | TimePenalty) for layer in layers)
         and isinstance(loss_layer, TimeAffineSoftmaxWithLoss)
         and not is_torch(loss_layer.params[0])  # torch has threads of its own
     )

@@ -17,7 +17,6 @@ from elman.inspection.trace import Trace, trace
 from elman.inspection.units import followed
 from elman.inspection.unroll import unroll
 from elman.models.base import LogProbs
-from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM
 from elman.text.offsets import token_offsets
 from elman.text.token_writer import TokenWriter
@@ -84,8 +83,11 @@ Part = tuple[int, str]  # a layer, counted from the bottom, and the name of a st
 def parts_of(model: RecurrentLM) -> list[Part]:
     """Return all parts, the most informative first: the states from the top layer down, then the gates."""
     layers = range(len(model.rnn_layers) - 1, -1, -1)
-    cell = CELLS[model.cell]
-    return [(layer, name) for names in (cell.states, cell.gate_names) for layer in layers for name in names]
+    names, states_only = model.rnn_layer.names_inside(), model.rnn_layer.state_widths
+    states, gates = (
+        [name for name in names if (name in states_only) == of_state] for of_state in (True, False)
+    )
+    return [(layer, name) for names in (states, gates) for layer in layers for name in names]
 
 
 def record_inside(text_model: TextModel, text: str, parts: Sequence[Part]) -> dict[str, Any]:

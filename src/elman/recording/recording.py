@@ -119,7 +119,7 @@ def _model(recorded: RecordedModel, texts: Sequence[str], pair: Sequence[str]) -
 def _parts(network: RecurrentLM, text_model: TextModel, texts: Sequence[str]) -> list[Part]:
     """Return the parts of the network that fit into the page, at least h of the top layer."""
     tokens = sum(len(text_model.encode(text)[1]) for text in texts)
-    one = tokens * network.hidden_size * 4 // 3  # in base64
+    one = tokens * max(network.hidden_size, network.output_size) * 4 // 3  # in base64
     return parts_of(network)[: max(1, MAX_TRACE_BYTES // max(1, one))]
 
 

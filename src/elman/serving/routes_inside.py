@@ -119,7 +119,7 @@ def _inside(limits: Limits, served: ServedModel, body: InsideRequest) -> dict[st
         "what": body.what,
         "choices": traced.choices,
         "layers": len(model.rnn_layers),
-        "hidden": model.hidden_size,
+        "hidden": values.shape[1],
         "tokens": _tokens_json(served, coded),
         "values": values.tolist(),
     }
@@ -213,7 +213,7 @@ def _examples(limits: Limits, served: ServedModel, body: ExamplesRequest) -> dic
 def _unroll(limits: Limits, served: ServedModel, body: UnrollRequest) -> dict[str, Any]:
     model, _ = _check_text(served, body.text, limits)
     # the work and the memory are those of about steps² steps of the network
-    steps = min(STEPS, max(2, math.isqrt(limits.inside_values // model.hidden_size)))
+    steps = min(STEPS, max(2, math.isqrt(limits.inside_values // _widest(model))))
     with refuse_errors("text"):
         found = unroll(served.text_model, body.text, steps)
     return {"model": served.name, **found.as_json(served.text_model)}
@@ -243,15 +243,21 @@ def _check_layer(
     with refuse_errors("layer"):
         layer = checked_layer(body.layer, len(model.rnn_layers))
     with refuse_errors("what"):
-        checked_what(body.what, model.cell)
-    if (values := len(coded.tokens) * model.hidden_size) > (limit := limits.inside_values):
+        checked_what(body.what, model.cell, model.rnn_layer.names_inside())
+    width = _widest(model)
+    if (values := len(coded.tokens) * width) > (limit := limits.inside_values):
         raise RequestRefused(
-            f"{len(coded.tokens):,} tokens of {model.hidden_size:,} units are {values:,} values, the limit of this "
-            f"server is {limit:,}; send at most {limit // model.hidden_size:,} tokens",
+            f"{len(coded.tokens):,} tokens of {width:,} units are {values:,} values, the limit of this "
+            f"server is {limit:,}; send at most {limit // width:,} tokens",
             "text",
             "limit_exceeded",
         )
     return layer
+
+
+def _widest(model: RecurrentLM) -> int:
+    """Return the number of units of the widest state or gate."""
+    return max(model.hidden_size, model.output_size)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from elman.models.parameters import CELLS
+from elman.layers.residual import TimeResidualBlock
+from elman.models.parameters import CELLS, output_size
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora
 
@@ -72,9 +73,12 @@ class Task:
 
 def recurrent_weights(config: Config) -> int:
     """Return the number of weights of the recurrent layers, without biases."""
-    H, plan = config.hidden, CELLS[config.cell].plan
-    widths = [config.wordvec, *[H] * (config.layers - 1)]
-    weights = [weight for width in widths for weight in plan(width, H).values()]
+    D, H, cell = config.wordvec, config.hidden, CELLS[config.cell]
+    if config.block == "residual":
+        plans = [TimeResidualBlock.plan(cell, D, H, mlp=config.mlp)] * config.layers
+    else:
+        plans = [cell.plan(width, H) for width in (D, *[H] * (config.layers - 1))]
+    weights = [weight for plan in plans for weight in plan.values()]
     return sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
 
 
@@ -82,7 +86,7 @@ def multiplications(config: Config, vocab_size: int) -> float:
     """Return roughly how many multiplications a token takes, in the recurrent layers and the output."""
     cutoffs = config.adaptive(vocab_size)
     scored = vocab_size if cutoffs is None else 2 * (cutoffs[0] + len(cutoffs))
-    return recurrent_weights(config) + scored * config.hidden
+    return recurrent_weights(config) + scored * output_size(config.block, config.wordvec, config.hidden)
 
 
 def sized(task: Task, layers: int, width: int) -> Config:
@@ -91,11 +95,12 @@ def sized(task: Task, layers: int, width: int) -> Config:
     config = task.with_chosen(task.config, cell="lstm", hidden=width, layers=layers, embedding_scale=0.1)
     width = config.hidden
     may_tie = config.tie_weights or not ("tie_weights" in held or V < TIED_FROM)
-    may_tie = may_tie and ("wordvec" not in held or config.wordvec == width)
+    residual = config.block == "residual"  # whose word vectors are as wide as all that follows
+    may_tie = may_tie and ("wordvec" not in held or config.wordvec == width or residual)
     large = V >= ADAPTIVE_FROM and not ("tie_weights" in held and config.tie_weights)
     config = task.with_chosen(config, softmax="adaptive" if large else "full")
     tied = may_tie and config.softmax == "full"
-    narrow = V < TIED_FROM and not (tied or config.tie_weights)
+    narrow = V < TIED_FROM and not (tied or config.tie_weights or residual)
     config = task.with_chosen(
         config, tie_weights=tied, wordvec=min(width, MAX_UNTIED_INPUT) if narrow else width
     )

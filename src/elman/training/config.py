@@ -129,6 +129,15 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100
     hidden: Annotated[int, width("width of the hidden state")] = 100
     layers: Annotated[int, Meta(ge=1, le=100, description="number of recurrent layers")] = 1
+    block: Annotated[
+        Literal["plain", "residual"],
+        described(
+            "how layers are stacked; residual: normalised, gated and added to their input, all of width `wordvec`"
+        ),
+    ] = "plain"
+    mlp: Annotated[
+        int, width("width of a gated MLP after each recurrence (`block='residual'`); 0: none", 0)
+    ] = 0
     dropout: Annotated[
         float, dropout_rate("fraction of the units dropped before, between and after the layers")
     ] = 0.0

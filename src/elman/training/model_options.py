@@ -37,6 +37,8 @@ RECURRENT_OPTIONS = frozenset(
     (
         "cell",
         "layers",
+        "block",
+        "mlp",
         "init",
         "softmax",
         "candidates",
@@ -198,6 +200,8 @@ def new_model(config: Config, ids: Ids, vocab_size: int, backend: Backend) -> Ne
         config.layers,
         adaptive=adaptive,
         ranks=None if adaptive is None else frequency_ranks(ids, vocab_size),
+        block=config.block,
+        mlp=config.mlp,
         regularisation=regularisation_of(config),
         init=config.init,
         **more,

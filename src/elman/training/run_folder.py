@@ -115,6 +115,7 @@ def trained_options(config: Config, model: Network) -> dict[str, Any]:
         return trained | ({"hidden": model.hidden_size} if isinstance(model, NPLM) else {})
     trained |= {"model": "rnn", "hidden": model.hidden_size}
     trained |= {"cell": model.cell, "layers": len(model.rnn_layers)}
+    trained |= {"block": model.block, "mlp": model.mlp}
     trained["softmax"] = config.softmax.replace("adaptive", "full") if model.adaptive is None else "adaptive"
     if model.adaptive is not None and config.cutoffs != AUTO:
         trained["cutoffs"] = ",".join(map(str, model.adaptive))

@@ -191,7 +191,7 @@ class DeviceStep(TrainingStep):
                 if layer.train_flg and layer.ratio:
                     layer.draw((N, T, width), like)
                 continue
-            width = width if layer is self.model.embedding else self.model.hidden_size
+            width = width if layer is self.model.embedding else self.model.output_size
             weight_dropout = getattr(layer, "dropout", None)
             if weight_dropout is not None and weight_dropout.train_flg:
                 weight_dropout.draw(like)

@@ -8,6 +8,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import oracle
+from elman.arrays import Buffers
+from elman.layers.kernels import numpy
 from support.loops import KERNELS
 
 SIZES = [(1, 1), (5, 3), (1, 17), (5, 100)]  # sequences, units: none a multiple of what a vector unit takes
@@ -407,3 +409,34 @@ def test_differentiate_rows(kernels: Any, V: int) -> None:
     kernels.differentiate_rows(exps, factors, targets, weights, db)
     close(exps, expected)
     close(db, sums)
+
+
+# Norms and gates
+
+
+@every_size
+def test_norm_and_its_gradient(kernels: Any, N: int, H: int) -> None:
+    x, dout, besides, gain = draw(0, N, H), draw(1, N, H), draw(2, N, H), draw(3, H)
+    scales, out, dx, dgain = empty(N), empty(N, H), empty(N, H), np.ones(H, "f")
+    kernels.norm(x, gain, scales, out)
+    kernels.norm_backward(x, gain, scales, dout, besides, dx, dgain, Buffers())
+    x64, gain64, dout64, besides64 = exact(x, gain, dout, besides)
+    wanted = [np.empty(N), np.empty((N, H)), np.empty((N, H)), np.ones(H)]
+    numpy.norm(x64, gain64, wanted[0], wanted[1])
+    numpy.norm_backward(x64, gain64, wanted[0], dout64, besides64, wanted[2], wanted[3], Buffers())
+    for ours, theirs in zip((scales, out, dx, dgain), wanted, strict=True):
+        close(ours, theirs, 1e-5)  # d - x̂·mean(d∘x̂) loses digits
+
+
+@every_size
+def test_gate_and_its_gradient(kernels: Any, N: int, H: int) -> None:
+    h, u, dout = draw(0, 1, N, H), draw(1, 1, N, H, scale=3), draw(2, 1, N, H)
+    found = [empty(1, N, H) for _ in range(4)]
+    kernels.gate(h, u, found[0], found[1])
+    kernels.gate_backward(dout, h, u, found[0], found[2], found[3])
+    h64, u64, dout64 = exact(h, u, dout)
+    wanted = [np.empty((1, N, H)) for _ in range(4)]
+    numpy.gate(h64, u64, wanted[0], wanted[1])
+    numpy.gate_backward(dout64, h64, u64, wanted[0], wanted[2], wanted[3])
+    for ours, theirs in zip(found, wanted, strict=True):
+        close(ours, theirs)

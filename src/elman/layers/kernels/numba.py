@@ -10,6 +10,7 @@ units j, words v). Those are plain Python, which `elman.numba_jit` compiles.
 import numpy as np
 
 from elman.arrays import Array, Buffers
+from elman.layers.kernels.numpy import NORM_EPS
 from elman.numba_jit import jit
 
 SMALL_BATCH = (
@@ -27,6 +28,7 @@ _T0, _T1, _T2, _T3, _T4 = (
     np.float32(c) for c in (-0.33333329, 0.13332782, -0.0538525, 0.02100364, -0.00610495)
 )
 _SMALL = np.float32(0.625)
+_NORM_EPS = np.float32(NORM_EPS)
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -159,6 +161,47 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -
     zs[t] (N, 3H or 4H) holds z_f, z_r and u, v (2H,) holds v_f and v_r.
     """
     sru_steps(zs[first:last], v, fs[first:last], cs[first : last + 1])
+
+
+@jit
+def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+    """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
+    K, D = x.shape
+    for k in range(K):
+        row, squares = x[k], _ZERO
+        for d in range(D):
+            squares += row[d] * row[d]
+        r = _ONE / np.sqrt(squares / np.float32(D) + _NORM_EPS)
+        scales[k] = r
+        for d in range(D):
+            out[k, d] = row[d] * r * gain[d]
+
+
+def norm_backward(
+    x: Array,
+    gain: Array,
+    scales: Array,
+    dout: Array,
+    besides: Array,
+    dx: Array,
+    dgain: Array,
+    buffers: Buffers,
+) -> None:
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: all (K, D).
+
+    ``besides`` is the gradient that reaches x on another way; it may be dx.
+    """
+    norm_rows_backward(x, gain, scales, dout, besides, dx, dgain)
+
+
+def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
+    """sigma = σ(u) and out = h∘u∘σ(u): arrays of one shape."""
+    gate_numbers(h.reshape(-1), u.reshape(-1), sigma.reshape(-1), out.reshape(-1))
+
+
+def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
+    """dh = dout∘u∘σ and du = dout∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
+    gate_numbers_backward(*(array.reshape(-1) for array in (dout, h, u, sigma, dh, du)))
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -430,6 +473,39 @@ def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None
 
 
 @jit
+def norm_rows_backward(
+    x: Array, gain: Array, scales: Array, dout: Array, besides: Array, dx: Array, dgain: Array
+) -> None:
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, row by row."""
+    K, D = x.shape
+    for k in range(K):
+        row, d_row, r, total = x[k], dout[k], scales[k], _ZERO
+        for d in range(D):
+            part = d_row[d] * row[d] * r
+            dgain[d] += part
+            total += part * gain[d]
+        along = total / np.float32(D) * r
+        for d in range(D):
+            dx[k, d] = besides[k, d] + r * (d_row[d] * gain[d] - row[d] * along)
+
+
+@jit
+def gate_numbers(h: Array, u: Array, sigma: Array, out: Array) -> None:
+    """sigma = σ(u) and out = h·u·σ(u), number by number: (n,) each."""
+    for j in range(len(u)):
+        sigma[j] = sigmoid(u[j])
+        out[j] = h[j] * u[j] * sigma[j]
+
+
+@jit
+def gate_numbers_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
+    """dh = dout·u·σ and du = dout·h·(σ + u·σ·(1 - σ)), number by number: (n,) each."""
+    for j in range(len(u)):
+        silu = u[j] * sigma[j]
+        dh[j] = dout[j] * silu
+        du[j] = dout[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
+
+
 def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
     """fs[t] = σ(z_f + v_f∘cs[t]), and cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u, for all t."""
     T, N, H = fs.shape

@@ -8,6 +8,8 @@ import numpy as np
 
 from elman.arrays import Array, Buffers, as_ids, asarray, namespace, one, sum_rows_by_id
 
+NORM_EPS = 1e-6  # ε of `norm`
+
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
     """hs[t + 1] = tanh(hs[t]·Wh + zs[t]): zs (T, N, H), Wh (H, H), hs (T + 1, N, H)."""
@@ -235,6 +237,67 @@ def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flo
     for t in reversed(range(first, last)):
         xp.add(ds[t], flow, out=deltas[t])
         xp.multiply(a[t], deltas[t], out=flow)
+
+
+def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+    """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
+    xp = namespace(x)
+    xp.multiply(x, x, out=out)
+    scales[...] = (out.sum(axis=1) / x.shape[1] + NORM_EPS) ** -0.5
+    xp.multiply(x, scales[:, None], out=out)
+    xp.multiply(out, gain, out=out)
+
+
+def norm_backward(
+    x: Array,
+    gain: Array,
+    scales: Array,
+    dout: Array,
+    besides: Array,
+    dx: Array,
+    dgain: Array,
+    buffers: Buffers,
+) -> None:
+    """dx = besides + r·(d - x̂·mean(d∘x̂)), dgain += Σ dout∘x̂, where x̂ = x·r and d = dout∘gain: all (K, D).
+
+    ``besides`` is the gradient that reaches x on another way; it may be dx.
+    """
+    xp, (K, D) = namespace(x), x.shape
+    normed = buffers.get(f"normed {K}", (K, D), x)  # x̂
+    work = buffers.get(f"work {K}", (K, D), x)
+    xp.multiply(x, scales[:, None], out=normed)
+    xp.multiply(dout, normed, out=work)
+    dgain += work.sum(axis=0)
+    xp.multiply(work, gain, out=work)  # d∘x̂
+    means = work.sum(axis=1) / D  # (K,)
+    xp.multiply(normed, means[:, None], out=normed)
+    xp.multiply(dout, gain, out=work)
+    xp.subtract(work, normed, out=work)
+    xp.multiply(work, scales[:, None], out=work)
+    xp.add(besides, work, out=dx)
+
+
+def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
+    """sigma = σ(u) and out = h∘u∘σ(u): arrays of one shape."""
+    xp = namespace(u)
+    xp.multiply(u, 0.5, out=sigma)  # σ(u) = ½·tanh(½u) + ½
+    xp.tanh(sigma, out=sigma)
+    xp.multiply(sigma, 0.5, out=sigma)
+    xp.add(sigma, 0.5, out=sigma)
+    xp.multiply(u, sigma, out=out)
+    xp.multiply(out, h, out=out)
+
+
+def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
+    """dh = dout∘u∘σ and du = dout∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
+    xp = namespace(u)
+    xp.multiply(u, sigma, out=dh)  # silu(u); silu' = σ + silu·(1 - σ)
+    xp.subtract(one(u), sigma, out=du)
+    xp.multiply(du, dh, out=du)
+    xp.add(du, sigma, out=du)
+    xp.multiply(du, h, out=du)
+    xp.multiply(du, dout, out=du)
+    xp.multiply(dh, dout, out=dh)
 
 
 def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -> None:

@@ -68,6 +68,9 @@
   /** What people call a cell. */
   elman.cellName = (kind) => CELLS[kind]?.name ?? kind.toUpperCase();
 
+  /** The name that a cell in a residual block gives to a state of the block. */
+  elman.stateName = (name) => name.replace(/^cell_/, "");
+
   /** What multiplies the state from one step to the next, as a label; "" of a cell without a description. */
   elman.keptBy = (kind) => {
     const { keep = "" } = CELLS[kind] ?? {};
@@ -217,9 +220,9 @@
    * cell: {kind, label, states, gates, number(value), value(name), units(name), before(name), term(name)}.
    */
   elman.drawCell = (node, cell) => {
-    const drawing = elman.Drawing.of(WIDTH, cell.kind === "rnn" ? 200 : HEIGHT,
-      { role: "img", "aria-label": cell.label });
-    if (cell.kind === "rnn") drawRnn(drawing, cell);
+    const isRnn = cell.kind === "rnn" && cell.term("h") !== undefined;
+    const drawing = elman.Drawing.of(WIDTH, isRnn ? 200 : HEIGHT, { role: "img", "aria-label": cell.label });
+    if (isRnn) drawRnn(drawing, cell);
     else if (cell.kind in CELLS) drawGated(drawing, cell, CELLS[cell.kind]);
     else drawValues(drawing, cell);
     node.replaceChildren(drawing.element);

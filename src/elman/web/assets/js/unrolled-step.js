@@ -43,23 +43,26 @@
       this.$("title").textContent = t("unroll.title.step", values);
       this.$("numbers").replaceChildren(...this.#rows(data, layer, at, before, gradient));
       const unit = Number(this.$("unit").value);
+      const of = (name) => (`cell_${name}` in inside ? `cell_${name}` : name); // of the cell in a residual block
+      const states = Object.keys(data.before[layer]).filter((name) => of(name) === name);
+      const own = states.map(elman.stateName);
       this.$("cell-title").textContent = t("unroll.title.cell", { cell: elman.cellName(data.cell) });
       elman.drawCell(this.$("cell"), {
         kind: data.cell,
-        states: Object.keys(data.before[layer]),
+        states: own,
         gates: Object.keys(inside).filter((each) => !(each in data.before[layer])),
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
         number: (value) => words.number(rounded(value), 2),
-        before: (state) => before(state)[unit],
-        value: (gate) => (inside[gate] ?? terms[gate])[at][unit],
+        before: (state) => before(of(state))[unit],
+        value: (name) => (inside[of(name)] ?? terms[name])[at][unit],
         units: (gate) => inside[gate]?.[at],
-        term: (term) => terms[term][at][unit],
+        term: (term) => terms[term]?.[at][unit],
       });
     }
 
     #rows(data, layer, at, before, gradient) {
       const { t, words } = this.app;
-      const { hidden, wordvec, vocabulary } = data;
+      const { wordvec, vocabulary } = data;
       const step = data.steps[at];
       const numbers = (vector, size) => {
         const shown = vector.slice(0, SHOWN).map((value) => words.number(rounded(value), 2));
@@ -69,8 +72,10 @@
         elman.make("td", { class: "shape" }, size ? `(1, ${size})` : ""), elman.make("td", {}, text));
       const sub = (letter, index) => [letter, elman.make("sub", {}, index)];
       const rows = [];
-      if (layer) rows.push(row(sub("x", "t"), hidden, numbers(data.inside[layer - 1].h[at], hidden)));
-      else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
+      if (layer) {
+        const below = data.widths[layer - 1].h;
+        rows.push(row(sub("x", "t"), below, numbers(data.inside[layer - 1].h[at], below)));
+      } else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
       else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
       for (const state of Object.keys(data.before[layer])) {
         const width = data.widths[layer][state];

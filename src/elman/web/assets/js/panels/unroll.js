@@ -123,7 +123,7 @@
       this.$("layer").replaceChildren(...data.inside.map((_, k) =>
         elman.make("option", { value: k, selected: k === layer }, words.number(k + 1))));
       this.$("layer-field").hidden = data.layers < 2;
-      this.step.units(data.inside[0].h[0].length);
+      this.step.units(Math.min(...Object.values(data.inside[layer]).map((steps) => steps[0].length)));
       const row = (name) => t(`unroll.row.${name}`);
       const rows = { top: row("top"), scores: row("scores"), cell: row("cell"), word: row("word") };
       elman.drawRowNames(this.$("rows"), rows);
@@ -152,7 +152,7 @@
         name: t("unroll.columns"), cell: named(layer),
         above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
         below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
-        states: this.carried(),
+        states: data.carried[layer].map(elman.stateName),
         factor: data.weights[layer].Wh ? "Wh" : elman.keptBy(data.cell),
         limit: Math.max(...inputs.flat().map(Math.abs), 1e-9),
         largest: Math.max(...data.inside[layer].h.flat().map(Math.abs), 1),
@@ -192,17 +192,11 @@
       this.reach();
     }
 
-    /** The names of the states that the next step reads: h is among them where the gradient flows through it. */
-    carried() {
-      const { data: { widths, through }, layer } = this;
-      return Object.keys(widths[layer]).filter((name) => name !== "h" || through[layer] === "h");
-    }
-
     /** A sentence: how often the layer is used, what is carried, and how far the gradient of the last loss reaches. */
     result(time, cuts) {
       const { app: { t, words }, data, losses } = this;
-      const carried = words.list(this.carried().map((name) =>
-        t("unroll.carried", { name, width: words.number(data.widths[this.layer][name]) })));
+      const carried = words.list(data.carried[this.layer].map((state) =>
+        t("unroll.carried", { name: elman.stateName(state), width: words.number(data.widths[this.layer][state]) })));
       const values = { steps: words.number(data.steps.length), carried, all: words.number(losses - 1),
         time: words.number(time), blocks: words.number(cuts + 1), reach: words.number(losses - 1 - this.lastBlock) };
       if (losses < 2) return t("unroll.result.short", values);
