@@ -32,7 +32,7 @@
   };
   const CELLS = {
     lstm: LSTM,
-    mogrifier: { ...LSTM, name: "Mogrifier LSTM", reads: "x*, h*" },
+    mogrifier: { ...LSTM, name: "Mogrifier", reads: "x*, h*" },
     gru: {
       state: "h", reads: "x_t,  h_{t−1}", gates: [["z", "σ"], ["r", "σ"], ["n", "tanh"]],
       keep: "z", add: [complement("z"), "n"], inner: { gate: "r", label: "× h·Wh" },

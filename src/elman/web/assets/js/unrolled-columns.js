@@ -75,7 +75,8 @@
       inputs.text([DOWN, Y.cell + CELL / 2 + 9], "Wx", { kind: "forward", size: 11 });
       if (column.x.length) forward.strip([0, Y.x], [WIDE, 9], column.x, this.data.limit);
       forward.box([0, Y.cell], [WIDE, CELL]);
-      forward.text([0, Y.cell + 16], this.data.cell, { size: 13, bold: true });
+      const size = Math.min(13, (13 * (WIDE - 4)) / elman.textWidth(this.data.cell, 14.5)); // bold letters are wider
+      forward.text([0, Y.cell + 16], this.data.cell, { size, bold: true });
       forward.arrow([[UP, Y.cell - CELL / 2], [UP, Y.scores + 13]]);
       forward.strip([0, Y.h], [WIDE, 9], column.h, this.data.largest);
       forward.box([0, Y.scores], [WIDE, 26], this.data.above, { size: 11, look: "marked" });

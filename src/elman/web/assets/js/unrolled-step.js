@@ -79,8 +79,9 @@
       else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
       for (const state of Object.keys(data.before[layer])) {
         const width = data.widths[layer][state];
-        rows.push(row(sub(state, "t−1"), width, numbers(before(state), width)));
-        rows.push(row(sub(state, "t"), width, numbers(data.inside[layer][state][at], width)));
+        const name = state.replace("_", " "); // cell_h, of the cell in a residual block
+        rows.push(row(sub(name, "t−1"), width, numbers(before(state), width)));
+        rows.push(row(sub(name, "t"), width, numbers(data.inside[layer][state][at], width)));
       }
       const scores = step.top.map(({ score }) => words.number(score, 1)).join("  ");
       rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores })));
