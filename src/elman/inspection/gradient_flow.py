@@ -49,7 +49,7 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     network = Network(model)
     if first:
         network.read(ids[:first])
-    states = [[getattr(layer, name) for name in layer.states] for layer in network.layers]
+    states = [{name: getattr(layer, name) for name in layer.states} for layer in network.layers]
     L, inputs, targets = len(ids) - first - 1, ids[first:-1], ids[first + 1 :]
     hs = network.read(inputs).copy()  # (L, H)
     above = np.stack(
@@ -64,7 +64,7 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     for layer, state in zip(network.layers, states, strict=True):
         layer.reset_state()
         if first:
-            layer.set_state(*(np.repeat(values, L + 1, axis=0) for values in state))  # (L + 1, H)
+            layer.carry({name: np.repeat(values, L + 1, axis=0) for name, values in state.items()})
         xs = layer.forward(xs)
     found = []
     for layer in reversed(network.layers):
