@@ -135,7 +135,7 @@ class RecurrentLM:
         return one_line(
             self,
             f"{self.cell.upper()} {len(self.rnn_layers)}×{self.hidden_size}",
-            "" if self.block == "plain" else f"{self.block} blocks",
+            "residual blocks" if self.block == "residual" else "",
             f"MLP {self.mlp}" if self.mlp else "",
             f"word vectors {self.wordvec_size}" if self.wordvec_size else "one-hot input",
             f"vocabulary {self.vocab_size:,}",
