@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
-from elman.models.parameters import draw_weights, plan_weights
+from elman.models.parameters import CELLS, draw_weights, plan_weights, recurrent_layer
 
 V, D, H = 6, 3, 4
 
@@ -60,6 +60,7 @@ def test_tied_weights_have_no_output_matrix() -> None:
         ({"wordvec_size": -1}, "wordvec_size.*or 0 for one-hot"),
         ({"tie_weights": True}, "wordvec 3 and hidden 4"),
         ({"tie_weights": True, "wordvec_size": 0}, "wordvec 0 and hidden 4"),
+        ({"cell": "qrnn", "wordvec_size": 0}, "`cell='qrnn'` .* takes no one-hot input"),
     ],
 )
 def test_what_makes_no_model_is_refused(options: dict[str, Any], message: str) -> None:
@@ -81,6 +82,29 @@ def test_matrices_have_the_stated_scale_and_biases_are_constant(cell: str) -> No
             remembers = weight[H : 2 * H] if gated else weight[:0]
             assert (remembers == 1).all(), name
             assert weight.sum() == len(remembers), name
+
+
+@pytest.mark.parametrize("cell", [name for name in CELLS if name not in ("rnn", "lstm", "gru", "rglru")])
+def test_linear_recurrences_keep_most_of_their_state_at_first(cell: str) -> None:
+    """With an input of zeros a state of 1 becomes σ(1) after one step."""
+    weights = draw_weights(plan_weights(V, D, H, cell), rng=np.random.default_rng(0), dtype=np.float64)
+    layer = recurrent_layer(cell, weights, 0)
+    xs, state = np.zeros((1, 1, D)), {name: np.ones((1, n)) for name, n in layer.state_widths.items()}
+    zero = {name: np.zeros_like(values) for name, values in state.items()}
+    ends = []
+    for before in (state, zero):
+        layer.carry({**before, **({"x": zero["x"]} if "x" in zero else {})})
+        layer.forward(xs)
+        carried = layer.carried()
+        ends.append(carried.get("c", carried["h"]))
+    assert ends[0] - ends[1] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_decays_of_the_rglru_begin_spread() -> None:
+    decay = draw_weights(plan_weights(V, D, 50, "rglru"), dtype=np.float64)["0.decay"]
+    kept = 1 / (1 + np.exp(decay))  # after a step whose gate is 1/8
+    assert (kept[0], kept[-1]) == pytest.approx((0.9, 0.999))
+    assert_allclose(np.diff(kept**2), (0.999**2 - 0.9**2) / 49)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracle
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffine, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
+from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
+from support.diagonal import CELLS as LINEAR
 from support.tiny import blocks_of, ids_of_length, small_lm
 
 V, D, H, N, T = 9, 4, 5, 3, 6
@@ -135,6 +137,11 @@ def test_gradients_of_the_stack(cell: str, layers: int, T: int) -> None:
 @pytest.mark.parametrize("T", [1, 2, 5])
 def test_gradients_of_tied_weights(cell: str, T: int) -> None:
     prove(small_lm(D=H, cell=cell, tie_weights=True), T)
+
+
+@pytest.mark.parametrize("cell", LINEAR)
+def test_gradients_of_linear_recurrences(cell: str) -> None:
+    prove(small_lm(D=H, cell=cell, layers=2, tie_weights=True), 3)
 
 
 @every_cell
@@ -277,7 +284,7 @@ def test_dropout_is_after_the_vectors_between_layers_and_before_the_output(D: in
 # The carried state
 
 
-@every_cell
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_carried_state_can_be_taken_out_and_put_back(cell: str) -> None:
     model = small_lm(cell=cell, layers=2)
     assert model.carried_state() is None
@@ -292,7 +299,7 @@ def test_a_carried_state_can_be_taken_out_and_put_back(cell: str) -> None:
     assert model.forward(xs, ts) == small_lm(cell=cell, layers=2).forward(xs, ts)
 
 
-@every_cell
+@pytest.mark.parametrize("cell", CELLS)
 def test_training_and_reading_lead_to_the_same_state(cell: str) -> None:
     model = small_lm(cell=cell, layers=2)
     xs, ts = blocks_of(V, N, T, 2)

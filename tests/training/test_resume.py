@@ -52,11 +52,19 @@ WINDOWS: list[dict[str, Any]] = [
     {"model": "nplm", "window": 7, "schedule": "plateau", "level": "char", "lr": 0.01},
     {"model": "nplm", "window": 1, "wordvec": 6, "tie_weights": True, "batch_size": 1, "wrap": "restart"},
 ]
+LINEAR: list[dict[str, Any]] = [
+    {"cell": "mingru", "softmax": "sampled", "candidates": 5, "layers": 2},
+    {"cell": "minlstm", "wordvec": 6, "tie_weights": True, "layers": 2, "dropout": 0.3},
+    {"cell": "fpool", "level": "char", "wordvec": 0},
+    {"cell": "qrnn", "layers": 2, "dropout": 0.3},
+    {"cell": "sru", "layers": 2, "softmax": "adaptive", "cutoffs": "6,12"},
+    {"cell": "rglru", "layers": 2, "batch_size": 1, "wrap": "restart"},
+]
 
 
 @pytest.mark.parametrize(
     "options",
-    [*COMBINATIONS, RESIDUAL, *WINDOWS],
+    [*COMBINATIONS, *WINDOWS, *LINEAR, RESIDUAL],
     ids=lambda o: f"{o.get('optimizer', 'adam')}-{o.get('cell') or o['model']}-{o.get('level', 'word')}",
 )
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:

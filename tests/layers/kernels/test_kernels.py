@@ -18,6 +18,9 @@ FUNCTIONS = (
     "lstm_backward",
     "gru_forward",
     "gru_backward",
+    "scan",
+    "scan_backward",
+    "sru_scan",
     "norm",
     "norm_backward",
     "gate",
@@ -95,6 +98,34 @@ def test_steps_outside_the_span_are_left_alone(kernels: Any, N: int, first: int)
         assert (dzs[:first] == 7).all()
         assert (dzs[last:] == 7).all()
         results.append((hs, dh, dzs))
+    for ours, theirs in zip(*results, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@every_compilation
+@pytest.mark.parametrize("first", [0, 1])
+def test_scans_of_a_span(kernels: Any, first: int) -> None:
+    N, last = 3, 3
+    results = []
+    for module in (kernels, numpy):
+        a, b, states, sru_states = (
+            draw(0, T, N, H),
+            draw(1, T, N, H),
+            draw(2, T + 1, N, H),
+            draw(3, T + 1, N, H),
+        )
+        deltas, flow, fs = draw(4, T, N, H), draw(5, N, H), draw(6, T, N, H)
+        module.scan(first, last, a, b, states)
+        module.scan_backward(first, last, a, b, deltas, flow)
+        module.scan_backward(first, last, a, b, b, flow)  # in place
+        module.sru_scan(first, last, draw(7, T, N, 4 * H), draw(8, 2 * H), fs, sru_states)
+        results.append((b, states, deltas, flow, fs, sru_states))
+        for array, was in ((states, draw(2, T + 1, N, H)), (sru_states, draw(3, T + 1, N, H))):
+            assert_array_equal(array[: first + 1], was[: first + 1])
+            assert_array_equal(array[last + 1 :], was[last + 1 :])
+        for array, was in ((deltas, draw(4, T, N, H)), (fs, draw(6, T, N, H)), (b, draw(1, T, N, H))):
+            assert_array_equal(array[:first], was[:first])
+            assert_array_equal(array[last:], was[last:])
     for ours, theirs in zip(*results, strict=True):
         assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
