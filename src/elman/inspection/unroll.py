@@ -123,6 +123,7 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         {
             name: np.zeros(width, dtype) if (state := getattr(layer, name)) is None else state[0]
             for name, width in layer.state_widths.items()
+            if name in layer.names_inside()
         }
         for layer in network.layers
     ]
