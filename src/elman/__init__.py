@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeMinLSTM as TimeMinLSTM
     from elman.layers import TimeQRNN as TimeQRNN
     from elman.layers import TimeRGLRU as TimeRGLRU
+    from elman.layers import TimeResidualBlock as TimeResidualBlock
+    from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
     from elman.layers import TimeSRU as TimeSRU
@@ -143,7 +145,9 @@ _HOMES = {
         "TimeMinLSTM",
         "TimeQRNN",
         "TimeRGLRU",
+        "TimeRMSNorm",
         "TimeRNN",
+        "TimeResidualBlock",
         "TimeSRU",
         "TimeSoftmaxWithLoss",
         "flatten_trees",
