@@ -45,10 +45,18 @@ if TYPE_CHECKING:
     from elman.layers import TimeBidirectional as TimeBidirectional
     from elman.layers import TimeDropout as TimeDropout
     from elman.layers import TimeEmbedding as TimeEmbedding
+    from elman.layers import TimeFPool as TimeFPool
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeMinGRU as TimeMinGRU
+    from elman.layers import TimeMinLSTM as TimeMinLSTM
+    from elman.layers import TimeQRNN as TimeQRNN
+    from elman.layers import TimeResidualBlock as TimeResidualBlock
+    from elman.layers import TimeRGLRU as TimeRGLRU
+    from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
+    from elman.layers import TimeSRU as TimeSRU
     from elman.layers import flatten_trees as flatten_trees
     from elman.models.adaptive.cache import CachedModel as CachedModel
     from elman.models.adaptive.cache import NeuralCache as NeuralCache
@@ -131,9 +139,17 @@ _HOMES = {
         "TimeBidirectional",
         "TimeDropout",
         "TimeEmbedding",
+        "TimeFPool",
         "TimeGRU",
         "TimeLSTM",
+        "TimeMinGRU",
+        "TimeMinLSTM",
+        "TimeQRNN",
+        "TimeRGLRU",
+        "TimeRMSNorm",
         "TimeRNN",
+        "TimeResidualBlock",
+        "TimeSRU",
         "TimeSoftmaxWithLoss",
         "flatten_trees",
     ),
