@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from elman.models.parameters import CELLS
+
 # A busy machine is not a failure: no time limits, and the same examples in every run.
 settings.register_profile(
     "elman", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -53,6 +55,15 @@ def _nothing_leaks() -> Iterator[None]:
     del environment["PYTEST_CURRENT_TEST"]  # setup, call or teardown
     assert {name: os.environ.get(name) for name in environment} == environment
     assert {name for name in os.environ if name.startswith("ELMAN_")} <= environment.keys()
+
+
+@pytest.fixture(autouse=True)
+def _own_cells() -> Iterator[None]:
+    """Forget the cells that a test, or a page of the documentation, adds."""
+    before = dict(CELLS)
+    yield
+    CELLS.clear()
+    CELLS.update(before)
 
 
 def process_state() -> dict[str, Any]:

@@ -45,11 +45,19 @@ if TYPE_CHECKING:
     from elman.layers import TimeBidirectional as TimeBidirectional
     from elman.layers import TimeDropout as TimeDropout
     from elman.layers import TimeEmbedding as TimeEmbedding
+    from elman.layers import TimeFPool as TimeFPool
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeMinGRU as TimeMinGRU
+    from elman.layers import TimeMinLSTM as TimeMinLSTM
     from elman.layers import TimeMogrifierLSTM as TimeMogrifierLSTM
+    from elman.layers import TimeQRNN as TimeQRNN
+    from elman.layers import TimeResidualBlock as TimeResidualBlock
+    from elman.layers import TimeRGLRU as TimeRGLRU
+    from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
+    from elman.layers import TimeSRU as TimeSRU
     from elman.layers import flatten_trees as flatten_trees
     from elman.models.adaptive.cache import CachedModel as CachedModel
     from elman.models.adaptive.cache import NeuralCache as NeuralCache
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
     from elman.models.mixture import fit_weights as fit_weights
     from elman.models.ngram.model import NgramModel as NgramModel
     from elman.models.ngram.smoothing import kneser_ney as kneser_ney
+    from elman.models.parameters import add_cell as add_cell
     from elman.models.recurrent import RecurrentLM as RecurrentLM
     from elman.models.recurrent import SimpleRnnlm as SimpleRnnlm
     from elman.models.regularisation import Regularisation as Regularisation
@@ -131,10 +140,18 @@ _HOMES = {
         "TimeBidirectional",
         "TimeDropout",
         "TimeEmbedding",
+        "TimeFPool",
         "TimeGRU",
         "TimeLSTM",
         "TimeMogrifierLSTM",
+        "TimeMinGRU",
+        "TimeMinLSTM",
+        "TimeQRNN",
+        "TimeRGLRU",
+        "TimeRMSNorm",
         "TimeRNN",
+        "TimeResidualBlock",
+        "TimeSRU",
         "TimeSoftmaxWithLoss",
         "flatten_trees",
     ),
@@ -155,6 +172,7 @@ _HOMES = {
     "elman.models.adaptive.cache": ("CachedModel", "NeuralCache"),
     "elman.models.ngram.model": ("NgramModel",),
     "elman.models.regularisation": ("Regularisation",),
+    "elman.models.parameters": ("add_cell",),
     "elman.models.recurrent": ("RecurrentLM", "SimpleRnnlm"),
     "elman.models.rooms_truth": ("RoomsTruth",),
     "elman.text_model": ("TextModel", "load"),

@@ -215,16 +215,47 @@ def test_the_cell_is_a_graph_with_the_values_of_a_unit(page: Any, server: Any, m
     page.js("document.querySelector(arguments[0]).focus()", COLUMN.format(4))
     move(page, "#unroll-unit", 3)
     found = server.ask("/unroll", {"model": model, "text": text})
-    (inside,), (products,) = found["inside"], found["products"]
+    (inside,), (terms,) = found["inside"], found["terms"]
     now, before = ({name: values[t][3] for name, values in inside.items()} for t in (4, 3))
     if model == "lstm":
         wanted = [*now.values(), before["c"], now["f"] * before["c"], now["i"] * now["g"]]
     else:
-        wanted = [now["h"], before["h"], products["x"][4][3], products["h"][4][3]]
+        wanted = [now["h"], before["h"], terms["x"][4][3], terms["h"][4][3]]
     shown = [text.replace("−", "-") for text in page.texts("#unroll-cell text")]
     numbers = [float(text) for text in shown if text.lstrip("-").replace(".", "").isdecimal() and "." in text]
     assert all(any(abs(number - value) < 0.0051 for number in numbers) for value in wanted)
     assert page.one("#unroll-cell svg").get_attribute("aria-label").endswith("with the values of unit 3")
+
+
+def test_the_graph_of_every_cell_has_its_values_and_fits(page: Any) -> None:
+    from elman.inspection.unroll import unroll
+    from support.looked import EVERY_CELL, network
+
+    for cell in EVERY_CELL:
+        found = unroll(network(cell), "tom was watching").as_json(network(cell))
+        texts, outside = page.js(
+            """const [kind, inside, terms, states, at] = arguments;
+            const node = document.querySelector("#unroll-cell");
+            document.querySelector("#panel-unroll").scrollIntoView();
+            for (let parent = node; parent; parent = parent.parentElement) parent.hidden = false;
+            elman.drawCell(node, {
+              kind, label: "", states, gates: Object.keys(inside).filter((each) => !states.includes(each)),
+              number: (value) => value.toFixed(3), before: (name) => inside[name][at - 1][0],
+              value: (name) => (inside[name] ?? terms[name])[at][0], units: (name) => inside[name]?.[at],
+              term: (name) => terms[name][at][0]});
+            const [, , width, height] = node.firstChild.getAttribute("viewBox").split(" ").map(Number);
+            const shown = [...node.querySelectorAll("text")];
+            return [shown.map((text) => text.textContent), shown.filter((text) => {
+              const box = text.getBBox();
+              return box.x < 0 || box.y < 0 || box.x + box.width > width || box.y + box.height > height;
+            }).map((text) => text.textContent)]""",
+            cell, found["inside"][0], found["terms"][0], list(found["before"][0]), 2,
+        )  # fmt: skip
+        assert not outside
+        inside = {name: [step[0] for step in values] for name, values in found["inside"][0].items()}
+        state = "c" if "c" in inside else "h"
+        assert {f"{inside[state][1]:.3f}", *(f"{values[2]:.3f}" for values in inside.values())} <= set(texts)
+        assert {f"{state}t−1", "ht"} <= set(texts)
 
 
 def test_keys_alone_are_enough(unrolled: Any, answer: Any) -> None:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from elman.errors import ModelFileError
 from elman.evaluation.perplexity import evaluate
 from elman.formats import onnx as onnx_writer
-from elman.formats.onnx import write_onnx
+from elman.formats.onnx import LINEAR, write_onnx
 from elman.models.ngram.model import NgramModel
 from elman.text_model import TextModel
 from support.tiny import text_model
@@ -26,25 +26,35 @@ SHAPES: dict[str, dict[str, Any]] = {
     "tied": {"D": 5, "tie_weights": True},
     "adaptive": {"adaptive": (5, 12), "ranks": np.random.default_rng(0).permutation(24)},
 }
+every_model = pytest.mark.parametrize(
+    ("cell", "shape"),
+    [
+        *((cell, shape) for cell in ("rnn", "lstm", "gru", "mingru", "sru") for shape in SHAPES),
+        *((cell, "two layers") for cell in LINEAR if cell not in ("mingru", "sru")),
+    ],
+)
 
 
 def session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def inputs_of(state: Any) -> dict[str, Any]:
-    arrays = {"h0": state.h, "c0": state.c}
-    return {name: np.stack(parts).astype(np.float32) for name, parts in arrays.items() if parts}
+def states_in_file(state: Any, cell: str) -> dict[str, Any]:
+    """The states that a file holds: all, but of an SRU only c, as no step reads h."""
+    names = ["c"] if cell == "sru" else state.arrays
+    return {name: np.stack(state.arrays[name]).astype(np.float32) for name in names}
 
 
-def check_state(outputs: list[Any], state: Any) -> None:
-    expected = [np.stack(parts) for parts in (state.h, state.c) if parts]
-    for found, wanted in zip(outputs, expected, strict=True):
-        assert_allclose(found, wanted, atol=1e-6)
+def inputs_of(state: Any, cell: str) -> dict[str, Any]:
+    return {f"{name}0": array for name, array in states_in_file(state, cell).items()}
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("shape", SHAPES)
+def check_state(outputs: list[Any], state: Any, cell: str) -> None:
+    for found, wanted in zip(outputs, states_in_file(state, cell).values(), strict=True):
+        assert_allclose(found, wanted, atol=1e-5)
+
+
+@every_model
 def test_a_sequence_has_the_same_log_probs(shape: str, cell: str, tmp_path: Path) -> None:
     written = text_model(cell=cell, **SHAPES[shape])
     write_onnx(tmp_path / "model.onnx", written)
@@ -53,28 +63,27 @@ def test_a_sequence_has_the_same_log_probs(shape: str, cell: str, tmp_path: Path
     for N, T in ((3, 4), (2, 1)):
         ids = rng.integers(0, model.vocab_size, (N, T))
         state = model.feed(rng.integers(0, model.vocab_size, (N, 2)), model.start(N))
-        log_probs, *last = runtime.run(None, {"ids": ids, **inputs_of(state)})
+        log_probs, *last = runtime.run(None, {"ids": ids, **inputs_of(state, cell)})
         assert log_probs.shape == (N, T, model.vocab_size)
         for t in range(T):
             state = model.feed(ids[:, t : t + 1], state)
             assert_allclose(log_probs[:, t], model.next_log_probs(state), atol=1e-5)
-        check_state(last, state)
+        check_state(last, state, cell)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("shape", SHAPES)
+@every_model
 def test_steps_have_the_same_log_probs(shape: str, cell: str, tmp_path: Path) -> None:
     written = text_model(cell=cell, **SHAPES[shape])
     write_onnx(tmp_path / "model.onnx", written, form="step")
     runtime, model = session(tmp_path / "model.onnx"), written.model
     state = model.start(2)
-    feeds = inputs_of(state)
+    feeds = inputs_of(state, cell)
     for ids in np.random.default_rng(0).integers(0, model.vocab_size, (4, 2)):
         log_probs, *last = runtime.run(None, {"ids": ids, **feeds})
         feeds = dict(zip(feeds, last, strict=True))
         state = model.feed(ids[:, None], state)
         assert_allclose(log_probs, model.next_log_probs(state), atol=1e-5)
-    check_state(last, state)
+    check_state(last, state, cell)
 
 
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
@@ -106,6 +115,10 @@ def test_models_that_onnx_cannot_represent_are_refused(
     counted = NgramModel.train(np.arange(24), 24, 2)
     with pytest.raises(ModelFileError, match="this is a NgramModel; export an n-gram model with `to='arpa'`"):
         write_onnx(path, TextModel(counted, written.tokenizer, written.vocabulary))
+    with pytest.raises(
+        ModelFileError, match=r"of `cell='qrnn'` cannot be written .* only those of rnn, lstm,"
+    ):
+        write_onnx(path, text_model(cell="qrnn"))
     with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
         write_onnx(tmp_path / "gone" / "model.onnx", written)
     monkeypatch.setattr(onnx_writer, "LARGEST", 100)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.inspection.gradient_flow import GradientFlow, gradient_flow
-from support.looked import CELLS, KINDS, network, recurrent, remembered
+from elman.inspection.gradient_flow import GradientFlow, flowing_state, gradient_flow
+from support.looked import CELLS, EVERY_CELL, KINDS, network, recurrent, remembered
 
 IDS = np.array([4, 0, 3, 1, 6, 2, 5, 7])
 FIRST = 2  # steps that are read before
@@ -14,7 +14,7 @@ L = len(IDS) - 1 - FIRST
 
 
 def of_backward_pass(model: Any, t: int, end: int, only_end: bool) -> list[Any]:
-    """What flows into h_t (H,) of each layer from the losses of steps t + 1 to ``end``, or of the last of them."""
+    """What flows into the state (H,) of each layer after step t from the losses of later steps, or of ``end`` only."""
     at = FIRST + t + 1
     model.reset_state()
     model.forward(IDS[None, :at], IDS[None, 1 : at + 1])
@@ -24,11 +24,13 @@ def of_backward_pass(model: Any, t: int, end: int, only_end: bool) -> list[Any]:
     model.forward(IDS[None, at : FIRST + end + 1], targets)
     losses = 1 if only_end else end - t
     model.backward(dout=losses / L)  # the loss is a mean over the losses that count
-    return [layer.dh[0].copy() for layer in model.rnn_layers]
+    return [getattr(layer, f"d{flowing_state(layer)}")[0].copy() for layer in model.rnn_layers]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [*((cell, kind) for cell in CELLS for kind in KINDS), *((cell, "two layers") for cell in EVERY_CELL)],
+)
 def test_what_flows_back_is_that_of_the_backward_pass(cell: str, kind: str) -> None:
     model = recurrent(network(cell, kind))
     before = remembered(model)
@@ -44,6 +46,15 @@ def test_what_flows_back_is_that_of_the_backward_pass(cell: str, kind: str) -> N
             assert (flow.flowing[row, end:] == 0).all()
             assert (flow.arriving[row, end + 1 :] == 0).all()
             np.testing.assert_array_equal(flow.arriving[row, end], flow.above[row, end])
+
+
+@pytest.mark.parametrize("cell", EVERY_CELL)
+def test_the_gradient_flows_through_the_state_that_the_next_step_reads(cell: str) -> None:
+    (flow,) = gradient_flow(recurrent(network(cell)), IDS, FIRST)
+    assert flow.through == ("c" if cell in ("qrnn", "sru") else "h")
+    assert (flow.flowing[L, : L - 1] > 0).all()
+    if flow.through == "c":
+        np.testing.assert_allclose(flow.arriving, np.hypot(flow.above, flow.flowing))
 
 
 def test_the_gradient_of_h_is_what_comes_from_above_and_from_the_next_step() -> None:

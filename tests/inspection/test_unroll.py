@@ -7,18 +7,20 @@ import pytest
 
 import elman
 from elman.errors import TextError
-from elman.inspection.gradient_flow import gradient_flow
+from elman.inspection.gradient_flow import flowing_state, gradient_flow
 from elman.inspection.network import NoHiddenUnits
 from elman.inspection.unroll import DIGITS, UNITS, rounded, unroll
 from support.every_kind import word_model
-from support.looked import CELLS, KINDS, inputs, network, recurrent, remembered
+from support.looked import CELLS, EVERY_CELL, KINDS, inputs, network, recurrent, remembered
 from support.tiny import text_model
 
 TEXT = "tom was watching tv\nmary was"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [*((cell, kind) for cell in CELLS for kind in KINDS), *((cell, "two layers") for cell in EVERY_CELL)],
+)
 def test_every_step_holds_what_the_model_computes(cell: str, kind: str) -> None:
     lm = network(cell, kind)
     model = recurrent(lm)
@@ -47,13 +49,13 @@ def test_every_step_holds_what_the_model_computes(cell: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["two layers", "one-hot"])
-def test_the_products_of_an_rnn_add_up_to_the_argument_of_tanh(kind: str) -> None:
+def test_the_terms_of_an_rnn_add_up_to_the_argument_of_tanh(kind: str) -> None:
     found = unroll(network("rnn", kind), TEXT, steps=4)
-    for inside, terms in zip(found.layers, found.products, strict=True):
+    for inside, terms in zip(found.layers, found.terms, strict=True):
         np.testing.assert_allclose(np.tanh(terms["x"] + terms["h"]), inside["h"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", EVERY_CELL)
 def test_the_last_steps_continue_the_ones_before(cell: str) -> None:
     lm = network(cell, "two layers")
     whole, part = unroll(lm, TEXT), unroll(lm, TEXT, steps=3)
@@ -62,11 +64,42 @@ def test_the_last_steps_continue_the_ones_before(cell: str) -> None:
         for name, values in last_steps.items():
             np.testing.assert_allclose(values, all_steps[name][-3:], rtol=1e-9)
         for name, value in state.items():
-            np.testing.assert_allclose(value, all_steps[name][-4], rtol=1e-9)
+            if name in all_steps:  # the QRNN's x is an input
+                np.testing.assert_allclose(value, all_steps[name][-4], rtol=1e-9)
     np.testing.assert_allclose(part.scores, whole.scores[-3:], rtol=1e-9)
     assert [step["token"] for step in part.as_json(lm)["steps"]] == [
         step["token"] for step in whole.as_json(lm)["steps"]
     ][-3:]
+
+
+def test_the_term_of_an_rglru_is_what_keeps_its_state() -> None:
+    found = unroll(network("rglru"), TEXT)
+    ((inside, terms),) = zip(found.layers, found.terms, strict=True)
+    (layer,) = recurrent(network("rglru")).rnn_layers
+    kept = np.log1p(np.exp(layer.vector)) * 8 * inside["r"]
+    np.testing.assert_allclose(terms["a"], np.exp(-kept), rtol=1e-9)
+
+
+@pytest.mark.parametrize("cell", EVERY_CELL)
+def test_the_json_has_the_shapes_of_weights_and_states(cell: str) -> None:
+    lm = network(cell)
+    found = json.loads(json.dumps(unroll(lm, TEXT).as_json(lm), allow_nan=False))
+    (layer,) = recurrent(lm).rnn_layers
+    shapes = {"Wx": layer.projection.Wx, "Wh": getattr(layer, "Wh", None)}
+    assert found["weights"] == [{name: list(W.shape) for name, W in shapes.items() if W is not None}]
+    assert found["widths"] == [layer.state_widths]
+    assert set(found["before"][0]) == set(layer.states) & set(found["inside"][0])
+    assert found["through"] == [flowing_state(layer)]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "sru"])
+def test_of_a_residual_block_the_states_of_its_cell_are_carried(cell: str) -> None:
+    lm = network(cell, block="residual", layers=2)
+    found = unroll(lm, TEXT).as_json(lm)
+    own = ["cell_c"] if cell == "sru" else ["cell_h"]
+    assert found["carried"] == [own, own]
+    assert set(found["before"][0]) == {"h", "cell_h", *own}
+    assert found["widths"][0] == {"h": 4, "cell_h": 5, **dict.fromkeys(own, 5)}
 
 
 def test_the_json_names_tokens_candidates_and_what_comes_next() -> None:

@@ -8,7 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
-from elman.models.parameters import CELLS, draw_weights, plan_weights, recurrent_layer
+from elman.layers import TimeRNN
+from elman.models.parameters import CELLS, add_cell, draw_weights, plan_weights, recurrent_layer
+from elman.models.recurrent import RecurrentLM
 
 V, D, H = 6, 3, 4
 
@@ -214,3 +216,15 @@ def test_uniform_weights_come_from_numpys_stream_where_no_other_is_given() -> No
     for name in plan:
         assert_array_equal(first[name], again[name])
     assert (first["0.Wh"] != first["0.Wh"].T).any()
+
+
+def test_a_cell_of_ones_own_is_built_by_its_name() -> None:
+    class Other(TimeRNN):
+        pass
+
+    add_cell("other", Other)
+    add_cell("other", Other)
+    (layer,) = RecurrentLM(V, D, H, "other").rnn_layers
+    assert type(layer) is Other
+    with pytest.raises(ConfigError, match="there is a cell 'other' already"):
+        add_cell("other", TimeRNN)

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.layers import GRU, LSTM, RNN
+from elman.models import parameters
 from elman.models.recurrent import RecurrentLM
 from elman.models.recurrent_state import RecurrentState
 from elman.text_model import TextModel
 from support.tiny import text_model
 
 CELLS = ("rnn", "lstm", "gru")
+EVERY_CELL = tuple(parameters.CELLS)
 KINDS: dict[str, dict[str, Any]] = {
     "one layer": {"layers": 1},
     "two layers": {"layers": 2},

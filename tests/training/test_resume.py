@@ -64,7 +64,7 @@ LINEAR: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     "options",
-    [*COMBINATIONS, RESIDUAL, *WINDOWS, *LINEAR],
+    [*COMBINATIONS, *WINDOWS, *LINEAR, RESIDUAL],
     ids=lambda o: f"{o.get('optimizer', 'adam')}-{o.get('cell') or o['model']}-{o.get('level', 'word')}",
 )
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from elman.figures.batches import block_order, blocks
 from elman.figures.cells import cell_graph, loop, shapes
 from elman.figures.chapter import NAMES, chapter
 from elman.figures.drawing import Figure
+from elman.figures.lineage import lineage
 from elman.figures.models import mean_loss, network, sentence
 from elman.figures.perplexity import branches, perplexity_curve
 from elman.figures.time import bptt, time_gradients, time_layer, time_layers, unrolled
@@ -32,6 +33,7 @@ __all__ = [
     "chapter",
     "far_answer",
     "left_context",
+    "lineage",
     "loop",
     "mean_loss",
     "network",

@@ -12,7 +12,7 @@ THICKEST = 9.0  # width of the arrow of the largest gradient
 
 def loop(layer: TimeRecurrence, *, lang: str | None = None) -> Figure:
     """Draw a recurrent layer upwards: its output is the next layer's input, and its own next input."""
-    D, H, name = layer.projection.D, layer.H, type(layer).__name__.removeprefix("Time")
+    D, H, name = layer.D, layer.H, type(layer).__name__.removeprefix("Time")
     about = (
         f"The {name} layer reads x_t ({D} numbers) and its own last output h_(t-1) ({H} numbers), and returns h_t, "
         "which branches: one copy goes up, one goes back into the layer.",

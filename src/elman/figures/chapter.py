@@ -1,4 +1,4 @@
-"""The figures of the tutorial by name, each with the small objects that it is drawn from."""
+"""The figures of the tutorial and the explanations by name, each with the small objects that it is drawn from."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError
 from elman.figures import batches, cells, models, perplexity, time, windows
 from elman.figures.drawing import Figure
+from elman.figures.lineage import lineage
 from elman.layers import RNN, TimeRNN
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
 from elman.models.window_models import CBOW, NPLM
@@ -33,7 +34,7 @@ class Trained(NamedTuple):
 
 
 def chapter(name: str, *, lang: str | None = None) -> Figure:
-    """Draw a figure of the tutorial: one of NAMES, such as "unrolled". The same name gives the same figure.
+    """Draw a figure of the documentation: one of NAMES, such as "unrolled". The same name gives the same figure.
 
     Raises:
         ConfigError: there is no such figure.
@@ -123,5 +124,6 @@ _FIGURES: dict[str, Callable[[str | None], Figure]] = {
     ),
     "perplexity": lambda lang: perplexity.branches(lang=lang),
     "perplexity-falls": lambda lang: perplexity.perplexity_curve(_falling(), lang=lang),
+    "lineage": lambda lang: lineage(lang=lang),
 }
 NAMES = tuple(_FIGURES)

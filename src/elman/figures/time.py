@@ -161,7 +161,7 @@ def bptt(
 
 def time_layer(layer: TimeRecurrence, *, lang: str | None = None) -> Figure:
     """Draw a Time layer from outside: a block (N, T, D) in, (N, T, H) out, and the state that is carried through."""
-    D, H, name = layer.projection.D, layer.H, type(layer).__name__
+    D, H, name = layer.D, layer.H, type(layer).__name__
     about = (
         f"{name} reads a block xs (N, T, {D}) and returns hs (N, T, {H}). If it is stateful, its last h is the first "
         "of the next block.",

@@ -1,17 +1,18 @@
 """Write recurrent models as ONNX files, which other programs can run without elman.
 
-Inputs are ids (N, T), int64, and the state h0 (layers, N, H), for an LSTM also c0. Outputs are log_probs (N, T, V),
-natural logarithms of P(next token) after each id, and the next state hn (and cn). N and T are dynamic. The form "step"
-reads one id per sequence: ids (N,) and log_probs (N, V).
+Inputs are ids (N, T), int64, and the state h0 (layers, N, H), for an LSTM also c0, for an SRU c0 alone. Outputs are
+log_probs (N, T, V), natural logarithms of P(next token) after each id, and the next state hn (and cn). N and T are
+dynamic. The form "step" reads one id per sequence: ids (N,) and log_probs (N, V).
 
-The recurrent layers are ONNX's own operators. Their gates have a different order from ours, i, o, f, c (ours i, f, g,
-o) and z, r, h (ours r, z, n), and their matrices are ours transposed. The GRU's reset gate is applied after the
-product, including the bias b_h: ``linear_before_reset=1``.
+RNN, LSTM and GRU are ONNX's own operators; other cells are written by `elman.formats.onnx_linear`. The gates of ONNX
+have a different order from ours, i, o, f, c (ours i, f, g, o) and z, r, h (ours r, z, n), and its matrices are ours
+transposed. The GRU's reset gate is applied after the product, including the bias b_h: ``linear_before_reset=1``.
 
 Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from elman.arrays import to_numpy
 from elman.errors import MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.export import Form
+from elman.formats.onnx_linear import LinearLayer
 from elman.formats.vocabulary_file import to_metadata
 from elman.layers.adaptive import AdaptiveWeights
 from elman.models.recurrent import RecurrentLM
 from elman.models.tokenized import TokenizedModel
 
+LINEAR = ("mingru", "minlstm", "fpool", "sru", "rglru")
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}  # the index among our gates of each of ONNX's
 
@@ -71,9 +74,10 @@ def _checked(model: Any) -> RecurrentLM:
         raise ModelFileError(
             "a model of residual blocks cannot be written as an ONNX file; only plain layers can"
         )
-    if model.cell not in OPERATORS:
+    if model.cell not in (*OPERATORS, *LINEAR):
         raise ModelFileError(
-            f"ONNX has no operator for `cell={model.cell!r}`; only {', '.join(OPERATORS)} can be exported"
+            f"a model of `cell={model.cell!r}` cannot be written as an ONNX file; only those of "
+            f"{', '.join((*OPERATORS, *LINEAR))} can"
         )
     size = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights.values())
     if size > LARGEST:
@@ -86,7 +90,7 @@ def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> An
     from onnx import TensorProto, helper
 
     V, H, L = model.vocab_size, model.hidden_size, len(model.rnn_layers)
-    states = ("h", "c") if model.cell == "lstm" else ("h",)
+    states = _states(model.cell)
     T = ["T"] if form == "sequence" else []
     inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", *T])]
     outputs = [helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", *T, V])]
@@ -105,52 +109,77 @@ def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> An
     return proto
 
 
+def _states(cell: str) -> tuple[str, ...]:
+    """Return the names of the states that a file has as inputs and outputs."""
+    return {"lstm": ("h", "c"), "sru": ("c",)}.get(cell, ("h",))
+
+
+class Body:
+    """The operators of a loop's body: the arrays (N, H) that go in and come out by name."""
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        self.nodes: list[Any] = []
+        self.inputs, self.outputs = list(inputs), list[str]()
+
+    def proto(self) -> Any:
+        """Return the body as onnx's GraphProto."""
+        from onnx import TensorProto, helper
+
+        infos = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+            for names in (self.inputs, self.outputs)
+        )
+        return helper.make_graph(self.nodes, "step", *infos)
+
+
 class Graph:
     """The operators of a model in order of execution, and their constants."""
 
     def __init__(self, model: RecurrentLM, form: Form) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self.model = model
+        self.model, self.one_step = model, form == "step"
+        self._made = 0  # operators, by which they are named
         self.weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
         if form == "step":
-            steps = self._add("Unsqueeze", "ids", self._ints("time", [0]))  # (1, N)
+            steps = self.add("Unsqueeze", "ids", self.ints("time", [0]))  # (1, N)
         else:
-            steps = self._add("Transpose", "ids", perm=[1, 0])  # (T, N)
-        hs = self._recurrent_layers(self._word_vectors(steps))  # (T, N, H)
+            steps = self.add("Transpose", "ids", perm=[1, 0])  # (T, N)
+        xs = self._word_vectors(steps)  # (T, N, D)
+        hs = self._linear_layers(xs) if model.cell in LINEAR else self._recurrent_layers(xs)  # (T, N, H)
         if form == "step":
-            rows = self._add("Squeeze", hs, "time")  # (N, H)
+            rows = self.add("Squeeze", hs, "time")  # (N, H)
         else:
-            rows = self._add("Transpose", hs, perm=[1, 0, 2])  # (N, T, H)
+            rows = self.add("Transpose", hs, perm=[1, 0, 2])  # (N, T, H)
         if model.adaptive is not None:
             self._adaptive_log_probs(rows, model.loss_layer.weights)
             return
         if model.tie_weights:
-            W = self._add("Transpose", "embedding", perm=[1, 0])
+            W = self.add("Transpose", "embedding", perm=[1, 0])
         else:
-            W = self._floats("output.W", self.weights["output.W"])
-        self._log_softmax(rows, W, self._floats("output.b", self.weights["output.b"]), "log_probs")
+            W = self.floats("output.W", self.weights["output.W"])
+        self._log_softmax(rows, W, self.floats("output.b", self.weights["output.b"]), "log_probs")
 
     def _word_vectors(self, steps: str) -> str:
         """Return the vectors (T, N, D) of ids (T, N); for one-hot input D is V."""
         if self.model.wordvec_size:
-            return self._add("Gather", self._floats("embedding", self.weights["embedding"]), steps)
-        depth = self._ints("depth", self.model.vocab_size)
-        return self._add("OneHot", steps, depth, self._floats("off_on", np.array([0, 1])))
+            return self.add("Gather", self.floats("embedding", self.weights["embedding"]), steps)
+        depth = self.ints("depth", self.model.vocab_size)
+        return self.add("OneHot", steps, depth, self.floats("off_on", np.array([0, 1])))
 
     def _recurrent_layers(self, xs: str) -> str:
         """Return the top layer's hs (T, N, H); the states after the last step are hn and cn (L, N, H)."""
         cell, L = self.model.cell, len(self.model.rnn_layers)
-        names = ("h", "c") if cell == "lstm" else ("h",)
+        names = _states(cell)
         before = {name: [f"{name}0.{k}" for k in range(L)] for name in names}  # (1, N, H) each
         after = {name: [f"{name}n.{k}" for k in range(L)] for name in names}
         for name in names:
-            self._add("Split", f"{name}0", outputs=before[name], axis=0)
+            self.add("Split", f"{name}0", outputs=before[name], axis=0)
         options = {"linear_before_reset": 1} if cell == "gru" else {}
-        direction = self._ints("direction", [1])
+        direction = self.ints("direction", [1])
         for k in range(L):
             hs = f"hs.{k}"  # (T, 1, N, H)
-            self._add(
+            self.add(
                 OPERATORS[cell],
                 *(xs, *self._layer_weights(k), ""),  # no sequence lengths: all are T
                 *(before[name][k] for name in names),
@@ -158,9 +187,21 @@ class Graph:
                 hidden_size=self.model.hidden_size,
                 **options,
             )
-            xs = self._add("Squeeze", hs, direction)  # (T, N, H)
+            xs = self.add("Squeeze", hs, direction)  # (T, N, H)
         for name in names:
-            self._add("Concat", *after[name], outputs=[f"{name}n"], axis=0)
+            self.add("Concat", *after[name], outputs=[f"{name}n"], axis=0)
+        return xs
+
+    def _linear_layers(self, xs: str) -> str:
+        """Return the top layer's hs (T, N, H) of a linear recurrence; the states after the last step are its output."""
+        (name,), L = _states(self.model.cell), len(self.model.rnn_layers)
+        before = [f"{name}0.{k}" for k in range(L)]  # (1, N, H) each
+        self.add("Split", f"{name}0", outputs=before, axis=0)
+        after = []
+        for k, layer in enumerate(self.model.rnn_layers):
+            xs, last = LinearLayer(self, layer.recurrence, k).add(xs, before[k])
+            after.append(last)
+        self.add("Concat", *after, outputs=[f"{name}n"], axis=0)
         return xs
 
     def _layer_weights(self, k: int) -> tuple[str, str, str]:
@@ -172,9 +213,9 @@ class Graph:
             b_h[2 * H :] = weights[f"{k}.b_h"]
         W, R, of_x, of_h = (self._reordered(array.T) for array in (Wx, weights[f"{k}.Wh"], b_x, b_h))
         return (
-            self._floats(f"W.{k}", W[None]),
-            self._floats(f"R.{k}", R[None]),
-            self._floats(f"B.{k}", np.concatenate((of_x, of_h))[None]),
+            self.floats(f"W.{k}", W[None]),
+            self.floats(f"R.{k}", R[None]),
+            self.floats(f"B.{k}", np.concatenate((of_x, of_h))[None]),
         )
 
     def _reordered(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -184,37 +225,50 @@ class Graph:
 
     def _log_softmax(self, rows: str, W: str, b: str, out: str = "") -> str:
         """Return ln softmax(rows·W + b) over the last axis."""
-        scores = self._add("Add", self._add("MatMul", rows, W), b)
-        return self._add("LogSoftmax", scores, outputs=[out] if out else (), axis=-1)
+        scores = self.add("Add", self.add("MatMul", rows, W), b)
+        return self.add("LogSoftmax", scores, outputs=[out] if out else (), axis=-1)
 
     def _adaptive_log_probs(self, rows: str, weights: AdaptiveWeights) -> None:
         """Add the output log_probs: ln P(cluster) + ln P(word | cluster), reordered from ranks to ids."""
         C, K, (W, b) = weights.cutoffs[0], len(weights.tails), weights.head
-        head = self._log_softmax(rows, self._floats("head.W", W), self._floats("head.b", b))
+        head = self._log_softmax(rows, self.floats("head.W", W), self.floats("head.b", b))
         parts = [f"cluster.{k}" for k in range(K + 1)]  # the head's words, then one entry per tail cluster
-        self._add("Split", head, self._ints("head.sizes", [C] + [1] * K), outputs=parts, axis=-1)
+        self.add("Split", head, self.ints("head.sizes", [C] + [1] * K), outputs=parts, axis=-1)
         for k, (P, W, b) in enumerate(weights.tails, 1):
-            projected = self._add("MatMul", rows, self._floats(f"tail.{k}.P", P))
+            projected = self.add("MatMul", rows, self.floats(f"tail.{k}.P", P))
             within = self._log_softmax(
-                projected, self._floats(f"tail.{k}.W", W), self._floats(f"tail.{k}.b", b)
+                projected, self.floats(f"tail.{k}.W", W), self.floats(f"tail.{k}.b", b)
             )
-            parts[k] = self._add("Add", within, parts[k])
-        by_rank = self._add("Concat", *parts, axis=-1)
-        ranks = self._ints("ranks", to_numpy(weights.ranks))
-        self._add("Gather", by_rank, ranks, outputs=["log_probs"], axis=-1)
+            parts[k] = self.add("Add", within, parts[k])
+        by_rank = self.add("Concat", *parts, axis=-1)
+        ranks = self.ints("ranks", to_numpy(weights.ranks))
+        self.add("Gather", by_rank, ranks, outputs=["log_probs"], axis=-1)
 
-    def _add(self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
+    def add(self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
         """Add an operator; return the name of its first output."""
         from onnx import helper
 
-        outputs = list(outputs) or [f"{operator.lower()}.{len(self.nodes)}"]
+        outputs = list(outputs) or [f"{operator.lower()}.{self._made}"]
+        self._made += 1
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
         return outputs[0]
 
-    def _floats(self, name: str, values: Any) -> str:
+    @contextmanager
+    def body(self, inputs: Sequence[str]) -> Iterator[Body]:
+        """Add the operators of the block that follows to a loop's body instead."""
+        body, outside = Body(inputs), self.nodes
+        self.nodes = body.nodes
+        try:
+            yield body
+        finally:
+            self.nodes = outside
+
+    def floats(self, name: str, values: Any) -> str:
+        """Add a constant in float32; return its name."""
         return self._constant(name, np.ascontiguousarray(to_numpy(values), np.float32))
 
-    def _ints(self, name: str, values: Any) -> str:
+    def ints(self, name: str, values: Any) -> str:
+        """Add a constant in int64; return its name."""
         return self._constant(name, np.array(values, np.int64))
 
     def _constant(self, name: str, array: NDArray[Any]) -> str:

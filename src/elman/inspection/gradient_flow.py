@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.inspection.network import Network, target_gradient
+from elman.layers.diagonal import TimeDiagonalRecurrence
+from elman.layers.recurrent import TimeRecurrence
 from elman.models.recurrent import RecurrentLM
 
 Norms = NDArray[np.float64]
@@ -24,11 +26,16 @@ class GradientFlow:
     Row e < L is for a block that ends at step e: the gradient of the losses of steps 0 to e. Row L is for the loss of
     the last step alone. ``arriving`` is ‖dh_t‖, the sum of what comes from above at step t and what flows back from
     step t + 1; ``above`` and ``flowing`` are the norms of the two.
+
+    ``through`` is the state whose gradient flows from step to step. Where it is not h, because the next step reads
+    another state only (c of an SRU), ``flowing`` is the gradient with respect to that state, and ``arriving`` is
+    ‖(dh_t, dc_t)‖.
     """
 
     above: Norms
     flowing: Norms
     arriving: Norms
+    through: str
 
     def block_norms(self, time_size: int) -> Norms:
         """Return ‖dh_t‖ (L,) where the gradient is cut after every ``time_size`` steps."""
@@ -71,15 +78,24 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
     for layer in reversed(network.layers):
         dxs, cell = layer.begin_backward(dhs), layer.recurrence
         reaching = cell.dhs  # (L + 1, L, H): dhs itself, or what a residual block fills step by step
+        through = flowing_state(cell)
         flowing = np.zeros_like(reaching)  # (L + 1, L, H)
         for t in reversed(range(L)):
             layer.backward_steps(t, t + 1)
             layer.end_backward()
             if t:
-                flowing[:, t - 1] = cell.dh
-        found.append(GradientFlow(_norms(reaching), _norms(flowing), _norms(reaching + flowing)))
+                flowing[:, t - 1] = getattr(cell, f"d{through}")
+        of_both = (
+            _norms(reaching + flowing) if through == "h" else np.hypot(_norms(reaching), _norms(flowing))
+        )
+        found.append(GradientFlow(_norms(reaching), _norms(flowing), of_both, through))
         dhs = dxs
     return found[::-1]
+
+
+def flowing_state(cell: TimeRecurrence) -> str:
+    """Return the name of the state whose gradient flows back from step to step: h unless no step reads it."""
+    return cell.recurrent_state if isinstance(cell, TimeDiagonalRecurrence) else "h"
 
 
 def _norms(gradients: NDArray[np.floating]) -> Norms:

@@ -44,7 +44,7 @@ def recurrent(model: LanguageModel) -> RecurrentLM:
     elif isinstance(getattr(model, "model", None), RecurrentLM):
         hint = "but the model that it wraps is recurrent: inspect that one"
     else:
-        hint = "use a model that was trained with `cell='rnn'`, lstm or gru"
+        hint = "use a model that was trained with `cell='rnn'` or another cell"
     raise NoHiddenUnits(f"a {kind} has no hidden units of its own; {hint}")
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import TextError
-from elman.inspection.gradient_flow import GradientFlow, gradient_flow
+from elman.inspection.gradient_flow import GradientFlow, flowing_state, gradient_flow
 from elman.inspection.network import Network, recurrent
 from elman.inspection.text_properties import EncodedText
 from elman.layers import TimeRNN
 from elman.layers import adaptive as adaptive_output
+from elman.layers.recurrent import StatefulLayer, TimeDenseRecurrence
+from elman.layers.rglru import SCALE, TimeRGLRU
 from elman.models.parameters import adaptive_softmax_layer
 from elman.models.recurrent import RecurrentLM
 from elman.text.token_writer import TokenWriter
@@ -32,7 +34,8 @@ class Unrolled:
     """L steps of a recurrent model over a text, of which step t predicts what step t + 1 reads.
 
     ``scores`` (L, V) come before the softmax; those of an adaptive softmax, which has no single layer of scores, are
-    ln P. ``products`` are, for the RNN, the two terms of tanh's argument: x_t·Wx + b and h_{t-1}·Wh.
+    ln P. ``terms`` are what the equations name besides states and gates: for the RNN the two terms of tanh's argument,
+    x_t·Wx + b and h_{t-1}·Wh, and for the RG-LRU the decay a.
     """
 
     model: RecurrentLM
@@ -41,8 +44,11 @@ class Unrolled:
     ids: NDArray[np.intp]  # (L,)
     xs: Values  # the word vectors (L, D); (L, 0) for one-hot input
     layers: list[Inside]  # of each layer, the bottom one first: (L, H)
-    before: list[Inside]  # the states that come in: (H,)
-    products: list[Inside]  # of each layer: (L, H)
+    before: list[Inside]  # the states that come in, (width,) each
+    terms: list[Inside]  # of each layer: (L, H)
+    carried: list[list[str]]  # of each layer, the states that the next step reads
+    through: list[str]  # of each layer, the state of its cell whose gradient flows from step to step
+    weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and, if it has one, Wh
     scores: Values
     gradients: list[
         GradientFlow
@@ -60,8 +66,15 @@ class Unrolled:
             "steps": self._steps_json(TokenWriter(text_model.tokenizer, text_model.vocabulary)),
             "x": rounded(self.xs[:, :UNITS]),
             "inside": [_first_units(layer) for layer in self.layers],
-            "before": [_first_units(layer) for layer in self.before],
-            "products": [_first_units(layer) for layer in self.products],
+            "before": [
+                _first_units({name: state for name, state in layer.items() if name in inside})
+                for layer, inside in zip(self.before, self.layers, strict=True)
+            ],
+            "terms": [_first_units(layer) for layer in self.terms],
+            "widths": [{name: len(state) for name, state in layer.items()} for layer in self.before],
+            "carried": self.carried,
+            "through": self.through,
+            "weights": self.weights,
             "gradients": [
                 {name: rounded(getattr(flow, name)) for name in ("above", "flowing", "arriving")}
                 for flow in self.gradients
@@ -118,19 +131,10 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
     network = Network(model)
     if first:
         network.read(ids[:first])
-    dtype = network.weights["embedding"].dtype
-    before = [
-        {
-            name: np.zeros(width, dtype) if (state := getattr(layer, name)) is None else state[0]
-            for name, width in layer.state_widths.items()
-        }
-        for layer in network.layers
-    ]
+    before = [_incoming(layer) for layer in network.layers]
     hs = network.read(ids[first:])
     layers = [{name: values[0].copy() for name, values in layer.inside.items()} for layer in network.layers]
     xs = network.weights["embedding"][ids[first:]]
-    is_rnn = isinstance(network.layers[0], TimeRNN)
-    products = _products(network, xs, layers, before) if is_rnn else [{} for _ in layers]
     return Unrolled(
         model,
         coded,
@@ -139,21 +143,54 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
         xs if model.wordvec_size else xs[:, :0],
         layers,
         before,
-        products,
+        _terms(network, xs, layers, before),
+        [_read_states(layer) for layer in network.layers],
+        [flowing_state(layer.recurrence) for layer in network.layers],
+        [_shapes(network, k) for k in range(len(network.layers))],
         _scores(model, network, hs),
         gradient_flow(model, ids, first) if len(ids) > first + 1 else [],
     )
 
 
-def _products(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
-    """Return x_t·Wx + b and h_{t-1}·Wh of every RNN layer, (L, H) each."""
-    found = []
+def _incoming(layer: StatefulLayer) -> Inside:
+    """Return the states that come in, (width,) each; zeros before the first step."""
+    widths, dtype = layer.state_widths, layer.recurrence.b.dtype
+    return {
+        name: np.zeros(widths[name], dtype) if state is None else np.asarray(state)[0]
+        for name, state in layer.carried().items()
+    }
+
+
+def _read_states(layer: StatefulLayer) -> list[str]:
+    """Return the names of the states that the next step reads: those of the cell, h only if it is among them."""
+    cell = layer.recurrence
+    own = [name for name in cell.state_widths if name != "h" or flowing_state(cell) == "h"]
+    return own if cell is layer else [f"cell_{name}" for name in own]
+
+
+def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
+    """Return what the equations of every layer name besides its states and gates, (L, H) each."""
+    found: list[Inside] = []
     for layer, inside, state in zip(network.layers, layers, before, strict=True):
-        assert isinstance(layer, TimeRNN)
-        Wx, b = layer.projection.Wx, layer.projection.b
-        h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
-        found.append({"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh})
+        of_layer, cell = {}, layer.recurrence
+        if isinstance(layer, TimeRNN):
+            Wx, b = layer.projection.Wx, layer.projection.b
+            h_prev = np.concatenate([state["h"][None], inside["h"][:-1]])  # (L, H)
+            of_layer = {"x": (xs if Wx is None else xs @ Wx) + b, "h": h_prev @ layer.Wh}
+        elif isinstance(cell, TimeRGLRU):
+            of_layer = {"a": np.exp(-SCALE * np.logaddexp(0, cell.vector) * inside["r"])}
+        found.append(of_layer)
         xs = inside["h"]
+    return found
+
+
+def _shapes(network: Network, k: int) -> dict[str, list[int]]:
+    """Return the shapes of Wx and Wh of layer k; for one-hot input, the embedding is Wx."""
+    cell = network.layers[k].recurrence
+    Wx = cell.projection.Wx
+    found = {"Wx": list((network.weights["embedding"] if Wx is None else Wx).shape)}
+    if isinstance(cell, TimeDenseRecurrence):
+        found["Wh"] = list(cell.Wh.shape)
     return found
 
 

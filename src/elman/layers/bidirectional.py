@@ -57,7 +57,7 @@ class TimeBidirectional:
                     f"{name} must not be stateful: reading from right to left starts at the end of the text, "
                     "so no state goes from one block to the next; make it with `stateful=False`"
                 )
-        widths = [layer.projection.D for layer in (forward_layer, backward_layer)]
+        widths = [layer.D for layer in (forward_layer, backward_layer)]
         if widths[0] != widths[1]:
             raise ShapeError(f"both layers must have the same input width D, got {widths[0]} and {widths[1]}")
         self.forward_layer, self.backward_layer = forward_layer, backward_layer
@@ -80,7 +80,7 @@ class TimeBidirectional:
         Raises:
             ShapeError: xs has another width, or lengths is not N integers from 1 to T.
         """
-        D, b = self.forward_layer.projection.D, self.forward_layer.b
+        D, b = self.forward_layer.D, self.forward_layer.b
         check_sequence("xs", xs, D)
         steps = time_major(asarray(xs, b))  # (T, N, D)
         T, N, _ = steps.shape

@@ -16,7 +16,7 @@ F. Cummins, Neural Computation 12 (2000), for the forget gate.
 """
 
 from elman.arrays import Array, batch_major, namespace, zeros
-from elman.layers.base import check_weights, copied_state
+from elman.layers.base import check_weights
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeDenseRecurrence
 from elman.one_line import layer_line
@@ -132,8 +132,3 @@ class TimeLSTM(TimeDenseRecurrence):
             self._buffers,
         )
         self.projection.backward_steps(first, last)
-
-    def set_state(self, h: Array, c: Array | None = None) -> None:
-        """Set the incoming h and c (N, H) of the next block; c=None means zeros."""
-        super().set_state(h)
-        self.c = copied_state(c, self.Wh)

@@ -13,9 +13,9 @@ Wx (2D, 3H) holds W₀ above W₁; its columns, and b (3H,), hold z, f and o, ea
 Source: J. Bradbury et al., "Quasi-recurrent neural networks", ICLR 2017, with a filter width of 2.
 """
 
-from elman.arrays import Array, batch_major, namespace, time_major
+from elman.arrays import Array, batch_major, namespace
 from elman.errors import ConfigError
-from elman.layers.base import Weight, check_sequence
+from elman.layers.base import Weight, check_weights
 from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, tanh_slope
 
 WIDTH = 2  # inputs that a product reads
@@ -40,8 +40,9 @@ class TimeQRNN(TimeDiagonalRecurrence):
     def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
         if Wx is None:
             raise _needs_vectors()
-        self.D = Wx.shape[0] // WIDTH
+        check_weights(type(self).__name__, Wx=(Wx, (Wx.shape[0] // WIDTH * WIDTH, b.shape[0])))
         super().__init__(Wx, b, stateful)
+        self.D = Wx.shape[0] // WIDTH
 
     @classmethod
     def plan(cls, D: int, H: int) -> dict[str, Weight]:
@@ -66,13 +67,10 @@ class TimeQRNN(TimeDiagonalRecurrence):
         """The width of each carried state by its name."""
         return {**super().state_widths, "x": self.D}
 
-    def begin(self, xs: Array) -> Array:
-        """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
-        check_sequence("xs", xs, self.D)
-        N, T, D = xs.shape
-        self._inputs = time_major(xs)  # (T, N, D)
-        self._windows = self._buffers.get("windows", (T, N, WIDTH * D), self.b)  # x_{t-1} and x_t
-        return super().begin(batch_major(self._windows))
+    def _read(self, xs: Array) -> Array:
+        self._inputs, (T, N, D) = xs, xs.shape
+        self._pairs = self._buffers.get("pairs", (T, N, WIDTH * D), self.b)  # x_{t-1} and x_t
+        return self._pairs
 
     def _prepare(self, T: int, N: int, H: int) -> None:
         super()._prepare(T, N, H)
@@ -82,8 +80,8 @@ class TimeQRNN(TimeDiagonalRecurrence):
         """Do the steps first ≤ t < last as in any linear recurrence, after putting their inputs in pairs."""
         xs, span = self._carried["x"], slice(first, last)  # (T + 1, N, D)
         xs[1:][span] = self._inputs[span]
-        self._windows[span, :, : self.D] = xs[span]
-        self._windows[span, :, self.D :] = self._inputs[span]
+        self._pairs[span, :, : self.D] = xs[span]
+        self._pairs[span, :, self.D :] = self._inputs[span]
         super().forward_steps(first, last)
 
     def begin_backward(self, dhs: Array) -> Array:

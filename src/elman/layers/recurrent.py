@@ -21,7 +21,7 @@ from elman.arrays import (
     time_major,
     zeros,
 )
-from elman.errors import ShapeError
+from elman.errors import ConfigError, ShapeError
 from elman.layers.base import (
     Weight,
     check_gradient,
@@ -204,7 +204,7 @@ class TimeRecurrence(StatefulLayer):
 
     def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
         self.projection = InputProjection(type(self).__name__, Wx, b)
-        self.b, self.H = b, b.shape[0] // self.gates
+        self.b, self.D, self.H = b, self.projection.D, b.shape[0] // self.gates
         self.params = [*self.projection.weights, b]
         self.grads = [*self.projection.weight_grads, self.projection.db]
         self.stateful = stateful
@@ -242,7 +242,7 @@ class TimeRecurrence(StatefulLayer):
         return self
 
     def __repr__(self) -> str:
-        return layer_line(self, self.projection.D, self.H)
+        return layer_line(self, self.D, self.H)
 
     @property
     def inside(self) -> dict[str, Array]:
@@ -256,9 +256,9 @@ class TimeRecurrence(StatefulLayer):
 
     def begin(self, xs: Array) -> Array:
         """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
-        check_sequence("xs", xs, self.projection.D)
+        check_sequence("xs", xs, self.D)
         N, T, _ = xs.shape
-        self._zs = self.projection.begin(time_major(xs))  # (T, N, G)
+        self._zs = self.projection.begin(self._read(time_major(xs)))  # (T, N, G)
         carried = {}  # arrays (T + 1, N, H) whose first entry is the incoming state
         for name, width in self.state_widths.items():
             history = carried[name] = self._buffers.get(name + "s", (T + 1, N, width), self.b)
@@ -295,6 +295,10 @@ class TimeRecurrence(StatefulLayer):
         """Return the functions to call after the steps; they do not depend on each other."""
         return [self.projection.write_gradients]
 
+    def _read(self, xs: Array) -> Array:
+        """Return what is multiplied by Wx, for time-major xs (T, N, D): xs itself, if a cell does not say otherwise."""
+        return xs
+
     def _prepare(self, T: int, N: int, H: int) -> None:
         """Make the arrays that the forward steps of this block write to, besides the states."""
         return
@@ -303,9 +307,17 @@ class TimeRecurrence(StatefulLayer):
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
         """Make the arrays that the backward steps write to; return that of the gradient of x_t·Wx + b: (T, N, G)."""
 
-    def set_state(self, h: Array) -> None:
-        """Set the incoming state (N, H) of the next block; only a stateful layer reads it."""
-        self.h = copied_state(h, self.b)
+    def set_state(self, h: Array, c: Array | None = None) -> None:
+        """Set the incoming h, and c of a layer that has one, (N, H) each; what is left out becomes zeros.
+
+        Only a stateful layer reads them.
+
+        Raises:
+            ConfigError: a layer without c is given one.
+        """
+        if c is not None and "c" not in self.states:
+            raise ConfigError(f"a {type(self).__name__} carries no c; give h alone")
+        self.carry({**dict.fromkeys(self.states), "h": h, "c": c})
 
 
 class TimeDenseRecurrence(TimeRecurrence):

@@ -33,13 +33,13 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "rnn": TimeRNN,
     "lstm": TimeLSTM,
     "gru": TimeGRU,
+    "mogrifier": TimeMogrifierLSTM,
     "mingru": TimeMinGRU,
     "minlstm": TimeMinLSTM,
     "fpool": TimeFPool,
     "qrnn": TimeQRNN,
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
-    "mogrifier": TimeMogrifierLSTM,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000
@@ -234,6 +234,18 @@ def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) ->
         part = drawn[k : k + step]
         part[...] = draw((len(part), columns)) * scale
     return drawn
+
+
+def add_cell(name: str, layer: type[TimeRecurrence]) -> None:
+    """Make a recurrent layer of one's own available as ``RecurrentLM(..., cell=name)``, in this process.
+
+    Layers are built by the names that ``layer.plan(D, H)`` gives to its weights.
+
+    Raises:
+        ConfigError: another layer has this name already.
+    """
+    if CELLS.setdefault(name, layer) is not layer:
+        raise ConfigError(f"there is a cell {name!r} already; give yours another name")
 
 
 def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int, block: Block = "plain") -> StatefulLayer:

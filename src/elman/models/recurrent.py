@@ -40,7 +40,8 @@ class RecurrentLM:
         vocab_size: V.
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
-        cell: "rnn" (Elman), "lstm" or "gru".
+        cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm", "fpool",
+            "qrnn", "sru" or "rglru".
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output.
         tie_weights: use the word vectors as the output matrix too (needs D = H, or residual blocks).
@@ -135,7 +136,7 @@ class RecurrentLM:
         return one_line(
             self,
             f"{self.cell.upper()} {len(self.rnn_layers)}×{self.hidden_size}",
-            "" if self.block == "plain" else f"{self.block} blocks",
+            "residual blocks" if self.block == "residual" else "",
             f"MLP {self.mlp}" if self.mlp else "",
             f"word vectors {self.wordvec_size}" if self.wordvec_size else "one-hot input",
             f"vocabulary {self.vocab_size:,}",

@@ -263,8 +263,8 @@ def norm_backward(
     ``besides`` is the gradient that reaches x on another way; it may be dx.
     """
     xp, (K, D) = namespace(x), x.shape
-    normed = buffers.get(f"normed {K}", (K, D), x)  # x̂
-    work = buffers.get(f"work {K}", (K, D), x)
+    normed = buffers.get("normed", (K, D), x)  # x̂
+    work = buffers.get("work", (K, D), x)
     xp.multiply(x, scales[:, None], out=normed)
     xp.multiply(dout, normed, out=work)
     dgain += work.sum(axis=0)

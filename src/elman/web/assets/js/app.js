@@ -119,7 +119,7 @@
     if (cell)
       parts.push(
         app.t("model.cell", {
-          cell: cell.toUpperCase(),
+          cell: elman.cellName(cell),
           layers: app.words.number(layers),
           hidden: app.words.number(hidden),
         }),

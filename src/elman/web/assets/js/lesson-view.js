@@ -11,7 +11,7 @@
   const INITIAL = { cell: "gru", hidden: "64", time_size: "30", lr: "0.02" };
   const HEIGHT = 230; // px of the curve
 
-  const named = (name) => (name === "3-gram" ? name : name.toUpperCase());
+  const named = (name) => (name === "3-gram" ? name : elman.cellName(name));
 
   /** What a visitor sees of a lesson: the question, the controls, answers, curve and samples. It computes nothing. */
   elman.LessonView = class {

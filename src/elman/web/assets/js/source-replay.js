@@ -3,7 +3,6 @@
 (() => {
   const { elman } = window;
   const BITS = 1 / Math.LN2;
-  const CELLS = { rnn: ["h"], lstm: ["h", "c", "i", "f", "g", "o"], gru: ["h", "r", "z", "n"] };
   const { recording, strings } = JSON.parse(document.getElementById("replay-data").textContent);
 
   const missing = (key = "replay.missing") => new elman.Failure("refused", elman.app.t(key), 400, "not_recorded");
@@ -102,7 +101,8 @@
       const name = has(shown, what) ? what : "h";
       const tokens = found.tokens.map(([token, , start, end]) => ({ token, start, end }));
       return { model: about.id, cell: about.cell, layer: shown, what: name, layers: about.layers, hidden: about.hidden,
-        choices: CELLS[about.cell].filter((each) => has(shown, each)), tokens,
+        choices: Object.keys(found.traces).filter((each) => each.startsWith(`${shown}.`))
+          .map((each) => each.slice(`${shown}.`.length)), tokens,
         values: unpacked(found.traces[`${shown}.${name}`], about.hidden) };
     }
 

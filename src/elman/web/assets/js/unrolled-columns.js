@@ -12,7 +12,7 @@
   const Y = { top: 14, scores: 92, h: 124, cell: 180, x: 236, embedding: 268, word: 306, bracket: 320 };
   const CELL = 62; // height of the cell
   const BACK = Y.cell - 16; // where the gradient flows back
-  const LANES = { h: Y.cell + 18, c: Y.cell + 4 }; // where the states pass on, underneath
+  const LANES = [18, 4, -4].map((down) => Y.cell + down); // where the states pass on, underneath
 
   /** The names of the rows, in a picture that stays at the left. */
   elman.drawRowNames = (node, names) => {
@@ -42,7 +42,8 @@
       new ResizeObserver(() => this.columns.length && this.#place()).observe(node);
     }
 
-    /** data: {name, cell, above, below, states, limit, columns: [{word, x, h, top}]}; see `#candidate` for `top`. */
+    /** data: {name, cell, above, below, states, factor, limit, largest, columns: [{word, x, h, top}]}; `factor` is what
+     * multiplies the state, `limit` and `largest` bound the values of x and h, and see `#candidate` for `top`. */
     draw(data) {
       this.data = data;
       this.width = EDGE + data.columns.length * COLUMN;
@@ -74,9 +75,10 @@
       inputs.text([DOWN, Y.cell + CELL / 2 + 9], "Wx", { kind: "forward", size: 11 });
       if (column.x.length) forward.strip([0, Y.x], [WIDE, 9], column.x, this.data.limit);
       forward.box([0, Y.cell], [WIDE, CELL]);
-      forward.text([0, Y.cell + 16], this.data.cell, { size: 13, bold: true });
+      const size = Math.min(13, (13 * (WIDE - 4)) / elman.textWidth(this.data.cell, 14.5)); // bold letters are wider
+      forward.text([0, Y.cell + 16], this.data.cell, { size, bold: true });
       forward.arrow([[UP, Y.cell - CELL / 2], [UP, Y.scores + 13]]);
-      forward.strip([0, Y.h], [WIDE, 9], column.h, 1);
+      forward.strip([0, Y.h], [WIDE, 9], column.h, this.data.largest);
       forward.box([0, Y.scores], [WIDE, 26], this.data.above, { size: 11, look: "marked" });
       forward.arrow([[UP, Y.scores - 13], [UP, Y.top + 46]], { width: 1.5 });
       column.top.forEach((each, k) => this.#candidate(forward, each, Y.top + 17 * k));
@@ -98,19 +100,19 @@
     /** The states that come in from the left. */
     #states(drawing, index) {
       const [from, to] = [-COLUMN + WIDE / 2, -WIDE / 2];
-      for (const name of this.data.states) {
-        drawing.arrow([[from, LANES[name]], [to, LANES[name]]], { width: name === "h" ? 2.5 : 1.5 });
-        if (!index) drawing.text([from - 9, LANES[name]], name, { kind: "forward", size: 12 });
-      }
-      drawing.text([-COLUMN / 2, LANES.h + 11], "Wh", { kind: "forward", size: 11 });
+      this.data.states.forEach((name, k) => {
+        drawing.arrow([[from, LANES[k]], [to, LANES[k]]], { width: k ? 1.5 : 2.5 });
+        if (!index) drawing.text([from - 9, LANES[k]], name, { kind: "forward", size: 12 });
+      });
+      drawing.text([-COLUMN / 2, LANES[0] + 11], this.data.factor, { kind: "forward", size: 11 });
     }
 
     #drawLoop() {
       const [out, level] = [WIDE / 2 + 26, Y.cell - CELL / 2 - 10];
-      const [half, y] = [WIDE / 2, LANES.h];
+      const [half, y] = [WIDE / 2, LANES[0]];
       this.loop.arrow([[half, y], [out, y], [out, level], [-out, level], [-out, y], [-half, y]], { width: 2.5 });
-      this.loop.text([-out - 12, LANES.h], "Wh", { kind: "forward", size: 12 });
-      this.loop.text([out + 26, LANES.h - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
+      this.loop.text([-out - 4, y], this.data.factor, { kind: "forward", size: 12, anchor: "end" });
+      this.loop.text([out + 26, y - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
     }
 
     /** Draws the gradients [{above, flowing, arriving, label}], the steps before which they are cut, and the blocks. */

@@ -38,26 +38,31 @@
       this.shown = [data, layer, at, gradient, name];
       const { t, words } = this.app;
       const values = { step: words.number(data.first + at + 1), token: name };
-      const [inside, products] = [data.inside[layer], data.products[layer]];
+      const [inside, terms] = [data.inside[layer], data.terms[layer]];
       const before = (state) => (at ? inside[state][at - 1] : data.before[layer][state]);
       this.$("title").textContent = t("unroll.title.step", values);
       this.$("numbers").replaceChildren(...this.#rows(data, layer, at, before, gradient));
       const unit = Number(this.$("unit").value);
-      this.$("cell-title").textContent = t("unroll.title.cell", { cell: data.cell.toUpperCase() });
+      const of = (name) => (`cell_${name}` in inside ? `cell_${name}` : name); // of the cell in a residual block
+      const states = Object.keys(data.before[layer]).filter((name) => of(name) === name);
+      const own = states.map(elman.stateName);
+      this.$("cell-title").textContent = t("unroll.title.cell", { cell: elman.cellName(data.cell) });
       elman.drawCell(this.$("cell"), {
         kind: data.cell,
+        states: own,
+        gates: Object.keys(inside).filter((each) => !(each in data.before[layer])),
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
         number: (value) => words.number(rounded(value), 2),
-        before: (state) => before(state)[unit],
-        value: (gate) => inside[gate][at][unit],
-        units: (gate) => inside[gate][at],
-        product: (term) => products[term][at][unit],
+        before: (state) => before(of(state))[unit],
+        value: (name) => (inside[of(name)] ?? terms[name])[at][unit],
+        units: (gate) => inside[gate]?.[at],
+        term: (term) => terms[term]?.[at][unit],
       });
     }
 
     #rows(data, layer, at, before, gradient) {
       const { t, words } = this.app;
-      const { hidden, wordvec, vocabulary } = data;
+      const { wordvec, vocabulary } = data;
       const step = data.steps[at];
       const numbers = (vector, size) => {
         const shown = vector.slice(0, SHOWN).map((value) => words.number(rounded(value), 2));
@@ -67,12 +72,16 @@
         elman.make("td", { class: "shape" }, size ? `(1, ${size})` : ""), elman.make("td", {}, text));
       const sub = (letter, index) => [letter, elman.make("sub", {}, index)];
       const rows = [];
-      if (layer) rows.push(row(sub("x", "t"), hidden, numbers(data.inside[layer - 1].h[at], hidden)));
-      else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
+      if (layer) {
+        const below = data.widths[layer - 1].h;
+        rows.push(row(sub("x", "t"), below, numbers(data.inside[layer - 1].h[at], below)));
+      } else if (wordvec) rows.push(row(sub("x", "t"), wordvec, numbers(data.x[at], wordvec)));
       else rows.push(row(sub("x", "t"), vocabulary, t("unroll.onehot")));
       for (const state of Object.keys(data.before[layer])) {
-        rows.push(row(sub(state, "t−1"), hidden, numbers(before(state), hidden)));
-        rows.push(row(sub(state, "t"), hidden, numbers(data.inside[layer][state][at], hidden)));
+        const width = data.widths[layer][state];
+        const name = state.replace("_", " "); // cell_h, of the cell in a residual block
+        rows.push(row(sub(name, "t−1"), width, numbers(before(state), width)));
+        rows.push(row(sub(name, "t"), width, numbers(data.inside[layer][state][at], width)));
       }
       const scores = step.top.map(({ score }) => words.number(score, 1)).join("  ");
       rows.push(row([t("unroll.row.scores")], vocabulary, t("unroll.largest", { scores })));
@@ -81,7 +90,9 @@
       if (gradient) {
         const names = ["arriving", "above", "flowing"];
         const [sum, above, right] = names.map((name) => elman.significant(gradient[name], 2));
-        const norm = row(["‖d", ...sub("h", "t"), "‖"], 0, t("unroll.gradient", { sum, above, right }));
+        const through = data.through[layer];
+        const of = through === "h" ? ["d", ...sub("h", "t")] : ["(d", ...sub("h", "t"), ", d", ...sub(through, "t"), ")"];
+        const norm = row(["‖", ...of, "‖"], 0, t("unroll.gradient", { sum, above, right }));
         norm.classList.add("backward");
         rows.push(norm);
       }

@@ -43,6 +43,11 @@
         : this.#format(style).format(value);
     }
 
+    /** Words as a sentence lists them: "a, b and c". */
+    list(all) {
+      return new Intl.ListFormat(this.store.get("language") || "en", { style: "long" }).format(all);
+    }
+
     #format(style) {
       const language = this.store.get("language") || "en";
       const key = language + JSON.stringify(style);

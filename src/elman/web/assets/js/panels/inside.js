@@ -120,7 +120,13 @@
     }
 
     nameOf(what) {
-      return this.app.t(`inside.${this.data.cell}.${what}`);
+      const { app: { t }, data: { cell, choices } } = this;
+      const inBlock = choices.some((name) => elman.stateName(name) !== name);
+      if (inBlock && what === "h") return t("inside.block.h");
+      const own = elman.stateName(what);
+      const key = `inside.${cell}.${own}`;
+      const found = t(key);
+      return found === key ? own : found; // a cell that the page does not know
     }
 
     options(id, all, chosen) {

@@ -93,7 +93,7 @@
       const unlike = fit.find(({ cell }) => cell !== own.cell) ?? fit[0];
       if (!fit.some(({ id }) => id === this.other)) this.other = unlike?.id ?? null;
       const option = (value, text) => elman.make("option", { value, selected: (value || null) === this.other }, text);
-      const options = fit.map(({ id, cell }) => option(id, cell ? `${id} (${cell.toUpperCase()})` : id));
+      const options = fit.map(({ id, cell }) => option(id, cell ? `${id} (${elman.cellName(cell)})` : id));
       this.$("other").replaceChildren(option("", this.app.t("time.alone")), ...options);
       this.$("other").disabled = !fit.length;
     }
@@ -180,7 +180,7 @@
 
     titleOf({ model, token, surprisal_bits: bits }) {
       const about = (this.app.store.get("models") || []).find(({ id }) => id === model);
-      const cell = about?.cell ? ` (${about.cell.toUpperCase()})` : "";
+      const cell = about?.cell ? ` (${elman.cellName(about.cell)})` : "";
       const values = { model: `${model}${cell}`, token: elman.readable(token),
         probability: this.app.words.percent(bits === null ? 0 : 2 ** -bits) };
       return this.app.t("time.of", values);

@@ -3,7 +3,6 @@
 (() => {
   const { elman } = window;
   const TIME = 8; // steps after which the gradient is cut at first
-  const GATES = { rnn: 1, lstm: 4, gru: 3 }; // how many times H the products are wide
 
   function build(root) {
     const { make } = elman;
@@ -124,7 +123,7 @@
       this.$("layer").replaceChildren(...data.inside.map((_, k) =>
         elman.make("option", { value: k, selected: k === layer }, words.number(k + 1))));
       this.$("layer-field").hidden = data.layers < 2;
-      this.step.units(data.inside[0].h[0].length);
+      this.step.units(Math.min(...Object.values(data.inside[layer]).map((steps) => steps[0].length)));
       const row = (name) => t(`unroll.row.${name}`);
       const rows = { top: row("top"), scores: row("scores"), cell: row("cell"), word: row("word") };
       elman.drawRowNames(this.$("rows"), rows);
@@ -132,17 +131,19 @@
       const shown = { shown: words.number(data.steps.length), all: words.number(data.first + data.steps.length) };
       this.$("more").hidden = !data.first;
       this.$("more").textContent = t("unroll.more", shown);
-      const wide = GATES[data.cell] * data.hidden;
-      const shape = (name, rows) => t("unroll.weights", { name, shape: `(${rows}, ${wide})` });
-      this.$("wx").textContent = shape("Wx", layer ? data.hidden : data.wordvec || data.vocabulary);
-      this.$("wh").textContent = shape("Wh", data.hidden);
+      for (const name of ["Wx", "Wh"]) {
+        const shape = data.weights[layer][name];
+        const button = this.$(name.toLowerCase());
+        button.hidden = !shape;
+        button.textContent = shape ? t("unroll.weights", { name, shape: `(${shape.join(", ")})` }) : "";
+      }
       this.flow();
     }
 
     drawColumns() {
       const { app: { t, words }, data, layer } = this;
       const inputs = layer ? data.inside[layer - 1].h : data.x;
-      const named = (k) => data.cell.toUpperCase() + (data.layers > 1 ? ` ${k + 1}` : "");
+      const named = (k) => elman.cellName(data.cell) + (data.layers > 1 ? ` ${k + 1}` : "");
       const tiny = `<${words.number(0.1, 1)}%`;
       const percent = (p) => (p > 0 && p < 0.001 ? tiny : `${words.number(100 * p, p < 0.0995 ? 1 : 0)}%`);
       const candidate = (step) => ({ id, token, probability }) => ({ name: elman.readable(token), probability,
@@ -151,8 +152,10 @@
         name: t("unroll.columns"), cell: named(layer),
         above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
         below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
-        states: Object.keys(data.before[layer]),
-        limit: Math.max(...inputs.flat().map(Math.abs), 1e-9), // of the input's values
+        states: data.carried[layer].map(elman.stateName),
+        factor: data.weights[layer].Wh ? "Wh" : elman.keptBy(data.cell),
+        limit: Math.max(...inputs.flat().map(Math.abs), 1e-9),
+        largest: Math.max(...data.inside[layer].h.flat().map(Math.abs), 1),
         columns: data.steps.map((step, k) => ({ word: this.names[k], x: inputs[k], h: data.inside[layer].h[k],
           top: step.top.map(candidate(step)) })),
       });
@@ -192,8 +195,8 @@
     /** A sentence: how often the layer is used, what is carried, and how far the gradient of the last loss reaches. */
     result(time, cuts) {
       const { app: { t, words }, data, losses } = this;
-      const states = Object.keys(data.before[this.layer]);
-      const carried = t(`unroll.carried.${states.length}`, { hidden: words.number(data.hidden) });
+      const carried = words.list(data.carried[this.layer].map((state) =>
+        t("unroll.carried", { name: elman.stateName(state), width: words.number(data.widths[this.layer][state]) })));
       const values = { steps: words.number(data.steps.length), carried, all: words.number(losses - 1),
         time: words.number(time), blocks: words.number(cuts + 1), reach: words.number(losses - 1 - this.lastBlock) };
       if (losses < 2) return t("unroll.result.short", values);
