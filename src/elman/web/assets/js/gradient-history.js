@@ -15,7 +15,7 @@
       const { make } = elman;
       Object.assign(this, { node, app });
       this.sides = COLOURS.map((colour) => this.#side(colour));
-      this.sentence = make("p", { id: "lesson-back-result", class: "result" });
+      this.sentence = make("p", { id: "lesson-back-result" });
       this.table = make("table", { id: "lesson-back-table" }, make("thead"), make("tbody"));
       node.classList.add("back");
       node.append(

@@ -2,7 +2,7 @@
 
 (() => {
   const { elman } = window;
-  const TIME = 8; // steps after which the gradient is cut at first
+  const TIME = 10; // steps after which the gradient is cut at first
   const GATES = { rnn: 1, lstm: 4, gru: 3 }; // how many times H the products are wide
 
   function build(root) {
