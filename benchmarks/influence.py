@@ -6,6 +6,7 @@ GRU's is over 5 and the RNN's under 0.5. Some seconds.
 """
 
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,15 +18,32 @@ OVER, UNDER = 5.0, 0.5  # bits
 SEED, WORDS = 5, 20_000
 
 
+class NameInfluence(NamedTuple):
+    """The influence of the name in bits, the probability of the answer, and the most influential word with its bits."""
+
+    bits: float
+    answer: float
+    most: str
+    words_back: int
+    most_bits: float
+
+
 def main() -> None:
     gru, rnn = (load(run) for run in sys.argv[1:3])
-    rows, known, unknown = [], 0, 0
-    for line, position in greetings():
-        (of_gru, *numbers), (of_rnn, *others) = (measured(each, line, position) for each in (gru, rnn))
-        known, unknown = known + (of_gru > OVER), unknown + (of_rnn < UNDER)
-        rows.append([line.split()[0], str(position), f"{of_gru:.2f}", *numbers, f"{of_rnn:.3f}", *others])
+    lines = greetings()
+    pairs = [(of_name(gru, *each), of_name(rnn, *each)) for each in lines]
+    rows = [
+        [line.split()[0], str(position), *columns(of_gru, 2), *columns(of_rnn, 3)]
+        for (line, position), (of_gru, of_rnn) in zip(lines, pairs, strict=True)
+    ]
     table(["name", "words back", "GRU, bits", "P", "most", "RNN, bits", "P", "most"], rows)
+    known, unknown = counts(pairs)
     print(f"\nGRU over {OVER:g} bits: {known} of {LINES}; RNN under {UNDER:g} bits: {unknown} of {LINES}")
+
+
+def counts(pairs: list[tuple[NameInfluence, NameInfluence]]) -> tuple[int, int]:
+    """Return in how many lines the influence in the GRU is over 5 bits, and in how many the RNN's is under 0.5."""
+    return sum(gru.bits > OVER for gru, _ in pairs), sum(rnn.bits < UNDER for _, rnn in pairs)
 
 
 def greetings() -> list[tuple[str, int]]:
@@ -38,12 +56,17 @@ def greetings() -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def measured(text_model: TextModel, line: str, position: int) -> tuple[float, str, str]:
-    """Return the influence of the first word, the probability of the answer, and the most influential word."""
+def of_name(text_model: TextModel, line: str, position: int) -> NameInfluence:
+    """Return the influence of the first word of a line on that at ``position``, which is the same name."""
     found = influence(text_model, line, position)
     most = int(np.argmax(found.bits))
-    said = f"{found[most].token}, {position - most} back: {found[most].bits:.2f}"
-    return float(found.bits[0]), f"{2**-found.surprisal_bits:.1%}", said
+    answer = 2**-found.surprisal_bits
+    return NameInfluence(found[0].bits, answer, found[most].token, position - most, found[most].bits)
+
+
+def columns(found: NameInfluence, digits: int) -> list[str]:
+    most = f"{found.most}, {found.words_back} back: {found.most_bits:.2f}"
+    return [f"{found.bits:.{digits}f}", f"{found.answer:.1%}", most]
 
 
 if __name__ == "__main__":

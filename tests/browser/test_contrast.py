@@ -67,6 +67,8 @@ def test_every_text_can_be_read(page: Any, scheme: str) -> None:
         page.show(panel)
         page.until(f"document.querySelector('#panel-{panel}').getAttribute('aria-busy') === null")
     page.until("document.querySelectorAll('#time-list-other .time-of').length > 20")
+    page.click("#lesson-step")
+    page.until("document.querySelectorAll('#lesson-back-table td').length === 4")
     page.choose("#inside-property", "space")
     page.until("document.querySelectorAll('#inside-found button').length > 4")
     page.click("#inside-found button")

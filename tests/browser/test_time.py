@@ -141,6 +141,7 @@ def test_the_view_is_chosen_with_keys_alone(times: Any) -> None:
     times.until(
         "document.querySelector('#time-explained').textContent.includes('does not mean that the word')"
     )
+    assert times.text("#time-explained").endswith("while a network learns.")
 
 
 def test_models_of_rooms_open_on_the_greeted_name(visit: Any, serve: Any, rooms: dict[str, Path]) -> None:

@@ -47,6 +47,10 @@ def test_a_guess_then_play_by_keyboard_until_the_gru_knows_the_name(page: Any) -
     assert page.text("#status") == "The GRU knows the name."
     page.press(Keys.ENTER)
     page.until("document.querySelector('#lesson-play').textContent === 'Play'")
+    said = page.text("#lesson-back-result")
+    assert "In the RNN the gradient dies on its way" in said
+    assert "In the GRU the gradient has reached the name" in said
+    assert "does not mean that the name is forgotten" in said
     answers = column(page, 2)
     assert answers[2].startswith("Tom")
     for number in (3, 4, 5):
@@ -54,6 +58,53 @@ def test_a_guess_then_play_by_keyboard_until_the_gru_knows_the_name(page: Any) -
         assert max(trigrams, rnn) < 40 < 80 < gru
     assert page.js("return document.querySelector('#lesson-curve').ariaLabel") == page.text("#lesson-result")
     assert len(page.texts("#lesson-samples dd")) == 2
+
+
+BACK = "#lesson-back-table tbody tr"
+
+
+def test_the_gradient_on_its_way_back_is_shown_from_the_first_batch_on(page: Any, server: Any) -> None:
+    begun(page)
+    page.click("#lesson-step")
+    page.until(f"{BATCHES} === 5")
+    focus(page, "#lesson-step")
+    for batches in (10, 15):
+        page.press(Keys.ENTER)
+        page.until(f"{BATCHES} === {batches}")
+    focus(page, "#lesson-back summary")
+    page.press(Keys.ENTER)
+    page.until("document.querySelector('#lesson-back details').open")
+    begin = server.ask("/lesson", {})
+    steps = [server.ask("/lesson/step", {"lesson": begin["lesson"], "batches": 5}) for _ in range(3)]
+    gradients = steps[-1]["gradients"]
+    assert page.texts(f"{BACK} th") == [str(each["batches"]) for each in gradients] == ["0", "5", "10", "15"]
+    for side, name in enumerate(("RNN", "GRU")):
+        ratios = [each["norms"][side][0] / each["norms"][side][-1] for each in gradients]
+        shown = [float(text) for text in page.texts(f"{BACK} td:nth-child({side + 2})")]
+        assert shown == pytest.approx(ratios, rel=0.06)
+        lines = page.js(
+            "return [...document.querySelectorAll('.back-side')][arguments[0]].querySelectorAll('polyline').length",
+            side,
+        )
+        assert lines == len(gradients)
+        verb = "dies on its way" if max(ratios) < 0.01 else "has reached the name"
+        assert f"In the {name} the gradient {verb}" in page.text("#lesson-back-result")
+    widths, opacities = (
+        page.js(
+            "return [...document.querySelectorAll('.back-one polyline')].map((e) => +e.getAttribute(arguments[0]))",
+            attribute,
+        )
+        for attribute in ("stroke-width", "stroke-opacity")
+    )
+    assert widths == sorted(widths)
+    assert opacities == sorted(opacities)
+    assert opacities[-1] == 1
+    assert "forgotten" not in page.text("#lesson-back-result")  # the answer is not certain yet
+    page.click("#language-ko")
+    page.until("document.querySelector('#lesson-back-result').textContent.includes('RNN에서는')")
+    assert page.texts("#lesson-back svg") == ["", ""]
+    labels = page.js("return [...document.querySelectorAll('#lesson-back svg')].map((e) => e.ariaLabel)")
+    assert all("기울기 노름" in label for label in labels)
 
 
 def test_steps_settings_and_the_language(page: Any) -> None:

@@ -80,6 +80,15 @@ def test_every_column_shows_its_word_and_what_the_server_expects_next(unrolled: 
     assert unrolled.text("#unroll-wh") == f"Show Wh ({answer['hidden']}, {answer['hidden']})"
 
 
+def test_no_candidate_touches_its_probability(unrolled: Any) -> None:
+    gaps = unrolled.js(
+        """return [...document.querySelectorAll("#unroll-columns .forward-pass > text[text-anchor=start]")]
+        .map((name) => name.nextSibling.getBoundingClientRect().left - name.getBoundingClientRect().right)"""
+    )
+    assert len(gaps) == 3 * (len(TEXT.split()) + 1)
+    assert min(gaps) > 2
+
+
 def test_a_column_that_is_looked_at_shows_its_numbers_and_shapes(unrolled: Any, answer: Any) -> None:
     unrolled.js("document.querySelector(arguments[0]).focus()", COLUMN.format(3))
     unrolled.until(

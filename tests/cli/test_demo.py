@@ -40,7 +40,8 @@ def small_worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short_training(small_worlds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELMAN_CACHE", str(small_worlds))
     tiny = {"wordvec": 4, "hidden": 5}
-    monkeypatch.setattr(demo, "ROOMS", replace(demo.ROOMS, iterations=12, report_every=4, **tiny))
+    for name in ("GRU", "RNN"):
+        monkeypatch.setattr(demo, name, replace(getattr(demo, name), iterations=12, report_every=4, **tiny))
     monkeypatch.setattr(demo, "HELLO", replace(demo.HELLO, iterations=5, **tiny))
     monkeypatch.setattr(demo, "SENTENCES", 500)
 

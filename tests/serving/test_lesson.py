@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from elman.inspection.through_time import through_time
 from elman.serving.lesson import Lesson, Lessons, LessonSettings
 from elman.serving.lesson_lines import SPANS, TEST_LINES, TRAINED_SPANS, TRAINING_LINES, lesson_text
 from elman.serving.schemas import Limits
 from elman.text.rooms import QUESTIONS, World
-from elman.text.tokenizers import EOS
+from elman.text.tokenizers import EOS, make_tokenizer
+from elman.text_model import TextModel
 
 SMALL = {"hidden": 8}
 LANGUAGES = tuple(QUESTIONS)
@@ -77,6 +79,36 @@ def test_the_gru_learns_the_name_and_the_rnn_does_not() -> None:
     assert gru["answer"][0]["token"] == report["right_name"] == "Tom"
     assert gru["answer"][0]["probability"] == gru["right_answer"] > 0.9
     assert gru["sample"]
+
+
+def test_the_gradients_are_those_of_the_question_at_every_recorded_batch() -> None:
+    lesson = Lesson(LessonSettings(**SMALL))
+    first = lesson.report()["gradients"]
+    lesson.train(12)
+    gradients = lesson.report()["gradients"]
+    assert [each["batches"] for each in gradients] == [0, 5, 10, 12]  # the last one is of now
+    assert gradients[:1] == first
+    lesson.train(8)
+    later = lesson.report()["gradients"]
+    assert [each["batches"] for each in later] == [0, 5, 10, 20]
+    assert later[:3] == gradients[:3]
+    vocabulary, question = lesson._text.vocabulary, QUESTIONS["en"]
+    for model, norms in zip(lesson._networks, later[-1]["norms"], strict=True):
+        text_model = TextModel(model, make_tokenizer("word"), vocabulary)
+        found = through_time(text_model, f"{question} {lesson._text.right}", len(question.split()))
+        np.testing.assert_allclose(norms, found.norms[-len(norms) :], rtol=1e-5)
+        assert len(norms) == len(question.split())
+
+
+def test_the_gradient_dies_in_the_rnn_and_reaches_the_name_in_the_gru() -> None:
+    lesson = Lesson(LessonSettings())
+    lesson.train(60)
+    rnn, gru = (
+        [norms[0] / norms[-1] for norms in each]
+        for each in zip(*(each["norms"] for each in lesson.report()["gradients"]), strict=True)
+    )
+    assert max(rnn) < 0.01
+    assert gru[0] < 0.05 < 0.5 < max(gru)
 
 
 def test_no_gradient_reaches_the_name_from_another_block() -> None:

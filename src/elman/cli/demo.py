@@ -24,7 +24,8 @@ from elman.training.recipes import configure
 from elman.training.run import TrainingRun
 
 WORLDS = {"en": ("rooms", QUESTIONS["en"]), "ko": ("rooms-ko", QUESTIONS["ko"])}
-ROOMS = configure("rooms", {})
+GRU = configure("rooms", {})
+RNN = replace(GRU, cell="rnn", lr=0.005, epochs=10)
 HELLO = Config(
     level="char", lower=True, wordvec=16, hidden=32, batch_size=5, time_size=33, lr=0.01, epochs=60
 )
@@ -56,8 +57,8 @@ def command(output: Path, language: str | None) -> None:
     language = language or ("ko" if is_korean() else "en")
     corpus, question = WORLDS[language]
     _heading(translate(f"1. Learning the world `{corpus}`"))
-    elman_run = _learn(output / "rnn", corpus, replace(ROOMS, cell="rnn", lr=0.005, epochs=10))
-    gru_run = _learn(output / "gru", corpus, ROOMS)
+    elman_run = _learn(output / "rnn", corpus, RNN)
+    gru_run = _learn(output / "gru", corpus, GRU)
     trigrams = _trigram_model(gru_run)
 
     _heading(f"2. “{question} …?”")

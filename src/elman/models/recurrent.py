@@ -40,8 +40,8 @@ class RecurrentLM:
         vocab_size: V.
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
-        cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm", "fpool",
-            "qrnn", "sru" or "rglru".
+        cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
+            "fpool", "qrnn", "sru" or "rglru".
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output.
         tie_weights: use the word vectors as the output matrix too (needs D = H, or residual blocks).

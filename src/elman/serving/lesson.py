@@ -18,6 +18,7 @@ from elman.generation import Sampler, generate
 from elman.models.base import LanguageModel
 from elman.models.ngram.model import NgramModel
 from elman.models.recurrent import RecurrentLM
+from elman.serving.lesson_gradients import AnswerGradients
 from elman.serving.lesson_lines import SPANS, LessonText, lesson_text
 from elman.training.optimizers import Adam
 from elman.training.step import TrainingStep
@@ -67,6 +68,10 @@ class Lesson:
         self._steps = [TrainingStep(each, Adam(lr=settings.lr), MAX_GRAD) for each in self._networks]
         trigrams = NgramModel.train(self._text.train.stream(), V, ORDER)
         self._trigrams = self._examine("3-gram", trigrams)
+        right = self._text.vocabulary.id(self._text.right)
+        self._gradients = AnswerGradients(self._networks, self._text.question, right)
+        with limited_threads(0):
+            self._gradients.record(0)
 
     def train(self, batches: int) -> None:
         """Train both networks on so many batches of lines, with an update after each block of T words."""
@@ -78,6 +83,7 @@ class Lesson:
                 for network, step in zip(self._networks, self._steps, strict=True):
                     network.reset_state()
                     self._update(step, self._text.train.ids[rows, :-1], counted[rows])
+                self._gradients.record(self.batches)
 
     def _update(self, step: TrainingStep, xs: NDArray[Any], ts: NDArray[Any]) -> None:
         """Train on whole lines xs -> ts (N, W), in blocks of T words."""
@@ -91,15 +97,17 @@ class Lesson:
                 step.model.forward(xs[:, k : k + T], np.zeros_like(block))
 
     def report(self) -> dict[str, Any]:
-        """Return what the models know now, as JSON: the 3-gram model, the RNN and the other network."""
+        """Return what the 3-gram model, the RNN and the other network know now, and the gradients, as JSON."""
         names = ("rnn", self.settings.cell)
         with limited_threads(0):
             networks = [self._examine(*each) for each in zip(names, self._networks, strict=True)]
+            gradients = self._gradients.report(self.batches)
         return {
             "batches": self.batches,
             "right_name": self._text.right,
             "spans": SPANS,
             "models": [self._trigrams, *networks],
+            "gradients": gradients,
         }
 
     def _examine(self, name: str, model: LanguageModel) -> dict[str, Any]:

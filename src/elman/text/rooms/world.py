@@ -85,7 +85,8 @@ class World:
         """Yield tokens endlessly, each with its probability given all before it."""
         place = Place()
         while True:
-            trie, sentence = self._trie(place), ()
+            trie = self._trie(place)
+            sentence: Sentence = ()
             while possible := trie.next_tokens(sentence):
                 token, probability = _draw(possible, rng)
                 yield token, probability

@@ -34,6 +34,13 @@
     return { height: (value) => (value === null ? 1 : value / (count * step)), marks, every: 1 / count };
   };
 
+  /** The labels of an axis's marks, at their heights. */
+  elman.axisMarks = ({ marks }) => marks.map(({ part, text, raised }) => {
+    const mark = elman.make("span", {}, text, raised ? elman.make("sup", {}, raised) : "");
+    style(mark, "--part", part);
+    return mark;
+  });
+
   /**
    * Bars over the tokens of a text. One has the focus (arrow keys, Home, End).
    * draw({values, names, axis, label(index), deciding}): deciding is the index of the bar to emphasise and keep in view.
@@ -71,11 +78,7 @@
       }));
       this.focused = values.length - 1;
       style(this.node, "--every", axis.every);
-      this.axis.replaceChildren(...axis.marks.map(({ part, text, raised }) => {
-        const mark = elman.make("span", {}, text, raised ? elman.make("sup", {}, raised) : "");
-        style(mark, "--part", part);
-        return mark;
-      }));
+      this.axis.replaceChildren(...elman.axisMarks(axis));
       this.#bringIntoView(deciding);
     }
 

@@ -5,18 +5,23 @@
   const NAMESPACE = "http://www.w3.org/2000/svg";
   const SIZE = 14; // px, of text
   const SCRIPT = /([_^])(\{[^}]*\}|[^\s_^])/g; // h_t, h_{t-1}, x^2
-  const WIDE = /[\u1100-\u11ff\u2e80-\ud7ff\uff00-\uff60]/; // letters of East Asian scripts
   const BULGE = 10; // radius of round corners
 
-  /** The width of a text, estimated as in the figures of Python: Korean letters are wide. */
-  elman.textWidth = (text, size = SIZE) =>
-    Array.from(text).reduce((sum, letter) => sum + size * (WIDE.test(letter) ? 0.95 : 0.56), 0);
+  const measure = document.createElement("canvas").getContext("2d");
+  let family = null;
+
+  /** The width of a text in the page's font. */
+  elman.textWidth = (text, size = SIZE, bold = false) => {
+    family ??= getComputedStyle(document.documentElement).getPropertyValue("--sans");
+    measure.font = `${bold ? 700 : 400} ${size}px ${family}`;
+    return measure.measureText(text).width;
+  };
 
   /** A text cut to a width, with an ellipsis. */
-  elman.fitted = (text, width, size = SIZE) => {
-    if (elman.textWidth(text, size) <= width) return text;
+  elman.fitted = (text, width, size = SIZE, bold = false) => {
+    if (elman.textWidth(text, size, bold) <= width) return text;
     const letters = Array.from(text);
-    while (letters.length > 1 && elman.textWidth(`${letters.join("")}…`, size) > width) letters.pop();
+    while (letters.length > 1 && elman.textWidth(`${letters.join("")}…`, size, bold) > width) letters.pop();
     return `${letters.join("")}…`;
   };
 

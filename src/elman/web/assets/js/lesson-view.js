@@ -20,6 +20,7 @@
       this.$ = (id) => root.querySelector(`#lesson-${id}`);
       this.#build(root);
       this.curve = new elman.Curve(this.$("curve"), { height: HEIGHT, onlook: () => {} });
+      this.back = new elman.GradientHistory(this.$("back"), app);
     }
 
     #build(root) {
@@ -48,6 +49,7 @@
             make("table", { id: "lesson-answers" },
               make("caption", { "data-t": "lesson.answers" }), make("thead"), make("tbody"))),
           make("p", { id: "lesson-result", class: "lesson-result" }),
+          make("div", { id: "lesson-back", hidden: true }),
           make("dl", { id: "lesson-samples", hidden: true }),
           make("p", { class: "quiet", "data-t": "lesson.about" })));
     }
@@ -87,13 +89,15 @@
       this.$("step").disabled = now;
     }
 
-    /** Shows a report of the server, and the history: [{batches, rnn, gated}]. */
-    show(report, history, sentence) {
-      this.$("shown").hidden = this.$("samples").hidden = !report;
+    /** Shows a report of the server, and the history: [{batches, rnn, gated}]. words: those of the question. */
+    show(report, history, sentence, words) {
+      for (const part of ["shown", "back", "samples"]) this.$(part).hidden = !report;
       this.$("result").textContent = sentence;
       if (!report) return;
       this.#curve(report, history, sentence);
       this.#answers(report);
+      const [, ...networks] = report.models;
+      this.back.draw(report.gradients, networks.map(({ name }) => named(name)), networks[1].right_answer, words);
       this.#samples(report);
     }
 

@@ -12,10 +12,10 @@
     values.reduce((best, value, k) => (infinite(value) > infinite(values[best]) ? k : best), 0);
 
   /** How far back the values are at least `least`, in tokens; 0 if none is. */
-  function reach(values, least) {
+  elman.reach = (values, least) => {
     const first = values.findIndex((value) => infinite(value) >= least);
     return first < 0 ? 0 : values.length - first;
-  }
+  };
 
   /** What the influence of earlier tokens shows: how many bits an answer changes by when another token stands there. */
   const influence = {
@@ -42,7 +42,7 @@
       if (infinite(values[most]) < MATTERS) {
         return app.t("time.influence.nothing", { target, limit: app.words.number(MATTERS, 1) });
       }
-      const far = reach(values, MATTERS);
+      const far = elman.reach(values, MATTERS);
       const steps = number(values.length - most);
       return app.t(far < values.length ? "time.influence.most" : "time.influence.whole", {
         token: name(most), target, steps, bits: bitsOf(app, values[most]), far: number(far),
@@ -70,7 +70,7 @@
     },
     reading(app, { values, norms }) {
       if (!(norms.at(-1) > 0)) return app.t("time.nothing");
-      const far = reach(values, FADED);
+      const far = elman.reach(values, FADED);
       const steps = app.words.number(far);
       if (far < values.length) return app.t("time.fallen", { steps, part: `${app.words.number(100 * FADED)}%` });
       return app.t("time.still", { steps, ratio: elman.significant(values[0], 2) });

@@ -2,8 +2,9 @@
 
 (() => {
   const elman = (window.elman = window.elman || {});
-  const COLUMN = 88; // px from one column to the next
+  const COLUMN = 96; // px from one column to the next
   const WIDE = 64; // of a box
+  const GAP = 4; // between a candidate and its probability
   const HEIGHT = 348;
   const EDGE = 60; // px before the first column, for the state that comes in
   const THICKEST = 10; // px, the arrow of the largest gradient
@@ -67,7 +68,7 @@
       group.add("rect", { ...back, class: "column-back" });
       const backward = group.group({ class: "backward-pass" });
       const forward = group.group({ class: "forward-pass" });
-      forward.text([0, Y.word], elman.fitted(column.word, COLUMN - 8, 15), { size: 15, bold: true, raw: true });
+      forward.text([0, Y.word], elman.fitted(column.word, COLUMN - 8, 15, true), { size: 15, bold: true, raw: true });
       forward.arrow([[UP, Y.word - 11], [UP, Y.embedding + 13]], { width: 1.5 });
       forward.box([0, Y.embedding], [WIDE, 26], this.data.below, { size: 11 });
       const inputs = forward.group({ class: "weights-x" });
@@ -89,8 +90,8 @@
 
     #candidate(drawing, { name, percent, probability, right }, y) {
       const half = COLUMN / 2 - 6;
-      const room = 2 * half - elman.textWidth(percent, 11) - 3;
-      const fitted = elman.fitted(name, room, right ? 13 : 12); // bold letters are wider
+      const room = 2 * half - elman.textWidth(percent, 11) - GAP;
+      const fitted = elman.fitted(name, room, 12, right);
       drawing.text([-half, y], fitted, { size: 12, anchor: "start", bold: right, raw: true });
       drawing.text([half, y], percent, { size: 11, anchor: "end", kind: right ? "ink" : "soft", raw: true });
       const width = Math.max(1, 2 * half * probability);

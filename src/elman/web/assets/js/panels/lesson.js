@@ -137,7 +137,7 @@
 
     draw() {
       if (!this.question) return;
-      this.view.show(this.report, this.history, this.sentence());
+      this.view.show(this.report, this.history, this.sentence(), this.question.text.split(" "));
     }
 
     /** One sentence of numbers, and one that says what they mean. */

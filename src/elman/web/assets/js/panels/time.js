@@ -58,7 +58,9 @@
     }
 
     explain() {
-      this.$("explained").textContent = this.app.t(`time.${this.viewName}.about`);
+      const { t, recorded } = this.app;
+      const training = this.viewName === "gradient" && !recorded ? [t("time.gradient.training")] : [];
+      this.$("explained").textContent = [t(`time.${this.viewName}.about`), ...training].join(" ");
     }
 
     listen() {

@@ -10,7 +10,7 @@
       this.app = app;
       this.root = root;
       this.metrics = new elman.Metrics();
-      this.counted = new Map(); // the other runs that are n-gram models
+      this.counted = new elman.CountedRuns(app.source);
       this.current = null; // the index of the point at the cursor; null: the last point
       this.run = null;
       elman.buildRun(root, Object.keys(QUANTITIES));
@@ -98,31 +98,12 @@
     async ask(run) {
       const answer = await this.app.source.metrics(run, this.metrics.lines);
       if (run !== this.run) return false;
-      if (!this.drawn) await this.findCounted(run);
+      if (!this.drawn) await this.counted.find([...this.$("run").options].map(({ value }) => value), run);
       if (answer.next < this.metrics.lines) this.metrics = new elman.Metrics(); // the run was started again
       else if (answer.lines.length) this.metrics.add(answer.lines);
       else if (this.drawn) return false;
       this.draw();
       return Boolean(answer.more);
-    }
-
-    /** Finds, once, the other runs that are n-gram models: the curve is compared with those of the same text. */
-    async findCounted(run) {
-      for (const { value: name } of this.$("run").options) {
-        if (name === run || this.counted.has(name)) continue;
-        const { lines } = await this.app.source.metrics(name, 0);
-        const counted = lines.find(({ kind }) => kind === "counted");
-        this.counted.set(name, counted ? { ...lines[0], perplexity: counted.valid_perplexity } : null);
-      }
-    }
-
-    /** The perplexities to compare the run with: [name, perplexity]. */
-    references() {
-      const { references, start } = this.metrics;
-      const known = new Set([this.run, ...references.map(([name]) => name)]);
-      const same = (each) => each?.perplexity && each.corpus === start.corpus && each.unit === start.unit;
-      const others = [...this.counted].filter(([name, each]) => !known.has(name) && same(each));
-      return [...references, ...others.map(([name, { perplexity }]) => [name, perplexity])];
     }
 
     say(key, values) {
@@ -166,7 +147,7 @@
       const ys = (name, f = (value) => value) => points.map((point) => known(point[name], f));
       const few = (values) => values.filter((value) => value !== null).length < 40;
       const [training, valid, norm] = [ys("perplexity", of), ys("valid", of), ys("norm")];
-      const levels = this.references().map(([name, value]) => ({
+      const levels = this.counted.references(this.run, this.metrics).map(([name, value]) => ({
         name: `${this.named(name)}: ${elman.significant(of(value), 4)}`, value: of(value),
       }));
       this.loss.draw({ xs, levels, scheme, log: quantity === "perplexity", lines: [
@@ -222,7 +203,7 @@
     }
 
     showReferences() {
-      const rows = this.references().map(([name, value]) => elman.make("tr", {},
+      const rows = this.counted.references(this.run, this.metrics).map(([name, value]) => elman.make("tr", {},
         elman.make("th", { scope: "row" }, this.named(name)), elman.make("td", {}, elman.significant(value, 4))));
       this.$("references").replaceChildren(...rows);
     }

@@ -2,7 +2,7 @@
 
 (() => {
   const { elman } = window;
-  const TIME = 8; // steps after which the gradient is cut at first
+  const TIME = 10; // steps after which the gradient is cut at first
 
   function build(root) {
     const { make } = elman;

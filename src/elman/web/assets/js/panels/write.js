@@ -2,14 +2,12 @@
 
 (() => {
   const { elman } = window;
-  const { make } = elman;
   const MAX_SHOWN = 3000; // tokens; of a longer text, the last ones
   const SAMPLE = { word: 24, char: 140, character: 140, byte: 140, subword: 40 };
-  const IDS = { text: "write-text", view: "write-tokens" };
 
   elman.app.addPanel("write", (root, app) => {
     const { store } = app;
-    const parts = build(root, app);
+    const parts = elman.buildWrite(root, app);
     const past = []; // texts, for undo
     let live = null; // the text being generated: {from, end, text, tokens}, with from and end in code points
     let stopping = null;
@@ -153,10 +151,10 @@
         from: hidden ? tokens[0].start : 0,
         value: (token) => token.surprisal_bits,
         colour: elman.colour.surprisal,
-        label: (token) => labelOf(app, token, text),
+        label: (token) => elman.tokenLabel(app, token, text),
         cursor: cursor === null || cursor < hidden ? null : cursor - hidden,
         onpick: (index) => pick(index, hidden),
-        onenter: (index, span) => elman.tip.show(span, ...detail(app, tokens[index], text)),
+        onenter: (index, span) => elman.tip.show(span, ...elman.tokenDetail(app, tokens[index], text)),
         onleave: (_, span) => elman.tip.hide(span),
       });
     }
@@ -194,7 +192,7 @@
 
     function summarise(scored) {
       parts.summary.classList.remove("stale");
-      parts.summary.replaceChildren(...summaryOf(app, scored));
+      parts.summary.replaceChildren(...elman.writeSummary(app, scored));
     }
 
     /** Opens on a text that shows what the model has learnt or else on what it writes, until somebody edits the text. */
@@ -217,125 +215,4 @@
       generate({ sample: true, options });
     }
   });
-
-  function build(root, app) {
-    const text = make("textarea", {
-      id: IDS.text,
-      rows: 3,
-      maxlength: 20000,
-      spellcheck: "false",
-      autocapitalize: "off",
-      "data-t-placeholder": "write.placeholder",
-      "aria-describedby": "write-summary",
-      readonly: app.recorded,
-    });
-    const view = make("div", { id: IDS.view, class: "reading", "data-t-label": "write.tokens" });
-    const legend = make("div", { id: "write-legend" });
-    const more = make("p", { id: "write-more", class: "quiet", hidden: true });
-    const summary = make("p", { id: "write-summary", class: "summary" });
-    const button = (id, key, extra = {}) => make("button", { type: "button", id, "data-t": key, ...extra });
-    const generate = button("write-generate", "write.generate", { class: "primary" });
-    const stop = button("write-stop", "write.stop", { disabled: true });
-    const undo = button("write-undo", "write.undo", { disabled: true });
-    const clear = button("write-clear", "write.clear");
-    const most = make("input", {
-      id: "write-max",
-      type: "number",
-      min: 1,
-      max: 4000,
-      step: 1,
-      value: 100,
-      inputmode: "numeric",
-    });
-    const seed = make("input", {
-      id: "write-seed",
-      type: "text",
-      inputmode: "numeric",
-      size: 6,
-      "data-t-placeholder": "write.seed.any",
-    });
-    const field = (input, key) => make("label", { class: "field" }, make("span", { "data-t": key }), input);
-    const controls = make(
-      "div",
-      { class: "controls" },
-      generate,
-      stop,
-      undo,
-      clear,
-      field(most, "write.max"),
-      field(seed, "write.seed"),
-    );
-    const key = make(
-      "p",
-      { class: "quiet" },
-      make("span", { class: "token unknown sample", "data-t": "write.unknown.word" }),
-      " ",
-      make("span", { "data-t": "write.unknown" }),
-    );
-    root.append(
-      make("label", { for: IDS.text, class: "visually-hidden", "data-t": "write.label" }),
-      text,
-      controls,
-      view,
-      more,
-      summary,
-      make("div", { class: "key-row" }, legend, key),
-    );
-    controls.hidden = app.recorded;
-    return { text, view, legend, more, summary, generate, stop, undo, clear, most, seed };
-  }
-
-  const nameOf = (token, text) => elman.readable(elman.written(token, text));
-
-  function labelOf(app, token, text) {
-    const { words } = app;
-    const values = { token: nameOf(token, text), bits: words.number(token.surprisal_bits, 1) };
-    return app.t(token.unknown ? "write.token.unknown" : "write.token", values);
-  }
-
-  /** The content of the tooltip of a token. */
-  function detail(app, token, text) {
-    const { words } = app;
-    const probability = token.surprisal_bits === null ? 0 : 2 ** -token.surprisal_bits;
-    const facts = make("dl", {});
-    const fact = (key, value) => facts.append(make("dt", {}, app.t(key)), make("dd", {}, value));
-    fact("tip.probability", words.percent(probability));
-    fact("tip.surprisal", `${words.number(token.surprisal_bits, 2)} ${app.t("unit.bits")}`);
-    if (token.rank) fact("tip.rank", words.number(token.rank));
-    const found = [make("p", { class: "tip-token" }, nameOf(token, text)), facts];
-    if (token.unknown) found.push(make("p", { class: "quiet" }, app.t("tip.unknown")));
-    if (token.top?.length) found.push(make("p", { class: "quiet" }, app.t("tip.top")), topList(app, token));
-    return found;
-  }
-
-  function topList(app, token) {
-    const rows = token.top.slice(0, 6).map((each) => {
-      const same = each.token === token.token;
-      const mark = make(
-        "li",
-        same ? { class: "same" } : {},
-        make("span", {}, elman.readable(each.token)),
-        make("span", {}, app.words.percent(each.probability)),
-      );
-      return mark;
-    });
-    return make("ol", { class: "tip-top" }, ...rows);
-  }
-
-  function summaryOf(app, scored) {
-    const { words } = app;
-    const characters = Array.from(scored.text).length;
-    const bits = scored.tokens.reduce((sum, token) => sum + (token.surprisal_bits ?? Infinity), 0);
-    if (!scored.tokens.length) return [app.t("write.empty")];
-    const unit =
-      ["word", "char", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
-    const values = [
-      ["write.perplexity", words.number(scored.perplexity, 2), app.t(`write.per.${unit}`)],
-      ["write.bits", words.number(bits / characters, 2), ""],
-      ["write.count", words.number(scored.tokens.length), ""],
-    ];
-    return values.map(([key, value, per]) =>
-      make("span", { class: "figure" }, make("b", {}, value), ` ${app.t(key)}${per ? ` ${per}` : ""}`),
-    );
-  }
 })();
