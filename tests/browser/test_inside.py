@@ -95,6 +95,15 @@ def test_the_map_is_moved_over_by_keys(inside: Any, server: Any) -> None:
     coloured_by(inside, [row[unit] for row in right])
 
 
+def test_a_property_that_never_changes_is_said_in_the_reader_s_language(inside: Any) -> None:
+    inside.expected += ("400",)
+    inside.click("#language-ko")
+    inside.choose("#inside-property", "inside_brackets")
+    inside.until(
+        "document.querySelector('#inside-said').textContent.startsWith('이 글의 모든 토큰에서 값이 같아서')"
+    )
+
+
 def test_units_are_found_by_a_property_and_one_of_them_picked(inside: Any, server: Any) -> None:
     inside.choose("#inside-property", "inside_quotes")
     asked = {"model": "lstm", "text": TEXT, "property": "inside_quotes", "top": 10}

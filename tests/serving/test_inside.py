@@ -202,6 +202,8 @@ def test_a_wrong_field_is_named(inspector: Any, path: str, fields: dict[str, Any
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert error["param"] == param, error
+    if fields.get("property") == "inside_quotes":
+        assert error["code"] == "constant_property"
     if param == "model":
         assert error["code"] == "no_hidden_units"
         assert "no hidden units of its own" in error["message"]

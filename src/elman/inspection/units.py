@@ -11,6 +11,10 @@ from elman.inspection.trace import Trace, trace
 from elman.text_model import TextModel
 
 
+class ConstantProperty(ConfigError):
+    """Raised for a property that is the same at every token of a text, so that no unit can correlate with it."""
+
+
 class UnitCorrelation(NamedTuple):
     """A unit of a layer, counted from 0, and its Pearson correlation with a property, -1 to 1."""
 
@@ -23,13 +27,13 @@ def correlations(values: ArrayLike, property_: ArrayLike) -> NDArray[np.float64]
 
     Raises:
         ShapeError: the property does not have one number per row.
-        ConfigError: the property is constant.
+        ConstantProperty: the property is the same in all rows.
     """
     units, given = np.asarray(values, np.float64), np.asarray(property_, np.float64)
     if units.ndim != 2 or given.shape != units.shape[:1]:
         raise ShapeError(f"a property of {units.shape} values must be ({len(units)},), got {given.shape}")
     if not len(given) or given.min() == given.max():
-        raise ConfigError(
+        raise ConstantProperty(
             "the property is the same at every token of this text, so no unit can correlate with it; "
             "give a text in which it changes"
         )

@@ -22,7 +22,7 @@ from elman.inspection.network import NoHiddenUnits, recurrent, summary
 from elman.inspection.text_properties import EncodedText, Span, property_of
 from elman.inspection.through_time import through_time
 from elman.inspection.trace import checked_layer, checked_what, trace
-from elman.inspection.units import followed, strongest
+from elman.inspection.units import ConstantProperty, followed, strongest
 from elman.inspection.unroll import STEPS, unroll
 from elman.models.recurrent import RecurrentLM
 from elman.serving.admission import read_request
@@ -267,6 +267,8 @@ def refuse_errors(param: str) -> Iterator[None]:
         yield
     except NoHiddenUnits as error:
         raise RequestRefused(str(error), "model", "no_hidden_units") from error
+    except ConstantProperty as error:
+        raise RequestRefused(str(error), param, "constant_property") from error
     except ElmanError as error:
         raise RequestRefused(str(error), param, "invalid_value") from error
 

@@ -119,10 +119,10 @@
       const found = this.#inside(fields.text, fields.model);
       const { span = null, top = 10 } = fields;
       const property = fields.property ?? (span ? null : found.followed[`${layer}.${what}`]);
-      if (!property && !span) throw missing("replay.constant");
+      if (!property && !span) throw missing("inside.constant");
       const overlaps = ([, , start, end]) => Number(start < span[1] && end > span[0]);
       const given = span ? found.tokens.map(overlaps) : found.properties[property];
-      if (given.every((value) => value === given[0])) throw missing("replay.constant");
+      if (given.every((value) => value === given[0])) throw missing("inside.constant");
       return { model, cell, layer, what, property, span, units: elman.ranked(elman.correlations(values, given), top) };
     }
 

@@ -214,7 +214,8 @@
 
     showFound(answer, error) {
       this.hint = answer?.hint ? [answer.hint] : null;
-      if (error) this.hint = ["inside.refused", { message: error.message }];
+      if (error?.code === "constant_property") this.hint = ["inside.constant"];
+      else if (error) this.hint = ["inside.refused", { message: error.message }];
       this.found = answer?.units || [];
       this.property = answer?.property ?? null;
       if (this.automatic && this.found.length) {
