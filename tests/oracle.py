@@ -385,3 +385,23 @@ def rglru(xs: Floats, Wx: Floats, decay: Floats, b: Floats) -> Floats:
             h = a * h + np.sqrt(1 - a**2) * sigmoid(zi) * (u[0] if u else xs[n, t])
             hs[n, t] = h
     return hs
+
+
+def mogrifier(xs: Floats, Wx: Floats, Wh: Floats, b: Floats, **rounds: Floats) -> Floats:
+    """xs (N, T, D) -> hs (N, T, H) from zeros; rounds Q1 (H, D), R1 (D, H), Q2, …; gates in the order i, f, g, o."""
+    N, T, _ = xs.shape
+    hs = np.zeros((N, T, len(Wh)))
+    for n in range(N):
+        h, c = np.zeros(len(Wh)), np.zeros(len(Wh))
+        for t in range(T):
+            x = xs[n, t]
+            for k in range(1, len(rounds) + 1):
+                if k % 2:
+                    x = 2 * sigmoid(h @ rounds[f"Q{(k + 1) // 2}"]) * x
+                else:
+                    h = 2 * sigmoid(x @ rounds[f"R{k // 2}"]) * h
+            i, f, g, o = np.split(h @ Wh + x @ Wx + b, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            hs[n, t] = h
+    return hs

@@ -1,18 +1,26 @@
 """The speed benchmark's peers that need NumPy alone compute the same thing."""
 
+import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from elman.benchmark.floor import shapes
 from elman.benchmark.measurement import Member
+from elman.errors import TrainingDiverged
 from elman.models.parameters import plan_weights
+from elman.models.recurrent import RecurrentLM
+from elman.training.config import Config
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import cells
 from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
 from peers import ours, textbook
 from tables import summary, verdicts
@@ -126,3 +134,70 @@ def test_works_are_chosen_by_their_letter() -> None:
     assert [workload.name for workload in chosen(["H", "A"])] == ["A", "H-lines", "H-words"]
     with pytest.raises(SystemExit, match="unknown workload 'Z'"):
         chosen(["Z"])
+
+
+def quick(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run the measurement of cells on tiny models; return what it wrote."""
+    cells.main(["--quick", "-o", str(folder), *arguments])
+    (path,) = folder.glob("*.json")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_cells_are_trained_one_by_one_and_a_later_call_adds_to_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert [row["cell"] for row in quick(tmp_path, "--cells", "lstm")["rows"]] == ["lstm"]
+    capsys.readouterr()
+    rows = quick(tmp_path, "--cells", "mingru")["rows"]
+    assert [row["cell"] for row in rows] == ["lstm", "mingru"]
+    for row in rows:
+        assert len(row["curve"]) == cells.QUICK.options["iterations"]  # a point after each block
+        assert 1 < row["validation"] < 2 * math.log(70)
+        assert row["parameters"] > 0 < row["tokens_per_second"]
+    printed = capsys.readouterr().out
+    assert "| lstm | 2 × 16 | 0.01 |" in printed
+    assert "| mingru | 2 × 16 | 0.01 |" in printed
+    assert next(tmp_path.glob("*.png")).stat().st_size > 1000
+
+
+def test_equal_parameters_take_the_width_that_comes_nearest(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (row,) = quick(tmp_path, "--cells", "mingru", "--equal", "parameters")["rows"]
+    size, D = row["size"], cells.QUICK.options["wordvec"]
+    V = len(set((tmp_path / "texts" / cells.BUILT_IN / "train.txt").read_text(encoding="utf-8")))
+
+    def parameters(hidden: int, cell: str) -> int:
+        plan = plan_weights(V, D, hidden, cell, cells.QUICK.size.layers)
+        return sum(math.prod(weight.shape) for weight in plan.values())
+
+    target = parameters(cells.QUICK.size.hidden, "lstm")
+    assert row["parameters"] == parameters(size["hidden"], "mingru")
+    nearest = min(cells.WIDTHS, key=lambda width: abs(parameters(width, "mingru") - target))
+    assert size["hidden"] == nearest
+
+
+def test_tuning_looks_at_the_validation_text_only(tmp_path: Path) -> None:
+    task = cells.Task(cells.QUICK, tmp_path, "lstm", "plain", cells.QUICK.size, 0.0, 0)
+    losses = {(1, 8, 0.01): 2.0, (2, 16, 0.01): 1.5, (2, 16, 0.005): 1.2}
+    tried = []
+
+    def train(task: cells.Task) -> Any:
+        size = (task.size.layers, task.size.hidden, task.size.lr)
+        assert not task.with_test
+        tried.append(size)
+        if size not in losses:
+            raise TrainingDiverged("the loss is not a number")
+        return SimpleNamespace(validation=losses[size])
+
+    assert cells.tuned(task, train) == cells.Size(2, 16, 0.005)
+    assert tried == [*losses, (2, 16, 0.02)]
+
+
+def test_the_products_of_a_cell_are_those_of_the_floor() -> None:
+    workload = SMALL["word"]
+    model = RecurrentLM(workload.V, workload.D, workload.H, workload.cell, workload.layers)
+    config = Config(batch_size=workload.N, time_size=workload.T, hidden=workload.H)
+    ours = cells.products(model, config)
+    assert sorted(ours) == sorted(shapes(workload, workload.N, workload.T))

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from elman.layers import TimeLSTM as TimeLSTM
     from elman.layers import TimeMinGRU as TimeMinGRU
     from elman.layers import TimeMinLSTM as TimeMinLSTM
+    from elman.layers import TimeMogrifierLSTM as TimeMogrifierLSTM
     from elman.layers import TimeQRNN as TimeQRNN
     from elman.layers import TimeResidualBlock as TimeResidualBlock
     from elman.layers import TimeRGLRU as TimeRGLRU
@@ -147,6 +148,7 @@ _HOMES = {
         "TimeQRNN",
         "TimeRGLRU",
         "TimeRMSNorm",
+        "TimeMogrifierLSTM",
         "TimeRNN",
         "TimeResidualBlock",
         "TimeSRU",

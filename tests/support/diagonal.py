@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 import oracle
-from elman.layers import TimeFPool, TimeMinGRU, TimeMinLSTM, TimeQRNN, TimeRGLRU, TimeSRU
+from elman.layers import (
+    TimeFPool,
+    TimeMinGRU,
+    TimeMinLSTM,
+    TimeMogrifierLSTM,
+    TimeQRNN,
+    TimeRGLRU,
+    TimeSRU,
+)
 
 
 @dataclass(frozen=True)
@@ -34,4 +42,7 @@ CELLS = {
     "qrnn": Cell(TimeQRNN, oracle.qrnn, ("h", "c", "z", "f", "o"), takes_one_hot=False),
     "sru": Cell(TimeSRU, oracle.sru, ("h", "c", "f", "r")),
     "rglru": Cell(TimeRGLRU, oracle.rglru, ("h", "r", "i")),
+    "mogrifier": Cell(
+        TimeMogrifierLSTM, oracle.mogrifier, ("h", "c", "i", "f", "g", "o"), takes_one_hot=False
+    ),
 }

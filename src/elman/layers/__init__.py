@@ -11,6 +11,7 @@ from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
 from elman.layers.mingru import TimeMinGRU
 from elman.layers.minlstm import TimeMinLSTM
+from elman.layers.mogrifier import TimeMogrifierLSTM
 from elman.layers.norm import TimeRMSNorm
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.qrnn import TimeQRNN
@@ -39,6 +40,7 @@ __all__ = [
     "TimeLSTM",
     "TimeMinGRU",
     "TimeMinLSTM",
+    "TimeMogrifierLSTM",
     "TimeQRNN",
     "TimeRGLRU",
     "TimeRMSNorm",

@@ -369,9 +369,13 @@ class TimeDenseRecurrence(TimeRecurrence):
         return [self._write_hidden_gradients, *super().weight_gradients()]
 
     def _write_hidden_gradients(self) -> None:
-        namespace(self.Wh).matmul(as_rows(self._hs[:-1]).T, as_rows(self._towards_h), out=self.dWh)
+        namespace(self.Wh).matmul(as_rows(self._into_Wh()).T, as_rows(self._towards_h), out=self.dWh)
         if self._mask is not None:
             self.dWh *= self._mask
+
+    def _into_Wh(self) -> Array:
+        """Return what Wh was multiplied by in the last `forward`: h_{t-1}, (T, N, H)."""
+        return self._hs[:-1]
 
     def _dropped_Wh(self) -> Array:
         """Return Wh∘mask (H, G) with a new mask; Wh itself if nothing is dropped."""

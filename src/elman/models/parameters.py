@@ -15,6 +15,7 @@ from elman.layers import (
     TimeLSTM,
     TimeMinGRU,
     TimeMinLSTM,
+    TimeMogrifierLSTM,
     TimeQRNN,
     TimeRGLRU,
     TimeRNN,
@@ -38,6 +39,7 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "qrnn": TimeQRNN,
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
+    "mogrifier": TimeMogrifierLSTM,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000

@@ -204,6 +204,28 @@ def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: 
     gate_numbers_backward(*(array.reshape(-1) for array in (dout, h, u, sigma, dh, du)))
 
 
+@jit
+def mogrify(products: Array, values: Array, gated: Array) -> None:
+    """Turn products (N, W) into factors 2σ(product), in place, and write gated = factors∘values."""
+    N, W = products.shape
+    for n in range(N):
+        for j in range(W):
+            factor = _TWO * sigmoid(products[n, j])
+            products[n, j] = factor
+            gated[n, j] = factor * values[n, j]
+
+
+@jit
+def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: Array) -> None:
+    """Write d_products = d_gated∘gated∘(1 - ½factors), and over d_gated (N, W) d_values = d_gated∘factors."""
+    N, W = factors.shape
+    for n in range(N):
+        for j in range(W):
+            d, factor = d_gated[n, j], factors[n, j]
+            d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
+            d_gated[n, j] = d * factor
+
+
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
     """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
 

@@ -326,6 +326,25 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -
         xp.add(after, u, out=after)
 
 
+def mogrify(products: Array, values: Array, gated: Array) -> None:
+    """Turn products (N, W) into factors 2σ(product), in place, and write gated = factors∘values."""
+    xp = namespace(products)
+    xp.multiply(products, 0.5, out=products)  # 2σ(z) = tanh(½z) + 1
+    xp.tanh(products, out=products)
+    xp.add(products, 1.0, out=products)
+    xp.multiply(products, values, out=gated)
+
+
+def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: Array) -> None:
+    """Write d_products = d_gated∘gated∘(1 - ½factors), and over d_gated (N, W) d_values = d_gated∘factors."""
+    xp = namespace(factors)
+    xp.multiply(factors, -0.5, out=d_products)
+    xp.add(d_products, 1.0, out=d_products)
+    xp.multiply(d_products, gated, out=d_products)
+    xp.multiply(d_products, d_gated, out=d_products)
+    xp.multiply(d_gated, factors, out=d_gated)
+
+
 def exp_rows(scores: Array) -> tuple[Array, Array]:
     """Turn scores (K, V) into exp(score - maximum of its row), in place; return the maxima and the sums, (K,) each.
 
