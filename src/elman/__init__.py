@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeMinGRU as TimeMinGRU
     from elman.layers import TimeMinLSTM as TimeMinLSTM
     from elman.layers import TimeQRNN as TimeQRNN
-    from elman.layers import TimeRGLRU as TimeRGLRU
     from elman.layers import TimeResidualBlock as TimeResidualBlock
+    from elman.layers import TimeRGLRU as TimeRGLRU
     from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
