@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import oracle
 from elman.gradcheck import check_gradients
+from elman.layers import diagonal
 from support.diagonal import CELLS, Cell
 
 D, H = 3, 4
@@ -107,6 +108,35 @@ def test_single_precision_agrees_with_double(cell: Cell) -> None:
     close(single.backward(dhs.astype(np.float32)), exact.backward(dhs), 1e-4)
     for ours, theirs in zip(single.grads, exact.grads, strict=True):
         close(ours, theirs, 1e-4)
+
+
+@every_cell
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [D, H])
+def test_saturated_gates_leave_everything_finite(cell: Cell, width: int, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    weights = cell.weights(rng, width, H, dtype)
+    for bias in (-300, 0, 300):
+        layer = cell.Time(**{**weights, "b": weights["b"] + dtype(bias)}, stateful=True)
+        for scale in (1, 1000):
+            xs, dhs = rng.standard_normal((2, 2, 5, width)), rng.standard_normal((2, 2, 5, H))
+            for block in range(2):
+                results = [layer.forward(scale * xs[block].astype(dtype)), layer.backward(dhs[block])]
+                assert all(np.isfinite(array).all() for array in (*results, *layer.grads))
+
+
+@every_cell
+def test_a_long_block_is_cut_into_spans(monkeypatch: pytest.MonkeyPatch, cell: Cell) -> None:
+    rng = np.random.default_rng(0)
+    weights = cell.weights(rng, D, H)
+    xs, dhs = rng.standard_normal((2, 7, D)), rng.standard_normal((2, 7, H))
+    whole, cut = (cell.Time(**weights, stateful=True) for _ in range(2))
+    hs, dxs = whole.forward(xs), whole.backward(dhs)
+    monkeypatch.setattr(diagonal, "SPAN", 3 * 2 * H)  # three steps
+    close(cut.forward(xs), hs)
+    close(cut.backward(dhs), dxs)
+    for ours, theirs in zip(cut.grads, whole.grads, strict=True):
+        close(ours, theirs)
 
 
 @every_cell

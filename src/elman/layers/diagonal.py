@@ -33,9 +33,7 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     """
 
     recurrent_state: ClassVar[str] = "h"
-    keeps: ClassVar[
-        tuple[float, ...]
-    ] = ()  # what the biases of the first gates begin with, and the others with 0
+    keeps: ClassVar[tuple[float, ...]] = ()  # the first gates' biases at the beginning; the others are 0
 
     @classmethod
     def plan(cls, D: int, H: int) -> dict[str, Weight]:

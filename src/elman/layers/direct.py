@@ -1,7 +1,7 @@
-"""The part that linear recurrences share which use their input also unit by unit, beside its products.
+"""The part that SRU and RG-LRU share: they use x_t itself, unit by unit, besides its products.
 
-That is x_t itself where it is as wide as the state, D = H, and one product more elsewhere, x_t·Wu + b_u, in the last
-columns of Wx and b. Such a cell has a vector of weights as well, which multiplies no input.
+Where x_t is not as wide as the state, D ≠ H, or one-hot, a further product x_t·Wu + b_u takes its place, in the last
+columns of Wx and b. Both cells also have a vector of weights that multiplies no input.
 """
 
 from typing import ClassVar
@@ -12,7 +12,7 @@ from elman.layers.diagonal import TimeDiagonalRecurrence
 
 
 class TimeDirectRecurrence(TimeDiagonalRecurrence):
-    """A linear recurrence that also uses x_t unit by unit, and a vector of weights besides Wx and b.
+    """A recurrence that also uses x_t unit by unit, and has a vector of weights besides Wx and b.
 
     A cell reads `direct` and writes its gradient to ``_d_direct`` (T, N, H); it adds the gradient of the vector to
     ``d_vector`` span by span.

@@ -76,13 +76,8 @@ class TimeRGLRU(TimeDirectRecurrence):
     def product_gradients(self, span: slice) -> None:
         """Write dz_r, dz_i and du, and add to dΛ."""
         xp, (r, i), (dm, work) = namespace(self.b), self._gates[:, span], self.work(span)
-        a, m, u, du, delta = (
-            self._a[span],
-            self._m[span],
-            self.direct(span),
-            self._d_direct[span],
-            self._deltas[span],
-        )
+        a, m, delta = self._a[span], self._m[span], self._deltas[span]
+        u, du = self.direct(span), self._d_direct[span]
         xp.multiply(delta, i, out=dm)
         xp.multiply(dm, m, out=du)
         xp.multiply(dm, u, out=dm)

@@ -7,8 +7,8 @@
     dz_f = δ_t∘s          s = (c_{t-1} - u)∘f∘(1 - f)          du = δ_t∘(1 - f)
     δ_t = dh_t∘r∘(1 - tanh(c_t)²) + dz_r,t+1∘vr + (f + s∘vf)_{t+1}∘δ_{t+1}
 
-f depends on c_{t-1}, so the states are not a linear recurrence. No product stands in the loop all the same, and their
-gradients δ_t are a linear recurrence.
+f depends on c_{t-1}, so c_t is not a linear recurrence, and its loop is a kernel of its own. But no matrix stands in
+it, and the gradients δ_t of c_t are a linear recurrence.
 p is α·x_t where D = H, α = √(1 + 2·exp(b_r)) for the b_r at the beginning, 0: it keeps the variance from layer to
 layer. Elsewhere p is a product of its own, x_t·Wp + b_p, as in the authors' code.
 The columns of Wx and b hold f, r, u (and p), each H wide; v (2H,) holds vf and vr, which begin with 0.
@@ -47,7 +47,7 @@ class TimeSRU(TimeDirectRecurrence):
         self._s = self._buffers.get("s", (T, N, H), self.b)
 
     def coefficients(self, span: slice) -> None:
-        """Nothing to do: the gate f of a step needs the state before it."""
+        """Do nothing: f needs the state of the step before, so `recur` computes it."""
 
     def recur(self, span: slice) -> None:
         """Write f and c of these steps."""
@@ -70,13 +70,8 @@ class TimeSRU(TimeDirectRecurrence):
     def output_gradients(self, span: slice) -> Array:
         """Write dz_r, dp, s and f + s∘vf; return dh∘r∘(1 - tanh(c)²) + dz_r,t+1∘vr, but for dz_r of step span.stop."""
         xp, (f, r), (work, dr) = namespace(self.b), self._gates[:, span], self.work(span)
-        y, dh, ds, s, a = (
-            self._tanh_cs[span],
-            self._dhs[span],
-            self._deltas[span],
-            self._s[span],
-            self._a[span],
-        )
+        y, dh, ds = self._tanh_cs[span], self._dhs[span], self._deltas[span]
+        s, a = self._s[span], self._a[span]
         one_minus(r, out=dr)
         xp.multiply(dr, dh, out=dr)
         xp.multiply(dr, ALPHA if self.takes_x else 1.0, out=self._d_direct[span])
