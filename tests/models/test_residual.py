@@ -201,3 +201,16 @@ def test_what_is_inside_can_be_looked_at() -> None:
 def test_other_formats_refuse_it() -> None:
     with pytest.raises(ModelFileError, match="residual blocks cannot be written as a state dict"):
         to_arrays(residual_lm(cell="gru"))
+
+
+def test_a_run_with_a_sampled_softmax_can_be_started_from(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
+    same: dict[str, Any] = {"valid": "none", "epochs": 1, "batch_size": 4, "time_size": 10}
+    sizes = {"cell": "mingru", "block": "residual", "mlp": M, "layers": 2, "wordvec": D, "hidden": H}
+    sampled = {"level": "char", "softmax": "sampled", "candidates": 5}
+    elman.train(tmp_path / "story.txt", tmp_path / "first", **same, **sizes, **sampled)
+    elman.train(tmp_path / "story.txt", tmp_path / "second", init_from=tmp_path / "first", **same)
+    model: Any = elman.load(tmp_path / "second").model
+    assert (model.block, model.mlp, model.wordvec_size, model.hidden_size) == ("residual", M, D, H)
+    with pytest.raises(ConfigError, match="`block` cannot be 'plain'"):
+        elman.train(tmp_path / "story.txt", tmp_path / "third", init_from=tmp_path / "first", block="plain")

@@ -184,10 +184,10 @@ class TimeResidualBlock(StatefulLayer):
         last_gain: Array | None = None,
     ) -> None:
         self.D, self.H = D, H = Wg.shape
-        if (cell.projection.D, cell.H) != (D, H):
+        if (cell.D, cell.H) != (D, H):
             raise ShapeError(
                 f"TimeResidualBlock: the cell must take {D} numbers and return {H}, as Wg (D, H) says; it takes "
-                f"{cell.projection.D} and returns {cell.H}"
+                f"{cell.D} and returns {cell.H}"
             )
         self.cell, self.stateful = cell, cell.stateful
         self.parts: list[Any] = [GatedBranch(gain, cell, Wg, Wo)]
