@@ -63,6 +63,11 @@ def test_parts_may_have_other_names() -> None:
         to_arrays(small_lm(), {"lstm": "rnn"})
 
 
+def test_cells_that_pytorch_has_not_are_refused() -> None:
+    with pytest.raises(ModelFileError, match="no layer for `cell='sru'`; only rnn, lstm, gru can be"):
+        to_arrays(small_lm(cell="sru"))
+
+
 def test_two_biases_are_added_but_not_those_of_a_candidate() -> None:
     arrays = to_arrays(small_lm(cell="gru", H=2))
     arrays["rnn.bias_ih_l0"] = np.arange(6.0)

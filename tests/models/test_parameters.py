@@ -30,6 +30,12 @@ def test_the_elman_network_in_the_order_of_drawing() -> None:
     ]
 
 
+@pytest.mark.parametrize("init", ["orthogonal", "identity"])
+def test_what_is_for_wh_is_refused_without_one(init: str) -> None:
+    with pytest.raises(ConfigError, match=f"init '{init}' is for .* Wh, which this model has not"):
+        drawn(init, "rglru")
+
+
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
 def test_layers_stand_on_one_another(cell: str, gates: int) -> None:
     found = shapes(cell=cell, layers=2)

@@ -268,6 +268,11 @@ def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) ->
         lm(Regularisation(**options))
 
 
+def test_elementwise_cells_have_no_wh_to_drop() -> None:
+    with pytest.raises(ConfigError, match=r"`recurrent_dropout=0\.2` .*, which a TimeFPool has not"):
+        lm(Regularisation(recurrent_dropout=0.2), cell="fpool")
+
+
 def test_one_hot_input_has_no_word_vectors_to_drop() -> None:
     with pytest.raises(ConfigError, match=r"`input_dropout=0\.2` drops word vectors"):
         lm(Regularisation(input_dropout=0.2), D=0)

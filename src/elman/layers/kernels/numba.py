@@ -164,6 +164,40 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -
 
 
 @jit
+def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array) -> None:
+    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), a = 1 - z and b = z∘n.
+
+    All are (T, N, H), but for us (T, N, 2H), which holds u_z and u_n and is work space afterwards.
+    """
+    T, N, H = z.shape
+    for t in range(T):
+        for k in range(N):
+            u_z, u_n = us[t, k, :H], us[t, k, H:]
+            z_row, n_row, a_row, b_row = z[t, k], n[t, k], a[t, k], b[t, k]
+            if positive:
+                for j in range(H):
+                    low = sigmoid(min(u_n[j], _ZERO))
+                    n_row[j] = low + max(u_n[j], _ZERO)
+            else:
+                for j in range(H):
+                    n_row[j] = tanh(u_n[j])
+            for j in range(H):
+                z_row[j] = sigmoid(u_z[j])
+                a_row[j] = _ONE - z_row[j]
+                b_row[j] = z_row[j] * n_row[j]
+
+
+def pool_gradients(
+    delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array, buffers: Buffers
+) -> None:
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with n' as `pool_gates` makes n; δ is work space afterwards.
+
+    dus (T, N, 2H) holds dz and dn, all others are (T, N, H).
+    """
+    pool_rows_backward(delta, before, z, n, positive, dus)
+
+
+@jit
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
@@ -492,6 +526,25 @@ def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None
             for j in range(H):
                 deltas[t, n, j] = ds[t, n, j] + flow[n, j]
                 flow[n, j] = a[t, n, j] * deltas[t, n, j]
+
+
+@jit
+def pool_rows_backward(delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array) -> None:
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', row by row."""
+    T, N, H = z.shape
+    for t in range(T):
+        for k in range(N):
+            dz, dn = dus[t, k, :H], dus[t, k, H:]
+            delta_row, before_row, z_row, n_row = delta[t, k], before[t, k], z[t, k], n[t, k]
+            for j in range(H):
+                new, open_ = n_row[j], z_row[j]
+                flowing = delta_row[j] * open_
+                dz[j] = flowing * (new - before_row[j]) * (_ONE - open_)
+                dn[j] = flowing * (_ONE - new * new)
+            if positive:
+                for j in range(H):
+                    slope = _ONE if n_row[j] >= _HALF else n_row[j] * (_ONE - n_row[j])
+                    dn[j] = delta_row[j] * z_row[j] * slope
 
 
 @jit
