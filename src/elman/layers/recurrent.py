@@ -199,7 +199,7 @@ class TimeRecurrence(StatefulLayer):
     """T steps of one cell over N sequences, with backpropagation through time."""
 
     gates: int  # the products x·Wx are gates·H wide
-    states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and for the LSTM also c
+    states: ClassVar[tuple[str, ...]]  # names of the carried states: h, and of some cells c or x
     gate_names: ClassVar[tuple[str, ...]] = ()  # what else is `inside`
 
     def __init__(self, Wx: Array | None, b: Array, stateful: bool = False) -> None:
