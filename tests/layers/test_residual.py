@@ -99,6 +99,15 @@ def test_single_precision_agrees_with_double(
         assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
+@some_cells
+def test_everything_has_the_dtype_of_the_weights(cell: str) -> None:
+    block = block_of(cell, drawn(cell, D, H, M, dtype=np.float32))
+    for _ in range(2):  # float64 comes in
+        found = forward_and_backward(block, draw(2, 3, D), draw(2, 3, D))
+        kept = [getattr(block, "d" + name) for name in block.state_widths]
+        assert {array.dtype for array in (*found, *kept)} == {np.dtype(np.float32)}
+
+
 def test_states_are_the_output_and_those_of_the_cell() -> None:
     block = block_of("lstm", drawn("lstm", D, H))
     assert block.state_widths == {"h": D, "cell_h": H, "cell_c": H}

@@ -581,6 +581,7 @@ def gate_numbers_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Arr
         du[j] = dout[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
 
 
+@jit
 def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
     """fs[t] = σ(z_f + v_f∘cs[t]), and cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u, for all t."""
     T, N, H = fs.shape

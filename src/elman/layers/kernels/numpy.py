@@ -248,7 +248,7 @@ def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array
     u_z, u_n = us[:, :, :H], us[:, :, H:]
     sigmoid(u_z, out=z)
     if positive:
-        positive_part(u_n, out=n)
+        positive_candidate(u_n, out=n)
     else:
         namespace(u_n).tanh(u_n, out=n)
     one_minus(z, out=a)
@@ -454,7 +454,7 @@ def one_minus(gate: Array, out: Array) -> None:
     namespace(gate).subtract(one(gate), gate, out=out)
 
 
-def positive_part(u: Array, out: Array) -> None:
+def positive_candidate(u: Array, out: Array) -> None:
     """out = g(u) = max(u, 0) + σ(min(u, 0)); u is overwritten."""
     xp = namespace(u)
     xp.clip(u, None, 0.0, out=out)
