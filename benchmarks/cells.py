@@ -25,6 +25,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -50,7 +51,7 @@ from tables import markdown
 
 POINTS = 12  # of a learning curve
 CURVE_TOKENS = 10_000  # of the validation text that a point is measured on
-CURVE_SEQUENCES = 4
+SEQUENCES = 10  # that the validation text is read as; the test text is read as one
 WIDTHS = range(8, 4097, 8)  # for as many parameters as another model has
 BUSY = 0.95  # of a core: a training that got less was disturbed
 IN_THE_LOOP = re.compile(r"\d+\.(Wh|[QR]\d+)")  # the weights that multiply h_{t-1}, step by step
@@ -75,7 +76,7 @@ class Text:
 
     files: tuple[str, ...]
     unit: str
-    loss: Callable[[Any], float]  # of what `TextModel.evaluate` returns
+    loss: Callable[[Any], float]  # from what `TextModel.evaluate` returns
     options: dict[str, Any]
     size: Size  # of a cell that is not in `SIZES`
     candidates: tuple[Size, ...]
@@ -201,6 +202,9 @@ class Task:
 def prepared(name: str, text: Text, data: str, folder: Path) -> Path:
     """Write the three texts and the encoded training text to a folder, once; return it."""
     folder = folder / "texts" / name
+    encoded = folder / "encoded"
+    if encoded_options(encoded) is not None:
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{split}.txt" for split in ("train", "valid", "test")]
     if len(text.files) == 3:
@@ -213,7 +217,7 @@ def prepared(name: str, text: Text, data: str, folder: Path) -> Path:
         for path, first, last in zip(paths, cuts, cuts[1:], strict=False):
             path.write_text(whole[first:last], encoding="utf-8", newline="\n")
     of_text = {key: text.options[key] for key in ("level", "vocab_size") if key in text.options}
-    elman.encode(paths[0], folder / "encoded", options=of_text, overwrite=True)
+    elman.encode(paths[0], encoded, options=of_text, overwrite=True)
     return folder
 
 
@@ -232,19 +236,19 @@ def trained(task: Task) -> Row:
     def stop_at_points(event: Event) -> None:
         if isinstance(event, BlockDone):
             blocks.append(event.seconds)
-            done = (
-                event.seconds / config.time_budget
+            spent, all_of_it = (
+                (event.seconds, config.time_budget)
                 if config.time_budget
-                else event.iteration / config.iterations
+                else (event.iteration, config.iterations)
             )
-            if done * POINTS >= len(curve) + 1:
+            if spent * POINTS >= all_of_it * (len(curve) + 1):
                 run.stop()
 
     while not run.finished:
         began = time.process_time()
         run.train(stop_at_points)
         cpu_seconds += time.process_time() - began
-        found = elman.evaluate(model, ids, eos=text_model.start_id, batch_size=CURVE_SEQUENCES)
+        found = elman.evaluate(model, ids, eos=text_model.start_id, batch_size=SEQUENCES)
         curve.append((progress.seconds, found.nll_nats / found.tokens))
         if curve[-1][1] < best:
             best, weights = curve[-1][1], {name: np.copy(weight) for name, weight in model.weights.items()}
@@ -253,18 +257,18 @@ def trained(task: Task) -> Row:
     tokens = config.batch_size * config.time_size
     seconds = statistics.median(np.diff(blocks))
     return Row(
-        task.cell,
-        task.block,
-        task.size,
-        parameters_of(model),
-        tokens / seconds,
-        sum(fastest(*shape) for shape in products(model, config)) / seconds,
-        progress.seconds,
-        cpu_seconds,
-        progress.iteration * tokens / len(run.corpora.train.ids),
-        task.text.loss(text_model.evaluate(task.folder / "valid.txt")),
-        task.text.loss(text_model.evaluate(task.folder / "test.txt")) if task.with_test else None,
-        curve,
+        cell=task.cell,
+        block=task.block,
+        size=task.size,
+        parameters=parameters_of(model),
+        tokens_per_second=tokens / seconds,
+        of_floor=sum(fastest(*shape) for shape in products(model, config)) / seconds,
+        seconds=progress.seconds,
+        cpu_seconds=cpu_seconds,
+        epochs=progress.iteration * tokens / len(run.corpora.train.ids),
+        validation=task.text.loss(text_model.evaluate(task.folder / "valid.txt", batch_size=SEQUENCES)),
+        test=task.text.loss(text_model.evaluate(task.folder / "test.txt")) if task.with_test else None,
+        curve=curve,
     )
 
 
@@ -301,8 +305,8 @@ def fastest(*shape: int) -> float:
 
 def in_own_process(task: Task) -> Row:
     """Train in a process that does nothing else, and return its result."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(trained, (task,))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(trained, task).result()
 
 
 def tuned(task: Task, train: Callable[[Task], Row]) -> Size:
@@ -411,7 +415,8 @@ def measure(name: str, text: Text, given: argparse.Namespace, train: Callable[[T
             print(f"    {(name, task.cell, task.block)}: {tuned(task, train)},", flush=True)
         return
     length = "quick" if given.quick else f"{given.minutes:g}min"
-    path = given.output / f"{name}-{length}-{given.equal}.json"
+    equal = "-equal-parameters" if given.equal == "parameters" else ""
+    path = given.output / f"{name}-{length}{equal}.json"
     rows = kept_rows(path)
     if given.equal == "parameters":
         reference = replace(tasks[0], cell="lstm", block="plain", size=size_of(name, text, "lstm", "plain"))

@@ -14,6 +14,7 @@ from support.residual import ORACLES, block_of, drawn, slow_block
 
 D, H, M = 3, 4, 5
 every_cell = pytest.mark.parametrize("cell", ORACLES)
+some_cells = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "mingru", "qrnn"])
 with_and_without_mlp = pytest.mark.parametrize("mlp", [0, M], ids=["no MLP", "MLP"])
 
 
@@ -56,7 +57,7 @@ def test_equals_the_oracle_block_after_block(cell: str, mlp: int, last: bool) ->
     close(block.h, expected[:, -1])
 
 
-@every_cell
+@some_cells
 @with_and_without_mlp
 @pytest.mark.parametrize("T", [1, 2, 5])
 @pytest.mark.parametrize("stateful", [True, False])
@@ -70,7 +71,7 @@ def test_gradients_of_the_second_block_agree_with_differences(
     assert report.passed, report
 
 
-@every_cell
+@some_cells
 @with_and_without_mlp
 def test_steps_can_be_done_in_spans(cell: str, mlp: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, xs, dys = drawn(cell, D, H, mlp), draw(2, 7, D), draw(2, 7, D, seed=1)
@@ -82,7 +83,7 @@ def test_steps_can_be_done_in_spans(cell: str, mlp: int, monkeypatch: pytest.Mon
         close(ours, theirs)
 
 
-@every_cell
+@some_cells
 @pytest.mark.parametrize("compiled", [False, True], ids=["NumPy's kernels", "numba's kernels"])
 def test_single_precision_agrees_with_double(
     cell: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
@@ -96,6 +97,15 @@ def test_single_precision_agrees_with_double(
     ):
         assert ours.dtype == np.float32
         assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+
+
+@some_cells
+def test_everything_has_the_dtype_of_the_weights(cell: str) -> None:
+    block = block_of(cell, drawn(cell, D, H, M, dtype=np.float32))
+    for _ in range(2):  # float64 comes in
+        found = forward_and_backward(block, draw(2, 3, D), draw(2, 3, D))
+        kept = [getattr(block, "d" + name) for name in block.state_widths]
+        assert {array.dtype for array in (*found, *kept)} == {np.dtype(np.float32)}
 
 
 def test_states_are_the_output_and_those_of_the_cell() -> None:

@@ -119,13 +119,13 @@ def test_weights_of_wh_are_dropped_only_where_the_cell_has_them() -> None:
 
 def test_eight_blocks_train_without_diverging() -> None:
     model = RecurrentLM(
-        V, 16, 16, "mingru", 8, rng=np.random.default_rng(0), block="residual", mlp=16, tie_weights=True
+        V, 16, 16, "mingru", 8, rng=np.random.default_rng(0), block="residual", tie_weights=True
     )
     step = TrainingStep(model, Adam(0.005), max_grad=1.0)
     ids = np.tile(ids_of_length(40, V), 60)  # a text that repeats itself
     rows = ids[: 4 * 600].reshape(4, 600)
     losses = [
-        step(rows[:, t : t + 8], rows[:, t + 1 : t + 9])[0] for _ in range(2) for t in range(0, 592 - 8, 8)
+        step(rows[:, t : t + 8], rows[:, t + 1 : t + 9])[0] for _ in range(3) for t in range(0, 592 - 8, 8)
     ]
     assert losses[0] == pytest.approx(np.log(V), abs=0.1)
     assert max(losses) < 1.2 * losses[0]
@@ -201,3 +201,16 @@ def test_what_is_inside_can_be_looked_at() -> None:
 def test_other_formats_refuse_it() -> None:
     with pytest.raises(ModelFileError, match="residual blocks cannot be written as a state dict"):
         to_arrays(residual_lm(cell="gru"))
+
+
+def test_a_run_with_a_sampled_softmax_can_be_started_from(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
+    same: dict[str, Any] = {"valid": "none", "epochs": 1, "batch_size": 4, "time_size": 10}
+    sizes = {"cell": "mingru", "block": "residual", "mlp": M, "layers": 2, "wordvec": D, "hidden": H}
+    sampled = {"level": "char", "softmax": "sampled", "candidates": 5}
+    elman.train(tmp_path / "story.txt", tmp_path / "first", **same, **sizes, **sampled)
+    elman.train(tmp_path / "story.txt", tmp_path / "second", init_from=tmp_path / "first", **same)
+    model: Any = elman.load(tmp_path / "second").model
+    assert (model.block, model.mlp, model.wordvec_size, model.hidden_size) == ("residual", M, D, H)
+    with pytest.raises(ConfigError, match="`block` cannot be 'plain'"):
+        elman.train(tmp_path / "story.txt", tmp_path / "third", init_from=tmp_path / "first", block="plain")

@@ -11,8 +11,6 @@ transposed. The GRU's reset gate is applied after the product, including the bia
 Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from elman.arrays import to_numpy
 from elman.errors import MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.export import Form
+from elman.formats.onnx_graph import Operators
 from elman.formats.onnx_linear import LinearLayer
 from elman.formats.vocabulary_file import to_metadata
 from elman.layers.adaptive import AdaptiveWeights
@@ -114,33 +113,12 @@ def _states(cell: str) -> tuple[str, ...]:
     return {"lstm": ("h", "c"), "sru": ("c",)}.get(cell, ("h",))
 
 
-class Body:
-    """The operators of a loop's body: the arrays (N, H) that go in and come out by name."""
-
-    def __init__(self, inputs: Sequence[str]) -> None:
-        self.nodes: list[Any] = []
-        self.inputs, self.outputs = list(inputs), list[str]()
-
-    def proto(self) -> Any:
-        """Return the body as onnx's GraphProto."""
-        from onnx import TensorProto, helper
-
-        infos = (
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
-            for names in (self.inputs, self.outputs)
-        )
-        return helper.make_graph(self.nodes, "step", *infos)
-
-
-class Graph:
+class Graph(Operators):
     """The operators of a model in order of execution, and their constants."""
 
     def __init__(self, model: RecurrentLM, form: Form) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.model, self.one_step = model, form == "step"
-        self._made = 0  # operators, by which they are named
-        self.weights = {name: to_numpy(weight) for name, weight in model.weights.items()}
+        super().__init__({name: to_numpy(weight) for name, weight in model.weights.items()}, form == "step")
+        self.model = model
         if form == "step":
             steps = self.add("Unsqueeze", "ids", self.ints("time", [0]))  # (1, N)
         else:
@@ -243,36 +221,3 @@ class Graph:
         by_rank = self.add("Concat", *parts, axis=-1)
         ranks = self.ints("ranks", to_numpy(weights.ranks))
         self.add("Gather", by_rank, ranks, outputs=["log_probs"], axis=-1)
-
-    def add(self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
-        """Add an operator; return the name of its first output."""
-        from onnx import helper
-
-        outputs = list(outputs) or [f"{operator.lower()}.{self._made}"]
-        self._made += 1
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
-        return outputs[0]
-
-    @contextmanager
-    def body(self, inputs: Sequence[str]) -> Iterator[Body]:
-        """Add the operators of the block that follows to a loop's body instead."""
-        body, outside = Body(inputs), self.nodes
-        self.nodes = body.nodes
-        try:
-            yield body
-        finally:
-            self.nodes = outside
-
-    def floats(self, name: str, values: Any) -> str:
-        """Add a constant in float32; return its name."""
-        return self._constant(name, np.ascontiguousarray(to_numpy(values), np.float32))
-
-    def ints(self, name: str, values: Any) -> str:
-        """Add a constant in int64; return its name."""
-        return self._constant(name, np.array(values, np.int64))
-
-    def _constant(self, name: str, array: NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name

@@ -7,17 +7,15 @@ Source: https://onnx.ai/onnx/operators (version 17).
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from elman.formats.onnx_graph import Operators
 from elman.layers import TimeFPool, TimeMinGRU, TimeMinLSTM, TimeRGLRU, TimeSRU
 from elman.layers.recurrent import TimeRecurrence
 from elman.layers.rglru import SCALE
 from elman.layers.sru import ALPHA
-
-if TYPE_CHECKING:
-    from elman.formats.onnx import Graph
 
 Step = Callable[[str, Sequence[str]], str]  # the state before, and the values of a step -> the state
 
@@ -25,7 +23,7 @@ Step = Callable[[str, Sequence[str]], str]  # the state before, and the values o
 class LinearLayer:
     """Layer ``k`` of a model whose operators `add` adds to a graph. Names stand for arrays (T, N, width)."""
 
-    def __init__(self, graph: "Graph", layer: TimeRecurrence, k: int) -> None:
+    def __init__(self, graph: Operators, layer: TimeRecurrence, k: int) -> None:
         self.graph, self.layer, self.k = graph, layer, k
         self.op = graph.add
         weights = graph.weights

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from elman.arrays import Array, batch_major, is_torch, namespace, one
+from elman.arrays import Array, batch_major, is_torch
 from elman.layers.base import Weight
 from elman.layers.kernels import kernels_for
 from elman.layers.recurrent import TimeRecurrence
@@ -119,30 +119,3 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     def output_gradients(self, span: slice) -> Array:
         """Return ds (T, N, H), in which those of these steps follow from dh_t, ``_dhs`` (T, N, H)."""
         return self._dhs
-
-
-def sigmoid(z: Array, out: Array) -> None:
-    """out = σ(z) = ½·tanh(½z) + ½, which cannot overflow."""
-    xp = namespace(z)
-    xp.multiply(z, 0.5, out=out)
-    xp.tanh(out, out=out)
-    xp.multiply(out, 0.5, out=out)
-    xp.add(out, 0.5, out=out)
-
-
-def sigmoid_slope(gate: Array, out: Array) -> None:
-    """out = gate∘(1 - gate), the derivative of σ where it is ``gate``."""
-    xp = namespace(gate)
-    xp.multiply(gate, gate, out=out)
-    xp.subtract(gate, out, out=out)
-
-
-def tanh_slope(y: Array, out: Array) -> None:
-    """out = 1 - y², the derivative of tanh where it is ``y``."""
-    namespace(y).multiply(y, y, out=out)
-    one_minus(out, out=out)
-
-
-def one_minus(gate: Array, out: Array) -> None:
-    """out = 1 - gate."""
-    namespace(gate).subtract(one(gate), gate, out=out)

@@ -11,8 +11,8 @@ Sources: D. Balduzzi and M. Ghifary, "Strongly-typed recurrent neural networks",
 "Quasi-recurrent neural networks", ICLR 2017, for the name.
 """
 
-from elman.arrays import Array, namespace
-from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, tanh_slope
+from elman.layers.diagonal import TimeDiagonalRecurrence
+from elman.layers.kernels import kernels_for
 
 
 class TimeFPool(TimeDiagonalRecurrence):
@@ -25,30 +25,22 @@ class TimeFPool(TimeDiagonalRecurrence):
     states = ("h",)
     gate_names = ("z", "n")
     keeps = (-1.0,)
+    positive = False  # whether n is the minGRU's function instead of tanh
 
     def coefficients(self, span: slice) -> None:
         """Write a = 1 - z and b = z∘n."""
         z, n = self._gates[:, span]
-        sigmoid(self.product(span, 0), out=z)
-        self.candidate(self.product(span, 1), out=n)
-        one_minus(z, out=self._a[span])
-        namespace(z).multiply(z, n, out=self._b[span])
+        kernels_for(self.b).pool_gates(self._zs[span], self.positive, z, n, self._a[span], self._b[span])
 
     def product_gradients(self, span: slice) -> None:
         """Write dz_z = δ∘(n - h_{t-1})∘z∘(1 - z) and dz_n = δ∘z∘n'."""
-        xp, (z, n), (work, other) = namespace(self.b), self._gates[:, span], self.work(span)
-        delta = self._deltas[span]
-        xp.multiply(delta, z, out=delta)
-        xp.subtract(n, self._hs[span], out=work)
-        xp.multiply(work, self._a[span], out=work)
-        xp.multiply(work, delta, out=self.d_product(span, 0))
-        self.candidate_slope(n, out=work, work=other)
-        xp.multiply(work, delta, out=self.d_product(span, 1))
-
-    def candidate(self, u: Array, out: Array) -> None:
-        """Write n = tanh(u); u is work space afterwards."""
-        namespace(u).tanh(u, out=out)
-
-    def candidate_slope(self, n: Array, out: Array, work: Array) -> None:
-        """Write dn/du = 1 - n²."""
-        tanh_slope(n, out)
+        z, n = self._gates[:, span]
+        kernels_for(self.b).pool_gradients(
+            self._deltas[span],
+            self._hs[span],
+            z,
+            n,
+            self.positive,
+            self._dzs[span],
+            self._buffers,
+        )

@@ -10,8 +10,6 @@ The columns of Wx (D, 2H) and b (2H,) hold z and n, each H wide.
 Source: L. Feng et al., "Were RNNs all we needed?" (2024).
 """
 
-from elman.arrays import Array, namespace
-from elman.layers.diagonal import sigmoid
 from elman.layers.fpool import TimeFPool
 
 
@@ -21,30 +19,4 @@ class TimeMinGRU(TimeFPool):
     ``stateful``, ``h``, ``dh``, ``set_state`` and ``Wx=None`` are as in TimeRNN.
     """
 
-    def candidate(self, u: Array, out: Array) -> None:
-        """Write n = g(u); u is work space afterwards."""
-        positive(u, out)
-
-    def candidate_slope(self, n: Array, out: Array, work: Array) -> None:
-        """Write g'(u)."""
-        positive_slope(n, out, work)
-
-
-def positive(u: Array, out: Array) -> None:
-    """out = g(u) = max(u, 0) + σ(min(u, 0)); u is overwritten."""
-    xp = namespace(u)
-    xp.clip(u, None, 0.0, out=out)
-    sigmoid(out, out)
-    xp.clip(u, 0.0, None, out=u)
-    xp.add(out, u, out=out)
-
-
-def positive_slope(g: Array, out: Array, work: Array) -> None:
-    """out = g'(u), given g(u): with m = min(g, ½), m - m², and ¾ more where g ≥ ½; choosing is slower than adding."""
-    xp = namespace(g)
-    xp.greater_equal(g, 0.5, out=work)
-    xp.multiply(work, 0.75, out=work)
-    xp.clip(g, None, 0.5, out=out)
-    xp.add(work, out, out=work)
-    xp.multiply(out, out, out=out)
-    xp.subtract(work, out, out=out)
+    positive = True

@@ -13,8 +13,8 @@ Source: L. Feng et al., "Were RNNs all we needed?" (2024).
 """
 
 from elman.arrays import namespace
-from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus
-from elman.layers.mingru import positive, positive_slope
+from elman.layers.diagonal import TimeDiagonalRecurrence
+from elman.layers.kernels.numpy import one_minus, positive_candidate, positive_slope
 
 LARGEST = 80.0  # exponent: where |z| is larger, the gate is 0 or 1 to within 1e-34
 
@@ -42,7 +42,7 @@ class TimeMinLSTM(TimeDiagonalRecurrence):
         xp.divide(i, a, out=a)
         xp.reciprocal(f, out=f)
         xp.reciprocal(i, out=i)
-        positive(self.product(span, 2), out=n)
+        positive_candidate(self.product(span, 2), out=n)
         one_minus(a, out=b)
         xp.multiply(b, n, out=b)
 

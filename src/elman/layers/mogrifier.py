@@ -1,6 +1,6 @@
 """Mogrifier LSTM: before each step, the input and the state gate each other, r times in turn.
 
-    x⁰ = x_t     h⁰ = h_{t-1}
+    x, h = x_t, h_{t-1}
     k = 1, 3, …     s_k = 2σ(h·Q_k)     x ← s_k∘x
     k = 2, 4, …     s_k = 2σ(x·R_k)     h ← s_k∘h
     h_t, c_t = LSTM(x, h, c_{t-1})

@@ -67,7 +67,7 @@ class TimeRMSNorm:
         T, N, D = self._xs.shape
         check_gradient(dns, (N, T, D))
         self._dns = time_major(dns)  # (T, N, D)
-        self._dxs = self._buffers.get("dxs", (T, N, D), self._xs)
+        self._dxs = self._buffers.get("dxs", (T, N, D), self.params[0])
         self._besides = self._dxs if besides is None else time_major(besides)  # (T, N, D)
         self.grads[0][...] = 0
         return batch_major(self._dxs)

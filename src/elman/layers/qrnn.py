@@ -16,7 +16,8 @@ Source: J. Bradbury et al., "Quasi-recurrent neural networks", ICLR 2017, with a
 from elman.arrays import Array, batch_major, namespace
 from elman.errors import ConfigError
 from elman.layers.base import Weight, check_weights
-from elman.layers.diagonal import TimeDiagonalRecurrence, one_minus, sigmoid, tanh_slope
+from elman.layers.diagonal import TimeDiagonalRecurrence
+from elman.layers.kernels.numpy import one_minus, sigmoid, tanh_slope
 
 WIDTH = 2  # inputs that a product reads
 

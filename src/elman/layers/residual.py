@@ -19,7 +19,7 @@ transformer" (2020); the gated output of a recurrence: A. Gu and T. Dao, "Mamba"
 from collections.abc import Callable
 from typing import Any
 
-from elman.arrays import Array, Buffers, as_rows, batch_major, namespace, time_major, zeros
+from elman.arrays import Array, Buffers, as_rows, batch_major, is_torch, namespace, time_major, zeros
 from elman.errors import ShapeError
 from elman.layers.base import Weight, check_gradient, check_sequence, check_weights
 from elman.layers.dropout import WeightDropout
@@ -60,7 +60,7 @@ class TimeProduct:
     def begin_backward(self, dys: Array) -> Array:
         """Take dys (N, T, G), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
         self._dys = time_major(dys)  # (T, N, G)
-        self._dxs = self._buffers.get("dxs", tuple(self._xs.shape), self._xs)
+        self._dxs = self._buffers.get("dxs", tuple(self._xs.shape), self.params[0])
         return batch_major(self._dxs)
 
     def backward_steps(self, first: int, last: int) -> None:
@@ -265,7 +265,7 @@ class TimeResidualBlock(StatefulLayer):
         return xs
 
     def forward_steps(self, first: int, last: int) -> None:
-        """Do the steps first ≤ t < last, a few rows through all parts before the next ones."""
+        """Do the steps first ≤ t < last: one span after another, each through all parts."""
         for span in self._spans(first, last):
             for part in self.parts:
                 part.forward_steps(*span)
@@ -286,7 +286,7 @@ class TimeResidualBlock(StatefulLayer):
         return dhs
 
     def backward_steps(self, first: int, last: int) -> None:
-        """Do the steps last > t ≥ first, a few rows through all parts before the next ones."""
+        """Do the steps last > t ≥ first: one span after another, each through all parts."""
         for span in reversed(self._spans(first, last)):
             for part in reversed(self.parts):
                 part.backward_steps(*span)
@@ -304,6 +304,6 @@ class TimeResidualBlock(StatefulLayer):
         return [write for part in self.parts for write in part.weight_gradients()]
 
     def _spans(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Return the bounds of spans of steps with about `ROWS` rows each."""
-        steps = max(1, ROWS // self._ys.shape[0])
+        """Cut these steps into spans of about `ROWS` rows. Tensors are not cut: a GPU wants few calls."""
+        steps = max(1, last - first if is_torch(self._ys) else ROWS // self._ys.shape[0])
         return [(t, min(t + steps, last)) for t in range(first, last, steps)]

@@ -20,8 +20,8 @@ Source: S. De et al., "Griffin: mixing gated linear recurrences with local atten
 import numpy as np
 
 from elman.arrays import Array, namespace
-from elman.layers.diagonal import one_minus, sigmoid
 from elman.layers.direct import TimeDirectRecurrence
+from elman.layers.kernels.numpy import one_minus, sigmoid
 
 SCALE = 8.0
 SLOWEST, FASTEST = 0.999, 0.9  # a_t for r = 1/8

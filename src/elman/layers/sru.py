@@ -17,9 +17,9 @@ Source: T. Lei et al., "Simple recurrent units for highly parallelizable recurre
 """
 
 from elman.arrays import Array, namespace
-from elman.layers.diagonal import one_minus, sigmoid, sigmoid_slope, tanh_slope
 from elman.layers.direct import TimeDirectRecurrence
 from elman.layers.kernels import kernels_for
+from elman.layers.kernels.numpy import one_minus, sigmoid, sigmoid_slope, tanh_slope
 
 ALPHA = 3.0**0.5
 

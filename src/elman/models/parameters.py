@@ -33,13 +33,13 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "rnn": TimeRNN,
     "lstm": TimeLSTM,
     "gru": TimeGRU,
-    "mogrifier": TimeMogrifierLSTM,
     "mingru": TimeMinGRU,
     "minlstm": TimeMinLSTM,
     "fpool": TimeFPool,
     "qrnn": TimeQRNN,
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
+    "mogrifier": TimeMogrifierLSTM,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000

@@ -123,9 +123,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = 5
 
     cell: Annotated[
-        Literal["rnn", "lstm", "gru", "mogrifier", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru"],
+        Literal["rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier"],
         described(
-            "recurrent layer; rnn is Elman's, and those after mogrifier are elementwise, which is faster"
+            "recurrent layer; rnn is Elman's, and those from mingru to rglru are elementwise, which is faster"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

@@ -21,6 +21,8 @@ FUNCTIONS = (
     "scan",
     "scan_backward",
     "sru_scan",
+    "pool_gates",
+    "pool_gradients",
     "norm",
     "norm_backward",
     "gate",

@@ -440,3 +440,19 @@ def test_gate_and_its_gradient(kernels: Any, N: int, H: int) -> None:
     numpy.gate_backward(dout64, h64, u64, wanted[0], wanted[2], wanted[3])
     for ours, theirs in zip(found, wanted, strict=True):
         close(ours, theirs)
+
+
+@every_size
+@pytest.mark.parametrize("positive", [False, True])
+def test_gates_of_pooling_and_their_gradients(kernels: Any, N: int, H: int, positive: bool) -> None:
+    shape = (2, N, H)
+    us, delta, before = draw(0, 2, N, 2 * H, scale=2), draw(1, *shape), draw(2, *shape)
+    found = z, n, a, b, dus = [*(empty(*shape) for _ in range(4)), empty(2, N, 2 * H)]
+    us64, delta64, before64 = exact(us, delta, before)
+    wanted = z64, n64, a64, b64, dus64 = [*(np.empty(shape) for _ in range(4)), np.empty((2, N, 2 * H))]
+    kernels.pool_gates(us, positive, z, n, a, b)
+    kernels.pool_gradients(delta, before, z, n, positive, dus, Buffers())
+    numpy.pool_gates(us64, positive, z64, n64, a64, b64)
+    numpy.pool_gradients(delta64, before64, z64, n64, positive, dus64, Buffers())
+    for ours, theirs in zip(found, wanted, strict=True):
+        close(ours, theirs)

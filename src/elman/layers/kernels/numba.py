@@ -164,25 +164,37 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -
 
 
 @jit
-def mogrify(products: Array, values: Array, gated: Array) -> None:
-    """Turn products (N, W) into factors 2σ(product), in place, and write gated = factors∘values."""
-    N, W = products.shape
-    for n in range(N):
-        for j in range(W):
-            factor = _TWO * sigmoid(products[n, j])
-            products[n, j] = factor
-            gated[n, j] = factor * values[n, j]
+def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array) -> None:
+    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), a = 1 - z and b = z∘n.
+
+    All are (T, N, H), but for us (T, N, 2H), which holds u_z and u_n and is work space afterwards.
+    """
+    T, N, H = z.shape
+    for t in range(T):
+        for k in range(N):
+            u_z, u_n = us[t, k, :H], us[t, k, H:]
+            z_row, n_row, a_row, b_row = z[t, k], n[t, k], a[t, k], b[t, k]
+            if positive:
+                for j in range(H):
+                    low = sigmoid(min(u_n[j], _ZERO))
+                    n_row[j] = low + max(u_n[j], _ZERO)
+            else:
+                for j in range(H):
+                    n_row[j] = tanh(u_n[j])
+            for j in range(H):
+                z_row[j] = sigmoid(u_z[j])
+                a_row[j] = _ONE - z_row[j]
+                b_row[j] = z_row[j] * n_row[j]
 
 
-@jit
-def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: Array) -> None:
-    """Write d_products = d_gated∘gated∘(1 - ½factors), and over d_gated (N, W) d_values = d_gated∘factors."""
-    N, W = factors.shape
-    for n in range(N):
-        for j in range(W):
-            d, factor = d_gated[n, j], factors[n, j]
-            d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
-            d_gated[n, j] = d * factor
+def pool_gradients(
+    delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array, buffers: Buffers
+) -> None:
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with n' as `pool_gates` makes n; δ is work space afterwards.
+
+    dus (T, N, 2H) holds dz and dn, all others are (T, N, H).
+    """
+    pool_rows_backward(delta, before, z, n, positive, dus)
 
 
 @jit
@@ -224,6 +236,28 @@ def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
 def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
     """dh = dout∘u∘σ and du = dout∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
     gate_numbers_backward(*(array.reshape(-1) for array in (dout, h, u, sigma, dh, du)))
+
+
+@jit
+def mogrify(products: Array, values: Array, gated: Array) -> None:
+    """Turn products (N, W) into factors 2σ(product), in place, and write gated = factors∘values."""
+    N, W = products.shape
+    for n in range(N):
+        for j in range(W):
+            factor = _TWO * sigmoid(products[n, j])
+            products[n, j] = factor
+            gated[n, j] = factor * values[n, j]
+
+
+@jit
+def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: Array) -> None:
+    """Write d_products = d_gated∘gated∘(1 - ½factors), and over d_gated (N, W) d_values = d_gated∘factors."""
+    N, W = factors.shape
+    for n in range(N):
+        for j in range(W):
+            d, factor = d_gated[n, j], factors[n, j]
+            d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
+            d_gated[n, j] = d * factor
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -495,6 +529,25 @@ def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None
 
 
 @jit
+def pool_rows_backward(delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array) -> None:
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', row by row."""
+    T, N, H = z.shape
+    for t in range(T):
+        for k in range(N):
+            dz, dn = dus[t, k, :H], dus[t, k, H:]
+            delta_row, before_row, z_row, n_row = delta[t, k], before[t, k], z[t, k], n[t, k]
+            for j in range(H):
+                new, open_ = n_row[j], z_row[j]
+                flowing = delta_row[j] * open_
+                dz[j] = flowing * (new - before_row[j]) * (_ONE - open_)
+                dn[j] = flowing * (_ONE - new * new)
+            if positive:
+                for j in range(H):
+                    slope = _ONE if n_row[j] >= _HALF else n_row[j] * (_ONE - n_row[j])
+                    dn[j] = delta_row[j] * z_row[j] * slope
+
+
+@jit
 def norm_rows_backward(
     x: Array, gain: Array, scales: Array, dout: Array, besides: Array, dx: Array, dgain: Array
 ) -> None:
@@ -528,6 +581,7 @@ def gate_numbers_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Arr
         du[j] = dout[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
 
 
+@jit
 def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
     """fs[t] = σ(z_f + v_f∘cs[t]), and cs[t + 1] = fs[t]∘cs[t] + (1 - fs[t])∘u, for all t."""
     T, N, H = fs.shape

@@ -239,6 +239,44 @@ def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flo
         xp.multiply(a[t], deltas[t], out=flow)
 
 
+def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array) -> None:
+    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), a = 1 - z and b = z∘n.
+
+    All are (T, N, H), but for us (T, N, 2H), which holds u_z and u_n and is work space afterwards.
+    """
+    H = z.shape[2]
+    u_z, u_n = us[:, :, :H], us[:, :, H:]
+    sigmoid(u_z, out=z)
+    if positive:
+        positive_candidate(u_n, out=n)
+    else:
+        namespace(u_n).tanh(u_n, out=n)
+    one_minus(z, out=a)
+    namespace(z).multiply(z, n, out=b)
+
+
+def pool_gradients(
+    delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array, buffers: Buffers
+) -> None:
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with n' as `pool_gates` makes n; δ is work space afterwards.
+
+    dus (T, N, 2H) holds dz and dn, all others are (T, N, H).
+    """
+    xp, H = namespace(z), z.shape[2]
+    dz, dn = dus[:, :, :H], dus[:, :, H:]
+    work, other = (buffers.get(name, tuple(z.shape), z) for name in ("work", "other"))
+    xp.multiply(delta, z, out=delta)
+    one_minus(z, out=other)
+    xp.subtract(n, before, out=work)
+    xp.multiply(work, other, out=work)
+    xp.multiply(work, delta, out=dz)
+    if positive:
+        positive_slope(n, out=work, work=other)
+    else:
+        tanh_slope(n, out=work)
+    xp.multiply(work, delta, out=dn)
+
+
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     xp = namespace(x)
@@ -280,10 +318,7 @@ def norm_backward(
 def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
     """sigma = σ(u) and out = h∘u∘σ(u): arrays of one shape."""
     xp = namespace(u)
-    xp.multiply(u, 0.5, out=sigma)  # σ(u) = ½·tanh(½u) + ½
-    xp.tanh(sigma, out=sigma)
-    xp.multiply(sigma, 0.5, out=sigma)
-    xp.add(sigma, 0.5, out=sigma)
+    sigmoid(u, out=sigma)
     xp.multiply(u, sigma, out=out)
     xp.multiply(out, h, out=out)
 
@@ -387,3 +422,53 @@ def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
     distinct, sums = sum_rows_by_id(ids, rows)
     dW[distinct] += sums
     return distinct
+
+
+# Functions of one number
+
+
+def sigmoid(z: Array, out: Array) -> None:
+    """out = σ(z) = ½·tanh(½z) + ½, which cannot overflow."""
+    xp = namespace(z)
+    xp.multiply(z, 0.5, out=out)
+    xp.tanh(out, out=out)
+    xp.multiply(out, 0.5, out=out)
+    xp.add(out, 0.5, out=out)
+
+
+def sigmoid_slope(gate: Array, out: Array) -> None:
+    """out = gate∘(1 - gate), the derivative of σ where it is ``gate``."""
+    xp = namespace(gate)
+    xp.multiply(gate, gate, out=out)
+    xp.subtract(gate, out, out=out)
+
+
+def tanh_slope(y: Array, out: Array) -> None:
+    """out = 1 - y², the derivative of tanh where it is ``y``."""
+    namespace(y).multiply(y, y, out=out)
+    one_minus(out, out=out)
+
+
+def one_minus(gate: Array, out: Array) -> None:
+    """out = 1 - gate."""
+    namespace(gate).subtract(one(gate), gate, out=out)
+
+
+def positive_candidate(u: Array, out: Array) -> None:
+    """out = g(u) = max(u, 0) + σ(min(u, 0)); u is overwritten."""
+    xp = namespace(u)
+    xp.clip(u, None, 0.0, out=out)
+    sigmoid(out, out)
+    xp.clip(u, 0.0, None, out=u)
+    xp.add(out, u, out=out)
+
+
+def positive_slope(g: Array, out: Array, work: Array) -> None:
+    """out = g'(u), given g(u): with m = min(g, ½), m - m², and ¾ more where g ≥ ½; choosing is slower than adding."""
+    xp = namespace(g)
+    xp.greater_equal(g, 0.5, out=work)
+    xp.multiply(work, 0.75, out=work)
+    xp.clip(g, None, 0.5, out=out)
+    xp.add(work, out, out=work)
+    xp.multiply(out, out, out=out)
+    xp.subtract(work, out, out=out)
