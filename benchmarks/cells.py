@@ -64,6 +64,7 @@ class Size:
     layers: int
     hidden: int
     lr: float
+    wordvec: int | None = None  # None: that of the text
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ class Task:
 
     @property
     def config(self) -> Config:
-        options = {**SHARED, **self.text.options, **asdict(self.size), "cell": self.cell, "seed": self.seed}
+        size = {name: value for name, value in asdict(self.size).items() if value is not None}
+        options = {**SHARED, **self.text.options, **size, "cell": self.cell, "seed": self.seed}
         if self.block != "plain":
             options["block"] = self.block
         config = Config.of({**options, "time_budget": self.seconds}, "benchmarks/cells.py")
