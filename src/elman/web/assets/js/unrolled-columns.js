@@ -89,7 +89,7 @@
 
     #candidate(drawing, { name, percent, probability, right }, y) {
       const half = COLUMN / 2 - 6;
-      const room = 2 * half - elman.textWidth(percent, 11) - 3;
+      const room = 2 * half - elman.textWidth(percent, 14) - 3; // digits are wider than letters
       const fitted = elman.fitted(name, room, right ? 13 : 12); // bold letters are wider
       drawing.text([-half, y], fitted, { size: 12, anchor: "start", bold: right, raw: true });
       drawing.text([half, y], percent, { size: 11, anchor: "end", kind: right ? "ink" : "soft", raw: true });
