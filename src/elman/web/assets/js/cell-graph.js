@@ -205,11 +205,11 @@
     const wide = WIDTH / Math.max(1, states.length);
     states.forEach((name, k) => {
       const x = k * wide;
-      drawing.text([x + 24, Y.state], `${name}_{t−1}`);
-      drawing.arrow([[x + 50, Y.state], [x + wide - 50, Y.state]]);
-      shown(drawing, [x + 74, Y.state - 14], number(before(name)));
-      shown(drawing, [x + wide - 74, Y.state - 14], number(value(name)));
-      drawing.text([x + wide - 30, Y.state], `${name}_t`);
+      drawing.text([x + 24, Y.factor], `${name}_{t−1}`);
+      drawing.arrow([[x + 50, Y.factor], [x + wide - 50, Y.factor]]);
+      shown(drawing, [x + 74, Y.factor - 14], number(before(name)));
+      shown(drawing, [x + wide - 74, Y.factor - 14], number(value(name)));
+      drawing.text([x + wide - 30, Y.factor], `${name}_t`);
     });
     const xs = gates.map((_, k) => 110 + ((WIDTH - 150) * (k + 0.5)) / gates.length);
     if (gates.length) drawGates(drawing, cell, gates.map((name) => [name, ""]), xs, "x_t");
