@@ -268,20 +268,20 @@ def pool_backward(
     """
     xp, H = namespace(z), z.shape[2]
     dz, dn = dus[:, :, :H], dus[:, :, H:]
-    slope, work = (buffers.get(name, tuple(z.shape), z) for name in ("slope", "work of slope"))
-    one_minus(z, out=dz)
+    keep, delta, work = (buffers.get(name, tuple(z.shape), z) for name in ("keep", "delta", "slope"))
+    one_minus(z, out=keep)
     for t in reversed(range(z.shape[0])):
-        xp.add(dhs[t], flow, out=dn[t])  # δ
-        xp.multiply(dz[t], dn[t], out=flow)
-    xp.multiply(dn, z, out=dn)
+        xp.add(dhs[t], flow, out=delta[t])
+        xp.multiply(keep[t], delta[t], out=flow)
+    xp.multiply(delta, z, out=delta)
+    xp.multiply(keep, delta, out=keep)
     xp.subtract(n, states[:-1], out=work)
-    xp.multiply(work, dz, out=work)
-    xp.multiply(work, dn, out=dz)
+    xp.multiply(work, keep, out=dz)
     if positive:
-        positive_slope(n, out=slope, work=work)
+        positive_slope(n, out=work, work=keep)
     else:
-        tanh_slope(n, out=slope)
-    xp.multiply(slope, dn, out=dn)
+        tanh_slope(n, out=work)
+    xp.multiply(work, delta, out=dn)
 
 
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
