@@ -67,10 +67,8 @@ class TimeDiagonalRecurrence(TimeRecurrence):
 
     def backward_steps(self, first: int, last: int) -> None:
         """Do the steps last > t ≥ first: ds_t, then δ_t step by step, then the gradients of all products at once."""
-        flow = self._flowing[self.recurrent_state]
         for span in reversed(self._cuts(first, last)):
-            ds = self.output_gradients(span)
-            kernels_for(self.b).scan_backward(span.start, span.stop, self._a, ds, self._deltas, flow)
+            self.recur_backward(span)
             self.product_gradients(span)
         self.projection.backward_steps(first, last)
 
@@ -111,6 +109,11 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     def recur(self, span: slice) -> None:
         """Write the states of these steps."""
         kernels_for(self.b).scan(span.start, span.stop, self._a, self._b, self._states)
+
+    def recur_backward(self, span: slice) -> None:
+        """Write δ_t of these steps, from the last to the first."""
+        ds, flow = self.output_gradients(span), self._flowing[self.recurrent_state]
+        kernels_for(self.b).scan_backward(span.start, span.stop, self._a, ds, self._deltas, flow)
 
     def output(self, span: slice) -> None:
         """Write h_t of these steps from the states; nothing to do where the state is the output."""

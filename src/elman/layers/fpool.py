@@ -28,19 +28,28 @@ class TimeFPool(TimeDiagonalRecurrence):
     positive = False  # whether n is the minGRU's function instead of tanh
 
     def coefficients(self, span: slice) -> None:
-        """Write a = 1 - z and b = z∘n."""
-        z, n = self._gates[:, span]
-        kernels_for(self.b).pool_gates(self._zs[span], self.positive, z, n, self._a[span], self._b[span])
+        """Do nothing: `recur` needs a = 1 - z and b = z∘n number by number only."""
 
-    def product_gradients(self, span: slice) -> None:
-        """Write dz_z = δ∘(n - h_{t-1})∘z∘(1 - z) and dz_n = δ∘z∘n'."""
+    def recur(self, span: slice) -> None:
+        """Write z, n and h of these steps."""
         z, n = self._gates[:, span]
-        kernels_for(self.b).pool_gradients(
-            self._deltas[span],
-            self._hs[span],
+        kernels_for(self.b).pool(
+            self._zs[span], self.positive, z, n, self._states[span.start : span.stop + 1]
+        )
+
+    def recur_backward(self, span: slice) -> None:
+        """Write dz_z = δ∘(n - h_{t-1})∘z∘(1 - z) and dz_n = δ∘z∘n', without keeping δ."""
+        z, n = self._gates[:, span]
+        kernels_for(self.b).pool_backward(
+            self._dhs[span],
+            self._states[span.start : span.stop + 1],
             z,
             n,
             self.positive,
+            self._flowing["h"],
             self._dzs[span],
             self._buffers,
         )
+
+    def product_gradients(self, span: slice) -> None:
+        """Do nothing: `recur_backward` has written them."""

@@ -120,11 +120,10 @@ class GatedBranch:
 
     def begin_backward(self, dys: Array) -> Array:
         """Take dys (N, T, D), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
-        self._dps = time_major(self.out.begin_backward(dys))  # (T, N, H)
-        self._dhs, self._dus = (
-            self._buffers.get(name, tuple(self._us.shape), self._us) for name in ("dhs", "dus")
-        )
-        dns = self.f.begin_backward(batch_major(self._dhs))  # and what comes through the gate is added
+        dps = self.out.begin_backward(dys)  # (N, T, H), which turn into dhs
+        self._dhs = time_major(dps)  # (T, N, H)
+        self._dus = self._buffers.get("dus", tuple(self._us.shape), self._us)
+        dns = self.f.begin_backward(dps)  # and what comes through the gate is added
         self._dns, self._dns_of_gate = map(
             time_major, (dns, self.gate.begin_backward(batch_major(self._dus)))
         )
@@ -135,12 +134,7 @@ class GatedBranch:
         self.out.backward_steps(first, last)
         span = slice(first, last)
         kernels_for(self._us).gate_backward(
-            self._dps[span],
-            self._hs[span],
-            self._us[span],
-            self._sigmas[span],
-            self._dhs[span],
-            self._dus[span],
+            self._dhs[span], self._hs[span], self._us[span], self._sigmas[span], self._dus[span]
         )
         self.f.backward_steps(first, last)
         self.gate.backward_steps(first, last)

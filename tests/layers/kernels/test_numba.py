@@ -430,29 +430,33 @@ def test_norm_and_its_gradient(kernels: Any, N: int, H: int) -> None:
 
 @every_size
 def test_gate_and_its_gradient(kernels: Any, N: int, H: int) -> None:
-    h, u, dout = draw(0, 1, N, H), draw(1, 1, N, H, scale=3), draw(2, 1, N, H)
-    found = [empty(1, N, H) for _ in range(4)]
-    kernels.gate(h, u, found[0], found[1])
-    kernels.gate_backward(dout, h, u, found[0], found[2], found[3])
-    h64, u64, dout64 = exact(h, u, dout)
-    wanted = [np.empty((1, N, H)) for _ in range(4)]
-    numpy.gate(h64, u64, wanted[0], wanted[1])
-    numpy.gate_backward(dout64, h64, u64, wanted[0], wanted[2], wanted[3])
+    h, u, d = draw(0, 1, N, H), draw(1, 1, N, H, scale=3), draw(2, 1, N, H)
+    found = [d, *(empty(1, N, H) for _ in range(3))]  # turns into dh, σ, out, du
+    h64, u64 = exact(h, u)
+    wanted = exact(*found)
+    for module, values, (d_or_dh, sigma, out, du) in ((kernels, (h, u), found), (numpy, (h64, u64), wanted)):
+        module.gate(*values, sigma, out)
+        module.gate_backward(d_or_dh, *values, sigma, du)
     for ours, theirs in zip(found, wanted, strict=True):
         close(ours, theirs)
 
 
 @every_size
 @pytest.mark.parametrize("positive", [False, True])
-def test_gates_of_pooling_and_their_gradients(kernels: Any, N: int, H: int, positive: bool) -> None:
-    shape = (2, N, H)
-    us, delta, before = draw(0, 2, N, 2 * H, scale=2), draw(1, *shape), draw(2, *shape)
-    found = z, n, a, b, dus = [*(empty(*shape) for _ in range(4)), empty(2, N, 2 * H)]
-    us64, delta64, before64 = exact(us, delta, before)
-    wanted = z64, n64, a64, b64, dus64 = [*(np.empty(shape) for _ in range(4)), np.empty((2, N, 2 * H))]
-    kernels.pool_gates(us, positive, z, n, a, b)
-    kernels.pool_gradients(delta, before, z, n, positive, dus, Buffers())
-    numpy.pool_gates(us64, positive, z64, n64, a64, b64)
-    numpy.pool_gradients(delta64, before64, z64, n64, positive, dus64, Buffers())
+def test_pooling_and_its_gradients(kernels: Any, N: int, H: int, positive: bool) -> None:
+    T = 3
+    us, states, dhs, flow = (
+        draw(seed, *shape) for seed, shape in enumerate(((T, N, 2 * H), (T + 1, N, H), (T, N, H), (N, H)))
+    )
+    us *= 2
+    found = [*(empty(T, N, H) for _ in range(2)), states, flow, empty(T, N, 2 * H)]
+    us64, dhs64 = exact(us, dhs)
+    wanted = exact(*found)
+    for module, gates, dh, (z, n, h, flowing, dus) in (
+        (kernels, us, dhs, found),
+        (numpy, us64, dhs64, wanted),
+    ):
+        module.pool(gates, positive, z, n, h)
+        module.pool_backward(dh, h, z, n, positive, flowing, dus, Buffers())
     for ours, theirs in zip(found, wanted, strict=True):
         close(ours, theirs)

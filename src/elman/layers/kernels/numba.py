@@ -164,37 +164,36 @@ def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -
 
 
 @jit
-def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array) -> None:
-    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), a = 1 - z and b = z∘n.
+def pool(us: Array, positive: bool, z: Array, n: Array, states: Array) -> None:
+    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), and the moving average of n.
 
-    All are (T, N, H), but for us (T, N, 2H), which holds u_z and u_n and is work space afterwards.
+    That is states[t + 1] = (1 - z)∘states[t] + z∘n: states (T + 1, N, H), z and n (T, N, H). us (T, N, 2H) holds u_z
+    and u_n, and is work space afterwards.
     """
     T, N, H = z.shape
     for t in range(T):
         for k in range(N):
-            u_z, u_n = us[t, k, :H], us[t, k, H:]
-            z_row, n_row, a_row, b_row = z[t, k], n[t, k], a[t, k], b[t, k]
+            u_z, u_n, z_row, n_row = us[t, k, :H], us[t, k, H:], z[t, k], n[t, k]
+            before, after = states[t, k], states[t + 1, k]
             if positive:
                 for j in range(H):
-                    low = sigmoid(min(u_n[j], _ZERO))
-                    n_row[j] = low + max(u_n[j], _ZERO)
+                    n_row[j] = sigmoid(min(u_n[j], _ZERO)) + max(u_n[j], _ZERO)
             else:
                 for j in range(H):
                     n_row[j] = tanh(u_n[j])
             for j in range(H):
                 z_row[j] = sigmoid(u_z[j])
-                a_row[j] = _ONE - z_row[j]
-                b_row[j] = z_row[j] * n_row[j]
+                after[j] = before[j] + z_row[j] * (n_row[j] - before[j])
 
 
-def pool_gradients(
-    delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array, buffers: Buffers
+def pool_backward(
+    dhs: Array, states: Array, z: Array, n: Array, positive: bool, flow: Array, dus: Array, buffers: Buffers
 ) -> None:
-    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with n' as `pool_gates` makes n; δ is work space afterwards.
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with δ = dhs[t] + flow, then flow = (1 - z)∘δ, step by step.
 
-    dus (T, N, 2H) holds dz and dn, all others are (T, N, H).
+    dus (T, N, 2H) holds dz and dn, flow is (N, H), and the others are as in `pool`.
     """
-    pool_rows_backward(delta, before, z, n, positive, dus)
+    pool_steps_backward(dhs, states, z, n, positive, flow, dus)
 
 
 @jit
@@ -233,9 +232,9 @@ def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
     gate_numbers(h.reshape(-1), u.reshape(-1), sigma.reshape(-1), out.reshape(-1))
 
 
-def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
-    """dh = dout∘u∘σ and du = dout∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
-    gate_numbers_backward(*(array.reshape(-1) for array in (dout, h, u, sigma, dh, du)))
+def gate_backward(d: Array, h: Array, u: Array, sigma: Array, du: Array) -> None:
+    """Turn d, the gradient of the output, into that of h, d∘u∘σ; du = d∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
+    gate_numbers_backward(*(array.reshape(-1) for array in (d, h, u, sigma, du)))
 
 
 @jit
@@ -529,22 +528,26 @@ def scan_steps_backward(a: Array, ds: Array, deltas: Array, flow: Array) -> None
 
 
 @jit
-def pool_rows_backward(delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array) -> None:
-    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', row by row."""
+def pool_steps_backward(
+    dhs: Array, states: Array, z: Array, n: Array, positive: bool, flow: Array, dus: Array
+) -> None:
+    """From the last step to the first: dz, dn and the flow of `pool_backward`, row by row."""
     T, N, H = z.shape
-    for t in range(T):
+    for t in range(T - 1, -1, -1):
         for k in range(N):
-            dz, dn = dus[t, k, :H], dus[t, k, H:]
-            delta_row, before_row, z_row, n_row = delta[t, k], before[t, k], z[t, k], n[t, k]
+            dz, dn, dh, before = dus[t, k, :H], dus[t, k, H:], dhs[t, k], states[t, k]
+            z_row, n_row, flow_row = z[t, k], n[t, k], flow[k]
             for j in range(H):
-                new, open_ = n_row[j], z_row[j]
-                flowing = delta_row[j] * open_
-                dz[j] = flowing * (new - before_row[j]) * (_ONE - open_)
-                dn[j] = flowing * (_ONE - new * new)
+                delta, open_ = dh[j] + flow_row[j], z_row[j]
+                flow_row[j] = delta * (_ONE - open_)
+                dn[j] = delta * open_
+                dz[j] = flow_row[j] * open_ * (n_row[j] - before[j])
             if positive:
                 for j in range(H):
-                    slope = _ONE if n_row[j] >= _HALF else n_row[j] * (_ONE - n_row[j])
-                    dn[j] = delta_row[j] * z_row[j] * slope
+                    dn[j] *= _ONE if n_row[j] >= _HALF else n_row[j] * (_ONE - n_row[j])
+            else:
+                for j in range(H):
+                    dn[j] *= _ONE - n_row[j] * n_row[j]
 
 
 @jit
@@ -573,12 +576,12 @@ def gate_numbers(h: Array, u: Array, sigma: Array, out: Array) -> None:
 
 
 @jit
-def gate_numbers_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
-    """dh = dout·u·σ and du = dout·h·(σ + u·σ·(1 - σ)), number by number: (n,) each."""
+def gate_numbers_backward(d: Array, h: Array, u: Array, sigma: Array, du: Array) -> None:
+    """du = d·h·(σ + u·σ·(1 - σ)), then d = d·u·σ, number by number: (n,) each."""
     for j in range(len(u)):
         silu = u[j] * sigma[j]
-        dh[j] = dout[j] * silu
-        du[j] = dout[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
+        du[j] = d[j] * h[j] * (sigma[j] + silu * (_ONE - sigma[j]))
+        d[j] *= silu
 
 
 @jit

@@ -239,39 +239,46 @@ def scan_backward(first: int, last: int, a: Array, ds: Array, deltas: Array, flo
         xp.multiply(a[t], deltas[t], out=flow)
 
 
-def pool_gates(us: Array, positive: bool, z: Array, n: Array, a: Array, b: Array) -> None:
-    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), a = 1 - z and b = z∘n.
+def pool(us: Array, positive: bool, z: Array, n: Array, states: Array) -> None:
+    """z = σ(u_z), n = tanh(u_n) or, if ``positive``, g(u_n) (see `elman.layers.mingru`), and the moving average of n.
 
-    All are (T, N, H), but for us (T, N, 2H), which holds u_z and u_n and is work space afterwards.
+    That is states[t + 1] = (1 - z)∘states[t] + z∘n: states (T + 1, N, H), z and n (T, N, H). us (T, N, 2H) holds u_z
+    and u_n, and is work space afterwards.
     """
-    H = z.shape[2]
+    xp, H = namespace(z), z.shape[2]
     u_z, u_n = us[:, :, :H], us[:, :, H:]
     sigmoid(u_z, out=z)
     if positive:
         positive_candidate(u_n, out=n)
     else:
-        namespace(u_n).tanh(u_n, out=n)
-    one_minus(z, out=a)
-    namespace(z).multiply(z, n, out=b)
+        xp.tanh(u_n, out=n)
+    one_minus(z, out=u_z)
+    xp.multiply(z, n, out=states[1:])
+    for keep, before, after in zip(u_z, states[:-1], states[1:], strict=True):
+        xp.multiply(keep, before, out=keep)
+        xp.add(after, keep, out=after)
 
 
-def pool_gradients(
-    delta: Array, before: Array, z: Array, n: Array, positive: bool, dus: Array, buffers: Buffers
+def pool_backward(
+    dhs: Array, states: Array, z: Array, n: Array, positive: bool, flow: Array, dus: Array, buffers: Buffers
 ) -> None:
-    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with n' as `pool_gates` makes n; δ is work space afterwards.
+    """dz = δ∘(n - h_{t-1})∘z∘(1 - z) and dn = δ∘z∘n', with δ = dhs[t] + flow, then flow = (1 - z)∘δ, step by step.
 
-    dus (T, N, 2H) holds dz and dn, all others are (T, N, H).
+    dus (T, N, 2H) holds dz and dn, flow is (N, H), and the others are as in `pool`.
     """
     xp, H = namespace(z), z.shape[2]
     dz, dn = dus[:, :, :H], dus[:, :, H:]
-    work, other = (buffers.get(name, tuple(z.shape), z) for name in ("work", "other"))
+    keep, delta, work = (buffers.get(name, tuple(z.shape), z) for name in ("keep", "delta", "slope"))
+    one_minus(z, out=keep)
+    for t in reversed(range(z.shape[0])):
+        xp.add(dhs[t], flow, out=delta[t])
+        xp.multiply(keep[t], delta[t], out=flow)
     xp.multiply(delta, z, out=delta)
-    one_minus(z, out=other)
-    xp.subtract(n, before, out=work)
-    xp.multiply(work, other, out=work)
-    xp.multiply(work, delta, out=dz)
+    xp.multiply(keep, delta, out=keep)
+    xp.subtract(n, states[:-1], out=work)
+    xp.multiply(work, keep, out=dz)
     if positive:
-        positive_slope(n, out=work, work=other)
+        positive_slope(n, out=work, work=keep)
     else:
         tanh_slope(n, out=work)
     xp.multiply(work, delta, out=dn)
@@ -323,16 +330,16 @@ def gate(h: Array, u: Array, sigma: Array, out: Array) -> None:
     xp.multiply(out, h, out=out)
 
 
-def gate_backward(dout: Array, h: Array, u: Array, sigma: Array, dh: Array, du: Array) -> None:
-    """dh = dout∘u∘σ and du = dout∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
+def gate_backward(d: Array, h: Array, u: Array, sigma: Array, du: Array) -> None:
+    """Turn d, the gradient of the output, into that of h, d∘u∘σ; du = d∘h∘(σ + u∘σ∘(1 - σ)): arrays of one shape."""
     xp = namespace(u)
-    xp.multiply(u, sigma, out=dh)  # silu(u); silu' = σ + silu·(1 - σ)
-    xp.subtract(one(u), sigma, out=du)
-    xp.multiply(du, dh, out=du)
-    xp.add(du, sigma, out=du)
+    one_minus(sigma, out=du)
+    xp.multiply(du, u, out=du)
+    xp.add(du, 1.0, out=du)  # 1 + u∘(1 - σ), which is silu' / σ
+    xp.multiply(d, sigma, out=d)
+    xp.multiply(du, d, out=du)
     xp.multiply(du, h, out=du)
-    xp.multiply(du, dout, out=du)
-    xp.multiply(dh, dout, out=dh)
+    xp.multiply(d, u, out=d)
 
 
 def sru_scan(first: int, last: int, zs: Array, v: Array, fs: Array, cs: Array) -> None:
