@@ -22,8 +22,17 @@ def options(run: Path) -> dict[str, Any]:
     return stored
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
-def test_time_budget_alone_chooses_a_model(command: Any, story: Path, tmp_path: Path, level: str) -> None:
+@pytest.mark.parametrize(
+    ("level", "cell", "model"),
+    [
+        ("word", "lstm", "lstm 1×16 ("),
+        ("char", "fpool", "fpool 2×16 in residual blocks ("),
+        ("byte", "fpool", "fpool 2×16 in residual blocks ("),
+    ],
+)
+def test_time_budget_alone_chooses_a_model(
+    command: Any, story: Path, tmp_path: Path, level: str, cell: str, model: str
+) -> None:
     given = ("--time-budget", "5s", "--iterations", 20, "--level", level, "--lower", "--clip-norm", "2")
     outcome = command("train", story, "-o", "run", *given)
     assert outcome.code == 0
@@ -33,9 +42,9 @@ def test_time_budget_alone_chooses_a_model(command: Any, story: Path, tmp_path: 
     assert training.startswith("training: at most 5 s, ")
     measured, chosen, flags = outcome.err.splitlines()[4:7]
     assert measured.startswith("measured in ")
-    assert chosen.startswith("chosen: lstm 1×")
+    assert chosen.startswith(f"chosen: {model}")
     kept = options(tmp_path / "run")
-    assert (kept["cell"], kept["schedule"], kept["level"], kept["clip_norm"]) == ("lstm", "cosine", level, 2)
+    assert (kept["cell"], kept["schedule"], kept["level"], kept["clip_norm"]) == (cell, "cosine", level, 2)
     repeated = command("train", story, "-o", "again", *given, *flags.split()[1:])
     assert repeated.code == 0
     assert "chosen" not in repeated.err
@@ -102,7 +111,7 @@ def test_without_any_option_all_is_chosen(command: Any, story: Path, tmp_path: P
         "tokens: 312 characters are too few to learn words from (--level char, --open-voc"
     )
     kept = options(tmp_path / "run")
-    assert (kept["cell"], kept["level"], kept["open_vocabulary"]) == ("lstm", "char", True)
+    assert (kept["cell"], kept["level"], kept["open_vocabulary"]) == ("fpool", "char", True)
     assert kept["time_budget"] == 0  # the given iterations end it
 
 

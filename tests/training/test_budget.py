@@ -1,5 +1,6 @@
 """The rule that chooses a model for a time budget, with simulated speeds."""
 
+import math
 from functools import cache
 
 import msgspec
@@ -51,8 +52,8 @@ def chosen(of: Task, seconds: float) -> Config:
 def test_recurrent_weights_are_those_of_the_model(level: str, layers: int) -> None:
     of = task(level=level, vocab_size=3000)
     config = sized(of, layers, 48)
-    plan = plan_weights(3000, config.wordvec, config.hidden, config.cell, layers)
-    sizes = [w.shape[0] * w.shape[1] for name, w in plan.items() if name.endswith((".Wx", ".Wh"))]
+    plan = plan_weights(3000, config.wordvec, config.hidden, config.cell, layers, block=config.block)
+    sizes = [math.prod(w.shape) for name, w in plan.items() if name[0].isdigit() and len(w.shape) == 2]
     assert recurrent_weights(config) == sum(sizes)
 
 
@@ -78,9 +79,23 @@ def test_dropout_rises_and_the_rate_falls_with_the_time() -> None:
     assert {run.schedule for run in runs} == {"cosine"}
 
 
+def test_characters_get_residual_blocks_unless_a_given_option_does_not_fit_them() -> None:
+    assert (sized(CHARACTERS, 2, 192).block, sized(CHARACTERS, 2, 192).wordvec) == ("residual", 128)
+    assert sized(WORDS, 2, 192).block == "plain"
+    for held in (
+        {"cell": "gru"},
+        {"block": "plain"},
+        {"recurrent_dropout": 0.2},
+        {"wordvec": 0},
+        {"init": "orthogonal"},
+    ):
+        assert sized(task(level="char", **held), 2, 192).block == "plain"
+    assert sized(task(level="byte", wordvec=40), 2, 192).wordvec == 40
+
+
 def test_a_second_layer_comes_with_many_epochs() -> None:
-    models, speed = candidates(CHARACTERS), machine(CHARACTERS)
-    found = [best(CHARACTERS, models, speed, 10 * 1.3**k) for k in range(30)]
+    models, speed = candidates(WORDS), machine(WORDS)
+    found = [best(WORDS, models, speed, 10 * 1.5**k) for k in range(40)]
     assert {model.layers for model, epochs in found if epochs < TWO_LAYERS_FROM} == {1}
     assert {model.layers for model, epochs in found if epochs >= TWO_LAYERS_FROM} == {1, 2}
 
@@ -108,7 +123,7 @@ def test_no_time_at_all_gets_the_smallest_model() -> None:
 def test_words_are_tied_characters_are_not_and_large_vocabularies_get_clusters() -> None:
     word, char, large = sized(WORDS, 1, 200), sized(CHARACTERS, 1, 200), sized(task(10**6, 50_000), 1, 200)
     assert (word.tie_weights, word.wordvec, word.softmax) == (True, 200, "full")
-    assert (char.tie_weights, char.wordvec, char.softmax) == (False, 64, "full")
+    assert (char.tie_weights, char.wordvec, char.softmax) == (False, 136, "full")
     assert (large.tie_weights, large.wordvec, large.softmax) == (False, 200, "adaptive")
     assert (
         multiplications(large, 50_000)

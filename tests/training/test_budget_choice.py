@@ -66,8 +66,9 @@ def test_the_choice_says_what_it_is_and_how_to_repeat_it() -> None:
     choice = Machine().choose(600, lr=0.5, seed=7)
     measured, chosen, options = choice.lines()
     assert measured.startswith("measured in ")
-    assert "1×64: " in measured
-    assert f"lstm {choice.config.layers}×{choice.config.hidden} (about " in chosen
+    assert "2×64: " in measured
+    size = f"{choice.config.layers}×{choice.config.hidden}"
+    assert f"fpool {size} in residual blocks (about " in chosen
     words = options.split()
     assert words[0] == "options:"
     assert f"`hidden={choice.config.hidden}`" in words

@@ -4,6 +4,9 @@ Two things limit the size of a model. The time: recurrent layers of W weights pa
 `READ_PER_WEIGHT`·W tokens can be read to train them. And the text: a model with far more weights than tokens
 memorises it, and after `MAX_EPOCHS` epochs nothing is gained. The rule takes the largest model within both limits,
 and raises dropout with the number of epochs.
+
+Words and subwords get an LSTM; characters and bytes get residual blocks around f-pooling, which reach a lower loss in
+the same time (RESULTS.md, "Loss at equal time").
 """
 
 import math
@@ -26,6 +29,8 @@ TWO_LAYERS_FROM_WIDTH = 128
 TIED_FROM = 1_000  # tokens of the vocabulary; below, the output matrix is a small part of the model
 ADAPTIVE_FROM = 20_000  # tokens of the vocabulary; above, a full softmax would take most of the time
 MAX_UNTIED_INPUT = 64  # width of the word vectors of a small vocabulary
+BLOCKS = (2, 3)  # residual blocks to choose from
+BLOCKS_RATE = 0.7  # their learning rate over that of an LSTM as wide
 # (recurrent weights below which it holds, sequences, steps). Small models gain from more and smaller blocks.
 WORD_BLOCKS = ((100_000, 10, 20), (300_000, 20, 20), (math.inf, 20, 35))
 CHARACTER_BLOCKS = ((300_000, 16, 32), (math.inf, 32, 64))
@@ -92,7 +97,11 @@ def multiplications(config: Config, vocab_size: int) -> float:
 def sized(task: Task, layers: int, width: int) -> Config:
     """Return the options of a model of this size; `scheduled` adds dropout, learning rate and schedule."""
     held, V = task.held, task.vocab_size
-    config = task.with_chosen(task.config, cell="lstm", hidden=width, layers=layers, embedding_scale=0.1)
+    config = task.with_chosen(task.config, hidden=width, layers=layers, embedding_scale=0.1)
+    if takes_blocks(task):
+        config = msgspec.structs.replace(config, cell="fpool", block="residual")
+    else:
+        config = task.with_chosen(config, cell="lstm")
     width = config.hidden
     may_tie = config.tie_weights or not ("tie_weights" in held or V < TIED_FROM)
     residual = config.block == "residual"  # whose word vectors are as wide as all that follows
@@ -101,10 +110,15 @@ def sized(task: Task, layers: int, width: int) -> Config:
     config = task.with_chosen(config, softmax="adaptive" if large else "full")
     tied = may_tie and config.softmax == "full"
     narrow = V < TIED_FROM and not (tied or config.tie_weights or residual)
-    config = task.with_chosen(
-        config, tie_weights=tied, wordvec=min(width, MAX_UNTIED_INPUT) if narrow else width
-    )
-    return _with_block(task, config)
+    wordvec = min(width, MAX_UNTIED_INPUT) if narrow else max(8, round(width / 12) * 8) if residual else width
+    return _with_block(task, task.with_chosen(config, tie_weights=tied, wordvec=wordvec))
+
+
+def takes_blocks(task: Task) -> bool:
+    """Return whether residual blocks are chosen: for characters and bytes, unless a given option does not fit."""
+    config = task.config
+    free = not {"cell", "block"} & task.held and config.wordvec and not config.recurrent_dropout
+    return bool(free) and config.level not in ("word", "subword") and config.init in ("normal", "uniform")
 
 
 def _with_block(task: Task, config: Config) -> Config:
@@ -121,8 +135,9 @@ def _with_block(task: Task, config: Config) -> Config:
 def candidates(task: Task) -> list[Config]:
     """Return the models to choose from, by increasing size; the smallest is there whatever the text."""
     widths = (task.config.hidden,) if "hidden" in task.held else WIDTHS
-    layers = (task.config.layers,) if "layers" in task.held else (1, 2)
-    deep = "hidden" in task.held or "layers" in task.held
+    blocks = takes_blocks(task)
+    layers = (task.config.layers,) if "layers" in task.held else BLOCKS if blocks else (1, 2)
+    deep = blocks or "hidden" in task.held or "layers" in task.held
     models = [
         sized(task, k, width)
         for width in widths
@@ -141,8 +156,8 @@ def best(task: Task, models: Iterable[Config], speed: Speed, seconds: float) -> 
     for model in models[1:]:
         epochs = task.epochs(model, speed(model), seconds)
         wanted = READ_PER_WEIGHT * recurrent_weights(model) / task.tokens
-        shallow = model.layers > 1 and epochs < TWO_LAYERS_FROM and "layers" not in task.held
-        if epochs >= min(wanted, task.max_epochs) and not shallow:
+        deep = model.layers > 1 and model.block == "plain" and "layers" not in task.held
+        if epochs >= min(wanted, task.max_epochs) and not (deep and epochs < TWO_LAYERS_FROM):
             chosen, found = model, epochs
     return chosen, found
 
@@ -155,13 +170,13 @@ def scheduled(task: Task, config: Config, epochs: float) -> Config:
     if config.optimizer != "adam":
         return config
     blocks = epochs * task.tokens / (config.batch_size * config.time_size)
-    return task.with_chosen(config, lr=learning_rate(config.hidden, blocks))
+    rate = learning_rate(config.hidden, blocks) * (1.0 if config.block == "plain" else BLOCKS_RATE)
+    return task.with_chosen(config, lr=float(f"{rate:.2g}"))
 
 
 def learning_rate(width: int, blocks: float) -> float:
     """Return Adam's learning rate: 0.01 up to a width of 128 and 2000 blocks, less for more of either."""
-    rate = 0.01 * math.sqrt(128 / max(width, 128)) * (2000 / max(blocks, 2000)) ** 0.3
-    return float(f"{rate:.2g}")
+    return float(0.01 * math.sqrt(128 / max(width, 128)) * (2000 / max(blocks, 2000)) ** 0.3)
 
 
 def _between(x: float, at: list[float], values: list[float]) -> float:

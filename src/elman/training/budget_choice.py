@@ -101,9 +101,10 @@ class Choice:
         why = f"about {self.epochs:.1f} epochs, {read / recurrent_weights(config):,.0f} tokens per recurrent weight"
         if self.early:
             why += "; this takes less than the time budget"
+        blocks = " in residual blocks" if config.block == "residual" else ""
         return [
             f"measured in {self.seconds:.1f} s: {speeds}",
-            f"chosen: {config.cell} {config.layers}×{config.hidden} ({why})",
+            f"chosen: {config.cell} {config.layers}×{config.hidden}{blocks} ({why})",
             " ".join(["options:", *(f"`{name}={value!r}`" for name, value in self.chosen.items())]),
         ]
 
