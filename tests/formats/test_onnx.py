@@ -20,17 +20,29 @@ from support.tiny import text_model
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
 
-SHAPES: dict[str, dict[str, Any]] = {
+ADAPTIVE: dict[str, Any] = {"adaptive": (5, 12), "ranks": np.random.default_rng(0).permutation(24)}
+PLAIN: dict[str, dict[str, Any]] = {
     "two layers": {"layers": 2},
     "one-hot": {"D": 0},
     "tied": {"D": 5, "tie_weights": True},
-    "adaptive": {"adaptive": (5, 12), "ranks": np.random.default_rng(0).permutation(24)},
+    "adaptive": ADAPTIVE,
 }
+# SRU and RG-LRU read x itself where the cell is as wide as the block, and a product of x where it is not
+BLOCKS: dict[str, dict[str, Any]] = {
+    "two blocks": {"block": "residual", "layers": 2},
+    "tied blocks with MLPs": {"block": "residual", "layers": 2, "mlp": 7, "tie_weights": True},
+    "one block, cell as wide": {"block": "residual", "D": 5},
+    "adaptive after blocks": {"block": "residual", **ADAPTIVE},
+}
+SHAPES = PLAIN | BLOCKS
 every_model = pytest.mark.parametrize(
     ("cell", "shape"),
     [
-        *((cell, shape) for cell in ("rnn", "lstm", "gru", "mingru", "sru") for shape in SHAPES),
+        *((cell, shape) for cell in ("rnn", "lstm", "gru", "mingru", "sru") for shape in PLAIN),
         *((cell, "two layers") for cell in LINEAR if cell not in ("mingru", "sru")),
+        *((cell, shape) for cell in ("lstm", "mingru", "sru") for shape in BLOCKS),
+        *((cell, "tied blocks with MLPs") for cell in ("rnn", "gru", "minlstm", "fpool", "rglru")),
+        ("rglru", "one block, cell as wide"),
     ],
 )
 
@@ -40,8 +52,9 @@ def session(path: Path) -> Any:
 
 
 def states_in_file(state: Any, cell: str) -> dict[str, Any]:
-    """The states that a file holds: all, but of an SRU only c, as no step reads h."""
-    names = ["c"] if cell == "sru" else state.arrays
+    """The states that a file holds: not h of an SRU or of a residual block, as no step reads it."""
+    of_cell = [name for name in state.arrays if name.startswith("cell_")]
+    names = [name for name in of_cell or state.arrays if cell != "sru" or name.endswith("c")]
     return {name: np.stack(state.arrays[name]).astype(np.float32) for name in names}
 
 
@@ -86,6 +99,27 @@ def test_steps_have_the_same_log_probs(shape: str, cell: str, tmp_path: Path) ->
     check_state(last, state, cell)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "mingru", "sru"])
+def test_a_sequence_read_in_pieces_through_residual_blocks_gives_the_same_as_whole(
+    cell: str, tmp_path: Path
+) -> None:
+    written = text_model(cell=cell, **BLOCKS["tied blocks with MLPs"])
+    write_onnx(tmp_path / "model.onnx", written)
+    runtime, V = session(tmp_path / "model.onnx"), written.model.vocab_size
+    ids = np.random.default_rng(0).integers(0, V, (3, 7))
+    start = inputs_of(written.model.start(3), cell)
+    assert list(start) == {"lstm": ["cell_h0", "cell_c0"], "mingru": ["cell_h0"], "sru": ["cell_c0"]}[cell]
+    whole, *after_whole = runtime.run(None, {"ids": ids, **start})
+    pieces, feeds = [], start
+    for piece in np.split(ids, [1, 5], axis=1):
+        log_probs, *last = runtime.run(None, {"ids": piece, **feeds})
+        pieces.append(log_probs)
+        feeds = dict(zip(start, last, strict=True))
+    assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-6)
+    for found, wanted in zip(last, after_whole, strict=True):
+        assert_allclose(found, wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("level", ["word", "char", "byte"])
 def test_the_vocabulary_is_in_the_metadata(level: str, tmp_path: Path) -> None:
     written = text_model(level, dtype=np.float32)
@@ -115,10 +149,12 @@ def test_models_that_onnx_cannot_represent_are_refused(
     counted = NgramModel.train(np.arange(24), 24, 2)
     with pytest.raises(ModelFileError, match="this is a NgramModel; export an n-gram model with `to='arpa'`"):
         write_onnx(path, TextModel(counted, written.tokenizer, written.vocabulary))
-    with pytest.raises(
-        ModelFileError, match=r"of `cell='qrnn'` cannot be written .* only those of rnn, lstm,"
-    ):
-        write_onnx(path, text_model(cell="qrnn"))
+    for cell in ("qrnn", "mogrifier"):
+        for block in ("plain", "residual"):
+            with pytest.raises(
+                ModelFileError, match=f"of `cell='{cell}'` cannot be written .* only those of rnn, lstm,"
+            ):
+                write_onnx(path, text_model(cell=cell, block=block))
     with pytest.raises(ModelFileError, match=r"cannot write .*: No such file"):
         write_onnx(tmp_path / "gone" / "model.onnx", written)
     monkeypatch.setattr(onnx_writer, "LARGEST", 100)

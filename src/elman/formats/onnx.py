@@ -4,13 +4,17 @@ Inputs are ids (N, T), int64, and the state h0 (layers, N, H), for an LSTM also 
 log_probs (N, T, V), natural logarithms of P(next token) after each id, and the next state hn (and cn). N and T are
 dynamic. The form "step" reads one id per sequence: ids (N,) and log_probs (N, V).
 
-RNN, LSTM and GRU are ONNX's own operators; other cells are written by `elman.formats.onnx_linear`. The gates of ONNX
-have a different order from ours, i, o, f, c (ours i, f, g, o) and z, r, h (ours r, z, n), and its matrices are ours
-transposed. The GRU's reset gate is applied after the product, including the bias b_h: ``linear_before_reset=1``.
+The states of cells in residual blocks have the names that the blocks carry them by: cell_h0, cell_c0, and so on.
+
+RNN, LSTM and GRU are ONNX's own operators; other cells are written by `elman.formats.onnx_linear`, and what is around
+a cell in a residual block by `elman.formats.onnx_residual`. The gates of ONNX have a different order from ours,
+i, o, f, c (ours i, f, g, o) and z, r, h (ours r, z, n), and its matrices are ours transposed. The GRU's reset gate is
+applied after the product, including the bias b_h: ``linear_before_reset=1``.
 
 Source: https://onnx.ai/onnx/operators (RNN, LSTM and GRU of version 14).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +28,10 @@ from elman.files import atomic_write
 from elman.formats.export import Form
 from elman.formats.onnx_graph import Operators
 from elman.formats.onnx_linear import LinearLayer
+from elman.formats.onnx_residual import ResidualBlock
 from elman.formats.vocabulary_file import to_metadata
 from elman.layers.adaptive import AdaptiveWeights
+from elman.layers.residual import OF_CELL
 from elman.models.recurrent import RecurrentLM
 from elman.models.tokenized import TokenizedModel
 
@@ -69,10 +75,6 @@ def _checked(model: Any) -> RecurrentLM:
             f"only recurrent models can be written as ONNX files, and this is a {type(model).__name__}; "
             "export an n-gram model with `to='arpa'`"
         )
-    if model.block != "plain":
-        raise ModelFileError(
-            "a model of residual blocks cannot be written as an ONNX file; only plain layers can"
-        )
     if model.cell not in (*OPERATORS, *LINEAR):
         raise ModelFileError(
             f"a model of `cell={model.cell!r}` cannot be written as an ONNX file; only those of "
@@ -89,11 +91,10 @@ def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> An
     from onnx import TensorProto, helper
 
     V, H, L = model.vocab_size, model.hidden_size, len(model.rnn_layers)
-    states = _states(model.cell)
     T = ["T"] if form == "sequence" else []
     inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", *T])]
     outputs = [helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", *T, V])]
-    for name in states:
+    for name in _states(model):
         inputs.append(helper.make_tensor_value_info(f"{name}0", TensorProto.FLOAT, [L, "N", H]))
         outputs.append(helper.make_tensor_value_info(f"{name}n", TensorProto.FLOAT, [L, "N", H]))
     graph = Graph(model, form)
@@ -108,9 +109,10 @@ def _model_proto(model: RecurrentLM, form: Form, metadata: dict[str, str]) -> An
     return proto
 
 
-def _states(cell: str) -> tuple[str, ...]:
-    """Return the names of the states that a file has as inputs and outputs."""
-    return {"lstm": ("h", "c"), "sru": ("c",)}.get(cell, ("h",))
+def _states(model: RecurrentLM) -> tuple[str, ...]:
+    """Return the names of the states that a file has as inputs and outputs: those that the next step reads."""
+    of_cell = {"lstm": ("h", "c"), "sru": ("c",)}.get(model.cell, ("h",))
+    return of_cell if model.block == "plain" else tuple(f"cell_{name}" for name in of_cell)
 
 
 class Graph(Operators):
@@ -123,8 +125,7 @@ class Graph(Operators):
             steps = self.add("Unsqueeze", "ids", self.ints("time", [0]))  # (1, N)
         else:
             steps = self.add("Transpose", "ids", perm=[1, 0])  # (T, N)
-        xs = self._word_vectors(steps)  # (T, N, D)
-        hs = self._linear_layers(xs) if model.cell in LINEAR else self._recurrent_layers(xs)  # (T, N, H)
+        hs = self._layers(self._word_vectors(steps))  # (T, N, H)
         if form == "step":
             rows = self.add("Squeeze", hs, "time")  # (N, H)
         else:
@@ -145,51 +146,66 @@ class Graph(Operators):
         depth = self.ints("depth", self.model.vocab_size)
         return self.add("OneHot", steps, depth, self.floats("off_on", np.array([0, 1])))
 
-    def _recurrent_layers(self, xs: str) -> str:
-        """Return the top layer's hs (T, N, H); the states after the last step are hn and cn (L, N, H)."""
-        cell, L = self.model.cell, len(self.model.rnn_layers)
-        names = _states(cell)
+    def _layers(self, xs: str) -> str:
+        """Return the top layer's hs (T, N, H) for xs (T, N, D); the states after the last step are output, too.
+
+        In residual blocks the width of hs is D.
+        """
+        L, names = len(self.model.rnn_layers), _states(self.model)
         before = {name: [f"{name}0.{k}" for k in range(L)] for name in names}  # (1, N, H) each
-        after = {name: [f"{name}n.{k}" for k in range(L)] for name in names}
+        after: dict[str, list[str]] = {name: [] for name in names}  # (1, N, H) each
         for name in names:
             self.add("Split", f"{name}0", outputs=before[name], axis=0)
-        options = {"linear_before_reset": 1} if cell == "gru" else {}
-        direction = self.ints("direction", [1])
+        add_layer = self._cell if self.model.block == "plain" else self._block
         for k in range(L):
-            hs = f"hs.{k}"  # (T, 1, N, H)
-            self.add(
-                OPERATORS[cell],
-                *(xs, *self._layer_weights(k), ""),  # no sequence lengths: all are T
-                *(before[name][k] for name in names),
-                outputs=[hs, *(after[name][k] for name in names)],
-                hidden_size=self.model.hidden_size,
-                **options,
-            )
-            xs = self.add("Squeeze", hs, direction)  # (T, N, H)
+            xs, last = add_layer(k, xs, [before[name][k] for name in names])
+            for name, state in zip(names, last, strict=True):
+                after[name].append(state)
         for name in names:
             self.add("Concat", *after[name], outputs=[f"{name}n"], axis=0)
         return xs
 
-    def _linear_layers(self, xs: str) -> str:
-        """Return the top layer's hs (T, N, H) of a linear recurrence; the states after the last step are its output."""
-        (name,), L = _states(self.model.cell), len(self.model.rnn_layers)
-        before = [f"{name}0.{k}" for k in range(L)]  # (1, N, H) each
-        self.add("Split", f"{name}0", outputs=before, axis=0)
-        after = []
-        for k, layer in enumerate(self.model.rnn_layers):
-            xs, last = LinearLayer(self, layer.recurrence, k).add(xs, before[k])
-            after.append(last)
-        self.add("Concat", *after, outputs=[f"{name}n"], axis=0)
-        return xs
+    def _block(self, k: int, xs: str, before: Sequence[str]) -> tuple[str, list[str]]:
+        """Return the output (T, N, D) of a residual block and the last states of its cell; see `_cell`."""
+        block = ResidualBlock(self, k)
+        ns = block.before_cell(xs)
+        hs, after = self._cell(k, ns, before)
+        return block.after_cell(xs, ns, hs), after
 
-    def _layer_weights(self, k: int) -> tuple[str, str, str]:
+    def _cell(self, k: int, xs: str, before: Sequence[str]) -> tuple[str, list[str]]:
+        """Return hs (T, N, H) and the last states (1, N, H), given xs (T, N, D) and the states before (1, N, H)."""
+        cell, weights = self.model.cell, self._cell_weights(k)
+        if cell in LINEAR:
+            layer = self.model.rnn_layers[k].recurrence
+            hs, last = LinearLayer(self, layer, k, weights).add(xs, *before)
+            return hs, [last]
+        after = [f"{name}n.{k}" for name in _states(self.model)]
+        hs = self.add(
+            OPERATORS[cell],
+            *(xs, *self._operator_weights(k, weights), ""),  # no sequence lengths: all are T
+            *before,
+            outputs=[f"hs.{k}", *after],
+            hidden_size=self.model.hidden_size,
+            **({"linear_before_reset": 1} if cell == "gru" else {}),
+        )  # (T, 1, N, H)
+        return self.add("Squeeze", hs, self.ints(f"direction.{k}", [1])), after
+
+    def _cell_weights(self, k: int) -> dict[str, NDArray[Any]]:
+        """Return the weights of the k-th cell by the names of its constructor's arguments."""
+        prefix = f"{k}." if self.model.block == "plain" else f"{k}.{OF_CELL}"
+        of_cell = {
+            name.removeprefix(prefix): weight
+            for name, weight in self.weights.items()
+            if name.startswith(prefix)
+        }
+        return {"Wx": self.weights["embedding"], **of_cell}  # one-hot input: the embedding is Wx
+
+    def _operator_weights(self, k: int, weights: Mapping[str, NDArray[Any]]) -> tuple[str, str, str]:
         """Return W (1, G·H, D), R (1, G·H, H) and B (1, 2·G·H) of a layer."""
-        H, weights = self.model.hidden_size, self.weights
-        Wx = weights.get(f"{k}.Wx", weights["embedding"])  # one-hot input: the embedding is Wx
-        b_x, b_h = weights[f"{k}.b"], np.zeros_like(weights[f"{k}.b"])
+        b_x, b_h = weights["b"], np.zeros_like(weights["b"])
         if self.model.cell == "gru":
-            b_h[2 * H :] = weights[f"{k}.b_h"]
-        W, R, of_x, of_h = (self._reordered(array.T) for array in (Wx, weights[f"{k}.Wh"], b_x, b_h))
+            b_h[2 * self.model.hidden_size :] = weights["b_h"]
+        W, R, of_x, of_h = (self._reordered(array.T) for array in (weights["Wx"], weights["Wh"], b_x, b_h))
         return (
             self.floats(f"W.{k}", W[None]),
             self.floats(f"R.{k}", R[None]),

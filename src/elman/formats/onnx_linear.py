@@ -6,10 +6,11 @@ elementwise operators a step, is the body of ONNX's ``Scan``; a file for single 
 Source: https://onnx.ai/onnx/operators (version 17).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman.formats.onnx_graph import Operators
 from elman.layers import TimeFPool, TimeMinGRU, TimeMinLSTM, TimeRGLRU, TimeSRU
@@ -21,14 +22,18 @@ Step = Callable[[str, Sequence[str]], str]  # the state before, and the values o
 
 
 class LinearLayer:
-    """Layer ``k`` of a model whose operators `add` adds to a graph. Names stand for arrays (T, N, width)."""
+    """Layer ``k`` of a model whose operators `add` adds to a graph. Names stand for arrays (T, N, width).
 
-    def __init__(self, graph: Operators, layer: TimeRecurrence, k: int) -> None:
-        self.graph, self.layer, self.k = graph, layer, k
+    ``weights`` are those of the layer by the names of its constructor's arguments.
+    """
+
+    def __init__(
+        self, graph: Operators, layer: TimeRecurrence, k: int, weights: Mapping[str, NDArray[Any]]
+    ) -> None:
+        self.graph, self.layer, self.k, self.weights = graph, layer, k, weights
         self.op = graph.add
-        weights = graph.weights
-        self.Wx = graph.floats(f"Wx.{k}", weights.get(f"{k}.Wx", weights["embedding"]))
-        self.b = graph.floats(f"b.{k}", weights[f"{k}.b"])
+        self.Wx = graph.floats(f"Wx.{k}", weights["Wx"])
+        self.b = graph.floats(f"b.{k}", weights["b"])
         self.one = graph.floats(f"one.{k}", np.ones(1))
 
     def add(self, xs: str, before: str) -> tuple[str, str]:
@@ -88,7 +93,7 @@ class LinearLayer:
         return [kept, self.op("Mul", self.op("Sub", self.one, kept), self._positive(products[2]))]
 
     def _rglru(self, products: Sequence[str]) -> list[str]:
-        decay = self.graph.weights[f"{self.k}.decay"].astype(np.float64)
+        decay = self.weights["decay"].astype(np.float64)
         rate = self.graph.floats(f"rate.{self.k}", -SCALE * np.logaddexp(0, decay))
         minus_two = self.graph.floats(f"minus_two.{self.k}", [-2.0])
         r, i = self.op("Sigmoid", products[0]), self.op("Sigmoid", products[1])
@@ -106,7 +111,7 @@ class LinearLayer:
         op = self.op
         v_f, v_r = (
             self.graph.floats(f"v.{self.k}.{name}", half)
-            for name, half in zip("fr", np.split(self.graph.weights[f"{self.k}.v"], 2), strict=True)
+            for name, half in zip("fr", np.split(self.weights["v"], 2), strict=True)
         )
 
         def step(state: str, given: Sequence[str]) -> str:
