@@ -101,10 +101,11 @@ class Choice:
         why = f"about {self.epochs:.1f} epochs, {read / recurrent_weights(config):,.0f} tokens per recurrent weight"
         if self.early:
             why += "; this takes less than the time budget"
-        blocks = " in residual blocks" if config.block == "residual" else ""
+        size = f"{config.cell} {config.layers}×{config.hidden}"
+        in_blocks = config.block == "residual"
         return [
             f"measured in {self.seconds:.1f} s: {speeds}",
-            f"chosen: {config.cell} {config.layers}×{config.hidden}{blocks} ({why})",
+            f"chosen: {size} in residual blocks ({why})" if in_blocks else f"chosen: {size} ({why})",
             " ".join(["options:", *(f"`{name}={value!r}`" for name, value in self.chosen.items())]),
         ]
 
