@@ -71,8 +71,9 @@ def test_a_machine_of_twice_the_speed_is_worth_twice_the_time() -> None:
     assert slow[1] == pytest.approx(fast[1])
 
 
-def test_dropout_rises_and_the_rate_falls_with_the_time() -> None:
-    runs = [chosen(CHARACTERS, seconds) for seconds in (10, 600, 20_000)]
+@pytest.mark.parametrize("of", [WORDS, CHARACTERS])
+def test_dropout_rises_and_the_rate_falls_with_the_time(of: Task) -> None:
+    runs = [chosen(of, seconds) for seconds in (10, 6_000, 200_000)]
     assert runs[0].dropout == 0
     assert runs[0].dropout < runs[1].dropout < runs[2].dropout <= 0.4
     assert runs[0].lr > runs[1].lr > runs[2].lr

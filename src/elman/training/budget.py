@@ -36,7 +36,9 @@ WORD_BLOCKS = ((100_000, 10, 20), (300_000, 20, 20), (math.inf, 20, 35))
 CHARACTER_BLOCKS = ((300_000, 16, 32), (math.inf, 32, 64))
 MIN_BLOCKS = 20  # of an epoch
 EVALUATION_COST = 0.5  # time of a validation token over that of a training token
-DROPOUT = ((1.0, 0.0), (10.0, 0.2), (30.0, 0.4))  # (epochs, rate), linear in between
+# (epochs, rate), linear in between
+DROPOUT = ((1.0, 0.0), (10.0, 0.2), (30.0, 0.4))
+DROPOUT_IN_BLOCKS = ((8.0, 0.0), (40.0, 0.2))  # at 5 epochs 0.1 costs 0.07 nats per character
 
 Speed = Callable[[Config], float]  # seconds to train a model on one token
 
@@ -164,7 +166,8 @@ def best(task: Task, models: Iterable[Config], speed: Speed, seconds: float) -> 
 
 def scheduled(task: Task, config: Config, epochs: float) -> Config:
     """Return the options with those that depend on the length of training: dropout, learning rate, schedule."""
-    dropout = _between(epochs, [at for at, _ in DROPOUT], [rate for _, rate in DROPOUT])
+    table = DROPOUT if config.block == "plain" else DROPOUT_IN_BLOCKS
+    dropout = _between(epochs, [at for at, _ in table], [rate for _, rate in table])
     config = task.with_chosen(config, dropout=round(dropout * 20) / 20, schedule="cosine")
     config = task.with_chosen(config, epochs=task.max_epochs)
     if config.optimizer != "adam":
