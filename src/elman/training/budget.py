@@ -5,8 +5,8 @@ Two things limit the size of a model. The time: recurrent layers of W weights pa
 memorises it, and after `MAX_EPOCHS` epochs nothing is gained. The rule takes the largest model within both limits,
 and raises dropout with the number of epochs.
 
-Words and subwords get an LSTM; characters and bytes get residual blocks around f-pooling, which reach a lower loss in
-the same time (RESULTS.md, "Loss at equal time").
+Characters, bytes and texts of many words get residual blocks around f-pooling, which reach a lower loss in the same
+time (RESULTS.md, "Loss at equal time"); texts of few words get an LSTM.
 """
 
 import math
@@ -30,6 +30,7 @@ TIED_FROM = 1_000  # tokens of the vocabulary; below, the output matrix is a sma
 ADAPTIVE_FROM = 20_000  # tokens of the vocabulary; above, a full softmax would take most of the time
 MAX_UNTIED_INPUT = 64  # width of the word vectors of a small vocabulary
 BLOCKS = (2, 3)  # residual blocks to choose from
+BLOCKS_FROM = 100_000  # tokens of a text of words; below, blocks memorise it
 BLOCKS_RATE = 0.7  # their learning rate over that of an LSTM as wide
 # (recurrent weights below which it holds, sequences, steps). Small models gain from more and smaller blocks.
 WORD_BLOCKS = ((100_000, 10, 20), (300_000, 20, 20), (math.inf, 20, 35))
@@ -38,7 +39,7 @@ MIN_BLOCKS = 20  # of an epoch
 EVALUATION_COST = 0.5  # time of a validation token over that of a training token
 # (epochs, rate), linear in between
 DROPOUT = ((1.0, 0.0), (10.0, 0.2), (30.0, 0.4))
-DROPOUT_IN_BLOCKS = ((8.0, 0.0), (40.0, 0.2))  # at 5 epochs 0.1 costs 0.07 nats per character
+DROPOUT_OF_CHARACTERS_IN_BLOCKS = ((8.0, 0.0), (40.0, 0.2))  # at 5 epochs 0.1 costs 0.07 nats per character
 
 Speed = Callable[[Config], float]  # seconds to train a model on one token
 
@@ -117,15 +118,21 @@ def sized(task: Task, layers: int, width: int) -> Config:
 
 
 def takes_blocks(task: Task) -> bool:
-    """Return whether residual blocks are chosen: for characters and bytes, unless a given option does not fit."""
+    """Return whether residual blocks are chosen: for characters, bytes and many words, if the given options fit."""
     config = task.config
+    suits = not of_words(config) or task.tokens >= BLOCKS_FROM
     free = not {"cell", "block"} & task.held and config.wordvec and not config.recurrent_dropout
-    return bool(free) and config.level not in ("word", "subword") and config.init in ("normal", "uniform")
+    return bool(free) and suits and config.init in ("normal", "uniform")
+
+
+def of_words(config: Config) -> bool:
+    """Return whether the tokens are words or subwords."""
+    return config.level in ("word", "subword")
 
 
 def _with_block(task: Task, config: Config) -> Config:
     """Set batch_size and time_size such that an epoch has at least `MIN_BLOCKS` blocks."""
-    bounds = WORD_BLOCKS if config.level in ("word", "subword") else CHARACTER_BLOCKS
+    bounds = WORD_BLOCKS if of_words(config) else CHARACTER_BLOCKS
     sequences, steps = next(block for most, *block in bounds if recurrent_weights(config) < most)
     config = task.with_chosen(config, time_size=max(1, min(steps, (task.tokens - 1) // MIN_BLOCKS)))
     most = (task.tokens - 1) // (MIN_BLOCKS * config.time_size)
@@ -166,7 +173,7 @@ def best(task: Task, models: Iterable[Config], speed: Speed, seconds: float) -> 
 
 def scheduled(task: Task, config: Config, epochs: float) -> Config:
     """Return the options with those that depend on the length of training: dropout, learning rate, schedule."""
-    table = DROPOUT if config.block == "plain" else DROPOUT_IN_BLOCKS
+    table = DROPOUT if config.block == "plain" or of_words(config) else DROPOUT_OF_CHARACTERS_IN_BLOCKS
     dropout = _between(epochs, [at for at, _ in table], [rate for _, rate in table])
     config = task.with_chosen(config, dropout=round(dropout * 20) / 20, schedule="cosine")
     config = task.with_chosen(config, epochs=task.max_epochs)
