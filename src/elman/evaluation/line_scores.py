@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.evaluation.perplexity import begin, evaluate, perplexity_of
+from elman.evaluation.perplexity import perplexity_of
 from elman.models.base import Ids, LanguageModel
+from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.text.vocabulary import Vocabulary
 
@@ -53,13 +54,7 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    tokens, ids = text_model.encode_line(line)
-    if not tokens:
-        return LineScore(0, 0, 0.0)
-    vocabulary = text_model.vocabulary
-    found = evaluate(text_model.model, ids, eos=text_model.start_id, unk=vocabulary.unk_id)
-    nll = found.nll_nats if found.unknown_scored else math.inf
-    return LineScore(found.tokens, found.unknown, nll)
+    return _scores(text_model, [text_model.encode_line(line)[1]], text_model.begin_sentence())[0]
 
 
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
@@ -68,13 +63,26 @@ def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Ite
     Up to 1,024 lines are read ahead and scored in batches; if lines arrive slowly, pass those that have arrived. If
     ``lines`` raises an exception, the lines before it are scored first.
     """
-    model = text_model.model
-    start = begin(model, text_model.start_id)
+    start = text_model.begin_sentence()
     for window in windows(lines):
-        texts = [text_model.encode_line(line)[1] for line in window]
-        nlls = text_nlls(model, texts, start).tolist()
-        for ids, nll in zip(texts, nlls, strict=True):
-            yield LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+        yield from _scores(text_model, text_model.encode_lines(window), start)
+
+
+def _scores(text_model: TokenizedModel, texts: Sequence[Ids], start: Any) -> list[LineScore]:
+    """Return the score of every text of ids, each read from ``start``, a state of one sequence."""
+    lengths = [len(ids) for ids in texts]
+    unknown = np.concatenate(texts) == text_model.vocabulary.unknown_id
+    nlls = text_nlls(text_model.model, texts, start)
+    return list(map(LineScore, lengths, sums_per_text(unknown, lengths).tolist(), nlls.tolist()))
+
+
+def sums_per_text(values: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
+    """Return the sums (N,) of the values (n,) of N texts, one after another, with these lengths."""
+    ends = np.cumsum(lengths, dtype=np.intp)
+    filled = np.flatnonzero(lengths)  # reduceat does not know empty parts
+    sums = np.zeros(len(ends), np.int64 if values.dtype == np.bool_ else values.dtype)
+    sums[filled] = np.add.reduceat(values, ends[filled] - np.array(lengths)[filled], dtype=sums.dtype)
+    return sums
 
 
 def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
@@ -143,6 +151,8 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     Texts of similar length are batched, so that few positions are padding. -1 stands for a token that the vocabulary
     lacks: a text with one has probability 0 (infinite -ln P) and is not read.
     """
+    if isinstance(model, NgramModel):
+        return _ngram_nlls(model, texts, start)
     nlls = np.zeros(len(texts))
     lengths = np.array([len(ids) for ids in texts], np.intp)
     possible = np.array([ids.min(initial=0) >= 0 for ids in texts], bool)
@@ -154,6 +164,15 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
             batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
     return nlls
+
+
+def _ngram_nlls(model: NgramModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
+    """Return what `text_nlls` does; an n-gram model reads all texts at once, whatever their lengths."""
+    ids = np.concatenate(texts)  # (n,)
+    lengths = [len(text) for text in texts]
+    log_probs = model.text_log_probs(np.maximum(ids, 0), lengths, start)
+    log_probs[ids < 0] = -np.inf
+    return 0.0 - sums_per_text(log_probs, lengths)
 
 
 def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
