@@ -25,6 +25,7 @@ BLOCK = 512  # tokens per block of one sequence: bounds the memory whatever a li
 WINDOW_LINES = 1024  # lines read ahead, to batch those of similar length
 WINDOW_CHARACTERS = 1 << 20  # of the lines read ahead, so that a few long ones do not fill the memory
 MIN_BATCH = 64  # if there are as many texts; with fewer sequences the matrix products are inefficiently small
+_FIRST = np.zeros(1, np.intp)
 BLOCK_TOKENS = 2048  # tokens per block of all sequences: bounds the memory whatever the texts' lengths
 
 
@@ -54,7 +55,18 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    return _scores(text_model, [text_model.encode_line(line)[1]], text_model.begin_sentence())[0]
+    ids = text_model.encode_line(line)[1]
+    nll = text_nlls(text_model.model, [ids], text_model.begin_sentence()).item()
+    return LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+
+
+def sentence_log10(text_model: TokenizedModel, ids: Ids, bos: bool = True) -> float:
+    """Return log10 P of a sentence of ids (n,), read from the beginning of a line or, without ``bos``, an empty past.
+
+    It is -inf if one of them is -1, a token that the vocabulary lacks.
+    """
+    start = text_model.begin_sentence() if bos else text_model.null_context()
+    return (0.0 - text_nlls(text_model.model, [ids], start).item()) / NATS["log10"]
 
 
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
@@ -65,29 +77,28 @@ def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Ite
     """
     start = text_model.begin_sentence()
     for window in windows(lines):
-        yield from _scores(text_model, text_model.encode_lines(window), start)
-
-
-def _scores(text_model: TokenizedModel, texts: Sequence[Ids], start: Any) -> list[LineScore]:
-    """Return the score of every text of ids, each read from ``start``, a state of one sequence."""
-    lengths = [len(ids) for ids in texts]
-    unknown = np.concatenate(texts) == text_model.vocabulary.unknown_id
-    nlls = text_nlls(text_model.model, texts, start)
-    return list(map(LineScore, lengths, sums_per_text(unknown, lengths).tolist(), nlls.tolist()))
+        texts = text_model.encode_lines(window)
+        lengths = list(map(len, texts))
+        unknown = sums_per_text(np.concatenate(texts) == text_model.vocabulary.unknown_id, lengths)
+        nlls = text_nlls(text_model.model, texts, start)
+        yield from map(LineScore, lengths, unknown.tolist(), nlls.tolist())
 
 
 def sums_per_text(values: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
     """Return the sums (N,) of the values (n,) of N texts, one after another, with these lengths."""
+    dtype = np.int64 if values.dtype == np.bool_ else values.dtype
+    if len(lengths) == 1 and lengths[0]:
+        return np.add.reduceat(values, _FIRST, dtype=dtype)
     ends = np.cumsum(lengths, dtype=np.intp)
     filled = np.flatnonzero(lengths)  # reduceat does not know empty parts
-    sums = np.zeros(len(ends), np.int64 if values.dtype == np.bool_ else values.dtype)
-    sums[filled] = np.add.reduceat(values, ends[filled] - np.array(lengths)[filled], dtype=sums.dtype)
+    sums = np.zeros(len(ends), dtype)
+    sums[filled] = np.add.reduceat(values, ends[filled] - np.array(lengths)[filled], dtype=dtype)
     return sums
 
 
 def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
     """Return how many of a line's ids are those of unknown tokens."""
-    return int((ids == vocabulary.unknown_id).sum())
+    return np.count_nonzero(ids == vocabulary.unknown_id)
 
 
 def windows(lines: Iterable[AnyLine]) -> Iterator[list[AnyLine]]:
@@ -168,10 +179,9 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
 
 def _ngram_nlls(model: NgramModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
     """Return what `text_nlls` does; an n-gram model reads all texts at once, whatever their lengths."""
-    ids = np.concatenate(texts)  # (n,)
-    lengths = [len(text) for text in texts]
-    log_probs = model.text_log_probs(np.maximum(ids, 0), lengths, start)
-    log_probs[ids < 0] = -np.inf
+    lengths = list(map(len, texts))
+    ids = np.concatenate(texts) if len(texts) > 1 else texts[0]  # (n,)
+    log_probs = model.text_log_probs(ids, lengths, start)
     return 0.0 - sums_per_text(log_probs, lengths)
 
 

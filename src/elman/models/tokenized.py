@@ -155,6 +155,8 @@ class TokenizedModel:
         >>> state == model.begin_sentence(), len({state, model.begin_sentence()})
         (True, 1)
         """
+        if isinstance(self.model, NgramModel):
+            return self.model.begin(self.start_id)
         with limited_threads(0):
             return begin(self.model, self.start_id)
 

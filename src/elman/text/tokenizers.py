@@ -152,6 +152,10 @@ class WordTokenizer(_Tokenizer):
         """What tells the ids of "ascii" splitting in a cache from others; None for "unicode"."""
         return None if self.whitespace == "unicode" else self.whitespace
 
+    def tokens(self, text: str, end: bool = False) -> list[str]:
+        """Return the words of a text, without the cutting that a stream needs."""
+        return self.split(_cased(text + "\n" if end and text and text[-1] != "\n" else text, self.lower))
+
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""
         waiting: list[str] = []

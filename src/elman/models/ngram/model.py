@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from elman import numba_jit
 from elman.errors import ConfigError, ModelFileError, ShapeError, TextError, VocabularyError
-from elman.models.base import BEFORE_TEXT, Ids, Mask, Past, checked_ids, checked_mask
+from elman.models.base import BEFORE_TEXT, Ids, Mask, Past, begin, checked_ids, checked_mask
 from elman.models.ngram.counts import count_ngrams
 from elman.models.ngram.hashed import HashedNgrams
 from elman.models.ngram.levels import Level, SortedNgrams
@@ -40,6 +40,7 @@ class NgramModel:
         self._eos = eos
         self._sorted = SortedNgrams(self._levels, vocab_size, eos)
         self._hashed: HashedNgrams | None = None
+        self._begun: dict[int | None, Past] = {}
 
     @classmethod
     def train(
@@ -103,10 +104,16 @@ class NgramModel:
 
     def start(self, batch_size: int = 1) -> Past:
         """Return the initial state of N sequences, which have read nothing."""
-        nothing = np.full((batch_size, self.order - 1), BEFORE_TEXT)
-        if self.eos is not None:
-            nothing[:, -1:] = self.vocab_size
-        return Past.of(nothing)
+        nothing = (BEFORE_TEXT,) * (self.order - 1)
+        if self._eos is not None and nothing:
+            nothing = (*nothing[1:], self._vocab_size)
+        return Past((nothing,) * batch_size)
+
+    def begin(self, eos: int | None) -> Past:
+        """Return the state of one sequence that has read ``eos``, or nothing: `elman.models.base.begin`, stored."""
+        if eos not in self._begun:
+            self._begun[eos] = begin(self, eos)
+        return self._begun[eos]
 
     def feed(self, ids: Ids, state: Past) -> Past:
         """Read ids (N, T) after ``state``; return the state that follows."""
@@ -131,15 +138,27 @@ class NgramModel:
         return np.log(probs, out=probs), self._state_after(ids, state)
 
     def text_log_probs(self, ids: Ids, lengths: Sequence[int], start: Past) -> NDArray[np.float64]:
-        """Return ln P of each of ids (n,): those of N texts with these lengths (N,), each read from ``start``.
+        """Return ln P of each of ids (n,): those of N texts with these lengths, each read from ``start``.
 
         It is `target_log_probs` for texts of different lengths, without padding. ``start`` is a state of one sequence.
+        -1 stands for a token that the vocabulary lacks: its result is -inf, and what follows it has not seen it.
+
+        Raises:
+            ShapeError: the lengths do not sum to n.
+            VocabularyError: an id is neither -1 nor in [0, vocab_size).
         """
-        ids = checked_ids(np.asarray(ids)[None], 1, self.vocab_size)[0]
         if min(lengths, default=0) < 0 or sum(lengths) != len(ids):
             raise ShapeError(f"the lengths of texts must be ≥ 0 and sum to {len(ids)}, got {list(lengths)}")
+        ids = ids.astype(np.int64)
+        missing = None
+        if ids.view(np.uint64).max(initial=0) >= self._vocab_size:  # -1 is the largest, too
+            missing = ids == -1
+            checked_ids(ids[~missing][None], 1, self._vocab_size)
         probs, _ = self._ngrams.read(ids, np.array(lengths, np.int64), start.array(self.order - 1))
-        return np.log(probs, out=probs)
+        log_probs = np.log(probs, out=probs)
+        if missing is not None:
+            log_probs[missing] = -np.inf
+        return log_probs
 
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the length of the longest known n-gram that ends in each of ids (N, T): 1, ..., order."""
