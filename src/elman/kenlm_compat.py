@@ -156,7 +156,7 @@ class Model:
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence </s> | <s>); without ``bos`` or ``eos``, without that beginning or end."""
         text = self._lines_of(sentence)
-        _, ids = self.text_model.encode_line(text) if eos else self.text_model.encode(text)
+        ids = self.text_model.line_ids(text) if eos else self.text_model.ids(text)
         known = ids[ids >= 0]
         missing = len(ids) - len(known)
         return sentence_log10(self.text_model, known, bos) + MISSING_LOG10 * missing

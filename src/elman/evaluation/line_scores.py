@@ -55,7 +55,7 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    ids = text_model.encode_line(line)[1]
+    ids = text_model.line_ids(line)
     nll = text_nlls(text_model.model, [ids], text_model.begin_sentence()).item()
     return LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
 

@@ -124,20 +124,34 @@ class TokenizedModel:
 
     def encode_line(self, line: str | bytes) -> tuple[list[str], NDArray[np.int32]]:
         """Return the tokens and ids of one line and, if it has one and the vocabulary a token for it, of its end."""
+        return self.encode(self._with_end(line))
+
+    def _with_end(self, line: str | bytes) -> str:
         if isinstance(line, bytes):
             line = self.tokenizer.prepare(line)
-        return self.encode(line + "\n" if self.predicts_end(line) else line)
+        return line + "\n" if self.predicts_end(line) else line
+
+    def ids(self, text: str | bytes) -> NDArray[np.int32]:
+        """Return the ids of `encode`, which are found faster without the tokens."""
+        text = self.tokenizer.prepare(text)
+        if isinstance(self.tokenizer, WordTokenizer):
+            return self.tokenizer.ids(text, self.vocabulary)
+        return self.vocabulary.encode(self.tokenizer.tokens(text))
+
+    def line_ids(self, line: str | bytes) -> NDArray[np.int32]:
+        """Return the ids of `encode_line`, which are found faster without the tokens."""
+        return self.ids(self._with_end(line))
 
     def encode_lines(self, lines: Sequence[str | bytes]) -> list[NDArray[np.int32]]:
-        """Return the ids of `encode_line` for every line; lines of words are encoded together, which is faster."""
+        """Return the ids of every line, as `line_ids`; lines of words are encoded together, which is faster."""
         eos = self.vocabulary.eos_id
         joined = [line for line in lines if type(line) is str]
         if isinstance(self.tokenizer, WordTokenizer) and eos is not None and len(joined) == len(lines):
-            ids = self.encode("".join([line + "\n" for line in joined]))[1]
+            ids = self.ids("\n".join([*joined, ""]))
             ends = (np.flatnonzero(ids == eos) + 1).tolist()
             if len(ends) == len(lines):  # no line contains a newline, or the end of a line as a word
                 return [ids[first:end] for first, end in pairwise([0, *ends])]
-        return [self.encode_line(line)[1] for line in lines]
+        return [self.line_ids(line) for line in lines]
 
     def predicts_end(self, line: str) -> bool:
         """Return whether the end of a line is one of its tokens."""

@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import numba_jit
 from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
@@ -155,6 +159,13 @@ class WordTokenizer(_Tokenizer):
     def tokens(self, text: str, end: bool = False) -> list[str]:
         """Return the words of a text, without the cutting that a stream needs."""
         return self.split(_cased(text + "\n" if end and text and text[-1] != "\n" else text, self.lower))
+
+    def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
+        """Return the ids of the words of a text, found by compiled code where numba is installed."""
+        text = _cased(text, self.lower)
+        if numba_jit.is_available() and (self.whitespace == "ascii" or not has_other_whitespace(text)):
+            return vocabulary.encode_words(text, EOS)
+        return vocabulary.encode(self.split(text))
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""
