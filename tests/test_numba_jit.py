@@ -165,6 +165,15 @@ def test_without_a_folder_for_the_cache_functions_are_compiled_in_every_process(
     assert not_cached["nogil"] is True
 
 
+def test_an_exact_function_keeps_the_order_of_its_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = FakeNumba()
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    switch_jit(monkeypatch, True)
+    fast, exact = module_of(SOURCE), module_of(SOURCE.replace("import jit", "import jit_exact as jit"))
+    assert fast["double"](2) == exact["double"](2) == 4
+    assert ["fastmath" in options for options in numba.options] == [True, True, False, False]
+
+
 @needs_numba
 def test_numba_is_not_imported_before_it_is_needed() -> None:
     show = "print('numba' in sys.modules)\n"

@@ -211,7 +211,7 @@ class Model:
         word = _text(word)
         if state._value is None:
             self.NullContextWrite(state)
-        ids = self.text_model.encode("\n" if word == END else f" {word}" if state._begun else word)[1]
+        ids = self.text_model.ids("\n" if word == END else f" {word}" if state._begun else word)
         known = ids[ids >= 0][None].astype(np.intp)
         return state._value, known, len(ids) - known.size
 

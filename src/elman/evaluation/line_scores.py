@@ -98,7 +98,7 @@ def sums_per_text(values: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
 
 def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
     """Return how many of a line's ids are those of unknown tokens."""
-    return np.count_nonzero(ids == vocabulary.unknown_id)
+    return int(np.count_nonzero(ids == vocabulary.unknown_id))
 
 
 def windows(lines: Iterable[AnyLine]) -> Iterator[list[AnyLine]]:

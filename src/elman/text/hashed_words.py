@@ -4,6 +4,7 @@ The functions are plain Python, which `elman.numba_jit` compiles.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from elman.numba_jit import jit_exact
 
 _FREE = -1  # the id in a slot without a word
 _HASH, _ID = 0, 1  # the columns of a slot
-_OFFSET, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of FNV-1a with 64 bits (G. Fowler et al.)
+_OFFSET, _PRIME = (
+    np.uint64(0xCBF29CE484222325),
+    np.uint64(0x100000001B3),
+)  # of FNV-1a with 64 bits (G. Fowler et al.)
 
 
 class HashedWords:
@@ -29,12 +33,17 @@ class HashedWords:
         self._slots = np.full((size, 2), _FREE, np.int64)  # (S, 2)
         insert_words(self._bytes, self._ends, self._slots)
 
-    def find(self, text: str, newline_id: int, unknown_id: int) -> NDArray[np.int32]:
-        """Return the ids of the words between ASCII whitespace, and ``newline_id`` for each newline."""
+    def find(
+        self, text: str, newline_id: int, unknown_id: int, separators: bool = False
+    ) -> NDArray[np.int32]:
+        """Return the ids of the words between ASCII whitespace, and ``newline_id`` for each newline.
+
+        With ``separators``, the characters U+001C to U+001F also separate words, as in ``str.split``.
+        """
         data = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
         ids = np.empty(len(data), np.int32)
-        n = find_words(data, self._bytes, self._ends, self._slots, newline_id, unknown_id, ids)
-        return ids[:n].copy()
+        n = find_words(data, self._bytes, self._ends, self._slots, newline_id, unknown_id, separators, ids)
+        return ids[:n]
 
 
 @jit_exact
@@ -42,11 +51,11 @@ def slot_of_word(
     data: NDArray[np.uint8],
     first: int,
     end: int,
-    mixed: int,
+    mixed: Any,
     words: NDArray[np.uint8],
     ends: NDArray[np.int64],
     slots: NDArray[np.int64],
-) -> int:
+) -> Any:
     """Return the slot of the word data[first:end], whose hash is ``mixed``, or the free slot that it would take."""
     last = len(slots) - 1
     slot = (mixed ^ (mixed >> 32)) & last
@@ -82,13 +91,15 @@ def find_words(
     slots: NDArray[np.int64],
     newline_id: int,
     unknown_id: int,
+    separators: bool,
     ids: NDArray[np.int32],
 ) -> int:
     """Write the ids of the words and newlines of a text in UTF-8; return how many there are."""
     n, first, mixed = 0, 0, _OFFSET
     for i in range(len(data) + 1):
         byte = data[i] if i < len(data) else np.uint8(32)
-        if byte != 32 and (byte < 9 or byte > 13):  # not one of ASCII's spaces
+        is_space = byte == 32 or 9 <= byte <= 13 or (separators and 28 <= byte <= 31)
+        if not is_space:
             mixed = (mixed ^ np.uint64(byte)) * _PRIME
             continue
         if first < i:

@@ -163,8 +163,9 @@ class WordTokenizer(_Tokenizer):
     def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
         """Return the ids of the words of a text, found by compiled code where numba is installed."""
         text = _cased(text, self.lower)
-        if numba_jit.is_available() and (self.whitespace == "ascii" or not has_other_whitespace(text)):
-            return vocabulary.encode_words(text, EOS)
+        ascii_only = self.whitespace == "ascii"
+        if numba_jit.is_available() and (ascii_only or text.isascii() or not has_other_whitespace(text)):
+            return vocabulary.encode_words(text, EOS, separators=not ascii_only)
         return vocabulary.encode(self.split(text))
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:

@@ -124,9 +124,9 @@ class Vocabulary:
         """Return ``encode(list(text))``, computed many times faster."""
         return self._by_code_point.take(code_points(text), mode="clip")
 
-    def encode_words(self, text: str, newline: str) -> NDArray[np.int32]:
-        """Return the ids of the words between ASCII whitespace, and for each newline that of a token."""
-        return self._hashed_words.find(text, self.id(newline), self.unknown_id)
+    def encode_words(self, text: str, newline: str, separators: bool) -> NDArray[np.int32]:
+        """Return the ids of the words of a text, and that of ``newline`` for each newline: see `HashedWords.find`."""
+        return self._hashed_words.find(text, self.id(newline), self.unknown_id, separators)
 
     @cached_property
     def _hashed_words(self) -> HashedWords:

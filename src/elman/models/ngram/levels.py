@@ -71,7 +71,7 @@ class SortedNgrams:
         return probs[~is_past], matched[~is_past]
 
     def distributions(self, pasts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the probability of every symbol after the pasts (N, P): (N, K), ``<s>`` the last one if it is there."""
+        """Return the probability of every symbol after the pasts (N, P): (N, K), with that of ``<s>`` at the end."""
         N, P = pasts.shape
         text = np.append(pasts, np.full((N, 1), UNSEEN), axis=1)  # (N, P + 1): any token after each past
         probs: NDArray[np.float64] = np.full((1, self._levels[0].symbols), 1 / self._vocab_size)

@@ -149,12 +149,12 @@ class NgramModel:
         """
         if min(lengths, default=0) < 0 or sum(lengths) != len(ids):
             raise ShapeError(f"the lengths of texts must be ≥ 0 and sum to {len(ids)}, got {list(lengths)}")
-        ids = ids.astype(np.int64)
+        text = ids.astype(np.int64)
         missing = None
-        if ids.view(np.uint64).max(initial=0) >= self._vocab_size:  # -1 is the largest, too
-            missing = ids == -1
-            checked_ids(ids[~missing][None], 1, self._vocab_size)
-        probs, _ = self._ngrams.read(ids, np.array(lengths, np.int64), start.array(self.order - 1))
+        if text.view(np.uint64).max(initial=0) >= self._vocab_size:  # numbers below 0 are the largest then
+            missing = text == -1
+            checked_ids(text[~missing][None], 1, self._vocab_size)
+        probs, _ = self._ngrams.read(text, np.array(lengths, np.int64), start.array(self.order - 1))
         log_probs = np.log(probs, out=probs)
         if missing is not None:
             log_probs[missing] = -np.inf
@@ -187,9 +187,7 @@ class NgramModel:
                     self._hashed = HashedNgrams(self._levels, self.vocab_size, self.eos)
         return self._hashed
 
-    def _read(
-        self, ids: NDArray[np.int64], state: Past
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _read(self, ids: NDArray[np.int64], state: Past) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the probability of each of ids (N, T), and the length of the longest n-gram that ends in it."""
         N, T = ids.shape
         probs, matched = self._ngrams.read(ids.ravel(), np.full(N, T), state.array(self.order - 1))
