@@ -162,7 +162,7 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     Texts of similar length are batched, so that few positions are padding. -1 stands for a token that the vocabulary
     lacks: a text with one has probability 0 (infinite -ln P) and is not read.
     """
-    if isinstance(model, NgramModel):
+    if isinstance(model, NgramModel) and texts:
         return _ngram_nlls(model, texts, start)
     nlls = np.zeros(len(texts))
     lengths = np.array([len(ids) for ids in texts], np.intp)

@@ -35,16 +35,18 @@ class HashedNgrams(SortedNgrams):
         size = 2
         while size * _MAX_LOAD < sum(len(level.keys) - 1 for level in levels):
             size *= 2
-        self._keys = np.full((size, 3), _FREE)  # (S, 3), the columns of an entry: one cache line holds it
-        self._values = self._keys.view(np.float64)  # (S, 3), the same memory
+        keys = np.full((size, 3), _FREE)  # (S, 3), the columns of an entry: one cache line holds it
+        values = keys.view(np.float64)  # (S, 3), the same memory
         contexts = np.array([size])  # (C,): the slot of each context; the empty context has the number S
         for n, level in enumerate(levels, 1):
             n_ngrams = len(level.keys) - 1
             backoffs = levels[n].backoffs if n < len(levels) else np.ones(n_ngrams)
             slots = np.empty(n_ngrams, np.int64)  # (G,)
-            args = (level.keys, level.symbols, contexts, level.weights, backoffs, slots)
-            insert(self._keys, self._values, *args)
+            insert(keys, values, level.symbols, level.keys, contexts, level.weights, backoffs, slots)
             contexts = slots
+        end = UNSEEN if eos is None else eos
+        empty_backoff, uniform = float(levels[0].backoffs[0]), 1 / vocab_size
+        self._table = (keys, values, levels[0].symbols, len(levels), end, empty_backoff, uniform)
 
     def read(
         self, ids: NDArray[np.int64], lengths: NDArray[np.int64], pasts: NDArray[np.int64]
@@ -52,20 +54,7 @@ class HashedNgrams(SortedNgrams):
         """Do the same as `SortedNgrams.read`, in one call without the interpreter's lock."""
         probs = np.empty(len(ids))  # (n,)
         matched = np.empty(len(ids), np.int64)  # (n,)
-        read_texts(
-            self._keys,
-            self._values,
-            self._levels[0].symbols,
-            len(self._levels),
-            UNSEEN if self._eos is None else self._eos,
-            self._levels[0].backoffs[0],
-            1 / self._vocab_size,
-            ids,
-            lengths,
-            pasts,
-            probs,
-            matched,
-        )
+        read_texts(*self._table, ids, lengths, pasts, probs, matched)
         return probs, matched
 
     @staticmethod
@@ -88,8 +77,8 @@ def slot_of(keys: NDArray[np.int64], key: Any) -> Any:
 def insert(
     keys: NDArray[np.int64],
     values: NDArray[np.float64],
-    level_keys: NDArray[np.int64],
     symbols: int,
+    level_keys: NDArray[np.int64],
     contexts: NDArray[np.int64],
     weights: NDArray[np.float64],
     backoffs: NDArray[np.float64],
