@@ -181,6 +181,8 @@ def test_texts_of_different_lengths_are_read_alone(
     log_probs = model.text_log_probs(np.concatenate(texts), [3, 0, 1, 4], start)
     expected = [model.target_log_probs(text[None], start)[0][0] for text in texts]
     assert_array_equal(log_probs, np.concatenate(expected))
+    none_is_left = NgramModel.from_arrays({**model.to_arrays(), "1.backoffs": np.zeros(1)})
+    assert np.isneginf(none_is_left.text_log_probs(np.array([-1]), [1], start)).all()
     with_unknown = model.text_log_probs(np.array([1, -1, 3]), [2, 1], start)
     assert_array_equal(np.isneginf(with_unknown), [False, True, False])
     assert with_unknown[0] == log_probs[0]

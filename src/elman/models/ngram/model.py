@@ -155,10 +155,10 @@ class NgramModel:
             missing = text == -1
             checked_ids(text[~missing][None], 1, self._vocab_size)
         probs, _ = self._ngrams.read(text, np.array(lengths, np.int64), start.array(self.order - 1))
-        log_probs = np.log(probs, out=probs)
-        if missing is not None:
-            log_probs[missing] = -np.inf
-        return log_probs
+        if missing is None:
+            return np.log(probs, out=probs)
+        probs[missing] = 1
+        return np.where(missing, -np.inf, np.log(probs))
 
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the length of the longest known n-gram that ends in each of ids (N, T): 1, ..., order."""
