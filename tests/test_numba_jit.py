@@ -61,6 +61,16 @@ def test_otherwise_functions_are_compiled_if_numba_is_installed(
     assert looked_for == ["numba"]
 
 
+def test_numba_is_loaded_once_something_has_imported_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, True)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    assert not numba_jit.is_loaded()
+    monkeypatch.setitem(sys.modules, "numba", FakeNumba())
+    assert numba_jit.is_loaded()
+    switch_jit(monkeypatch, False)
+    assert not numba_jit.is_loaded()
+
+
 def test_float32_numpy_arrays_only(monkeypatch: pytest.MonkeyPatch) -> None:
     switch_jit(monkeypatch, True)
     assert numba_jit.can_jit(np.zeros(3, np.float32))

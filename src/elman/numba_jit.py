@@ -6,6 +6,7 @@ import numba; the first call of one of them does.
 
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache, update_wrapper
@@ -27,6 +28,11 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 def is_available() -> bool:
     """Return whether numba is installed and not switched off. Does not import it."""
     return os.environ.get("ELMAN_COMPILED") != "0" and importlib.util.find_spec("numba") is not None
+
+
+def is_loaded() -> bool:
+    """Return whether numba is in use already, so that a short task need not wait for it to be imported."""
+    return "numba" in sys.modules and is_available()
 
 
 def can_jit(array: Any) -> bool:

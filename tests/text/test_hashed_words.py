@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from elman import numba_jit
 from elman.text import hashed_words
 from elman.text.tokenizers import EOS, WordTokenizer
 from elman.text.vocabulary import Vocabulary
-from support.loops import CAN_COMPILE, plain, switch_jit
+from support.loops import CAN_COMPILE, plain
 
 FORMS: dict[str, Any] = {"plain": plain(hashed_words)}
 if CAN_COMPILE:
@@ -40,7 +41,7 @@ def test_ids_are_those_of_the_tokens(text: str, closed: bool, whitespace: Any, l
     tokenizer = WordTokenizer(lower, whitespace)
     vocabulary = Vocabulary([word for word in WORDS if not closed or word != "<unk>"], eos=EOS)
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
-        switch_jit(patch, True)
+        patch.setattr(numba_jit, "is_loaded", lambda: True)
         found = tokenizer.ids(text, vocabulary)
     assert found.dtype == np.int32
     assert_array_equal(found, vocabulary.encode(tokenizer.tokens(text)))

@@ -161,10 +161,10 @@ class WordTokenizer(_Tokenizer):
         return self.split(_cased(text + "\n" if end and text and text[-1] != "\n" else text, self.lower))
 
     def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
-        """Return the ids of the words of a text, found by compiled code where numba is installed."""
+        """Return the ids of the words of a text, found by compiled code where numba is loaded."""
         text = _cased(text, self.lower)
         ascii_only = self.whitespace == "ascii"
-        if numba_jit.is_available() and (ascii_only or text.isascii() or not has_other_whitespace(text)):
+        if numba_jit.is_loaded() and (ascii_only or text.isascii() or not has_other_whitespace(text)):
             return vocabulary.encode_words(text, EOS, separators=not ascii_only)
         return vocabulary.encode(self.split(text))
 

@@ -35,6 +35,12 @@ def _integers_that_wrap() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models make their table at the first call."""
+    monkeypatch.setattr(model_module, "_WORTH_HASHING", 0)
+
+
 def train(order: int, eos: int | None, tokens: int = 300, seed: int = 0) -> NgramModel:
     text = np.random.default_rng(seed).integers(0, V, tokens)
     return NgramModel.train(text, V, order, kneser_ney, eos)

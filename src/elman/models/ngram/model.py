@@ -17,6 +17,8 @@ from elman.models.ngram.smoothing import Smoothing, witten_bell
 from elman.one_line import number_of, one_line
 
 _MAX_TOKENS = 2**31 - 1  # so that no key of a file exceeds 64 bits
+_WORTH_HASHING = 100_000  # tokens read in sorted tables before: in about the time that it takes to load numba
+_CALL = 100  # a call costs as much as so many tokens
 _hashing = threading.Lock()  # held while a table is made: one for all models, so that they can be copied
 
 
@@ -30,8 +32,9 @@ class NgramModel:
     and begin with the symbol ``<s>``, which is never predicted; the start of a text is the start of a sentence.
     Without it, a text is one stream of tokens, including the ends of lines.
 
-    Where numba is installed (the extra ``fast``), the first call that reads text enters the n-grams in a hash table,
-    which takes 34 to 69 bytes per n-gram (see `elman.models.ngram.hashed`); the numbers are the same without.
+    Where numba is installed (the extra ``fast``), a model that has read some 100,000 tokens, or 1,000 texts one by one,
+    enters its n-grams in a hash table, which takes 34 to 69 bytes per n-gram (see `elman.models.ngram.hashed`). The
+    numbers are the same without.
     """
 
     def __init__(self, levels: Sequence[Level], vocab_size: int, eos: int | None = None) -> None:
@@ -40,6 +43,7 @@ class NgramModel:
         self._eos = eos
         self._sorted = SortedNgrams(self._levels, vocab_size, eos)
         self._hashed: HashedNgrams | None = None
+        self._work = 0  # done in the sorted tables, in tokens
         self._begun: dict[int | None, Past] = {}
 
     @classmethod
@@ -121,7 +125,7 @@ class NgramModel:
 
     def next_log_probs(self, state: Past) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        probs = self._ngrams.distributions(state.array(self.order - 1))
+        probs = self._ngrams(state.batch_size * _CALL).distributions(state.array(self.order - 1))
         return np.log(probs[:, : self.vocab_size])
 
     def target_log_probs(
@@ -154,7 +158,9 @@ class NgramModel:
         if text.view(np.uint64).max(initial=0) >= self._vocab_size:  # numbers below 0 are the largest then
             missing = text == -1
             checked_ids(text[~missing][None], 1, self._vocab_size)
-        probs, _ = self._ngrams.read(text, np.array(lengths, np.int64), start.array(self.order - 1))
+        probs, _ = self._ngrams(len(text)).read(
+            text, np.array(lengths, np.int64), start.array(self.order - 1)
+        )
         if missing is None:
             return np.log(probs, out=probs)
         probs[missing] = 1
@@ -176,12 +182,14 @@ class NgramModel:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._levels, self._vocab_size, self._eos)  # a copy makes its own hash table
 
-    @property
-    def _ngrams(self) -> SortedNgrams:
-        """The n-grams in the form that is searched fastest here."""
+    def _ngrams(self, tokens: int) -> SortedNgrams:
+        """Return the n-grams in the form that is best to read this many tokens with."""
         if not numba_jit.is_available():
             return self._sorted
         if self._hashed is None:
+            if self._work < _WORTH_HASHING:
+                self._work += tokens + _CALL
+                return self._sorted
             with _hashing:
                 if self._hashed is None:
                     self._hashed = HashedNgrams(self._levels, self.vocab_size, self.eos)
@@ -190,7 +198,7 @@ class NgramModel:
     def _read(self, ids: NDArray[np.int64], state: Past) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the probability of each of ids (N, T), and the length of the longest n-gram that ends in it."""
         N, T = ids.shape
-        probs, matched = self._ngrams.read(ids.ravel(), np.full(N, T), state.array(self.order - 1))
+        probs, matched = self._ngrams(N * T).read(ids.ravel(), np.full(N, T), state.array(self.order - 1))
         return probs.reshape(N, T), matched.reshape(N, T)
 
     def _state_after(self, ids: NDArray[np.int64], state: Past) -> Past:
