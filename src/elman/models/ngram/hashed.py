@@ -16,9 +16,8 @@ from elman.numba_jit import jit_exact
 _MAX_LOAD = 0.7  # of the slots; at more, look-ups of n-grams that are not in the table slow down
 _FREE = -1  # the key of a slot without an n-gram
 _KEY, _WEIGHT, _BACKOFF = 0, 1, 2  # the columns of an entry
-_SPREAD = np.uint64(
-    0x9E3779B97F4A7C15
-)  # 2**64 / golden ratio (D. Knuth, The Art of Computer Programming, 6.4)
+# 2**64 / golden ratio: D. Knuth, The Art of Computer Programming, volume 3, section 6.4
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class HashedNgrams(SortedNgrams):
