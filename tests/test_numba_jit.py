@@ -61,6 +61,16 @@ def test_otherwise_functions_are_compiled_if_numba_is_installed(
     assert looked_for == ["numba"]
 
 
+def test_numba_is_loaded_once_something_has_imported_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, True)
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    assert not numba_jit.is_loaded()
+    monkeypatch.setitem(sys.modules, "numba", FakeNumba())
+    assert numba_jit.is_loaded()
+    switch_jit(monkeypatch, False)
+    assert not numba_jit.is_loaded()
+
+
 def test_float32_numpy_arrays_only(monkeypatch: pytest.MonkeyPatch) -> None:
     switch_jit(monkeypatch, True)
     assert numba_jit.can_jit(np.zeros(3, np.float32))
@@ -163,6 +173,15 @@ def test_without_a_folder_for_the_cache_functions_are_compiled_in_every_process(
     cached, not_cached = numba.options[:2]
     assert cached == {"cache": True, **not_cached}
     assert not_cached["nogil"] is True
+
+
+def test_an_exact_function_keeps_the_order_of_its_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = FakeNumba()
+    monkeypatch.setitem(sys.modules, "numba", numba)
+    switch_jit(monkeypatch, True)
+    fast, exact = module_of(SOURCE), module_of(SOURCE.replace("import jit", "import jit_exact as jit"))
+    assert fast["double"](2) == exact["double"](2) == 4
+    assert ["fastmath" in options for options in numba.options] == [True, True, False, False]
 
 
 @needs_numba

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.evaluation.line_scores import sentence_log10
 from elman.models.base import Ids, LogProbs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import ngram_lengths
@@ -154,17 +155,17 @@ class Model:
 
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence </s> | <s>); without ``bos`` or ``eos``, without that beginning or end."""
-        return sum(log10_prob for log10_prob, _, _ in self.full_scores(sentence, bos, eos))
+        text = self._lines_of(sentence)
+        ids = self.text_model.line_ids(text) if eos else self.text_model.ids(text)
+        known = ids[ids >= 0]
+        missing = len(ids) - len(known)
+        return sentence_log10(self.text_model, known, bos) + MISSING_LOG10 * missing
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """Yield (log10 P, n-gram length, unknown) of every word and, with ``eos``, of the end."""
-        tokenizer = self.text_model.tokenizer
-        words = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer()
-        one_line = " ".join(words.split(_text(sentence).replace("\n", " ")))
-        text = re.sub(f"(^| ){END}( |$)", "\n", one_line)
-        for log10_prob, length, unknown in self.text_model.full_scores(text, bos, eos):
+        for log10_prob, length, unknown in self.text_model.full_scores(self._lines_of(sentence), bos, eos):
             yield log10_prob if length else MISSING_LOG10, length, unknown
 
     def perplexity(self, sentence: str | bytes) -> float:
@@ -198,12 +199,19 @@ class Model:
         unknown = missing > 0 or bool((known == self.text_model.vocabulary.unknown_id).any())
         return FullScoreReturn(self.BaseScore(in_state, word, out_state), [0, *lengths][-1], unknown)
 
+    def _lines_of(self, sentence: str | bytes) -> str:
+        """Return the words of a sentence with a space between them, and a newline for each ``</s>``."""
+        tokenizer = self.text_model.tokenizer
+        words = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer()
+        one_line = " ".join(words.split(_text(sentence).replace("\n", " ")))
+        return re.sub(f"(^| ){END}( |$)", "\n", one_line) if END in one_line else one_line
+
     def _encode(self, state: State, word: str | bytes) -> tuple[Any, NDArray[np.intp], int]:
         """Return the model's own state, the known ids (1, T) of a word after it, and the number of unknown tokens."""
         word = _text(word)
         if state._value is None:
             self.NullContextWrite(state)
-        ids = self.text_model.encode("\n" if word == END else f" {word}" if state._begun else word)[1]
+        ids = self.text_model.ids("\n" if word == END else f" {word}" if state._begun else word)
         known = ids[ids >= 0][None].astype(np.intp)
         return state._value, known, len(ids) - known.size
 

@@ -6,6 +6,7 @@ import numba; the first call of one of them does.
 
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import cache, update_wrapper
@@ -19,17 +20,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Sums may be taken in another order, as a vector unit needs; NaN and infinity keep their meaning (with "arcp"
 # vectors would multiply by reciprocals, and x / infinity would be NaN).
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "fastmath": {"reassoc", "contract", "nsz"},
-    "error_model": "numpy",
-}
+_FAST_MATH = {"reassoc", "contract", "nsz"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 @cache
 def is_available() -> bool:
     """Return whether numba is installed and not switched off. Does not import it."""
     return os.environ.get("ELMAN_COMPILED") != "0" and importlib.util.find_spec("numba") is not None
+
+
+def is_loaded() -> bool:
+    """Return whether numba is in use already, so that a short task need not wait for it to be imported."""
+    return "numba" in sys.modules and is_available()
 
 
 def can_jit(array: Any) -> bool:
@@ -42,6 +45,11 @@ def jit(function: F) -> F:
 
     The machine code is cached on disk, next to this package or in the user's cache folder.
     """
+    return cast(F, _Jitted(function, fastmath=_FAST_MATH)) if is_available() else function
+
+
+def jit_exact(function: F) -> F:
+    """Do the same as `jit`, with every sum and product in the order of the source: NumPy's numbers to the last bit."""
     return cast(F, _Jitted(function)) if is_available() else function
 
 
@@ -54,9 +62,10 @@ class _Jitted:
 
     _lock = threading.RLock()
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         update_wrapper(self, function)
         self._function = function
+        self._options = _OPTIONS | options
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
@@ -65,7 +74,7 @@ class _Jitted:
     def _compile(self) -> Callable[..., Any]:
         with self._lock:
             if self._compiled is None:
-                self._compiled = _njit(self._function)
+                self._compiled = _njit(self._function, self._options)
                 names = self._function.__globals__
                 waiting = {name: value for name, value in names.items() if isinstance(value, _Jitted)}
                 # one update, so that no thread sees one of them replaced and another not
@@ -73,7 +82,7 @@ class _Jitted:
             return self._compiled
 
 
-def _njit(function: Callable[..., Any]) -> Callable[..., Any]:
+def _njit(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     try:
         import numba
     except (ImportError, OSError, MemoryError) as error:  # such as under a limit of memory
@@ -83,6 +92,6 @@ def _njit(function: Callable[..., Any]) -> Callable[..., Any]:
             "ELMAN_COMPILED=0 to run without it"
         ) from error
     try:
-        return cast(Callable[..., Any], numba.njit(cache=True, **_OPTIONS)(function))
+        return cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
     except RuntimeError:  # there is no folder to cache in
-        return cast(Callable[..., Any], numba.njit(**_OPTIONS)(function))
+        return cast(Callable[..., Any], numba.njit(**options)(function))

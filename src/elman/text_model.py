@@ -16,7 +16,7 @@ from elman.backend import Backend, Library
 from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import DYNAMIC_BLOCK, Step, with_cache, with_dynamic
 from elman.evaluation.full_scores import FullScore, full_scores
-from elman.evaluation.line_scores import Per, Unit, score_line, score_lines
+from elman.evaluation.line_scores import Per, Unit, score_line, score_lines, sentence_log10
 from elman.evaluation.measures import TextEvaluation, evaluate_text
 from elman.evaluation.next_tokens import NextTokens, next_tokens
 from elman.evaluation.scored_lines import ScoreStream, ScoreTable, StateRule
@@ -184,7 +184,7 @@ class TextModel(TokenizedModel):
         >>> round(sum(parts), 4)
         -0.9227
         """
-        return sum(score.log10_prob for score in self.full_scores(sentence, bos, eos))
+        return sentence_log10(self, self.line_ids(sentence) if eos else self.ids(sentence), bos)
 
     def scores(self, sentences: Iterable[str | bytes]) -> NDArray[np.float64]:
         """Return log10 P of every sentence with its end, (n,): like `score`, but several times as fast for many.

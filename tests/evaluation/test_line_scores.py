@@ -24,7 +24,7 @@ from elman.evaluation.line_scores import (
 from elman.evaluation.perplexity import begin, evaluate
 from elman.evaluation.surprisal import TokenReader
 from elman.models.ngram.model import NgramModel
-from elman.text.tokenizers import make_tokenizer
+from elman.text.tokenizers import UnendedLine, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
 from support.every_kind import KINDS, word_model
@@ -305,3 +305,37 @@ def test_there_may_be_fewer_lines() -> None:
     oddest = LeastProbableLines(3)
     oddest.add(-1.0, scored_line(1))
     assert [line.line for line in oddest.in_order()] == [1]
+
+
+def sentences_model() -> TextModel:
+    given = text_model()
+    _, ids = given.encode(STORY)
+    given.model = NgramModel.train(ids, len(given.vocabulary), 3, eos=given.vocabulary.eos_id)
+    return given
+
+
+def test_an_n_gram_model_scores_a_line_the_same_alone_and_among_others() -> None:
+    given = sentences_model()
+    lines = [
+        *STORY.splitlines(),
+        "",
+        "tom",
+        "an unheard word",
+        "tom was tom was tom was tom was tom was tom .",
+    ]
+    assert list(score_lines(given, lines)) == [score_line(given, line) for line in lines]
+    for line in lines:
+        assert given.score(line) == pytest.approx(score_line(given, line).log10_prob, rel=1e-12)
+        parts = [log10_prob for log10_prob, _, _ in given.full_scores(line)]
+        assert given.score(line) == pytest.approx(math.fsum(parts), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "extra", ["tom <eos> mary", "tom\nmary", "tom\rmary", b"tom was", UnendedLine("tom was")]
+)
+def test_lines_that_end_otherwise_are_encoded_one_by_one(extra: str | bytes) -> None:
+    given = sentences_model()
+    lines = ["mary was asleep .", extra, "", "\ufefftom"]
+    found = given.encode_lines(lines)
+    assert [ids.tolist() for ids in found] == [given.encode_line(line)[1].tolist() for line in lines]
+    assert [given.line_ids(line).tolist() for line in lines] == [ids.tolist() for ids in found]

@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.evaluation.perplexity import begin, evaluate, perplexity_of
+from elman.evaluation.perplexity import perplexity_of
 from elman.models.base import Ids, LanguageModel
+from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel, reading_threads
 from elman.text.vocabulary import Vocabulary
 
@@ -24,6 +25,7 @@ BLOCK = 512  # tokens per block of one sequence: bounds the memory whatever a li
 WINDOW_LINES = 1024  # lines read ahead, to batch those of similar length
 WINDOW_CHARACTERS = 1 << 20  # of the lines read ahead, so that a few long ones do not fill the memory
 MIN_BATCH = 64  # if there are as many texts; with fewer sequences the matrix products are inefficiently small
+_FIRST = np.zeros(1, np.intp)
 BLOCK_TOKENS = 2048  # tokens per block of all sequences: bounds the memory whatever the texts' lengths
 
 
@@ -53,13 +55,18 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    tokens, ids = text_model.encode_line(line)
-    if not tokens:
-        return LineScore(0, 0, 0.0)
-    vocabulary = text_model.vocabulary
-    found = evaluate(text_model.model, ids, eos=text_model.start_id, unk=vocabulary.unk_id)
-    nll = found.nll_nats if found.unknown_scored else math.inf
-    return LineScore(found.tokens, found.unknown, nll)
+    ids = text_model.line_ids(line)
+    nll = text_nlls(text_model.model, [ids], text_model.begin_sentence()).item()
+    return LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+
+
+def sentence_log10(text_model: TokenizedModel, ids: Ids, bos: bool = True) -> float:
+    """Return log10 P of a sentence of ids (n,), read from the beginning of a line or, without ``bos``, an empty past.
+
+    It is -inf if one of them is -1, a token that the vocabulary lacks.
+    """
+    start = text_model.begin_sentence() if bos else text_model.null_context()
+    return (0.0 - text_nlls(text_model.model, [ids], start).item()) / NATS["log10"]
 
 
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
@@ -68,18 +75,30 @@ def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Ite
     Up to 1,024 lines are read ahead and scored in batches; if lines arrive slowly, pass those that have arrived. If
     ``lines`` raises an exception, the lines before it are scored first.
     """
-    model = text_model.model
-    start = begin(model, text_model.start_id)
+    start = text_model.begin_sentence()
     for window in windows(lines):
-        texts = [text_model.encode_line(line)[1] for line in window]
-        nlls = text_nlls(model, texts, start).tolist()
-        for ids, nll in zip(texts, nlls, strict=True):
-            yield LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+        texts = text_model.encode_lines(window)
+        lengths = list(map(len, texts))
+        unknown = sums_per_text(np.concatenate(texts) == text_model.vocabulary.unknown_id, lengths)
+        nlls = text_nlls(text_model.model, texts, start)
+        yield from map(LineScore, lengths, unknown.tolist(), nlls.tolist())
+
+
+def sums_per_text(values: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
+    """Return the sums (N,) of the values (n,) of N texts, one after another, with these lengths."""
+    dtype = np.int64 if values.dtype == np.bool_ else values.dtype
+    if len(lengths) == 1 and lengths[0]:
+        return np.add.reduceat(values, _FIRST, dtype=dtype)
+    ends = np.cumsum(lengths, dtype=np.intp)
+    filled = np.flatnonzero(lengths)  # reduceat does not know empty parts
+    sums = np.zeros(len(ends), dtype)
+    sums[filled] = np.add.reduceat(values, ends[filled] - np.array(lengths)[filled], dtype=dtype)
+    return sums
 
 
 def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
     """Return how many of a line's ids are those of unknown tokens."""
-    return int((ids == vocabulary.unknown_id).sum())
+    return int(np.count_nonzero(ids == vocabulary.unknown_id))
 
 
 def windows(lines: Iterable[AnyLine]) -> Iterator[list[AnyLine]]:
@@ -143,6 +162,8 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     Texts of similar length are batched, so that few positions are padding. -1 stands for a token that the vocabulary
     lacks: a text with one has probability 0 (infinite -ln P) and is not read.
     """
+    if isinstance(model, NgramModel) and texts:
+        return _ngram_nlls(model, texts, start)
     nlls = np.zeros(len(texts))
     lengths = np.array([len(ids) for ids in texts], np.intp)
     possible = np.array([ids.min(initial=0) >= 0 for ids in texts], bool)
@@ -154,6 +175,14 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
             batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
             nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
     return nlls
+
+
+def _ngram_nlls(model: NgramModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
+    """Return what `text_nlls` does; an n-gram model reads all texts at once, whatever their lengths."""
+    lengths = list(map(len, texts))
+    ids = np.concatenate(texts) if len(texts) > 1 else texts[0]  # (n,)
+    log_probs = model.text_log_probs(ids, lengths, start)
+    return 0.0 - sums_per_text(log_probs, lengths)
 
 
 def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ def checked_ids(ids: Ids | NDArray[Any], batch_size: int, vocab_size: int) -> ND
         raise ShapeError(
             f"ids must be ({batch_size}, T), with the state's number of sequences, got {ids.shape}"
         )
-    if not np.issubdtype(ids.dtype, np.integer):
+    if ids.dtype.kind not in "iu":
         raise VocabularyError(f"ids must be integers, got {ids.dtype}")
     if ids.size and (ids.min() < 0 or ids.max() >= vocab_size):
         outside = ids[(ids < 0) | (ids >= vocab_size)][0]

@@ -22,6 +22,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import numba_jit
 from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
@@ -151,6 +155,18 @@ class WordTokenizer(_Tokenizer):
     def digest(self) -> str | None:
         """What tells the ids of "ascii" splitting in a cache from others; None for "unicode"."""
         return None if self.whitespace == "unicode" else self.whitespace
+
+    def tokens(self, text: str, end: bool = False) -> list[str]:
+        """Return the words of a text, without the cutting that a stream needs."""
+        return self.split(_cased(text + "\n" if end and text and text[-1] != "\n" else text, self.lower))
+
+    def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
+        """Return the ids of the words of a text, found by compiled code where numba is loaded."""
+        text = _cased(text, self.lower)
+        ascii_only = self.whitespace == "ascii"
+        if numba_jit.is_loaded() and (ascii_only or text.isascii() or not has_other_whitespace(text)):
+            return vocabulary.encode_words(text, EOS, separators=not ascii_only)
+        return vocabulary.encode(self.split(text))
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import ConfigError, VocabularyError
+from elman.text.hashed_words import HashedWords
 
 UNK = "<unk>"
 ORDERS = ("appearance", "frequency")
@@ -122,6 +123,14 @@ class Vocabulary:
     def encode_characters(self, text: str) -> NDArray[np.int32]:
         """Return ``encode(list(text))``, computed many times faster."""
         return self._by_code_point.take(code_points(text), mode="clip")
+
+    def encode_words(self, text: str, newline: str, separators: bool) -> NDArray[np.int32]:
+        """Return the ids of the words of a text, and that of ``newline`` for each newline: see `HashedWords.find`."""
+        return self._hashed_words.find(text, self.id(newline), self.unknown_id, separators)
+
+    @cached_property
+    def _hashed_words(self) -> HashedWords:
+        return HashedWords(self.tokens)
 
     @cached_property
     def _by_code_point(self) -> NDArray[np.int32]:

@@ -1,19 +1,25 @@
 """The n-gram language model: the next token given the last order - 1 tokens, by interpolated counts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elman import numba_jit
 from elman.errors import ConfigError, ModelFileError, ShapeError, TextError, VocabularyError
-from elman.models.base import BEFORE_TEXT, Ids, Mask, Past, checked_ids, checked_mask
+from elman.models.base import BEFORE_TEXT, Ids, Mask, Past, begin, checked_ids, checked_mask
 from elman.models.ngram.counts import count_ngrams
-from elman.models.ngram.levels import UNSEEN, Level
+from elman.models.ngram.hashed import HashedNgrams
+from elman.models.ngram.levels import Level, SortedNgrams
 from elman.models.ngram.smoothing import Smoothing, witten_bell
 from elman.one_line import number_of, one_line
 
 _MAX_TOKENS = 2**31 - 1  # so that no key of a file exceeds 64 bits
+_WORTH_HASHING = 100_000  # tokens read in sorted tables before: in about the time that it takes to load numba
+_CALL = 100  # a call costs as much as so many tokens
+_hashing = threading.Lock()  # held while a table is made: one for all models, so that they can be copied
 
 
 class NgramModel:
@@ -25,13 +31,20 @@ class NgramModel:
     With ``eos``, the token that ends a sentence, it is a model of sentences: contexts do not reach over an ``eos``,
     and begin with the symbol ``<s>``, which is never predicted; the start of a text is the start of a sentence.
     Without it, a text is one stream of tokens, including the ends of lines.
+
+    Where numba is installed (the extra ``fast``), a model that has read some 100,000 tokens, or 1,000 texts one by one,
+    enters its n-grams in a hash table, which takes 34 to 69 bytes per n-gram (see `elman.models.ngram.hashed`). The
+    numbers are the same without.
     """
 
     def __init__(self, levels: Sequence[Level], vocab_size: int, eos: int | None = None) -> None:
         self._levels = tuple(levels)
         self._vocab_size = vocab_size
         self._eos = eos
-        self._start = int(levels[0].find(np.array(0), np.array(vocab_size)))  # the number of the 1-gram <s>
+        self._sorted = SortedNgrams(self._levels, vocab_size, eos)
+        self._hashed: HashedNgrams | None = None
+        self._work = 0  # done in the sorted tables, in tokens
+        self._begun: dict[int | None, Past] = {}
 
     @classmethod
     def train(
@@ -95,25 +108,24 @@ class NgramModel:
 
     def start(self, batch_size: int = 1) -> Past:
         """Return the initial state of N sequences, which have read nothing."""
-        nothing = np.full((batch_size, self.order - 1), BEFORE_TEXT)
-        if self.eos is not None:
-            nothing[:, -1:] = self.vocab_size
-        return Past.of(nothing)
+        nothing = (BEFORE_TEXT,) * (self.order - 1)
+        if self._eos is not None and nothing:
+            nothing = (*nothing[1:], self._vocab_size)
+        return Past((nothing,) * batch_size)
+
+    def begin(self, eos: int | None) -> Past:
+        """Return the state of one sequence that has read ``eos``, or nothing: `elman.models.base.begin`, stored."""
+        if eos not in self._begun:
+            self._begun[eos] = begin(self, eos)
+        return self._begun[eos]
 
     def feed(self, ids: Ids, state: Past) -> Past:
         """Read ids (N, T) after ``state``; return the state that follows."""
-        return self._state_after(self._text_with_past(ids, state))
+        return self._state_after(checked_ids(ids, state.batch_size, self.vocab_size), state)
 
     def next_log_probs(self, state: Past) -> NDArray[np.float64]:
         """Return ln P(next = v | past) for every v: (N, V)."""
-        past = self._text_with_past(np.zeros((state.batch_size, 0), np.int64), state)
-        K = self._levels[0].symbols  # V, or V + 1 with <s>
-        probs: NDArray[np.float64] = np.full((state.batch_size, K), 1 / self.vocab_size)  # (N, K)
-        for level, contexts, _ in self._look_up(past):
-            probs *= level.backoffs[contexts[:, -1:]]
-            for row, context in enumerate(contexts[:, -1]):
-                tokens, weights = level.followers(int(context))
-                probs[row, tokens] += weights
+        probs = self._ngrams(state.batch_size * _CALL).distributions(state.array(self.order - 1))
         return np.log(probs[:, : self.vocab_size])
 
     def target_log_probs(
@@ -123,25 +135,40 @@ class NgramModel:
 
         Where ``counted`` (N, T) is False, the result is 0.
         """
-        text = self._text_with_past(ids, state)
-        P = self.order - 1
-        probs: NDArray[np.float64] = np.full(
-            (state.batch_size, text.shape[1] - P), 1 / self.vocab_size
-        )  # (N, T)
-        for level, contexts, ngrams in self._look_up(text):
-            probs = level.weights[ngrams[:, P:]] + level.backoffs[contexts[:, P:-1]] * probs
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
+        probs = self._read(ids, state)[0]
         if counted is not None:
             probs[~checked_mask(counted, probs.shape)] = 1
-        return np.log(probs, out=probs), self._state_after(text)
+        return np.log(probs, out=probs), self._state_after(ids, state)
+
+    def text_log_probs(self, ids: Ids, lengths: Sequence[int], start: Past) -> NDArray[np.float64]:
+        """Return ln P of each of ids (n,): those of N texts with these lengths, each read from ``start``.
+
+        It is `target_log_probs` for texts of different lengths, without padding. ``start`` is a state of one sequence.
+        -1 stands for a token that the vocabulary lacks: its result is -inf, and what follows it has not seen it.
+
+        Raises:
+            ShapeError: the lengths do not sum to n.
+            VocabularyError: an id is neither -1 nor in [0, vocab_size).
+        """
+        if min(lengths, default=0) < 0 or sum(lengths) != len(ids):
+            raise ShapeError(f"the lengths of texts must be ≥ 0 and sum to {len(ids)}, got {list(lengths)}")
+        text = ids.astype(np.int64)
+        missing = None
+        if text.view(np.uint64).max(initial=0) >= self._vocab_size:  # numbers below 0 are the largest then
+            missing = text == -1
+            checked_ids(text[~missing][None], 1, self._vocab_size)
+        probs, _ = self._ngrams(len(text)).read(
+            text, np.array(lengths, np.int64), start.array(self.order - 1)
+        )
+        if missing is None:
+            return np.log(probs, out=probs)
+        probs[missing] = 1
+        return np.where(missing, -np.inf, np.log(probs))
 
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the length of the longest known n-gram that ends in each of ids (N, T): 1, ..., order."""
-        text = self._text_with_past(ids, state)
-        P = self.order - 1
-        lengths: NDArray[np.int64] = np.ones((len(text), text.shape[1] - P), np.int64)
-        for n, (_, _, ngrams) in enumerate(self._look_up(text), 1):
-            lengths[ngrams[:, P:] != UNSEEN] = n
-        return lengths
+        return self._read(checked_ids(ids, state.batch_size, self.vocab_size), state)[1]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the whole model as named arrays: the input of ``from_arrays``."""
@@ -152,37 +179,41 @@ class NgramModel:
         """Return the model that ``to_arrays`` described. Raises ModelFileError if the arrays are invalid."""
         return cls(*_from_arrays(arrays))
 
-    def _text_with_past(self, ids: Ids, state: Past) -> NDArray[np.int64]:
-        """Return the order - 1 tokens of the state followed by ids: (N, order - 1 + T)."""
-        ids = checked_ids(ids, state.batch_size, self.vocab_size)
-        return np.concatenate([state.array(self.order - 1), ids], axis=1)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._levels, self._vocab_size, self._eos)  # a copy makes its own hash table
 
-    def _state_after(self, text: NDArray[np.int64]) -> Past:
-        last = text[:, text.shape[1] - (self.order - 1) :]
-        if self.eos is not None:
-            ends = last == self.eos
-            ends_from_here = np.cumsum(ends[:, ::-1], axis=1)[:, ::-1]
-            last = np.where(ends, self.vocab_size, last)
-            last = np.where(ends_from_here > ends, BEFORE_TEXT, last)
-        return Past.of(last)
+    def _ngrams(self, tokens: int) -> SortedNgrams:
+        """Return the n-grams in the form that is best to read this many tokens with."""
+        if not numba_jit.is_available():
+            return self._sorted
+        if self._hashed is None:
+            if self._work < _WORTH_HASHING:
+                self._work += tokens + _CALL
+                return self._sorted
+            with _hashing:
+                if self._hashed is None:
+                    self._hashed = HashedNgrams(self._levels, self.vocab_size, self.eos)
+        return self._hashed
 
-    def _look_up(
-        self, text: NDArray[np.int64]
-    ) -> Iterator[tuple[Level, NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield each level with the contexts (N, L + 1) before every token of text (N, L) and after the last, and
-        the n-grams (N, L) that end in each token. An n-gram that ends in one token is the context of the next at the
-        next level; but after the end of a sentence that context is ``<s>``.
-        """
-        N, L = text.shape
-        contexts = np.zeros((N, L + 1), np.int64)
-        after_end = self._start
-        for level in self._levels:
-            ngrams = level.find(contexts[:, :-1], text)
-            yield level, contexts, ngrams
-            contexts = np.concatenate([np.full((N, 1), UNSEEN), ngrams], axis=1)
-            if self.eos is not None:
-                contexts[:, 1:][text == self.eos] = after_end
-                after_end = UNSEEN
+    def _read(self, ids: NDArray[np.int64], state: Past) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the probability of each of ids (N, T), and the length of the longest n-gram that ends in it."""
+        N, T = ids.shape
+        probs, matched = self._ngrams(N * T).read(ids.ravel(), np.full(N, T), state.array(self.order - 1))
+        return probs.reshape(N, T), matched.reshape(N, T)
+
+    def _state_after(self, ids: NDArray[np.int64], state: Past) -> Past:
+        """Return the last order - 1 tokens of the past and ids (N, T) of each sequence, from the last ``eos`` on."""
+        P = self.order - 1
+        last = ids[:, max(ids.shape[1] - P, 0) :].tolist()
+        rows = (before + tuple(row) for before, row in zip(state.past, last, strict=True))
+        return Past(tuple(self._within_sentence(row[len(row) - P :]) for row in rows))
+
+    def _within_sentence(self, last: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the last tokens with ``<s>`` in place of the last ``eos``, and nothing before it."""
+        if self._eos not in last:
+            return last
+        end = len(last) - 1 - last[::-1].index(self._eos)
+        return (BEFORE_TEXT,) * end + (self._vocab_size, *last[end + 1 :])
 
 
 def _to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dict[str, NDArray[Any]]:
