@@ -5,8 +5,8 @@ Two things limit the size of a model. The time: recurrent layers of W weights pa
 memorises it, and after `MAX_EPOCHS` epochs nothing is gained. The rule takes the largest model within both limits,
 and raises dropout with the number of epochs.
 
-Characters, bytes and texts of many words get residual blocks around f-pooling, which reach a lower loss in the same
-time (RESULTS.md, "Loss at equal time"); texts of few words get an LSTM.
+Characters, bytes and texts of many words get residual blocks around f-pooling, which reach a lower loss than an LSTM in
+the same time (RESULTS.md, "Loss at equal time"); texts of few words get an LSTM.
 """
 
 import math
