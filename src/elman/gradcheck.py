@@ -22,7 +22,6 @@ from elman.layers import (
     TimeGRU,
     TimeLSTM,
     TimeResidualBlock,
-    TimeRNN,
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
@@ -217,16 +216,9 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         return randn(D, gates * H), randn(H, gates * H), randn(gates * H)
 
     rows: list[GradientRow] = []
-    for layer in (
-        TimeRNN(*weights(1), stateful=True),
-        TimeLSTM(*weights(4), stateful=True),
-        TimeGRU(*weights(3), randn(H), stateful=True),
-    ):
-        rows += check_gradients(layer, xs, before=before)
-    for name, cell in CELLS.items():
-        if name not in ("rnn", "lstm", "gru"):
-            drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
-            rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
+    for cell in CELLS.values():
+        drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
+        rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
     block = TimeResidualBlock(
         TimeGRU(*weights(3), randn(H), stateful=True),
         *(randn(*shape) for shape in ((D,), (D, H), (H, D), (D,), (D, H), (D, H), (H, D), (D,))),

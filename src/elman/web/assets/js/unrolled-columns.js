@@ -13,7 +13,7 @@
   const Y = { top: 14, scores: 92, h: 124, cell: 180, x: 236, embedding: 268, word: 306, bracket: 320 };
   const CELL = 62; // height of the cell
   const BACK = Y.cell - 16; // where the gradient flows back
-  const LANES = [18, 4, -4].map((down) => Y.cell + down); // where the states pass on, underneath
+  const STATES = [18, 4, -4].map((down) => Y.cell + down); // where the states pass on, underneath
 
   /** The names of the rows, in a picture that stays at the left. */
   elman.drawRowNames = (node, names) => {
@@ -102,15 +102,15 @@
     #states(drawing, index) {
       const [from, to] = [-COLUMN + WIDE / 2, -WIDE / 2];
       this.data.states.forEach((name, k) => {
-        drawing.arrow([[from, LANES[k]], [to, LANES[k]]], { width: k ? 1.5 : 2.5 });
-        if (!index) drawing.text([from - 9, LANES[k]], name, { kind: "forward", size: 12 });
+        drawing.arrow([[from, STATES[k]], [to, STATES[k]]], { width: k ? 1.5 : 2.5 });
+        if (!index) drawing.text([from - 9, STATES[k]], name, { kind: "forward", size: 12 });
       });
-      drawing.text([-COLUMN / 2, LANES[0] + 11], this.data.factor, { kind: "forward", size: 11 });
+      drawing.text([-COLUMN / 2, STATES[0] + 11], this.data.factor, { kind: "forward", size: 11 });
     }
 
     #drawLoop() {
       const [out, level] = [WIDE / 2 + 26, Y.cell - CELL / 2 - 10];
-      const [half, y] = [WIDE / 2, LANES[0]];
+      const [half, y] = [WIDE / 2, STATES[0]];
       this.loop.arrow([[half, y], [out, y], [out, level], [-out, level], [-out, y], [-half, y]], { width: 2.5 });
       this.loop.text([-out - 4, y], this.data.factor, { kind: "forward", size: 12, anchor: "end" });
       this.loop.text([out + 26, y - 14], this.data.states.join(", "), { kind: "forward", size: 12 });
