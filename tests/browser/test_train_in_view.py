@@ -11,6 +11,7 @@ from support.browser_page import Keys
 MODELS = ["3-gram", "RNN", "GRU"]
 READY = "!document.querySelector('#lesson-body').hidden"
 BATCHES = "Number(document.querySelector('#lesson-result').textContent.match(/\\d+/)?.[0] ?? -1)"
+IDLE = "!document.querySelector('#panel-lesson').hasAttribute('aria-busy')"
 ROWS = "#lesson-answers tbody"
 
 
@@ -47,6 +48,7 @@ def test_a_guess_then_play_by_keyboard_until_the_gru_knows_the_name(page: Any) -
     assert page.text("#status") == "The GRU knows the name."
     page.press(Keys.ENTER)
     page.until("document.querySelector('#lesson-play').textContent === 'Play'")
+    page.until(IDLE)  # the batches that were on their way when it was paused
     said = page.text("#lesson-back-result")
     assert "In the RNN the gradient dies on its way" in said
     assert "In the GRU the gradient has reached the name" in said

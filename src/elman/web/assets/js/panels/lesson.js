@@ -8,7 +8,7 @@
 
   class Lesson {
     constructor(root, app) {
-      this.app = app;
+      Object.assign(this, { root, app });
       this.view = new elman.LessonView(root, app);
       this.offer = null; // what the server offers; null: not known yet
       this.forget();
@@ -105,6 +105,7 @@
     async ask(send, training = false) {
       if (this.request) return this.request;
       const request = (this.request = send());
+      this.root.setAttribute("aria-busy", "true");
       const start = performance.now();
       try {
         const report = await request;
@@ -119,6 +120,7 @@
         this.app.report(error, this);
       } finally {
         if (this.request === request) this.request = null;
+        if (!this.request) this.root.removeAttribute("aria-busy");
       }
     }
 
