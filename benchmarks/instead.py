@@ -237,7 +237,7 @@ def with_lstm(corpus: Corpus, texts: Texts, folder: Path, given: argparse.Namesp
         return total / (len(ids) - 1)
 
     torch.manual_seed(given.seed)
-    model, clock, curve, epochs = Lstm(), Clock(2.0 if given.quick else 60 * given.minutes), [], 0.0
+    model, clock, curve, epochs = Lstm(), Clock(0.5 if given.quick else 60 * given.minutes), [], 0.0
     kept = {name: weight.clone() for name, weight in model.state_dict().items()}
     steps = (len(texts.ids["train"]) - 1) // (N * T)
     while clock.running():
@@ -328,7 +328,7 @@ def with_transformer(corpus: Corpus, texts: Texts, folder: Path, given: argparse
 
     torch.manual_seed(given.seed)
     rng = np.random.default_rng(given.seed)
-    model, clock, curve, tokens = Gpt(), Clock(2.0 if given.quick else 60 * given.minutes), [], 0
+    model, clock, curve, tokens = Gpt(), Clock(0.5 if given.quick else 60 * given.minutes), [], 0
     matrices = [weight for weight in model.parameters() if weight.ndim == 2]
     gains = [weight for weight in model.parameters() if weight.ndim == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
