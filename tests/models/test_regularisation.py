@@ -11,6 +11,7 @@ from elman.errors import ConfigError
 from elman.formats.model_file import build_model, describe_model
 from elman.gradcheck import check_gradients
 from elman.layers import TimeDropout
+from elman.layers.dropout import dropouts_of
 from elman.layers.penalty import TimePenalty
 from elman.models import wavefront
 from elman.models.recurrent import RecurrentLM
@@ -75,6 +76,30 @@ def prove(model: RecurrentLM, T: int) -> None:
 @every_one
 def test_gradients_agree_with_differences(cell: str, regularisation: Regularisation) -> None:
     prove(lm(regularisation, cell=cell), 4)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "fpool"])
+@pytest.mark.parametrize("dropout_mask", ["step", "block"])
+def test_gradients_of_residual_blocks_whose_branches_are_dropped(cell: str, dropout_mask: Any) -> None:
+    regularisation = Regularisation(dropout_mask, recurrent_dropout=0.4 if cell == "lstm" else 0.0)
+    prove(lm(regularisation, cell=cell, block="residual", mlp=6), 4)
+
+
+def test_dropout_in_residual_blocks_is_of_the_branches_and_not_of_their_sum() -> None:
+    model, plain = (lm(Regularisation(), dropout, block="residual", mlp=6) for dropout in (0.5, 0.0))
+    block, same = model.rnn_layers[0], plain.rnn_layers[0]
+    assert [layer for layer in model.layers if layer in model.rnn_layers] == model.layers[2:4]
+    assert len(dropouts_of(block)) == 2
+    branch, whole = block.branches[0], same.branches[0]
+    xs = np.random.default_rng(0).normal(size=(N, T, D))
+    added, kept = branch.begin(xs), whole.begin(xs)
+    branch.forward_steps(0, T)
+    whole.forward_steps(0, T)
+    mask = branch.dropout._mask.swapaxes(0, 1)
+    assert 0 < np.mean(mask == 0) < 1
+    assert_allclose(added - xs, (kept - xs) * mask, rtol=1e-12, atol=1e-15)
+    model.train_mode(False)
+    assert not any(dropout.train_flg for dropout in dropouts_of(block))
 
 
 @every_cell

@@ -52,6 +52,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "gru": partial(small_lm, V, D=5, cell="gru", tie_weights=True, dropout=0.3),
     "one-hot": partial(small_lm, V, D=0, cell="gru"),
     "regularised": partial(small_lm, V, cell="lstm", dropout=0.2, regularisation=REGULARISED),
+    "residual": partial(small_lm, V, cell="gru", layers=2, block="residual", mlp=6, dropout=0.2),
     "sampled": partial(sampled, cell="lstm", dropout=0.2),
     "sampled, tied": partial(sampled, D=5, tie_weights=True),
     "adaptive": partial(small_lm, V, cell="gru", adaptive=(5, 15), dropout=0.2),

@@ -46,7 +46,14 @@ COMBINATIONS: list[dict[str, Any]] = [
         strict=True,
     )
 ]
-RESIDUAL: dict[str, Any] = {"block": "residual", "cell": "lstm", "mlp": 6, "layers": 2, "averaging": "tail"}
+RESIDUAL: dict[str, Any] = {
+    "block": "residual",
+    "cell": "lstm",
+    "mlp": 6,
+    "layers": 2,
+    "dropout": 0.3,
+    "averaging": "tail",
+}
 WINDOWS: list[dict[str, Any]] = [
     {"model": "cbow", "window": 3, "schedule": "cosine", "dropout": 0.3},
     {"model": "nplm", "window": 7, "schedule": "plateau", "level": "char", "lr": 0.01},

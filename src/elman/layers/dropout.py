@@ -155,3 +155,13 @@ class WeightDropout:
         kept = self.rng.random(self.shape, dtype=np.float32) >= self.ratio  # (rows, columns), or (rows, 1)
         self._mask = self._buffers.get("mask", self.shape, like)
         self._mask[...] = asarray(kept / (1 - self.ratio), like)
+
+
+def dropouts_of(layer: Any) -> list[TimeDropout | WeightDropout]:
+    """Return all dropout of a layer, in the order in which the layer's `begin` draws the masks."""
+    if isinstance(layer, TimeDropout):
+        return [layer]
+    if hasattr(layer, "dropouts"):  # a block of layers
+        return list(layer.dropouts)
+    dropout = getattr(layer, "dropout", None)  # of its weights
+    return [] if dropout is None else [dropout]

@@ -10,7 +10,8 @@ sees the past, in the first one, and the product m·W2 in the second one. Backwa
     dn = dh through the cell + du·Wgᵀ     dx = dy + dn through the norm
 
 The gradient reaches every block unchanged through the sum y = x + …; this is why depth does not stop training. After
-the last block of a model one more norm follows, because what was added up grows with the number of blocks.
+the last block of a model one more norm follows, because what was added up grows with the number of blocks. Dropout
+sets a part of what a branch adds to zero, never a part of the sum.
 
 Sources: K. He et al., "Identity mappings in deep residual networks", ECCV 2016; N. Shazeer, "GLU variants improve
 transformer" (2020); the gated output of a recurrence: A. Gu and T. Dao, "Mamba" (2023).
@@ -22,7 +23,7 @@ from typing import Any
 from elman.arrays import Array, Buffers, as_rows, batch_major, is_torch, namespace, time_major, zeros
 from elman.errors import ShapeError
 from elman.layers.base import Weight, check_gradient, check_sequence, check_weights
-from elman.layers.dropout import WeightDropout
+from elman.layers.dropout import TimeDropout, WeightDropout, dropouts_of
 from elman.layers.kernels import kernels_for
 from elman.layers.norm import TimeRMSNorm
 from elman.layers.recurrent import StatefulLayer, TimeRecurrence
@@ -83,13 +84,15 @@ class TimeProduct:
 class GatedBranch:
     """y = x + (f(n)∘silu(n·Wg))·Wo with n = RMSNorm(x)∘g: (N, T, D) -> (N, T, D).
 
-    ``f`` is a recurrent layer or a `TimeProduct`, (N, T, D) -> (N, T, H).
+    ``f`` is a recurrent layer or a `TimeProduct`, (N, T, D) -> (N, T, H). ``dropout``, if set, drops a part of
+    what is added to x.
     """
 
     def __init__(self, gain: Array, f: Any, Wg: Array, Wo: Array) -> None:
         D, H = Wg.shape
         check_weights("GatedBranch", gain=(gain, (D,)), Wo=(Wo, (H, D)))
         self.norm, self.f, self.gate, self.out = TimeRMSNorm(gain), f, TimeProduct(Wg), TimeProduct(Wo)
+        self.dropout: TimeDropout | None = None
         self._with_weights = (self.norm, self.f, self.gate, self.out)
         self.params = [param for part in self._with_weights for param in part.params]
         self.grads = [grad for part in self._with_weights for grad in part.grads]
@@ -101,8 +104,11 @@ class GatedBranch:
         self._hs, self._us = time_major(self.f.begin(ns)), time_major(self.gate.begin(ns))  # (T, N, H)
         self._sigmas = self._buffers.get("sigmas", tuple(self._us.shape), self._us)  # σ(u)
         self._ps = self._buffers.get("ps", tuple(self._us.shape), self._us)
-        self._xs, self._ys = time_major(xs), time_major(self.out.begin(batch_major(self._ps)))  # (T, N, D)
-        return batch_major(self._ys)
+        added = self.out.begin(batch_major(self._ps))  # (N, T, D)
+        if self.dropout is not None:
+            added = self.dropout.begin(added)
+        self._xs, self._ys = time_major(xs), time_major(added)  # (T, N, D)
+        return added
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: n, then h and u, then p = h∘silu(u), then y = x + p·Wo."""
@@ -112,6 +118,8 @@ class GatedBranch:
         span = slice(first, last)
         kernels_for(self._us).gate(self._hs[span], self._us[span], self._sigmas[span], self._ps[span])
         self.out.forward_steps(first, last)
+        if self.dropout is not None:
+            self.dropout.forward_steps(first, last)
         self._ys[span] += self._xs[span]
 
     def end(self) -> None:
@@ -120,7 +128,8 @@ class GatedBranch:
 
     def begin_backward(self, dys: Array) -> Array:
         """Take dys (N, T, D), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
-        dps = self.out.begin_backward(dys)  # (N, T, H), which turn into dhs
+        of_added = dys if self.dropout is None else self.dropout.begin_backward(dys)  # (N, T, D)
+        dps = self.out.begin_backward(of_added)  # (N, T, H), which turn into dhs
         self._dhs = time_major(dps)  # (T, N, H)
         self._dus = self._buffers.get("dus", tuple(self._us.shape), self._us)
         dns = self.f.begin_backward(dps)  # and what comes through the gate is added
@@ -131,6 +140,8 @@ class GatedBranch:
 
     def backward_steps(self, first: int, last: int) -> None:
         """Do the steps last > t ≥ first: dp, then dh and du, then both parts of dn, then dx."""
+        if self.dropout is not None:
+            self.dropout.backward_steps(first, last)
         self.out.backward_steps(first, last)
         span = slice(first, last)
         kernels_for(self._us).gate_backward(
@@ -234,9 +245,17 @@ class TimeResidualBlock(StatefulLayer):
         return self.cell
 
     @property
-    def dropout(self) -> WeightDropout | None:
-        """What drops weights of the cell's Wh; None if nothing does."""
-        return getattr(self.cell, "dropout", None)
+    def branches(self) -> list[GatedBranch]:
+        """The branch with the cell, and that with the MLP if there is one."""
+        return [part for part in self.parts if isinstance(part, GatedBranch)]
+
+    @property
+    def dropouts(self) -> list[TimeDropout | WeightDropout]:
+        """What is dropped of the cell's Wh and of what the branches add, in the order in which `begin` draws."""
+        return [
+            *dropouts_of(self.cell),
+            *(part.dropout for part in self.branches if part.dropout is not None),
+        ]
 
     def names_inside(self) -> tuple[str, ...]:
         """Return the names of what `inside` has: h, the states of the cell as they are carried, and its gates."""

@@ -11,6 +11,7 @@ from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
 from elman.layers import adaptive as adaptive_output
+from elman.layers.dropout import dropouts_of
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import StatefulLayer
@@ -43,7 +44,8 @@ class RecurrentLM:
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
             "fpool", "qrnn", "sru" or "rglru".
         layers: number of recurrent layers.
-        dropout: fraction dropped after the embedding, between layers and before the output.
+        dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
+            what each branch adds, instead of between them.
         tie_weights: use the word vectors as the output matrix too (needs D = H, or residual blocks).
         rng: draws the weights and the dropout masks; None: NumPy's global generator draws the weights.
         adaptive: the cutoffs of an adaptive softmax, for large vocabularies; None: a softmax over all words.
@@ -224,8 +226,8 @@ class RecurrentLM:
 
     def train_mode(self, train_flg: bool = True) -> None:
         """Switch training on or off: dropout, penalties, and the gradients computed in `forward`."""
-        of_weights = (getattr(layer, "dropout", None) for layer in self.layers)
-        for part in (*self.layers, self.loss_layer, *of_weights):
+        dropouts = (dropout for layer in self.layers for dropout in dropouts_of(layer))
+        for part in (*self.layers, self.loss_layer, *dropouts):
             if hasattr(part, "train_flg"):
                 part.train_flg = train_flg
 

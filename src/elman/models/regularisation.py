@@ -10,6 +10,7 @@ import numpy as np
 from elman.errors import ConfigError
 from elman.layers.dropout import Span, TimeDropout, WeightDropout
 from elman.layers.penalty import TimeActivationPenalty, TimeTemporalPenalty
+from elman.layers.residual import TimeResidualBlock
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,14 @@ class Regularisation:
         ends = self.input_dropout, self.output_dropout
         first, last = (dropout if rate is None else rate for rate in ends)
         self._drop_weights(embedding, recurrent, rng)
-        layers = [embedding]
-        before = [0.0 if one_hot else first, *[dropout] * (len(recurrent) - 1)]
-        for rnn, rate in zip(recurrent, before, strict=True):
-            layers += [*self._dropout_layer(rate, rng), rnn]
+        layers = [embedding, *self._dropout_layer(0.0 if one_hot else first, rng)]
+        for k, rnn in enumerate(recurrent):
+            if isinstance(rnn, TimeResidualBlock):
+                for branch in rnn.branches:
+                    branch.dropout = TimeDropout(dropout, rng, self.dropout_mask) if dropout else None
+            elif k:
+                layers += self._dropout_layer(dropout, rng)
+            layers.append(rnn)
         if self.temporal_penalty:
             layers.append(TimeTemporalPenalty(self.temporal_penalty))
         layers += self._dropout_layer(last, rng)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from elman.arrays import Array, Buffers, as_ids, is_torch, namespace, no_host_sync, zeros
 from elman.layers.base import check_state
-from elman.layers.dropout import TimeDropout
+from elman.layers.dropout import TimeDropout, dropouts_of
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.softmax import check_targets
 from elman.models.base import checked_ids
@@ -187,14 +187,15 @@ class DeviceStep(TrainingStep):
         """Draw the masks of this block in the order of the layers, as their `begin` would."""
         width, like = self.model.wordvec_size, self.model.params[0]
         for layer in self.model.layers:
-            if isinstance(layer, TimeDropout):
-                if layer.train_flg and layer.ratio:
-                    layer.draw((N, T, width), like)
-                continue
-            width = width if layer is self.model.embedding else self.model.output_size
-            weight_dropout = getattr(layer, "dropout", None)
-            if weight_dropout is not None and weight_dropout.train_flg:
-                weight_dropout.draw(like)
+            if layer in self.model.rnn_layers:
+                width = self.model.output_size
+            for dropout in dropouts_of(layer):
+                if not (dropout.train_flg and dropout.ratio):
+                    continue
+                if isinstance(dropout, TimeDropout):
+                    dropout.draw((N, T, width), like)
+                else:
+                    dropout.draw(like)
 
     def _clip(self, grads: Sequence[Array]) -> None:
         """Scale all gradients if their norm exceeds max_grad; set them to zero if the loss or norm is not finite."""

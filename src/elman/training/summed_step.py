@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import Array, as_ids, empty, namespace, to_numpy, zeros
-from elman.layers.dropout import TimeDropout
+from elman.layers.dropout import TimeDropout, dropouts_of
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import IGNORE_LABEL
@@ -211,7 +211,8 @@ def _is_word_vectors(model: Any, param: Array) -> bool:
 @contextlib.contextmanager
 def rows_of_batch(model: Any, rows: slice, ts: NDArray[Any]) -> Iterator[None]:
     """Within the block, what is drawn for rows of a minibatch is drawn as for all of it, with targets ts (N, T)."""
-    dropouts = [layer for layer in getattr(model, "layers", ()) if isinstance(layer, TimeDropout)]
+    found = (dropout for layer in getattr(model, "layers", ()) for dropout in dropouts_of(layer))
+    dropouts = [dropout for dropout in found if isinstance(dropout, TimeDropout)]
     output = getattr(model, "loss_layer", None)
     for layer in dropouts:
         layer.rows_of_batch = rows, len(ts)
