@@ -27,7 +27,7 @@ from support.processes import serving  # noqa: E402
 from support.waiting import LONG, wait_until  # noqa: E402
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en")
-# the text has been scored, and the panels that can be seen or will be in a moment (rootMargin) show what it brings
+# the text has been scored, and no panel waits that is in sight or within the margin in which panels send requests
 IDLE = """elman.app.store.get('scored') !== null && [...document.querySelectorAll('[aria-busy]')].every((panel) => {
   const {top, bottom, height} = panel.getBoundingClientRect();
   return height === 0 || bottom < -200 || top > innerHeight + 200;
@@ -36,7 +36,7 @@ UP_TO_DATE = """((panel) => {
   panel.scrollIntoView();
   return !panel.hasAttribute("aria-busy");
 })(document.getElementById(`panel-${arguments[0]}`))"""
-# the middle of an element that stands still is not covered by another; null: not yet
+# scrolls to an element, and returns it when its middle, where a click goes, is not covered; null: not yet
 REACHED = """
 const element = document.querySelector(arguments[0]);
 element?.scrollIntoView({block: "center"});
