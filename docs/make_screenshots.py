@@ -164,7 +164,11 @@ const panels = arguments[0].map((name) => document.getElementById(`panel-${name}
   panels[0].scrollIntoView();
 """
 TAIL = """
-  await until(() => panels.every((panel) => !panel.hasAttribute("aria-busy")));
+  for (const panel of panels) {
+    panel.scrollIntoView(); // those out of sight send no requests
+    await until(() => !panel.hasAttribute("aria-busy"));
+  }
+  panels[0].scrollIntoView();
   elman.tip?.hide();
   document.activeElement.blur();
   for (const part of ["write-text", "write-tokens"]) document.getElementById(part).scrollTop = 0;

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import elman
+from support.waiting import LONG
 
 HEAVY = (
     "matplotlib",
@@ -79,7 +80,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def run_python(code: str) -> list[str]:
     source = str(Path(elman.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=source, timeout=LONG
     )
     return done.stdout.split()
 

@@ -18,6 +18,7 @@ from elman.models.mixture import Mixture
 from elman.text_model import TextModel, as_model, by_name
 from support.ngrams import sentence_model
 from support.tiny import STORY, text_model
+from support.waiting import LONG
 
 LINES = STORY.splitlines()
 PAIRS = [("tom was in his room .", "tom was room in his ."), ("mary was asleep .", "mary asleep was .")]
@@ -245,7 +246,7 @@ needs_serve = pytest.mark.skipif(
 
 def answer(url: str, path: str) -> Any:
     httpx = pytest.importorskip("httpx")
-    return httpx.get(url + path, timeout=30).json()
+    return httpx.get(url + path, timeout=LONG).json()
 
 
 @needs_serve

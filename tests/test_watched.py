@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import LONG
+
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import watched
@@ -16,7 +18,7 @@ from watched import Watched, watch
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no /proc")
 
-LIMIT = "import signal; signal.alarm(60); "  # a process that hangs ends, and the test fails
+LIMIT = f"import signal; signal.alarm({LONG:.0f}); "  # a process that hangs ends, and the test fails
 
 
 def python(code: str) -> list[str]:

@@ -26,8 +26,8 @@ from elman.workers import (
     use_workers,
     worker_count,
 )
+from support.waiting import LONG
 
-PATIENCE = 30.0  # seconds after which a test assumes that nothing more will happen
 several = pytest.mark.parametrize("number", [2, 3, 5])
 
 
@@ -43,13 +43,13 @@ def in_time(work: Callable[[], Any], number: int) -> Any:
             outcome.set_exception(error)
 
     threading.Thread(target=worked, daemon=True).start()
-    return outcome.result(PATIENCE)
+    return outcome.result(LONG)
 
 
 def meeting(parties: int) -> Callable[[], None]:
     """Return a function that returns once so many threads have called it."""
     barrier = threading.Barrier(parties)
-    return lambda: barrier.wait(PATIENCE) and None
+    return lambda: barrier.wait(LONG) and None
 
 
 @pytest.fixture
@@ -110,10 +110,10 @@ def test_the_first_ready_task_runs_first() -> None:
 
     def wait() -> None:
         others_turn.set()
-        assert may_continue.wait(PATIENCE)
+        assert may_continue.wait(LONG)
 
     blocked = Task(wait)
-    begun = Task(lambda: others_turn.wait(PATIENCE) and None)
+    begun = Task(lambda: others_turn.wait(LONG) and None)
     tasks = [blocked, begun, Task(lambda: done.append("late"), [blocked])]
     tasks += [Task(lambda name=name: done.append(name), [begun]) for name in "abc"]
     tasks.append(Task(may_continue.set, tasks[3:]))
@@ -127,7 +127,7 @@ def test_a_task_waits_for_all_its_dependencies() -> None:
     release = threading.Event()
 
     def slow() -> None:
-        assert release.wait(PATIENCE)
+        assert release.wait(LONG)
         done.append("slow")
 
     for turned in (False, True):
@@ -265,7 +265,7 @@ def test_tasks_of_several_threads_do_not_mix() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(LONG)
         assert not thread.is_alive()
     assert all(sorted(numbers) == sorted([*range(5)] * 10) for numbers in done.values())
 
@@ -288,7 +288,7 @@ def test_an_exception_stops_the_tasks_and_is_raised_when_all_have_ended(
             meet()
             if (threading.get_ident() == me) == mine:
                 raise error("raised by the task")
-            assert stopped.wait(PATIENCE)
+            assert stopped.wait(LONG)
             time.sleep(0.02)
             done.append("running")
 
@@ -346,7 +346,7 @@ def test_an_interruption_of_the_calling_thread_waits_for_the_others(stopped: thr
             meet()
             if threading.get_ident() == me:
                 raise KeyboardInterrupt
-            assert stopped.wait(PATIENCE)
+            assert stopped.wait(LONG)
             time.sleep(0.05)
             ended.set()
 
@@ -403,7 +403,7 @@ def test_another_thread_has_one_worker() -> None:
     with use_workers(4):
         thread = threading.Thread(target=lambda: seen.append(worker_count()))
         thread.start()
-        thread.join(PATIENCE)
+        thread.join(LONG)
     assert seen == [1]
 
 

@@ -16,7 +16,7 @@ def inside(page: Any) -> Any:
     page.show("inside")
     page.until("document.querySelectorAll('#inside-text .token').length === arguments[0]", len(TEXT))
     page.until("document.querySelector('#inside-map canvas').width > 300")
-    page.until("document.querySelector('#inside-property').value !== ''")  # the page has found a unit
+    assert page.js("return document.querySelector('#inside-property').value")  # the page has found a unit
     return page
 
 
@@ -65,6 +65,7 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
     inside.js("document.querySelector('#inside-map').scrollTo(0, 0)")
     # the middle of the window: the click must not scroll the page, or it lands beside the map
     inside.js("document.querySelector('#inside-map').scrollIntoView({ block: 'center' })")
+    inside.idle()
     at = inside.js(
         """const map = document.querySelector("#inside-map"), [left, wide, top] = [44, 18, 26];
         const box = map.getBoundingClientRect();
@@ -77,6 +78,7 @@ def test_a_click_on_the_map_picks_a_unit_that_colours_the_text(inside: Any, serv
         f"The text coloured by unit {unit}",
     )
     coloured_by(inside, [row[unit] for row in right])
+    inside.idle()
     cursor = inside.get("cursor")
     assert 2 <= cursor <= 4
     assert readout(inside).endswith(f"{right[cursor][unit]:.3f}".replace("-0.000", "0.000"))
@@ -109,7 +111,7 @@ def test_units_are_found_by_a_property_and_one_of_them_picked(inside: Any, serve
     asked = {"model": "lstm", "text": TEXT, "property": "inside_quotes", "top": 10}
     found = server.ask("/units", asked)["units"]
     names = [f"Unit {each['unit']}: r = {each['correlation']:.2f}" for each in found]
-    inside.until("document.querySelectorAll('#inside-found button').length === 10")
+    inside.show("inside")
     assert [name.replace("−", "-") for name in inside.texts("#inside-found button")] == names
     inside.click("#inside-found button")
     coloured_by(inside, [row[found[0]["unit"]] for row in values(server)])
@@ -143,6 +145,7 @@ def test_units_are_found_by_a_passage_that_was_selected_by_keys(inside: Any, ser
 
 def test_a_passage_is_selected_by_dragging(inside: Any) -> None:
     inside.js("document.querySelector('#inside-text').scrollIntoView({block: 'center'})")
+    inside.idle()
     one, other = (inside.one(f'#inside-text .token[data-index="{index}"]') for index in (3, 12))
     ActionChains(inside.driver).click_and_hold(one).move_to_element(other).release().perform()
     inside.until("JSON.stringify(elman.app.store.get('span')) === '[3,13]'")

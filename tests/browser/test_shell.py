@@ -9,10 +9,13 @@ from support.browser_page import By, Keys
 
 HANGUL = "[...arguments[0]].some((letter) => letter >= '가' && letter <= '힣')"
 SEEN = "(e) => e.checkVisibility({visibilityProperty: true, opacityProperty: true})"
+PANELS = ("unroll", "train", "lesson", "write", "next", "time", "inside", "compare")
 STOPS = "a[href], button, input, select, textarea, summary, [tabindex='0']"
 
 
 def test_the_language_is_switched_and_remembered(page: Any) -> None:
+    for panel in PANELS:
+        page.show(panel)
     english = page.texts("[data-t]")
     page.click("#language-ko")
     page.until("document.documentElement.lang === 'ko'")
@@ -97,12 +100,11 @@ def test_the_key_is_asked_for_and_works(visit: Any, serve: Any, runs: dict[str, 
 
 def test_every_control_is_reached_by_tab_and_seen_where_it_is(page: Any) -> None:
     page.write("The tide turns.")
-    page.show("inside")
-    page.until("document.querySelectorAll('#inside-text .token').length === 15")
-    page.show("time")
-    page.until("document.querySelectorAll('#time-list-other .time-of').length > 10")
-    page.show("unroll")
-    page.until("document.querySelectorAll('#unroll-columns .column').length === 16")
+    for panel in PANELS:
+        page.show(panel)
+    assert len(page.all("#inside-text .token")) == 15
+    assert len(page.all("#time-list-other .time-of")) > 10
+    assert len(page.all("#unroll-columns .column")) == 16
     page.js("document.activeElement.blur(); scrollTo(0, 0)")
     wanted = page.js(
         f"""window.stops = [...document.querySelectorAll("{STOPS}")].filter((e) =>
@@ -133,9 +135,10 @@ def test_the_names_of_the_panels_stay_in_sight_on_a_phone(page: Any, width: int,
     links = page.js("return [...document.querySelectorAll('nav a')].map((a) => a.hash.slice(1))")
     assert links == page.js("return [...document.querySelectorAll('main > section')].map((e) => e.id)")
     for panel in links:
-        page.js("document.getElementById(arguments[0]).scrollIntoView()", panel)
+        page.show(panel.removeprefix("panel-"))
         bottom, title = page.js(
             """const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+            document.getElementById(arguments[0]).scrollIntoView();
             return [box("nav").bottom, box(`#${arguments[0]} h2`).top]""",
             panel,
         )
@@ -174,11 +177,10 @@ def test_nothing_sticks_out_of_the_window(page: Any, width: int, language: str) 
     page.look(width, 800)
     page.click(f"#language-{language}")
     page.write("The tide turns, and nobody is ever more than a few minutes late. " + "w" * 90)
-    for panel in ("unroll", "train", "write", "next", "inside", "time", "compare"):
+    for panel in PANELS:
         page.show(panel)
-        page.until(f"document.querySelector('#panel-{panel}').getAttribute('aria-busy') === null")
-    page.until("document.querySelectorAll('#time-list-one .time-of').length > 90")
-    page.until("document.querySelectorAll('#compare-pairs li').length > 5")
+    assert len(page.all("#time-list-one .time-of")) > 90
+    assert len(page.all("#compare-pairs li")) > 5
     assert page.js("return [document.documentElement.scrollWidth <= innerWidth, innerWidth]") == [True, width]
     out = page.js(
         """const cuts = (e) => /auto|scroll|clip|hidden/.test(getComputedStyle(e).overflowX);

@@ -175,6 +175,7 @@ def test_models_of_rooms_open_on_the_greeted_name(visit: Any, serve: Any, rooms:
 def test_two_impossible_sentences_are_not_called_natural(visit: Any, server: Any) -> None:
     page = visit(server.address).open()
     page.choose("#model", "words")
+    page.settled()  # the sentences of this model have come
     page.show("compare")
     for field, text in zip("ab", ("you zeppelin", "zeppelin you"), strict=True):
         page.type(text, f"#compare-{field}")

@@ -85,7 +85,7 @@ def test_a_replay_opens_from_a_file_with_the_network_off(
         page.show("write")
         page.choose("#replay-text", "1")
         page.until("elman.app.store.get('scored')?.text === arguments[0]", TEXTS[1])
-        page.one('#write-tokens .token[data-index="4"]').click()
+        page.click('#write-tokens .token[data-index="4"]')
         page.until("document.querySelector('#next-note').textContent.includes('the text has “r”')")
         page.click("#language-ko")
         page.until("document.documentElement.lang === 'ko'")

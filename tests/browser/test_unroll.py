@@ -132,15 +132,27 @@ def test_the_steps_go_forward_and_then_backward(unrolled: Any, answer: Any) -> N
     assert reached(unrolled) == (L, L - 1)
 
 
+# plays, and pauses in the moment in which the third column is shown; returns what the button said before
+PAUSED_AT_3 = """
+const done = arguments[0], play = document.querySelector("#unroll-play");
+const columns = document.querySelector("#unroll-columns");
+new MutationObserver((_, observer) => {
+  if (columns.querySelectorAll(".forward-pass:not(.off)").length !== 3) return;
+  observer.disconnect();
+  const said = play.textContent;
+  play.click();
+  done(said);
+}).observe(columns, {subtree: true, attributeFilter: ["class"]});
+play.click();
+"""
+
+
 def test_it_plays_to_the_end_and_pauses(unrolled: Any, answer: Any) -> None:
     L = len(answer["steps"])
-    unrolled.click("#unroll-play")
-    assert unrolled.text("#unroll-play") == "Pause"
-    unrolled.until("document.querySelectorAll('#unroll-columns .forward-pass:not(.off)').length === 3")
-    unrolled.click("#unroll-play")
+    played = unrolled.driver.execute_async_script(PAUSED_AT_3)
+    assert played == "Pause"
     assert unrolled.text("#unroll-play") == "Play"
-    before = reached(unrolled)
-    assert 3 <= before[0] < L
+    assert reached(unrolled) == (3, 0)
     unrolled.click("#unroll-play")
     unrolled.until("document.querySelector('#unroll-play').textContent === 'Play'")
     assert reached(unrolled) == (L, L)
@@ -325,18 +337,18 @@ def test_the_panel_is_korean_too(unrolled: Any) -> None:
     assert unrolled.text("#unroll-play") == "재생"
 
 
+IN_VIEW = """((at, room) => at.left >= room.left - 1 && at.right <= room.right + 1)(
+  document.querySelector(arguments[0]).getBoundingClientRect(),
+  document.querySelector("#unroll-columns").getBoundingClientRect())"""
+
+
 @pytest.mark.parametrize("width", [390, 1400])
 def test_it_fits_the_window(unrolled: Any, width: int) -> None:
     unrolled.look(width, 900)
+    unrolled.until("innerWidth === arguments[0]", width)
     assert unrolled.js("return document.documentElement.scrollWidth <= innerWidth")
     unrolled.js("document.querySelector(arguments[0]).focus()", COLUMN.format(8))
-    box = unrolled.js(
-        """const at = document.querySelector(arguments[0]).getBoundingClientRect();
-        const room = document.querySelector("#unroll-columns").getBoundingClientRect();
-        return [at.left - room.left, room.right - at.right]""",
-        COLUMN.format(8),
-    )
-    assert min(box) >= -1  # the column that has the focus is in view
+    unrolled.until(IN_VIEW, COLUMN.format(8))  # when its observer has seen the new width
 
 
 def test_a_text_of_one_token_and_an_empty_one_say_so(unrolled: Any) -> None:

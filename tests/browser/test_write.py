@@ -39,6 +39,8 @@ def test_the_tooltip_of_a_token_has_its_rank_and_the_most_expected_tokens(page: 
     page.write(TEXT)
     (right,) = server.ask("/score", {"model": "lstm", "text": TEXT, "top": 6, "eos": False})["results"]
     there = token(page, 5)
+    page.js("arguments[0].scrollIntoView({block: 'center'})", there)
+    page.idle()  # nothing moves the token away from the pointer
     ActionChains(page.driver).move_to_element(there).perform()
     page.until("document.querySelector('#tip') && !document.querySelector('#tip').hidden")
     facts = page.texts("#tip dd")
@@ -118,7 +120,7 @@ def test_markup_that_is_typed_stays_text(page: Any) -> None:
         page.until("[...document.querySelectorAll('#compare-pairs .half')].length > 0")
         for panel in ("next", "inside", "time", "compare"):
             page.show(panel)
-        token(page, 0).click()
+        page.click('#write-tokens .token[data-index="0"]')
         page.until("elman.app.store.get('cursor') === 0")
         assert "".join(page.texts("#write-tokens .token")) == "".join(text.split())
         page.until("document.querySelector('#compare-verdict').textContent.length > 20")

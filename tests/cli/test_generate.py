@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.processes import SECONDS
+from support.waiting import LONG
 
 Refused = Callable[..., str]
 
@@ -93,7 +93,7 @@ def test_unk_is_drawn_only_if_allowed(written: Any) -> None:
 
 def test_bytes_come_out_as_whole_characters(process: Any, runs: Path) -> None:
     with process("generate", runs / "byte", "-n", 600, "--seed", 1, "--prompt", "톰") as running:
-        out, errors = running.communicate(timeout=SECONDS)
+        out, errors = running.communicate(timeout=LONG)
     assert errors == b""
     text = out.decode("utf-8")  # strictly: half a character would be an error
     assert text.startswith("톰")

@@ -13,7 +13,7 @@ import pytest
 
 import elman
 from elman.cli import COMMANDS, group
-from support.processes import SECONDS
+from support.waiting import LONG
 
 Refused = Callable[..., str]
 Process = Callable[..., subprocess.Popen[bytes]]
@@ -36,7 +36,7 @@ def test_help_and_version_load_nothing_heavy(argument: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=SECONDS,
+        timeout=LONG,
         cwd=Path(elman.__file__).parents[1],
     )
     assert ("Usage: elman" in done.stdout) != ("version" in done.stdout.split("\n")[0])
@@ -119,7 +119,7 @@ def test_ctrl_c_stops_generate(process: Process, runs: Path) -> None:
         assert running.stdout is not None
         assert running.stdout.read(1000)  # it streams
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=SECONDS)
+        _, errors = running.communicate(timeout=LONG)
     assert (running.returncode, errors.decode().strip()) == (130, "elman: interrupted")
 
 
@@ -138,7 +138,7 @@ def test_ctrl_c_stops_reading_a_pipe(
         running.stdin.write(b"tom was asleep .\n" * 8000)  # more than a pipe holds: it is being read
         running.stdin.flush()
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=SECONDS)
+        _, errors = running.communicate(timeout=LONG)
     assert running.returncode == 130, errors
     assert errors.decode().strip() == "elman: interrupted"
     assert not new.exists()
@@ -151,7 +151,7 @@ def test_closed_pipe_ends_without_a_message(process: Process, runs: Path) -> Non
         running.stdout.close()
         assert running.stderr is not None
         errors = running.stderr.read()
-        running.wait(timeout=SECONDS)
+        running.wait(timeout=LONG)
     assert errors == b""
     assert running.returncode != 0
 
@@ -160,14 +160,14 @@ def test_closed_pipe_ends_without_a_message(process: Process, runs: Path) -> Non
 def test_full_disk_is_a_one_line_error(process: Process, runs: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         running = process("generate", runs / "word", "-n", 3, stdout=full)
-        _, errors = running.communicate(timeout=SECONDS)
+        _, errors = running.communicate(timeout=LONG)
     assert (running.returncode, errors.decode().strip()) == (1, "elman: the output: no space left on device")
 
 
 def test_unencodable_characters_become_question_marks(process: Process, runs: Path) -> None:
     arguments = ("generate", runs / "korean", "-n", 5, "--prompt", "톰")
     running = process(*arguments, encoding="latin-1:strict")
-    text, errors = running.communicate(timeout=SECONDS)
+    text, errors = running.communicate(timeout=LONG)
     assert running.returncode == 0, errors
     assert text.startswith(b"?")
 

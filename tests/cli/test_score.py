@@ -13,8 +13,8 @@ import pytest
 from elman.cli.inputs import text_argument
 from elman.text.sources import read_line_groups, read_lines
 from elman.text_model import load
-from support.processes import SECONDS
 from support.tiny import STORY
+from support.waiting import LONG
 
 LINES = STORY.splitlines()
 KOREAN_LINE = "메리 가 방 에 있었다 ."
@@ -181,7 +181,7 @@ def test_lines_are_scored_as_soon_as_they_arrive(
                 part = running.stdout.read1()
                 assert part, "no scores for lines that were sent, though no other lines are on their way"
                 shown += part
-        rest, errors = running.communicate(timeout=SECONDS)
+        rest, errors = running.communicate(timeout=LONG)
     assert (running.returncode, rest, errors) == (0, b"", b"")
     assert shown.count(b"\n") == expected
 

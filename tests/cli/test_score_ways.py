@@ -13,8 +13,8 @@ import pytest
 
 from elman.formats.model_file import save_model
 from support.every_kind import word_model
-from support.processes import SECONDS
 from support.tiny import STORY, text_model
+from support.waiting import LONG
 
 TEXT = "tom was asleep\n\nmary was reading in the kitchen .\nann yodelled\n"
 
@@ -255,6 +255,6 @@ def test_closed_pipe_ends_without_a_message(process: Any, runs: Path, tmp_path: 
         assert running.stdout.readline()
         running.stdout.close()
         errors = running.stderr.read()
-        running.wait(timeout=SECONDS)
+        running.wait(timeout=LONG)
     assert errors == b""
     assert running.returncode != 0

@@ -19,6 +19,7 @@ from elman.formats.state_dict import from_state_dict, to_arrays
 from elman.models.parameters import plan_weights
 from elman.text_model import TextModel, load
 from support.tiny import STORY, small_lm, text_model
+from support.waiting import LONG
 
 
 def old_file(path: Path, arrays: dict[str, Any], about: dict[str, Any]) -> Path:
@@ -213,7 +214,7 @@ def test_a_process_without_memory_ends_with_one_line(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)),
     )

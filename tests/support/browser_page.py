@@ -27,6 +27,22 @@ from support.processes import serving  # noqa: E402
 from support.waiting import LONG, wait_until  # noqa: E402
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=en")
+# the text has been scored, and no panel waits that is in sight or within the margin in which panels send requests
+IDLE = """elman.app.store.get('scored') !== null && [...document.querySelectorAll('[aria-busy]')].every((panel) => {
+  const {top, bottom, height} = panel.getBoundingClientRect();
+  return height === 0 || bottom < -200 || top > innerHeight + 200;
+})"""
+UP_TO_DATE = """((panel) => {
+  panel.scrollIntoView();
+  return !panel.hasAttribute("aria-busy");
+})(document.getElementById(`panel-${arguments[0]}`))"""
+# scrolls to an element, and returns it when its middle, where a click goes, is not covered; null: not yet
+REACHED = """
+const element = document.querySelector(arguments[0]);
+element?.scrollIntoView({block: "center"});
+const box = element?.getClientRects()[0];
+const there = box && document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+return element?.contains(there) ? element : null"""
 EXPECTED = "favicon"  # messages of the console about it are no faults of the page
 
 __all__ = ["ActionChains", "By", "Keys", "Page", "Server", "open_browser"]
@@ -39,7 +55,9 @@ def open_browser() -> Chrome:
     for flag in (*FLAGS, "--window-size=1280,900"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return Chrome(options, Service(str(DRIVER)))
+    driver = Chrome(options, Service(str(DRIVER)))
+    driver.set_script_timeout(LONG)
+    return driver
 
 
 class Server:
@@ -109,10 +127,14 @@ class Page:
         return wait_until(lambda: self.js(f"return {expression}", *arguments), expression)
 
     def settled(self) -> None:
-        """Wait until nothing is being generated and the current text has been scored."""
+        """Wait until nothing is being generated and what can be seen is up to date."""
         self.until("!elman.app.store.get('opening') && !elman.app.store.get('streaming')")
-        self.until("elman.app.store.get('scored') !== null")
         self.until("!document.documentElement.classList.contains('starting')")
+        self.idle()
+
+    def idle(self) -> None:
+        """Wait until what can be seen is up to date: nothing that has been requested is on its way."""
+        self.until(IDLE)
 
     def get(self, key: str) -> Any:
         """Return a value of the page's state."""
@@ -139,9 +161,7 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Click on an element where it can be seen."""
-        element = self.one(selector)
-        self.js("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        wait_until(lambda: self.js(REACHED, selector), selector).click()
 
     def type(self, text: str, into: str = "#write-text") -> None:
         """Type a text into a field that is emptied first."""
@@ -152,9 +172,10 @@ class Page:
         field.send_keys(text)
 
     def write(self, text: str) -> None:
-        """Type a text into Write and wait until the server has scored it."""
+        """Type a text into Write and wait until what can be seen is about it."""
         self.type(text)
         self.until("elman.app.store.get('scored')?.text === arguments[0]", text)
+        self.idle()
 
     def press(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""
@@ -170,8 +191,8 @@ class Page:
         Select(element).select_by_value(value)
 
     def show(self, panel: str) -> None:
-        """Scroll to a panel; invisible panels send no requests."""
-        self.js("document.getElementById(`panel-${arguments[0]}`).scrollIntoView()", panel)
+        """Scroll to a panel, and wait until it is up to date; invisible panels send no requests."""
+        self.until(UP_TO_DATE, panel)
 
     def look(self, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
         """Set the window's size and the colours that the reader prefers."""

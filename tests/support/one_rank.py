@@ -50,7 +50,7 @@ def main() -> None:
         found["here"] = str(error)
     ranks.leave()
 
-    ranks = ProcessRanks(rank, 2, timeout=4.0)  # a second meeting in the same store
+    ranks = ProcessRanks(rank, 2, timeout=10.0)  # a second meeting in the same store
     found["remembered"] = ranks.recall("name")
     (folder / f"found {rank}.json").write_text(json.dumps(found))
     ranks.together(lambda: None)

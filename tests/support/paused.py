@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import elman
-
-PATIENCE = 60.0  # seconds; longer is a hang
+from support.waiting import LONG
 
 
 class Paused:
@@ -37,7 +36,7 @@ class Paused:
             text=True,
         )
         assert self.process.stdout is not None
-        hang = threading.Timer(PATIENCE, self.process.kill)  # readline then returns, with nothing
+        hang = threading.Timer(LONG, self.process.kill)  # readline then returns, with nothing
         hang.start()
         try:
             reached = self.process.stdout.readline().strip()
@@ -50,13 +49,13 @@ class Paused:
     def kill(self) -> None:
         """End the process at this point, as a power cut would."""
         self.process.kill()
-        self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=LONG)
 
     def signal_and_continue(self, number: int) -> tuple[int, str]:
         """Send a signal, then let the process continue; return its exit code and its standard error."""
         self.process.send_signal(number)
         try:
-            _, errors = self.process.communicate("\n", timeout=PATIENCE)
+            _, errors = self.process.communicate("\n", timeout=LONG)
         finally:
             self.process.kill()
         return self.process.returncode, errors

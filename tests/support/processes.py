@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import elman
+from support.waiting import LONG
 
-SECONDS = (
-    60.0  # the safety limit for anything that a test waits for; nothing takes so long even on a busy machine
-)
 NONE: Mapping[str, str] = {}
 
 
@@ -46,7 +44,7 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, earlier)
 
 
-def kill_later(process: subprocess.Popen[Any], seconds: float = SECONDS) -> threading.Timer:
+def kill_later(process: subprocess.Popen[Any], seconds: float = LONG) -> threading.Timer:
     """Kill a process that still runs after some seconds, so that reading from its pipes ends; return the timer."""
     timer = threading.Timer(seconds, process.kill)
     timer.daemon = True

@@ -10,6 +10,7 @@ import numpy as np
 from elman.arrays import Array
 from elman.errors import FailedElsewhere
 from elman.training.ranks import Ranks
+from support.waiting import LONG
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ class _Meeting:
     """A place where all threads bring something, and each receives what all brought."""
 
     def __init__(self, size: int) -> None:
-        self.barrier = threading.Barrier(size, timeout=60)
+        self.barrier = threading.Barrier(size, timeout=LONG)
         self.brought: list[Any] = [None] * size
 
     def exchange(self, rank: int, value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from elman.formats.metrics_log import Metrics
+from support.waiting import LONG
 
 pytest.importorskip("schemathesis", reason='needs schemathesis: pip install "schemathesis>=4"')
 
@@ -39,8 +40,8 @@ def test_no_request_makes_the_server_fail_or_break_its_own_document(
     counts = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", done.stdout)
     assert counts is not None, done.stdout
     assert counts[1] == counts[2] == counts[3], done.stdout
-    health = httpx.get(f"{address}/health").json()
+    health = httpx.get(f"{address}/health", timeout=LONG).json()
     assert (health["status"], health["streams"], health["sequences_busy"]) == ("ok", 0, 0)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) == 0
+    assert process.wait(LONG) == 0
     assert process.stderr.read() == b""

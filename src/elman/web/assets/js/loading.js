@@ -19,20 +19,35 @@
     document.addEventListener("visibilitychange", update);
   };
 
+  const waiting = new WeakMap(); // section to those of its parts that do not show yet what they will show
+
+  /** Returns a function that marks a part of a section as busy, or not. The section is busy while one of its parts is. */
+  elman.busy = (section) => {
+    const part = {};
+    if (!waiting.has(section)) waiting.set(section, new Set());
+    const parts = waiting.get(section);
+    return (now) => {
+      if (now) parts.add(part);
+      else parts.delete(part);
+      if (parts.size) section.setAttribute("aria-busy", "true");
+      else section.removeAttribute("aria-busy");
+    };
+  };
+
   /**
    * Returns a function that calls ask(signal) again as soon as the section is visible, and then show(answer, error).
-   * Only the latest request is shown. Errors are also reported.
+   * Only the latest request is shown. Errors are also reported. Until then the section is busy.
    */
   elman.loader = (section, app, ask, show) => {
     let visible = false;
     let stale = false;
     let request = null;
+    const busy = elman.busy(section);
 
     async function load() {
       if (!visible || !stale) return;
       stale = false;
       const { signal } = (request = new AbortController());
-      section.setAttribute("aria-busy", "true");
       try {
         const answer = await ask(signal);
         if (!signal.aborted) show(answer, null);
@@ -41,7 +56,7 @@
         if (error.kind !== "refused") app.report(error);
         show(null, error);
       } finally {
-        if (!signal.aborted) section.removeAttribute("aria-busy");
+        if (!signal.aborted) busy(false);
       }
     }
 
@@ -52,6 +67,7 @@
     return () => {
       stale = true;
       request?.abort();
+      busy(true);
       load();
     };
   };

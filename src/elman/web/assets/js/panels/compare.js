@@ -10,6 +10,7 @@
   elman.app.addPanel("compare", (root, app) => {
     const { store } = app;
     const parts = build(root, app);
+    const busy = elman.busy(root);
     let request = null;
     let timer = null;
     let found = null;
@@ -17,12 +18,13 @@
     let untouched = true; // the sentences are those of an example
 
     async function compare() {
+      clearTimeout(timer);
       request?.abort();
-      const texts = parts.inputs.map((input) => input.value.trim());
-      if (!store.get("model") || texts.some((text) => !text)) return clear();
-      request = new AbortController();
-      const { signal } = request;
+      const { signal } = (request = new AbortController());
+      busy(true);
       try {
+        const texts = parts.inputs.map((input) => input.value.trim());
+        if (!store.get("model") || texts.some((text) => !text)) return clear();
         const [one, other] = [
           await app.source.score(texts[0], 0, signal),
           await app.source.score(texts[1], 0, signal),
@@ -34,6 +36,8 @@
         draw();
       } catch (error) {
         if (!signal.aborted) app.report(error);
+      } finally {
+        if (!signal.aborted) busy(false);
       }
     }
 
@@ -145,6 +149,8 @@
 
     const schedule = () => {
       clearTimeout(timer);
+      request?.abort();
+      busy(true);
       timer = setTimeout(compare, PAUSE);
     };
     for (const input of parts.inputs) {

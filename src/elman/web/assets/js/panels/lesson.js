@@ -8,7 +8,7 @@
 
   class Lesson {
     constructor(root, app) {
-      Object.assign(this, { root, app });
+      Object.assign(this, { app, busy: elman.busy(root), finding: elman.busy(root) });
       this.view = new elman.LessonView(root, app);
       this.offer = null; // what the server offers; null: not known yet
       this.forget();
@@ -28,11 +28,14 @@
     /** Asks, once, what the server offers. */
     async find() {
       if (this.offer) return;
+      this.finding(true);
       try {
         this.offer = await this.app.source.lessonOffer();
       } catch (error) {
         this.app.report(error, this);
         return;
+      } finally {
+        this.finding(false);
       }
       this.view.$("off").hidden = this.offer.offered;
       this.view.$("body").hidden = !this.offer.offered;
@@ -105,7 +108,7 @@
     async ask(send, training = false) {
       if (this.request) return this.request;
       const request = (this.request = send());
-      this.root.setAttribute("aria-busy", "true");
+      this.busy(true);
       const start = performance.now();
       try {
         const report = await request;
@@ -120,7 +123,7 @@
         this.app.report(error, this);
       } finally {
         if (this.request === request) this.request = null;
-        if (!this.request) this.root.removeAttribute("aria-busy");
+        if (!this.request) this.busy(false);
       }
     }
 

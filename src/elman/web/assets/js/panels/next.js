@@ -4,17 +4,19 @@
   const { elman } = window;
   const { make } = elman;
   const CANDIDATES = 1000; // as many as the server returns
-  const BARS = 12;
   const CERTAIN = 0.5; // bits of entropy up to which no setting changes much
   const PAUSE = 250; // ms after which the server replaces the estimate of the browser
 
   elman.app.addPanel("next", (root, app) => {
     const { store } = app;
-    const parts = build(root, app);
-    let found = null; // the answer at temperature 1, and the place in the text
+    const parts = elman.buildNext(root, app);
+    const busy = elman.busy(root);
+    const estimated = elman.busy(root);
+    let found = null; // the answer at temperature 1, and the place in the text; null: not known yet
+    let waiting = null;
     let request = null;
-    let exactRequest = null;
     let timer = null;
+    let exactRequest = null;
 
     const settings = () => ({
       temperature: store.get("temperature"),
@@ -33,37 +35,50 @@
     }
 
     async function ask() {
-      request?.abort();
+      const { signal } = (request = new AbortController());
+      try {
+        await find(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error.code === "unknown_token") showMessage("next.unknown");
+        else app.report(error);
+      } finally {
+        if (!signal.aborted) busy(false);
+      }
+    }
+
+    async function find(signal) {
       const scored = store.get("scored");
       if (store.get("streaming") || !store.get("model") || !scored) return;
       const at = place();
       const read = at.token ? scored.tokens.slice(0, store.get("cursor")) : scored.tokens;
       if (read.some(({ id }) => id < 0)) return showMessage("next.unknown");
-      request = new AbortController();
-      const { signal } = request;
-      try {
-        const answer = await app.source.next(at.text, { top: CANDIDATES }, signal);
-        if (signal.aborted) return;
-        found = { ...answer, at };
-        draw();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error.code === "unknown_token") return showMessage("next.unknown");
-        app.report(error);
-      }
+      const answer = await app.source.next(at.text, { top: CANDIDATES }, signal);
+      if (signal.aborted) return;
+      found = { ...answer, at };
+      draw();
     }
 
     function showMessage(key) {
-      found = null;
       parts.note.textContent = app.t(key);
       parts.result.textContent = "";
       parts.rows.forEach((row) => row.show(null));
     }
 
-    let waiting = null;
+    /** Asks again in a moment. What is shown until then is of an earlier place, and cannot be appended. */
     function schedule() {
+      request?.abort();
+      found = null;
+      dropEstimate();
+      busy(true);
       clearTimeout(waiting);
       waiting = setTimeout(ask, 30);
+    }
+
+    function dropEstimate() {
+      clearTimeout(timer);
+      exactRequest?.abort();
+      estimated(false);
     }
 
     function draw() {
@@ -73,9 +88,10 @@
       const rest = { mass, count: found.possible - lnProbs.length };
       const { probabilities, exact } = elman.reshape(lnProbs, settings(), rest);
       show(probabilities);
-      clearTimeout(timer);
-      exactRequest?.abort();
-      if (!exact) timer = setTimeout(check, PAUSE);
+      dropEstimate();
+      if (exact) return;
+      estimated(true);
+      timer = setTimeout(check, PAUSE);
     }
 
     /** Gets exact probabilities from the server; the browser estimates those beyond the candidates that it knows. */
@@ -83,21 +99,22 @@
       exactRequest = new AbortController();
       const { signal } = exactRequest;
       const { temperature, topK, topP } = settings();
-      const of = found;
       try {
-        const options = { temperature, top_k: topK, top_p: topP, top: BARS };
-        const answer = await app.source.next(of.at.text, options, signal);
-        if (signal.aborted || found !== of) return;
+        const options = { temperature, top_k: topK, top_p: topP, top: parts.rows.length };
+        const answer = await app.source.next(found.at.text, options, signal);
+        if (signal.aborted) return;
         const known = new Map(answer.candidates.map((each) => [each.id, each.probability]));
-        show(of.candidates.map(({ id }) => known.get(id) ?? 0));
+        show(found.candidates.map(({ id }) => known.get(id) ?? 0));
       } catch (error) {
         if (!signal.aborted) app.report(error);
+      } finally {
+        if (!signal.aborted) estimated(false);
       }
     }
 
     function show(probabilities) {
       const { at, candidates, entropy_bits: entropy } = found;
-      const most = Math.max(...probabilities.slice(0, BARS), 1e-9);
+      const most = Math.max(...probabilities.slice(0, parts.rows.length), 1e-9);
       parts.rows.forEach((row, k) => row.show(candidates[k], probabilities[k], most, at.token));
       parts.note.replaceChildren(...noteOf(at, entropy));
       parts.result.textContent = `${resultOf(probabilities)} ${hesitation(entropy)}`;
@@ -139,7 +156,7 @@
     }
 
     function choose(candidate) {
-      if (!candidate || app.recorded || store.get("streaming") || !store.get("scored")) return;
+      if (!candidate || !found || app.recorded) return;
       const { at } = found;
       app.keepPast?.();
       store.set("cursor", null);
@@ -168,85 +185,4 @@
       draw();
     });
   });
-
-  function build(root, app) {
-    const rows = Array.from({ length: BARS }, (_, k) => bar(app, k));
-    const list = make(
-      "ol",
-      { id: "next-bars", class: "candidates", "data-t-label": "next.bars" },
-      ...rows.map((row) => row.item),
-    );
-    const note = make("p", { id: "next-note", class: "next-note" });
-    const sliders = {
-      temperature: slider(app, "temperature", { min: 0, max: 2, step: 0.05 }, (v) =>
-        v === 0 ? app.t("next.greedy") : app.words.number(v, 2),
-      ),
-      topK: slider(app, "top-k", { min: 0, max: 100, step: 1 }, (v) =>
-        v === 0 ? app.t("next.all") : app.words.number(v),
-      ),
-      topP: slider(app, "top-p", { min: 0.05, max: 1, step: 0.01 }, (v) =>
-        v === 1 ? app.t("next.all") : app.words.number(v, 2),
-      ),
-    };
-    const reset = make("button", { type: "button", id: "next-reset", "data-t": "next.reset" });
-    const controls = make(
-      "div",
-      { class: "sliders" },
-      ...Object.values(sliders).map((each) => each.root),
-      reset,
-    );
-    const result = make("p", { id: "next-result" });
-    root.append(note, list, result, controls);
-    return { rows, note, result, sliders, reset };
-  }
-
-  function slider(app, name, range, text) {
-    const id = `slider-${name}`;
-    const input = make("input", { id, type: "range", ...range, "aria-describedby": `${id}-help` });
-    const output = make("output", { id: `${id}-value`, for: id });
-    const label = make("label", { for: id, "data-t": `next.${name}` });
-    const help = make("p", { id: `${id}-help`, class: "quiet", "data-t": `next.${name}.help` });
-    const show = (value) => {
-      input.value = value;
-      output.textContent = text(value);
-      input.setAttribute("aria-valuetext", text(value));
-    };
-    return { root: make("div", { class: "slider" }, label, output, input, help), input, show };
-  }
-
-  /** A row for a candidate: its name, a bar, and its probability. */
-  function bar(app, k) {
-    const name = make("span", { class: "bar-name" });
-    const fill = make("span", { class: "bar-fill" });
-    const value = make("span", { class: "bar-value" });
-    const button = make(
-      "button",
-      { type: "button", id: `next-bar-${k}`, class: "bar", disabled: true },
-      name,
-      make("span", { class: "bar-track", "aria-hidden": "true" }, fill),
-      value,
-    );
-    const row = { item: make("li", {}, button), button, candidate: null };
-    row.show = (candidate, probability = 0, most = 1, actual = null) => {
-      row.candidate =
-        candidate && !candidate.token.startsWith("bytes:") && !isUnknown(candidate) ? candidate : null;
-      button.disabled = !row.candidate || app.recorded;
-      name.textContent = candidate ? elman.readable(candidate.token) : "\u00a0";
-      value.textContent = candidate ? app.words.percent(probability) : "";
-      fill.style.setProperty("--ratio", String(candidate ? probability / most : 0));
-      button.classList.toggle("cut", Boolean(candidate) && probability === 0);
-      button.classList.toggle("actual", Boolean(candidate && actual && candidate.id === actual.id));
-      const values = candidate && {
-        token: elman.readable(candidate.token),
-        probability: app.words.percent(probability),
-      };
-      button.setAttribute(
-        "aria-label",
-        candidate ? app.t(row.candidate ? "next.append" : "next.fixed", values) : app.t("next.none"),
-      );
-    };
-    return row;
-  }
-
-  const isUnknown = ({ token }) => token.trim() === "<unk>";
 })();

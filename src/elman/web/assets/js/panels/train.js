@@ -7,8 +7,8 @@
 
   class Train {
     constructor(root, app) {
-      this.app = app;
-      this.root = root;
+      Object.assign(this, { app, root, busy: elman.busy(root) });
+      this.busy(true);
       this.metrics = new elman.Metrics();
       this.counted = new elman.CountedRuns(app.source);
       this.current = null; // the index of the point at the cursor; null: the last point
@@ -70,6 +70,7 @@
 
     choose(run) {
       this.run = run;
+      this.busy(true);
       this.current = null;
       this.metrics = new elman.Metrics();
       this.draw();
@@ -90,8 +91,9 @@
         else this.app.report(error);
       }
       this.requesting = false;
-      const again = run === this.run && !more ? INTERVAL : 0;
-      if (!this.app.recorded || again === 0) this.timer = setTimeout(() => this.poll(), again);
+      const complete = run === this.run && !more;
+      if (complete) this.busy(false);
+      if (!this.app.recorded || !complete) this.timer = setTimeout(() => this.poll(), complete ? INTERVAL : 0);
     }
 
     /** Reads the next lines of a run; returns whether there are more. */
