@@ -46,7 +46,7 @@ def test_report_goes_to_standard_error(command: Any) -> None:
     assert json.loads(found["its text"]).strip() in outcome.out
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_longest_copy_is_found_on_its_line(command: Any, level: str) -> None:
     counted(command, KOREAN, "--level", level)
     found = report_of(command, *GENERATE, "--novelty")

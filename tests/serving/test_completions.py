@@ -69,7 +69,7 @@ def test_greedy_tokens_are_the_most_probable(complete: Any, models: Any) -> None
         assert text[place] == best[0]
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_echoed_tokens_have_the_probabilities_of_their_surprisals(
     complete: Any, models: Any, level: str
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_text_ends_before_a_stop_string(complete: Any, stream: Any) -> None:
     assert chunks[-1]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_the_chunks_of_a_stream_are_the_answer(complete: Any, stream: Any, level: str) -> None:
     fields = {"model": level, "seed": 3, "logprobs": 1, "echo": True, "max_tokens": 40, "n": 2}
     prompt = "tom 톰" if level == "byte" else "tom"
