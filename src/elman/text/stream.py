@@ -136,9 +136,12 @@ def _after(pieces: Iterable[Piece], skip: int, tokenizer: Tokenizer) -> Iterator
 
 
 def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
-    """Return the longest beginning of a piece that has ``count`` tokens at most, and the rest."""
+    """Return the longest beginning of a piece that has ``count`` tokens, and the rest.
+
+    The text of a character that is cut, between the letters of a syllable, belongs to the beginning.
+    """
     text, tokens = piece
-    if tokenizer.level == "subword":  # tokenized alone, the beginning could have other subwords
+    if tokenizer.level in ("jamo", "subword"):  # tokenized alone, the beginning could have other subwords
         n = len(tokenizer.join(tokens[:count]))
         return Piece(text[:n], tokens[:count]), Piece(text[n:], tokens[count:])
     n = bisect_right(range(len(text) + 1), count, key=lambda n: len(tokenizer.split(text[:n]))) - 1

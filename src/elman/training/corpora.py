@@ -127,7 +127,7 @@ def load_corpora(
         vocabulary=train.vocabulary,
         encoding=config.encoding,
         errors=config.errors,
-        max_tokens=None if cut is None or limit is None else cut.tokens - cut.learnt,
+        max_tokens=None if cut is None else cut.tokens - cut.learnt,
         skip_tokens=0 if cut is None else cut.learnt,
         span=spans[1],
         progress=progress,
