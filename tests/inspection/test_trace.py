@@ -68,7 +68,9 @@ def test_an_empty_past_and_unknown_tokens() -> None:
     assert begun.any()
 
 
-@pytest.mark.parametrize(("level", "counts"), [("char", [1] * 4), ("jamo", [2, 2, 1, 3]), ("byte", [3, 3, 1, 3])])
+@pytest.mark.parametrize(
+    ("level", "counts"), [("char", [1] * 4), ("jamo", [2, 2, 1, 3]), ("byte", [3, 3, 1, 3])]
+)
 def test_offsets_of_tokens_in_the_text(level: str, counts: list[int]) -> None:
     model = text_model(level, "말 하다\n", D=4, H=5)
     coded = elman.trace(model, "하다 말").coded

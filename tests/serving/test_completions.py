@@ -160,7 +160,7 @@ def test_a_stream_never_cuts_a_character(client: Any, stream: Any, models: Any) 
     [
         ("책.\n", 8, None, ["한", "글", " ", "ᄎ"], [0, 0, 0, 1, 1, 1, 2, 3]),
         ("책.\n", 2, None, ["하"], [0, 0]),
-        ("하", 4, None, ["ᆫ", "글"], [0, 1, 1, 1]),  # a final that joins the prompt's last syllable in any display
+        ("하", 4, None, ["ᆫ", "글"], [0, 1, 1, 1]),  # displays join it to the prompt
         ([0, 1], 4, None, ["ᆫ", "글"], [0, 1, 1, 1]),
         ("책.\n", 60, "글", ["한"], [0, 0, 0]),
     ],

@@ -97,7 +97,9 @@ def test_files_follow_each_other(tmp_path: Path) -> None:
     assert tokens_of(as_it_is) == list("a bb c\n")
 
 
-@pytest.mark.parametrize(("level", "kept"), [("word", "b  a "), ("char", "b  "), ("jamo", "b  "), ("byte", "b  ")])
+@pytest.mark.parametrize(
+    ("level", "kept"), [("word", "b  a "), ("char", "b  "), ("jamo", "b  "), ("byte", "b  ")]
+)
 @pytest.mark.parametrize("tokens", [2, 3])
 def test_only_the_first_tokens(tmp_path: Path, level: str, kept: str, tokens: int) -> None:
     path = tmp_path / "text.txt"

@@ -87,7 +87,9 @@ def test_lower_case() -> None:
     assert make_tokenizer("byte", lower=True).tokens("AÉ") == ["a", "\xc3", "\x89"]
 
 
-@pytest.mark.parametrize(("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("jamo", "\n"), ("byte", "\n")])
+@pytest.mark.parametrize(
+    ("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("jamo", "\n"), ("byte", "\n")]
+)
 def test_properties_of_tokenizers(level: str, eos: str) -> None:
     tokenizer = make_tokenizer(level, lower=True)
     assert (tokenizer.level, tokenizer.lower, tokenizer.eos) == (level, True, eos)

@@ -139,7 +139,10 @@ def encode_corpus(
             None if span == WHOLE else span,
             getattr(tokenizer, "digest", None),
         )
-        more += (None if errors == "strict" else errors, "ended" if tokenizer.level in OF_CHARACTERS else None)
+        more += (
+            None if errors == "strict" else errors,
+            "ended" if tokenizer.level in OF_CHARACTERS else None,
+        )
         store = IdCache(Path(cache), files, (*text, *more), choice)
         if kept := store.load(stamps, given.digest if given else None):
             ids, known, record = kept

@@ -8,7 +8,6 @@ Source: The Unicode Standard, section 3.12, "Conjoining Jamo Behavior".
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +36,8 @@ def spelled(text: str) -> str:
     place = _places(codes)
     letters = _letters().take(place, axis=0)  # (n, 3)
     np.copyto(letters[:, 0], codes, where=place == SYLLABLES)
-    kept = letters.ravel()
-    return kept[kept != NONE].tobytes().decode("utf-32-le", "surrogatepass")
+    raw: bytes = letters[letters != NONE].tobytes()
+    return raw.decode("utf-32-le", "surrogatepass")
 
 
 def letter_counts(text: str) -> NDArray[np.intp]:
@@ -71,7 +70,7 @@ def _places(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 @cache
-def _letters() -> NDArray[Any]:
+def _letters() -> NDArray[np.uint32]:
     """Return the letters of every syllable, as code points, NONE where it has no final; the last row has none."""
     number = np.arange(SYLLABLES)
     final = number % WITH_FINALS

@@ -59,7 +59,7 @@ __all__ = [
     "make_tokenizer",
 ]
 
-LEVELS = ("word", "char", "jamo", "byte")  # the levels that need nothing else; subwords also need a tokenizer.json
+LEVELS = ("word", "char", "jamo", "byte")  # those that need nothing else; subwords also need a tokenizer.json
 OF_CHARACTERS = ("char", "jamo")  # levels of a text that need not have lines: its newline may be unknown
 Whitespace = Literal["unicode", "ascii"]  # what separates words: whitespace of any kind, or as in ARPA files
 ASCII_SPACES = " \t\n\r\x0b\x0c"

@@ -181,7 +181,8 @@ def _encoded_corpora(
 
 def _check_known(held_out: Corpus, tokenizer: Tokenizer, corpus: str, valid: str | None) -> None:
     """Raise TextError if a closed vocabulary has no token of the validation text."""
-    newlines = held_out.lines if tokenizer.level in OF_CHARACTERS else 0  # one was added to a text that has none
+    # one was added to a text that has none
+    newlines = held_out.lines if tokenizer.level in OF_CHARACTERS else 0
     if 0 < held_out.unknown >= held_out.tokens - newlines and held_out.vocabulary.unk_id is None:
         raise TextError(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "
