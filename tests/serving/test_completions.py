@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from dataclasses import replace
 from typing import Any
 
@@ -180,6 +181,18 @@ def test_syllables_are_written_when_they_are_complete(
     assert [chunk for chunk in found if chunk] == chunks
     assert choice["text"] == "".join(chunks)
     assert choice["logprobs"]["text_offset"] == offsets
+
+
+@pytest.mark.parametrize("by_ids", [False, True])
+def test_letters_of_an_echoed_prompt_have_the_place_of_their_syllable(
+    complete: Any, models: Any, by_ids: bool
+) -> None:
+    text = "책을 읽은 나\n하"
+    prompt = models["jamo"].encode(text)[1].tolist() if by_ids else text
+    (choice,) = complete(prompt, model="jamo", echo=True, logprobs=0, max_tokens=0)["choices"]
+    assert choice["text"] == text
+    wanted = [k for k, character in enumerate(text) for _ in unicodedata.normalize("NFD", character)]
+    assert choice["logprobs"]["text_offset"] == wanted
 
 
 def test_biases_and_penalties_change_what_is_drawn(complete: Any, models: Any) -> None:

@@ -11,7 +11,7 @@
    * it is listed without the letters before it, a hyphen tells a final from an initial: -ㄴ.
    */
   elman.letterOf = (token, listed = false) => {
-    const code = token.length === 1 ? token.charCodeAt(0) : 0;
+    const code = token?.length === 1 ? token.charCodeAt(0) : 0;
     const final = FINALS[code - 0x11a8];
     return INITIALS[code - 0x1100] ?? MEDIALS[code - 0x1161] ?? (final ? `${listed ? "-" : ""}${final}` : null);
   };
