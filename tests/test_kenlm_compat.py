@@ -21,6 +21,7 @@ MADE = [
     text_model,
     lambda: text_model(cell="lstm"),
     lambda: text_model("char"),
+    lambda: text_model("jamo"),
     lambda: text_model("byte"),
 ]
 every_model = pytest.mark.parametrize("made", MADE)

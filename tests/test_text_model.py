@@ -26,7 +26,9 @@ from support.ngrams import sentence_model
 from support.tiny import STORY, small_lm, text_model
 
 
-@pytest.mark.parametrize(("level", "unit"), [("word", "word"), ("char", "character"), ("byte", "byte")])
+@pytest.mark.parametrize(
+    ("level", "unit"), [("word", "word"), ("char", "character"), ("jamo", "jamo"), ("byte", "byte")]
+)
 def test_says_what_a_perplexity_is_per(level: str, unit: str) -> None:
     assert text_model(level).unit == unit
 

@@ -20,7 +20,8 @@ PLACE = re.compile(r", line \d+$")  # the end of a place in a file, which says w
 NUMBER = r"(\d[\d,.]*(?: and \d[\d,.]*)*)"  # what stands before words that are counted
 SUFFIX = r"((?:[;,(]| [(*]| and ).*?|)"  # what a field may hold that directly follows another one
 PUNCTUATION = re.compile(r"([\s;,:(]*)(.*?)([\s)]*)", re.DOTALL)
-UNITS = {"token", "word", "character", "byte", "subword", "char"}  # words that messages have in fields
+# words that messages have in fields
+UNITS = {"token", "word", "character", "jamo", "byte", "subword", "char"}
 UNITS |= {f"{unit}s" for unit in UNITS}
 
 

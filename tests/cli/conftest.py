@@ -69,7 +69,7 @@ def refused(command: Command) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the runs word (closed vocabulary), open, char, byte and korean, and their texts."""
+    """A folder with the runs word (closed vocabulary), open, char, jamo, byte and korean, and their texts."""
     from elman.training.run import TrainingRun
 
     folder = tmp_path_factory.mktemp("runs")
@@ -79,6 +79,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "word": ("story.txt", {}),
         "open": ("story.txt", {"min_count": 2}),
         "char": ("story.txt", {"level": "char"}),
+        "jamo": ("korean.txt", {"level": "jamo"}),
         "byte": ("korean.txt", {"level": "byte"}),
         "korean": ("korean.txt", {"level": "char"}),
     }

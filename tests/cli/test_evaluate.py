@@ -57,10 +57,16 @@ def measured(command: Any, runs: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "unit", "tokens"),
-    [("word", "word", 77), ("char", "character", 312), ("byte", "byte", 312), ("korean", "character", 336)],
+    [
+        ("word", "word", 77),
+        ("char", "character", 312),
+        ("byte", "byte", 312),
+        ("korean", "character", 336),
+        ("jamo", "jamo", 624),
+    ],
 )
 def test_measures_are_consistent(measured: Any, name: str, unit: str, tokens: int) -> None:
-    text = STORY if name != "korean" else "톰 은 방 에 있었다 .\n" * 24
+    text = STORY if name not in ("korean", "jamo") else "톰 은 방 에 있었다 .\n" * 24
     found = measured(name, text)
     assert found.keys() == KEYS
     assert found["unit"] == unit

@@ -46,6 +46,7 @@ def test_temperature_0_is_greedy_whatever_the_seed(written: Any) -> None:
         ("char", "tom was asleep ."),
         ("byte", "tom — 톰\n은 🙂"),
         ("korean", "톰 은 방 에\n있었다"),
+        ("jamo", "톰 은 방 에\n있었다 ."),
         ("word", ""),
     ],
 )

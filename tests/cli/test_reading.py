@@ -38,7 +38,7 @@ LOG = (
 
 
 @pytest.mark.parametrize("text", RAW)
-@pytest.mark.parametrize("run", ["byte", "korean"])
+@pytest.mark.parametrize("run", ["byte", "jamo", "korean"])
 def test_eval_is_the_sum_of_score(command: Any, runs: Path, tmp_path: Path, run: str, text: str) -> None:
     (tmp_path / "text.txt").write_bytes(RAW[text])
     errors = ["--errors", "replace"] if text == "invalid" else []

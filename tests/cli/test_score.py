@@ -37,11 +37,11 @@ def scored(command: Any, runs: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize("name", ["word", "open", "char", "byte", "korean"])
+@pytest.mark.parametrize("name", ["word", "open", "char", "jamo", "byte", "korean"])
 def test_the_surprisals_of_a_line_add_up_to_its_probability(scored: Any, name: str) -> None:
     text = (
         f"{KOREAN_LINE}\n\n톰 은 방 에\n"
-        if name in ("byte", "korean")
+        if name in ("jamo", "byte", "korean")
         else "tom was singing\n\nmary said hi .\n"
     )
     whole, parts = scored(name, text), scored(name, text, "--per-token")
@@ -106,6 +106,8 @@ def test_every_token_stays_on_its_row(command: Any, runs: Path) -> None:
         "a",
         r"\n",
     ]
+    found = rows(command("score", runs / "jamo", "--per-token", stdin="톰 가".encode()).out)
+    assert [row["token"] for row in found] == ["ㅌ", "ㅗ", "-ㅁ", " ", "ㄱ", "ㅏ", r"\n"]
 
 
 def test_an_empty_line_is_the_end_of_a_line(scored: Any) -> None:

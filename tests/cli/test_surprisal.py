@@ -30,7 +30,8 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("word", ENGLISH), ("char", ENGLISH), ("byte", KOREAN), ("korean", KOREAN)]
+    ("name", "text"),
+    [("word", ENGLISH), ("char", ENGLISH), ("jamo", KOREAN), ("byte", KOREAN), ("korean", KOREAN)],
 )
 @pytest.mark.parametrize(("context", "state"), [("sentence", "reset"), ("document", "carry")])
 def test_surprisals_add_up_to_scores_and_places_are_right(

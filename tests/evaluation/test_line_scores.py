@@ -130,6 +130,7 @@ TEXT_MODELS = {
     "float64": text_model(cell="lstm", layers=2),
     "float32": open_model(cell="lstm", layers=2, dtype=np.float32),
     "characters": text_model("char", cell="gru"),
+    "jamo": text_model("jamo"),
     "bytes": text_model("byte"),
     "no end of line": text_model("char", "abcab tomwasy"),
     "empty past": open_model(),

@@ -26,13 +26,13 @@ TEXTS = {
     "invalid bytes": b"\xff" + KOREAN.encode() + b"caf\xe9 \xed\xa0\x80\n\x00\n\xec",
     "cp949": KOREAN.encode("cp949"),
 }
-LEVELS = ("word", "char", "byte", "subword")
+LEVELS = ("word", "char", "jamo", "byte", "subword")
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, TextModel]:
     found = {"byte": text_model("byte")}
-    for level in ("word", "char"):
+    for level in ("word", "char", "jamo"):
         units = make_tokenizer(level)
         counts = dict.fromkeys(units.tokens(KOREAN), 2)
         vocabulary = Vocabulary.build(counts, eos=units.eos, open_vocabulary=True)

@@ -25,7 +25,7 @@ from support.tiny import small_lm, text_model
 LINE = "tom was reading ."
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_surprisals_sum_to_the_score_of_the_line(level: str) -> None:
     given = text_model(level)
     found = list(token_scores(given, LINE))
@@ -95,6 +95,7 @@ def test_an_empty_line_is_its_end() -> None:
         ("word", "tom\r\nwas", ["tom", "\r\n", "was", ""]),
         ("word", "tom\r", ["tom", "\r"]),
         ("char", "tom", ["t", "o", "m", ""]),
+        ("jamo", "한 에a", ["한", "한", "한", " ", "에", "에", "a", ""]),
         ("byte", "한 a", ["한", "한", "한", " ", "a", ""]),
     ],
 )
@@ -156,9 +157,11 @@ def counted(level: str) -> TextModel:
 MODELS = {
     "words": lambda: word_model("recurrent"),
     "characters": lambda: text_model("char", f" \t{KOREAN}\ntomwasreading."),
+    "jamo": lambda: text_model("jamo", f" \t{KOREAN}\ntomwasreading."),
     "bytes": lambda: text_model("byte"),
     "subwords": subword_model,
     "counted characters": lambda: counted("char"),
+    "counted jamo": lambda: counted("jamo"),
     "counted bytes": lambda: counted("byte"),
 }
 

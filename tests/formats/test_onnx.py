@@ -120,7 +120,7 @@ def test_a_sequence_read_in_pieces_through_residual_blocks_gives_the_same_as_who
         assert_allclose(found, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_the_vocabulary_is_in_the_metadata(level: str, tmp_path: Path) -> None:
     written = text_model(level, dtype=np.float32)
     write_onnx(tmp_path / "model.onnx", written)

@@ -157,7 +157,7 @@ def test_the_requested_cell_must_match_the_shapes() -> None:
         from_state_dict(arrays, cell="mlstm")
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_a_file_brings_its_vocabulary_and_its_tie(level: str, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     written = text_model(level, D=5, H=5, tie_weights=True, cell="gru")

@@ -80,15 +80,16 @@ def test_after_a_name() -> None:
     assert set(values("after_name", "그는 말했다")) == {0}
 
 
-def test_byte_tokens_have_the_properties_of_their_character() -> None:
+def test_parts_of_a_character_have_its_properties() -> None:
     assert digits("inside_quotes", "「가」", "byte") == "111111000"
     assert digits("word_position", "가나", "byte") == "111222"
+    assert digits("word_position", "가난", "jamo") == "11222"
 
 
 @settings(max_examples=25, deadline=None)
 @given(text=st.text(st.characters(categories=["L", "N", "P", "Z", "Cc"]), max_size=30))
 def test_any_text_has_its_numbers(text: str) -> None:
-    for level in ("char", "word", "byte"):
+    for level in ("char", "word", "jamo", "byte"):
         tokens = len(token_offsets(make_tokenizer(level), text))
         for name in PROPERTIES:
             assert tokens == 0 or len(values(name, text, level)) == tokens

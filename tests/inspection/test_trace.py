@@ -68,12 +68,14 @@ def test_an_empty_past_and_unknown_tokens() -> None:
     assert begun.any()
 
 
-@pytest.mark.parametrize("level", ["char", "byte"])
-def test_offsets_of_tokens_in_the_text(level: str) -> None:
+@pytest.mark.parametrize(
+    ("level", "counts"), [("char", [1] * 4), ("jamo", [2, 2, 1, 3]), ("byte", [3, 3, 1, 3])]
+)
+def test_offsets_of_tokens_in_the_text(level: str, counts: list[int]) -> None:
     model = text_model(level, "말 하다\n", D=4, H=5)
     coded = elman.trace(model, "하다 말").coded
     places = [("하다 말"[start:end]) for start, end in coded.offsets]
-    assert places == (list("하다 말") if level == "char" else [c for c in "하다 말" for _ in c.encode()])
+    assert places == [c for c, count in zip("하다 말", counts, strict=True) for _ in range(count)]
 
 
 @pytest.mark.parametrize("cell", CELLS)

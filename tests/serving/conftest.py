@@ -24,7 +24,7 @@ else:
     from elman.serving.state import Models, ServedModel
     from support.tiny import text_model
 
-LEVELS = ("word", "char", "byte")
+LEVELS = ("word", "char", "jamo", "byte")
 
 
 @pytest.fixture(scope="session")

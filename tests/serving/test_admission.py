@@ -89,7 +89,7 @@ def test_refused_texts_are_not_encoded_to_the_end(
     assert client.get("/health").json()["sequences_waiting"] == 0
 
 
-@pytest.mark.parametrize("level", ["char", "byte"])
+@pytest.mark.parametrize("level", ["char", "jamo", "byte"])
 def test_a_text_that_is_certain_to_be_too_long_is_not_encoded(
     serve: Any, models: Any, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:

@@ -2,13 +2,17 @@
 
 import json
 import math
+import unicodedata
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from elman.evaluation.surprisal import token_scores
+from elman.models.ngram.model import NgramModel
 from elman.serving.continuation import Penalties
+from support.tiny import text_model
 
 PROMPT = "tom was watching tv in"
 
@@ -69,11 +73,12 @@ def test_greedy_tokens_are_the_most_probable(complete: Any, models: Any) -> None
         assert text[place] == best[0]
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_echoed_tokens_have_the_probabilities_of_their_surprisals(
     complete: Any, models: Any, level: str
 ) -> None:
-    prompt = "tom  was in" if level == "word" else "tom é" if level == "byte" else "tom was"
+    prompts = {"word": "tom  was in", "char": "tom was", "jamo": "한글 책에 있었다", "byte": "tom é"}
+    prompt = prompts[level]
     (choice,) = complete(prompt, model=level, echo=True, logprobs=2, max_tokens=1, temperature=0)["choices"]
     scores = list(token_scores(models[level], prompt, eos=False))
     logprobs = choice["logprobs"]
@@ -125,10 +130,10 @@ def test_a_text_ends_before_a_stop_string(complete: Any, stream: Any) -> None:
     assert chunks[-1]["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_the_chunks_of_a_stream_are_the_answer(complete: Any, stream: Any, level: str) -> None:
     fields = {"model": level, "seed": 3, "logprobs": 1, "echo": True, "max_tokens": 40, "n": 2}
-    prompt = "tom 톰" if level == "byte" else "tom"
+    prompt = "tom 톰" if level in ("byte", "jamo") else "tom"
     whole = complete(prompt, **fields)
     *found, last = stream(prompt, stream_options={"include_usage": True}, **fields)
     assert last["usage"] == whole["usage"]
@@ -149,6 +154,45 @@ def test_a_stream_never_cuts_a_character(client: Any, stream: Any, models: Any) 
     found = stream("a", model="byte", max_tokens=60, logit_bias=bias, seed=1, temperature=0.5)
     assert any(event["choices"][0]["text"] for event in found)
     assert len("".join(event["choices"][0]["text"] for event in found)) < 60  # fewer characters than bytes
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count", "stop", "chunks", "offsets"),
+    [
+        ("책.\n", 8, None, ["한", "글", " ", "ᄎ"], [0, 0, 0, 1, 1, 1, 2, 3]),
+        ("책.\n", 2, None, ["하"], [0, 0]),
+        ("하", 4, None, ["ᆫ", "글"], [0, 1, 1, 1]),  # displays join it to the prompt
+        ([0, 1], 4, None, ["ᆫ", "글"], [0, 1, 1, 1]),
+        ("책.\n", 60, "글", ["한"], [0, 0, 0]),
+    ],
+)
+def test_syllables_are_written_when_they_are_complete(
+    serve: Any, prompt: Any, count: int, stop: str | None, chunks: list[str], offsets: list[int]
+) -> None:
+    text = "한글 책.\n"
+    model = text_model("jamo", text)
+    ids = model.encode(text * 9)[1]
+    counted = replace(model, model=NgramModel.train(ids, len(model.vocabulary), 5))
+    client = serve({"jamo": counted})
+    fields = {"prompt": prompt, "max_tokens": count, "stop": stop, "temperature": 0, "logprobs": 0}
+    choice = client.post("/v1/completions", json=fields).json()["choices"][0]
+    streamed = events(client.post("/v1/completions", json={**fields, "stream": True}))
+    found = [event["choices"][0]["text"] for event in streamed]
+    assert [chunk for chunk in found if chunk] == chunks
+    assert choice["text"] == "".join(chunks)
+    assert choice["logprobs"]["text_offset"] == offsets
+
+
+@pytest.mark.parametrize("by_ids", [False, True])
+def test_letters_of_an_echoed_prompt_have_the_place_of_their_syllable(
+    complete: Any, models: Any, by_ids: bool
+) -> None:
+    text = "책을 읽은 나\n하"
+    prompt = models["jamo"].encode(text)[1].tolist() if by_ids else text
+    (choice,) = complete(prompt, model="jamo", echo=True, logprobs=0, max_tokens=0)["choices"]
+    assert choice["text"] == text
+    wanted = [k for k, character in enumerate(text) for _ in unicodedata.normalize("NFD", character)]
+    assert choice["logprobs"]["text_offset"] == wanted
 
 
 def test_biases_and_penalties_change_what_is_drawn(complete: Any, models: Any) -> None:

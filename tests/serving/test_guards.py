@@ -101,7 +101,7 @@ def test_loopback_addresses() -> None:
 
 def test_models_are_listed_and_named(client: Any) -> None:
     listed = client.get("/v1/models").json()
-    assert [each["id"] for each in listed["data"]] == ["word", "char", "byte"]
+    assert [each["id"] for each in listed["data"]] == ["word", "char", "jamo", "byte"]
     assert client.get("/v1/models/char").json() == listed["data"][1]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import elman
 from elman.generation import Sampler
+from elman.text.jamo import READABLE
 from elman.web import read_assets
 
 FOLDER = Path(elman.__file__).parent / "web" / "assets"
@@ -163,14 +164,34 @@ def test_text_is_never_read_as_html_and_nothing_is_inline() -> None:
 
 NODE = """
 const vm = require("vm"), fs = require("fs");
-const window = {};
+const window = {}, cases = JSON.parse(fs.readFileSync(0, "utf8"));
 vm.runInNewContext(fs.readFileSync(process.argv[1], "utf8"), { window });
-const cases = JSON.parse(fs.readFileSync(0, "utf8"));
-console.log(JSON.stringify(cases.map((one) => window.elman.reshape(one.lnProbs, one.settings, one.rest))));
+console.log(JSON.stringify(vm.runInNewContext(process.argv[2], { elman: window.elman, cases })));
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node to run the script of the page")
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None, reason="needs node to run the script of the page"
+)
+
+
+def run_script(name: str, expression: str, cases: Any) -> Any:
+    """The value of an expression of `cases` and `elman`, in JavaScript, after a script of the page was run."""
+    program = ["node", "-e", NODE, str(FOLDER / "js" / name), expression]
+    ran = subprocess.run(program, input=json.dumps(cases), capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)
+
+
+@needs_node
+def test_the_page_lists_letters_as_tables_do() -> None:
+    tokens = [*map(chr, range(0x10FF, 0x1201)), "한", "ㄴ", "a", "\n", "<unk>", "bytes:\\xed"]
+    listed = run_script("jamo.js", "cases.map((one) => elman.letterOf(one, true))", tokens)
+    assert listed == [READABLE.get(token) for token in tokens]
+    in_text = run_script("jamo.js", "cases.map((one) => elman.letterOf(one))", tokens)
+    assert in_text == [READABLE[token][-1] if token in READABLE else None for token in tokens]
+
+
+@needs_node
 def test_the_page_computes_the_distribution_of_the_sampler() -> None:
     rng = np.random.default_rng(0)
     cases, expected, known = [], [], []
@@ -185,9 +206,8 @@ def test_the_page_computes_the_distribution_of_the_sampler() -> None:
                     cases.append({"lnProbs": ln_probs[:count].tolist(), "settings": settings, "rest": rest})
                     expected.append(Sampler(temperature, top_k, top_p).distribution(ln_probs)[:count])
                     known.append(count == 50)
-    program = ["node", "-e", NODE, str(FOLDER / "js" / "sampling.js")]
-    ran = subprocess.run(program, input=json.dumps(cases), capture_output=True, text=True, check=True)
-    found = json.loads(ran.stdout)
+    reshaped = "cases.map((one) => elman.reshape(one.lnProbs, one.settings, one.rest))"
+    found = run_script("sampling.js", reshaped, cases)
     exact = [one["exact"] for one in found]
     assert all(is_exact for is_exact, all_known in zip(exact, known, strict=True) if all_known)
     assert not all(exact)

@@ -12,7 +12,7 @@ from elman.evaluation.surprisal import token_scores
 LINES = ["tom was watching tv in his room .", "", "mary said hi"]
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 @pytest.mark.parametrize(("bos", "eos"), [(True, True), (False, False)])
 def test_scores_are_those_of_the_library(client: Any, models: Any, level: str, bos: bool, eos: bool) -> None:
     body = {"text": LINES, "model": level, "bos": bos, "eos": eos}
@@ -83,7 +83,7 @@ def test_a_context_is_read_and_not_scored(client: Any, models: Any) -> None:
         assert each["ln_prob"] == pytest.approx(ln_prob, rel=1e-4)
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_tokens_and_back(client: Any, models: Any, level: str) -> None:
     text = "tom was\nin his room" if level != "byte" else "tom 톰"
     answer = client.post("/tokenize", json={"prompt": text, "model": level, "return_token_strs": True}).json()
@@ -93,7 +93,7 @@ def test_tokens_and_back(client: Any, models: Any, level: str) -> None:
     assert back["prompt"] == text
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_the_end_of_a_line_has_one_id(client: Any, models: Any, level: str) -> None:
     info = client.get("/tokenizer_info", params={"model": level}).json()
     tokens = client.post(

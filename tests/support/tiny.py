@@ -22,6 +22,9 @@ STORY = "".join(
 )
 
 
+KOREAN = "톰은 방에 있었다 .\n한글로 책을 읽는다 .\n"
+
+
 def ids_of_length(n: int, V: int = 9, seed: int = 0) -> NDArray[np.int64]:
     """Ids that are neither constant nor periodic, every one of [0, V) among them where n allows."""
     return np.random.default_rng(seed).permutation(np.arange(n) % V)
@@ -42,9 +45,10 @@ def small_lm(V: int = 9, D: int = 4, H: int = 5, seed: int = 1, **options: Any) 
     return model
 
 
-def text_model(level: str = "word", text: str = STORY, **options: Any) -> TextModel:
-    """A small recurrent model of a text's own vocabulary."""
+def text_model(level: str = "word", text: str | None = None, **options: Any) -> TextModel:
+    """A small recurrent model of a text's own vocabulary; by default of the story, of jamo also of some Korean."""
     tokenizer = make_tokenizer(level)
+    text = STORY + KOREAN * (level == "jamo") if text is None else text
     counts = dict.fromkeys(tokenizer.tokens(text, end=level == "word" or "\n" in text), 1)
     vocabulary = Vocabulary.of_bytes() if level == "byte" else Vocabulary.build(counts, eos=tokenizer.eos)
     return TextModel(small_lm(len(vocabulary), **options), tokenizer, vocabulary, {"corpus": "a story"})

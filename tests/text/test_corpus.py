@@ -16,7 +16,7 @@ from elman.text.tokenizers import LEVELS, Tokenizer, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from support.full_disk import files_of_at_most
 
-WORD, CHAR, BYTE = map(make_tokenizer, LEVELS)
+WORD, CHAR, JAMO, BYTE = map(make_tokenizer, LEVELS)
 HELLO = "You say goodbye and I say hello .\n"
 
 
@@ -58,7 +58,7 @@ def test_a_file_is_encoded_as_its_tokens(text: str, level: str) -> None:
         return
     corpus = encode_corpus([path], tokenizer, cache=None)
     assert tokens_of(corpus) == tokenizer.tokens(whole, end=level == "word" or "\n" in whole)
-    closing = not whole.endswith("\n") and (level == "word" or (level == "char" and "\n" in whole))
+    closing = not whole.endswith("\n") and (level == "word" or (level in ("char", "jamo") and "\n" in whole))
     assert corpus.characters == len(whole) + closing
     assert corpus.bytes == len(whole.encode()) + closing
     assert corpus.lines == whole.count("\n") + (not whole.endswith("\n"))
@@ -97,7 +97,9 @@ def test_files_follow_each_other(tmp_path: Path) -> None:
     assert tokens_of(as_it_is) == list("a bb c\n")
 
 
-@pytest.mark.parametrize(("level", "kept"), [("word", "b  a "), ("char", "b  "), ("byte", "b  ")])
+@pytest.mark.parametrize(
+    ("level", "kept"), [("word", "b  a "), ("char", "b  "), ("jamo", "b  "), ("byte", "b  ")]
+)
 @pytest.mark.parametrize("tokens", [2, 3])
 def test_only_the_first_tokens(tmp_path: Path, level: str, kept: str, tokens: int) -> None:
     path = tmp_path / "text.txt"
@@ -182,7 +184,7 @@ def test_what_cannot_be_encoded(tmp_path: Path, hello: Path) -> None:
         encode_corpus([tmp_path / "pipe"], WORD, cache=None)
 
 
-@pytest.mark.parametrize("tokenizer", [WORD, CHAR, BYTE], ids=LEVELS)
+@pytest.mark.parametrize("tokenizer", [WORD, CHAR, JAMO, BYTE], ids=LEVELS)
 def test_the_cache_is_used_until_a_file_changes(tmp_path: Path, hello: Path, tokenizer: Tokenizer) -> None:
     cache = tmp_path / "run" / "cache"
     first = encode_corpus([hello], tokenizer, cache=cache)

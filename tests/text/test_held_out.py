@@ -50,10 +50,9 @@ def test_a_text_without_such_lines_is_cut_between_tokens(tmp_path: Path, text: s
     assert cut_of(tmp_path, text).learnt == learnt
 
 
-@pytest.mark.parametrize("level", ["char", "byte"])
-def test_characters_are_held_out_by_lines_too(tmp_path: Path, level: str) -> None:
+@pytest.mark.parametrize(("level", "line"), [("char", 9), ("jamo", 7 * 2 + 2), ("byte", 7 * 3 + 2)])
+def test_characters_are_held_out_by_lines_too(tmp_path: Path, level: str, line: int) -> None:
     found = cut_of(tmp_path, "가나다라 마바사\n" * 100, level)
-    line = 9 if level == "char" else len("가나다라 마바사\n".encode())
     assert found == Cut(100 * line, 90 * line)
 
 

@@ -49,7 +49,7 @@ def test_bytes_of_a_character_have_its_offsets() -> None:
     assert pieces("byte", "e\u0301") == ["e", *["\u0301"] * 2]
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 @pytest.mark.parametrize("lower", [False, True])
 @settings(deadline=None)
 @given(text=TEXTS)

@@ -15,7 +15,8 @@ def write(level: str, text: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize(
-    ("level", "text"), [("word", "tom was\nin his room"), ("char", "tom was\nin"), ("byte", "tom 톰")]
+    ("level", "text"),
+    [("word", "tom was\nin his room"), ("char", "tom was\nin"), ("jamo", "tom 톰에\n"), ("byte", "tom 톰")],
 )
 def test_the_parts_are_the_text(level: str, text: str) -> None:
     assert write(level, text)[1] == text

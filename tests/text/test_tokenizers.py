@@ -38,7 +38,7 @@ def test_words_are_what_python_splits(text: str) -> None:
 @settings(deadline=None)
 @given(texts)
 def test_characters_and_bytes_come_back_as_they_were(text: str) -> None:
-    for level in ("char", "byte"):
+    for level in ("char", "jamo", "byte"):
         tokenizer = make_tokenizer(level)
         assert tokenizer.join(tokenizer.tokens(text)) == text
         missing = [] if level == "byte" or not text or text.endswith("\n") else ["\n"]
@@ -87,14 +87,16 @@ def test_lower_case() -> None:
     assert make_tokenizer("byte", lower=True).tokens("AÉ") == ["a", "\xc3", "\x89"]
 
 
-@pytest.mark.parametrize(("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("byte", "\n")])
+@pytest.mark.parametrize(
+    ("level", "eos"), [("word", "<eos>"), ("char", "\n"), ("jamo", "\n"), ("byte", "\n")]
+)
 def test_properties_of_tokenizers(level: str, eos: str) -> None:
     tokenizer = make_tokenizer(level, lower=True)
     assert (tokenizer.level, tokenizer.lower, tokenizer.eos) == (level, True, eos)
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'morpheme'; choose word, char, byte or subword"):
+    with pytest.raises(ConfigError, match="'morpheme'; choose word, char, jamo, byte or subword"):
         make_tokenizer("morpheme")
 
 

@@ -119,7 +119,7 @@ def held_out_of(folder: Path, text: str = LINES, config: Config | None = None) -
     return load_corpora(str(folder / "text.txt"), "auto", config or Config(), folder / "run")
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_held_out_text_equals_a_separate_file(tmp_path: Path, level: str) -> None:
     config = Config(level=level)
     found = held_out_of(tmp_path, config=config)
@@ -173,7 +173,7 @@ def checked(
     return check_valid(load_corpora(*names, config, folder / "run"), names[1], config, allow)
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_a_validation_text_of_learnt_lines_is_refused_or_warned_of(tmp_path: Path, level: str) -> None:
     half = "".join(LINES.splitlines(True)[:20])
     new = half.replace("number", "numeral")

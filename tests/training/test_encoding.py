@@ -59,6 +59,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "open": {"open_vocabulary": True},
     "characters": {"level": "char"},
     "lower characters": {"level": "char", "lower": True, "min_count": 5},
+    "jamo": {"level": "jamo"},
     "bytes": {"level": "byte"},
 }
 

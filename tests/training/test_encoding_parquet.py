@@ -41,7 +41,7 @@ def plain(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_a_folder_of_parquet_files(
     tmp_path: Path, folder: Path, plain: Path, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:

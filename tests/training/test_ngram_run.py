@@ -73,7 +73,7 @@ def test_the_model_is_of_lines_as_sentences(
     assert run.valid_perplexity is None
 
 
-@pytest.mark.parametrize("level", ["char", "byte"])
+@pytest.mark.parametrize("level", ["char", "jamo", "byte"])
 def test_other_tokens_than_words(texts: tuple[str, str], tmp_path: Path, level: str) -> None:
     run = train_ngram(tmp_path / "run", texts[0], options(level=level), valid=texts[1])
     assert run.valid_perplexity is not None

@@ -35,7 +35,7 @@ def by_sets(train: str, valid: str, least: int = 5) -> Overlap:
 
 
 @pytest.mark.parametrize("known", [0, 1, 19, 20])
-@pytest.mark.parametrize("level", ["word", "char", "byte"])
+@pytest.mark.parametrize("level", ["word", "char", "jamo", "byte"])
 def test_as_many_lines_are_found_as_there_are(tmp_path: Path, level: str, known: int) -> None:
     valid = "\n".join(LEARNT[:known] + OTHER[known:])
     found = compared(TRAIN, valid, level, tmp_path)

@@ -21,7 +21,9 @@ from elman.formats.run_files import check_run_folder
     type=click.Path(path_type=Path),
     help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object",
 )
-@click.option("--level", type=click.Choice(["word", "char", "byte"]), help="what a token is  [default: word]")
+@click.option(
+    "--level", type=click.Choice(["word", "char", "jamo", "byte"]), help="what a token is  [default: word]"
+)
 @click.option("--lower", is_flag=True, help="the tokens come from lower-cased text")
 @click.option("--unk", metavar="TOKEN", help="the token for unknown words  [default: <unk>]")
 @click.option("--eos", metavar="TOKEN", help="the token for the end of a line  [default: <eos>]")

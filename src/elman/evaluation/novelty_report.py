@@ -13,7 +13,7 @@ from elman.models.tokenized import TokenizedModel
 from elman.results import format_table, html_table
 from elman.text.corpus import Corpus
 
-LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "byte": 10}
+LONGEST_NGRAM = {"word": 6, "subword": 8, "char": 10, "jamo": 10, "byte": 10}
 CHUNK = 1 << 20  # tokens in which ends of lines are counted at a time
 
 

@@ -26,7 +26,6 @@ from elman.evaluation.unknown_tokens import count_unknown, warn_of_unknown
 from elman.models.tokenized import TokenizedModel
 from elman.results import Table
 from elman.text.sources import Text
-from elman.text.tokenizers import SubwordTokenizer
 
 StateRule = Literal["reset", "carry"]
 
@@ -158,7 +157,7 @@ class ScoreStream(Iterator[Row]):
                 possible &= math.isfinite(score.surprisal_bits)
                 tokens += 1
                 unknown += score.unknown and score.token != unk
-                token = readable(self._text_model, score.token)
+                token = self._text_model.tokenizer.readable(score.token)
                 yield replace(score, token=token, sentence=number, kept=kept)
             zero += not possible
         warn_of_zero_probability(zero)
@@ -189,12 +188,6 @@ def _measures(unit: Unit | None, normalize: Per | None, top: int | None) -> tupl
     if unit is None and normalize is None and top is None:
         return Measure("nats"), Measure("log10")
     return (Measure(unit or "nats", normalize or ("none" if top is None else "token")),)
-
-
-def readable(text_model: TokenizedModel, token: str) -> str:
-    """Return a token as text; a subword piece without its encoding."""
-    tokenizer = text_model.tokenizer
-    return tokenizer.readable(token) if isinstance(tokenizer, SubwordTokenizer) else token
 
 
 def visible(token: str, is_byte: bool) -> str:

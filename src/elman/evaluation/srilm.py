@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from elman.evaluation.full_scores import FullScore, full_scores
 from elman.evaluation.perplexity import perplexity_of
-from elman.evaluation.scored_lines import readable, visible
+from elman.evaluation.scored_lines import visible
 from elman.models.tokenized import TokenizedModel, order_of
 
 BEGINNING, END, UNKNOWN = "<s>", "</s>", "<unk>"  # as SRILM writes them
@@ -51,7 +51,7 @@ def _word(text_model: TokenizedModel, token: str, unknown: bool) -> str:
         return UNKNOWN
     if token == text_model.vocabulary.eos:
         return END
-    shown = visible(readable(text_model, token), text_model.unit == "byte")
+    shown = visible(text_model.tokenizer.readable(token), text_model.unit == "byte")
     return shown.replace(" ", r"\x20")
 
 

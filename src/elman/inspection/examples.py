@@ -77,7 +77,7 @@ def pairs(text_model: TextModel, seed: int = 0) -> list[Pair]:
     found += [
         Pair(kind, texts)
         for kind, texts in PAIRS.items()
-        if all(text in text_model and text_model.unit in ("word", "character") for text in texts)
+        if all(text in text_model and text_model.unit in ("word", "character", "jamo") for text in texts)
     ]
     swapped = swapped_pair(write(text_model, PAIR_TOKENS, seed))
     return [*found, *([swapped] if swapped.texts[0] != swapped.texts[1] else [])]

@@ -113,7 +113,7 @@ class TokenizedModel:
 
     @property
     def unit(self) -> str:
-        """The unit of a token (word, character, byte, subword): what a perplexity is per."""
+        """The unit of a token (word, character, jamo, byte, subword): what a perplexity is per."""
         level = self.tokenizer.level
         return "character" if level == "char" else level
 

@@ -113,7 +113,8 @@ class Continuation:
         self.drawn += 1
         self.logprob += float(log_probs[id_])
         if self._top is not None:
-            self._tokens.append(make_token(log_probs, id_, self._writer, self._written, self._top))
+            place = self._written + self._writer.held_before(id_)
+            self._tokens.append(make_token(log_probs, id_, self._writer, place, self._top))
         _, text = self._writer.push(id_)
         self._written += len(text)
         if ready := self._stops.push(text):

@@ -50,15 +50,17 @@ class Prompt:
             return offsets
         writer, length, places = TokenWriter(self.text_model.tokenizer, self.text_model.vocabulary), 0, []
         for id_ in self.ids:
-            places.append(length)
+            places.append(length + writer.held_before(id_))
             length += len(writer.push(id_)[1])
         return places
 
     def writer(self) -> TokenWriter:
         """Return a writer that continues from the end of the prompt."""
         writer = TokenWriter(self.text_model.tokenizer, self.text_model.vocabulary)
-        ends_in_space = not self.from_ids and self.text[-1:].isspace()
-        if self.text_model.tokenizer.level != "word" or not ends_in_space:
+        level, ends_in_space = self.text_model.tokenizer.level, self.text[-1:].isspace()
+        # the text of a prompt ends with all its letters, and with the space that separates its last word from the next
+        is_written = level == "jamo" or (level == "word" and ends_in_space and not self.from_ids)
+        if not is_written:
             for id_ in self.ids[-WRITER_TOKENS:]:
                 writer.push(id_)
         return writer
@@ -207,7 +209,7 @@ def _check_length(length: int, param: str, limits: Limits) -> None:
 
 def check_characters(text_model: TextModel, text: str, param: str, limit: int) -> None:
     """Refuse, before it is encoded, a text that is certain to have more tokens than ``limit``."""
-    if text_model.tokenizer.level in ("byte", "char") and (least := len(text) // COMPOSED) > limit:
+    if text_model.tokenizer.level in ("byte", "char", "jamo") and (least := len(text) // COMPOSED) > limit:
         message = f"{param} has {least:,} tokens or more, the limit of this server is {limit:,}; shorten it"
         raise RequestRefused(message, param, "context_length_exceeded")
 

@@ -34,7 +34,7 @@ from elman.text.stream import (
     encode_piece,
     read_pieces,
 )
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer
+from elman.text.tokenizers import OF_CHARACTERS, SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary
 
 Stamp: TypeAlias = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
@@ -139,7 +139,10 @@ def encode_corpus(
             None if span == WHOLE else span,
             getattr(tokenizer, "digest", None),
         )
-        more += (None if errors == "strict" else errors, "ended" if tokenizer.level == "char" else None)
+        more += (
+            None if errors == "strict" else errors,
+            "ended" if tokenizer.level in OF_CHARACTERS else None,
+        )
         store = IdCache(Path(cache), files, (*text, *more), choice)
         if kept := store.load(stamps, given.digest if given else None):
             ids, known, record = kept
@@ -189,7 +192,7 @@ def adds_newlines(tokenizer: Tokenizer, files: int, vocabulary: Vocabulary | Non
     A text of characters need not have lines: if the vocabulary lacks ``\n``, none is added; without a vocabulary yet,
     none to a single file before it is known whether it has another one.
     """
-    if tokenizer.level != "char":
+    if tokenizer.level not in OF_CHARACTERS:
         return True
     return files > 1 if vocabulary is None else vocabulary.eos_id is not None
 

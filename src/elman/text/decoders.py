@@ -4,6 +4,8 @@ import codecs
 from collections.abc import Callable
 from typing import Protocol
 
+from elman.text.jamo import composed, is_initial
+
 EOS = "<eos>"
 
 
@@ -46,6 +48,38 @@ class CharDecoder:
     def finish(self) -> str:
         """Return nothing: no text is ever buffered."""
         return ""
+
+
+class JamoDecoder:
+    """Holds back the letters of a Hangul syllable until it is complete; letters that make none are given as they are.
+
+    A syllable without a final is complete when a token follows that is no final.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""  # an initial, or a syllable that a final may still join
+
+    def push(self, token: str) -> str:
+        """Return the text that this token completes."""
+        before, self._held = self._held, ""
+        if before and len(token) == 1 and (syllable := composed(before, token)):
+            if is_initial(before):
+                self._held = syllable
+                return ""
+            return syllable
+        if is_initial(token):
+            self._held = token
+            return before
+        return before + token
+
+    def held_before(self, token: str) -> int:
+        """Return how many characters that are held back would come before a token: 0 if it joins them, or 1."""
+        return int(self._held != "" and not (len(token) == 1 and composed(self._held, token)))
+
+    def finish(self) -> str:
+        """Return the syllable or the letter that is still buffered."""
+        held, self._held = self._held, ""
+        return held
 
 
 class ByteDecoder:

@@ -13,7 +13,7 @@ from elman.errors import TextError
 from elman.files import release_pages, writing
 from elman.text.corpus import Corpus, Stamp, adds_newlines, stamps_of
 from elman.text.stream import Piece, read_pieces
-from elman.text.tokenizers import EOS, Tokenizer
+from elman.text.tokenizers import EOS, OF_CHARACTERS, Tokenizer
 from elman.text.vocabulary import code_points
 
 FRACTION = 0.05  # of the tokens
@@ -59,7 +59,7 @@ def hold_out(
     if cache is not None:
         settings = [[path for path, *_ in stamps], tokenizer.level, tokenizer.lower, encoding, max_tokens]
         settings += [errors] if errors != "strict" else []
-        settings += ["ended"] if tokenizer.level == "char" and len(sources) > 1 else []
+        settings += ["ended"] if tokenizer.level in OF_CHARACTERS and len(sources) > 1 else []
         settings += [digest] if (digest := getattr(tokenizer, "digest", None)) else []
         kept = cache / f"{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:24]}.cut.json"
         if (cut := _load(kept, stamps)) is not None:
@@ -118,8 +118,8 @@ def _thinned(ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _newlines(piece: Piece) -> NDArray[np.int64]:
-    if piece.tokens is piece.text:
-        return np.flatnonzero(code_points(piece.text) == ord("\n"))
+    if isinstance(piece.tokens, str):
+        return np.flatnonzero(code_points(piece.tokens) == ord("\n"))
     return np.array([k for k, token in enumerate(piece.tokens) if token == EOS], np.int64)
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.text.jamo import letter_counts
 from elman.text.reading import LINE_MARKS, starts_composition
 from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer
 from elman.text.vocabulary import code_points
@@ -59,7 +60,8 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
 
     The tokens are those of the normalised text (`elman.text.reading.normalise`), lower-cased if the tokenizer does
     so; the offsets count the characters of the text as given. Characters that normalisation produces together from
-    one span all have that span, and so do tokens that are parts of one character (bytes or subwords).
+    one span all have that span, and so do tokens that are parts of one character (bytes, letters of a syllable, or
+    subwords).
     """
     if tokenizer.level == "byte":  # nothing is normalised
         return _of_bytes(Traced.of(text), np.ones(int(_utf8_lengths(text).sum()), np.intp))
@@ -68,6 +70,9 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
         traced = _composed(folded(traced, str.lower))
     if isinstance(tokenizer, SubwordTokenizer):
         return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
+    if tokenizer.level == "jamo":
+        counts = letter_counts(traced.text)
+        return np.stack([np.repeat(traced.starts, counts), np.repeat(traced.ends, counts)], axis=1)
     if tokenizer.level == "char":
         return np.stack([traced.starts, traced.ends], axis=1)
     words = tokenizer if isinstance(tokenizer, WordTokenizer) else WordTokenizer()

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.text.compressed import decompressed
+from elman.text.jamo import spelled
 from elman.text.reading import CHUNK, read_raw
 from elman.text.tokenizers import Tokenizer
 from elman.text.vocabulary import Vocabulary, code_points
 
 Ids = NDArray[np.integer[Any]]
-CHARACTERS = ("char", "byte", "characters of lines")  # levels at which each character of a block is a token
+CHARACTERS = ("char", "jamo", "byte", "characters of lines")  # levels at which each token is one character
 
 
 class Span(NamedTuple):
@@ -31,7 +32,7 @@ WHOLE = Span()
 
 
 class Piece(NamedTuple):
-    """A chunk of text and its tokens; at character and byte level ``tokens`` is ``text`` itself."""
+    """A chunk of text and its tokens; where each is one character (`CHARACTERS`), ``tokens`` is a string."""
 
     text: str
     tokens: Sequence[str]
@@ -95,6 +96,8 @@ def _within(blocks: Iterable[str], span: Span) -> Iterator[str]:
 
 def as_piece(block: str, tokenizer: Tokenizer) -> Piece:
     """Return a block of text with its tokens."""
+    if tokenizer.level == "jamo":
+        return Piece(block, spelled(block))
     return Piece(block, block if tokenizer.level in CHARACTERS else tokenizer.split(block))
 
 
@@ -133,9 +136,12 @@ def _after(pieces: Iterable[Piece], skip: int, tokenizer: Tokenizer) -> Iterator
 
 
 def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
-    """Return the longest beginning of a piece that has ``count`` tokens, and the rest."""
+    """Return the longest beginning of a piece that has ``count`` tokens, and the rest.
+
+    The text of a character that is cut, between the letters of a syllable, belongs to the beginning.
+    """
     text, tokens = piece
-    if tokenizer.level == "subword":  # tokenized alone, the beginning could have other subwords
+    if tokenizer.level in ("jamo", "subword"):  # tokenized alone, the beginning could have other subwords
         n = len(tokenizer.join(tokens[:count]))
         return Piece(text[:n], tokens[:count]), Piece(text[n:], tokens[count:])
     n = bisect_right(range(len(text) + 1), count, key=lambda n: len(tokenizer.split(text[:n]))) - 1
@@ -145,7 +151,7 @@ def _cut(piece: Piece, count: int, tokenizer: Tokenizer) -> tuple[Piece, Piece]:
 def count_tokens(pieces: Iterable[Piece], level: str) -> Mapping[str, int]:
     """Return the number of occurrences of each token, in order of first appearance."""
     if level in CHARACTERS:
-        return _count_characters(piece.text for piece in pieces)
+        return _count_characters(_as_string(piece) for piece in pieces)
     counts: Counter[str] = Counter()
     for piece in pieces:
         counts.update(piece.tokens)
@@ -165,9 +171,14 @@ def _count_characters(texts: Iterable[str]) -> dict[str, int]:
 
 def encode_piece(piece: Piece, vocabulary: Vocabulary, level: str) -> NDArray[np.int32]:
     """Return the ids of a piece's tokens, -1 for those that a closed vocabulary lacks."""
-    return (
-        vocabulary.encode_characters(piece.text) if level in CHARACTERS else vocabulary.encode(piece.tokens)
-    )
+    if level in CHARACTERS:
+        return vocabulary.encode_characters(_as_string(piece))
+    return vocabulary.encode(piece.tokens)
+
+
+def _as_string(piece: Piece) -> str:
+    assert isinstance(piece.tokens, str)
+    return piece.tokens
 
 
 @dataclass(frozen=True)

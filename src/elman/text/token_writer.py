@@ -3,6 +3,7 @@
 Used wherever tokens are listed next to a text: by the server's answers and by recorded pages.
 """
 
+from elman.text.decoders import JamoDecoder
 from elman.text.tokenizers import EOS, SubwordTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary
 
@@ -34,6 +35,11 @@ class TokenWriter:
             return token if token.isascii() else f"bytes:\\x{ord(token):02x}"
         return self._separator + token if self._tokenizer.level == "word" else token
 
+    def held_before(self, id_: int) -> int:
+        """Return how many characters that are held back precede the first one of a token, if it came next."""
+        decoder = self._decoder
+        return decoder.held_before(self._vocabulary.tokens[id_]) if isinstance(decoder, JamoDecoder) else 0
+
     def finish(self) -> str:
-        """Return the text that was held back, such as the bytes of an incomplete character."""
+        """Return the text that was held back, such as a syllable that a final could have joined."""
         return self._decoder.finish()

@@ -5,6 +5,7 @@ level     token
 ========= =========================================================================================
 word      a maximal run of characters other than whitespace (see `Whitespace`); ``<eos>`` for each newline
 char      one Unicode code point
+jamo      a letter of a Hangul syllable (see `JamoTokenizer`); one code point of anything else
 byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
 subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline
 ========= =========================================================================================
@@ -28,7 +29,16 @@ from numpy.typing import NDArray
 from elman import numba_jit
 from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
-from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
+from elman.text.decoders import (
+    EOS,
+    ByteDecoder,
+    CharDecoder,
+    Decoder,
+    JamoDecoder,
+    SubwordDecoder,
+    WordDecoder,
+)
+from elman.text.jamo import READABLE, spelled
 from elman.text.reading import decode, nfc, normalise
 from elman.text.tokenizer_json import Pieces
 from elman.text.vocabulary import Vocabulary
@@ -39,6 +49,7 @@ __all__ = [
     "ByteTokenizer",
     "CharTokenizer",
     "Decoder",
+    "JamoTokenizer",
     "LineCharacters",
     "SubwordTokenizer",
     "Tokenizer",
@@ -48,7 +59,8 @@ __all__ = [
     "make_tokenizer",
 ]
 
-LEVELS = ("word", "char", "byte")  # the levels that need nothing else; subwords also need a tokenizer.json
+LEVELS = ("word", "char", "jamo", "byte")  # those that need nothing else; subwords also need a tokenizer.json
+OF_CHARACTERS = ("char", "jamo")  # levels of a text that need not have lines: its newline may be unknown
 Whitespace = Literal["unicode", "ascii"]  # what separates words: whitespace of any kind, or as in ARPA files
 ASCII_SPACES = " \t\n\r\x0b\x0c"
 _ASCII_WORD = re.compile(f"[^{ASCII_SPACES}]+")
@@ -60,7 +72,7 @@ class Tokenizer(Protocol):
 
     @property
     def level(self) -> str:
-        """The kind of token: word, char, byte or subword."""
+        """The kind of token: word, char, jamo, byte or subword."""
         ...
 
     @property
@@ -100,7 +112,11 @@ class Tokenizer(Protocol):
         ...
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Return tokens as readable text."""
+        """Return tokens as text."""
+        ...
+
+    def readable(self, token: str) -> str:
+        """Return a token as it is listed for people."""
         ...
 
     def decoder(self) -> Decoder:
@@ -136,6 +152,9 @@ class _Tokenizer:
     def join(self: Tokenizer, tokens: Iterable[str]) -> str:
         decoder = self.decoder()
         return "".join(map(decoder.push, tokens)) + decoder.finish()
+
+    def readable(self, token: str) -> str:
+        return token
 
 
 @dataclass(frozen=True)
@@ -244,6 +263,29 @@ class CharTokenizer(_Tokenizer):
     def decoder(self) -> Decoder:
         """Return a decoder that returns every character as it is."""
         return CharDecoder()
+
+
+@dataclass(frozen=True)
+class JamoTokenizer(CharTokenizer):
+    """The letters (jamo) of Hangul syllables, two or three each; all other characters as in `CharTokenizer`.
+
+    The letters are Unicode's conjoining jamo: 한 is U+1112, U+1161 and U+11AB. Any text in NFC, as ``read`` and
+    ``prepare`` give it, comes back as it was; see `elman.text.jamo`.
+    """
+
+    level: ClassVar[str] = "jamo"
+
+    def split(self, block: str) -> list[str]:
+        """Return the letters and other characters of a block."""
+        return list(spelled(block))
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that returns whole syllables; letters that make none come as they are."""
+        return JamoDecoder()
+
+    def readable(self, token: str) -> str:
+        """Return a letter in a form that can be read by itself: an initial as ㄴ, a medial as ㅏ, a final as -ㄴ."""
+        return READABLE.get(token, token)
 
 
 def _lower(text: str) -> str:
@@ -407,7 +449,7 @@ class SubwordTokenizer(_LineTokenizer):
 def make_tokenizer(
     level: str, lower: bool = False, json: str = "", whitespace: Whitespace = "unicode"
 ) -> Tokenizer:
-    """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
+    """Return the tokenizer of a level: word, char, jamo, byte, or subword with the text of its tokenizer.json.
 
     ``whitespace`` is what separates words, see `WordTokenizer`.
 
@@ -423,6 +465,8 @@ def make_tokenizer(
         return WordTokenizer(lower, whitespace)
     if level == "char":
         return CharTokenizer(lower)
+    if level == "jamo":
+        return JamoTokenizer(lower)
     if level == "byte":
         return ByteTokenizer(lower)
     if level == "subword":

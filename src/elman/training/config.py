@@ -57,7 +57,10 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 
     about: Annotated[str, described("what the recipe is for")] = ""
 
-    level: Annotated[Literal["word", "char", "byte", "subword"], described("what a token is")] = "word"
+    level: Annotated[
+        Literal["word", "char", "jamo", "byte", "subword"],
+        described("what a token is; jamo are the letters of Hangul syllables"),
+    ] = "word"
     subwords: Annotated[
         Literal["bpe", "unigram"],
         described("how subwords are learnt from the training text (`level='subword'`)"),

@@ -16,7 +16,7 @@ from elman.text.folders import IDS
 from elman.text.held_out import Cut, hold_out, hold_out_ids
 from elman.text.registry import LANGUAGES, named
 from elman.text.stream import Span
-from elman.text.tokenizers import LineCharacters, Tokenizer, WordTokenizer
+from elman.text.tokenizers import OF_CHARACTERS, LineCharacters, Tokenizer, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.training.config import AUTO, Config
 from elman.training.encoded_folder import is_encoded_corpus, part_of, read_encoded
@@ -181,7 +181,8 @@ def _encoded_corpora(
 
 def _check_known(held_out: Corpus, tokenizer: Tokenizer, corpus: str, valid: str | None) -> None:
     """Raise TextError if a closed vocabulary has no token of the validation text."""
-    newlines = held_out.lines if tokenizer.level == "char" else 0  # one was added to a text that has none
+    # one was added to a text that has none
+    newlines = held_out.lines if tokenizer.level in OF_CHARACTERS else 0
     if 0 < held_out.unknown >= held_out.tokens - newlines and held_out.vocabulary.unk_id is None:
         raise TextError(
             f"the vocabulary of {corpus} has no token of the validation text {valid or corpus}; "

@@ -11,7 +11,7 @@ class Best:
     """The best perplexity of a run: that of its model file."""
 
     perplexity: float
-    unit: str  # what it is per: "word", "char", "byte" or "subword"
+    unit: str  # what it is per: "word", "character", "jamo", "byte" or "subword"
     text: str  # what it was measured on: the "validation" or the "training" text
     epoch: int | None  # None for n-grams, which are counted once
 

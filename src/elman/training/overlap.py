@@ -11,7 +11,7 @@ from elman.files import release_pages
 from elman.text.corpus import Corpus
 
 # tokens of a line that is compared: shorter ones (a name, a "yes") repeat by chance
-MIN_TOKENS = {"word": 5, "subword": 8, "char": 20, "byte": 20}
+MIN_TOKENS = {"word": 5, "subword": 8, "char": 20, "jamo": 20, "byte": 20}
 CHUNK = 1 << 20  # ids at a time
 Hashes = NDArray[np.uint64]
 

@@ -39,6 +39,7 @@ from elman.text.corpus import (
 )
 from elman.text.reading import sha256_of, warn_of_invalid
 from elman.text.stream import Size, Tally, as_piece, count_tokens, encode_piece
+from elman.text.tokenizers import OF_CHARACTERS
 from elman.text.vocabulary import Vocabulary
 from elman.training.encoded_folder import EncodedFolder, EncodedText
 from elman.training.text_parts import Part, TextReader, whole
@@ -190,7 +191,7 @@ def encode_parts(
             counting = [Job("count", *each) for each in enumerate(parts) if not task.is_counted(each[0])]
             _carry_out(executor, task, [*jobs, *counting], meter)
             jobs, known = [], _vocabulary(task, files, len(parts), options, tokenizer.eos)
-        end = tokenizer.level != "char" or known.eos_id is not None
+        end = tokenizer.level not in OF_CHARACTERS or known.eos_id is not None
         task = Task(replace(reader, end=end), found.parts, known.digest, narrowest(len(known)))
         write_checked(task.vocabulary_path, Known(known.to_json()))
         encoding = [Job("encode", *each) for each in enumerate(parts) if not task.is_encoded(each[0])]

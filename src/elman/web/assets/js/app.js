@@ -132,7 +132,7 @@
     return parts.join(" · ");
   }
 
-  const UNITS = { word: 1, char: 1, character: 1, byte: 1, subword: 1 };
+  const UNITS = { word: 1, char: 1, character: 1, jamo: 1, byte: 1, subword: 1 };
 
   /** Loads the models again and refreshes all panels. */
   async function refresh() {

@@ -72,8 +72,10 @@
     };
   };
 
-  /** A short name of a token: its text, with visible whitespace. */
+  /** A short name of a token: its letter or its text, with visible whitespace. */
   elman.nameOf = (token, slice) => {
+    const letter = elman.letterOf(token.token);
+    if (letter) return letter;
     const text = (slice && token.end > token.start ? slice(token.start, token.end) : token.token) || "";
     return text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");
   };

@@ -53,6 +53,7 @@
   /** A token's name for display: whitespace and line ends become visible. */
   elman.readable = (name) => {
     if (name === "\n") return "⏎";
+    if (elman.letterOf(name)) return elman.letterOf(name, true);
     if (/^\s+$/.test(name)) return name.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣");
     return name.replaceAll("\n", "⏎").trim();
   };

@@ -10,8 +10,10 @@
     return (start, end) => points.slice(start, end).join("");
   };
 
-  /** The visible text of a token: its part of the text, or its name if it has no part of its own. */
+  /** The visible text of a token: its part of the text, or its name if it is a letter or has no part of its own. */
   function shown(token, before, slice) {
+    const letter = elman.letterOf(token.token);
+    if (letter) return letter;
     const text = slice ? slice(token.start, token.end) : token.token;
     const sameSpan = slice && before && token.start === before.start && token.end > token.start;
     if (sameSpan) return "·";

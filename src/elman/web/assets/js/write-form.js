@@ -80,7 +80,7 @@
     const bits = scored.tokens.reduce((sum, token) => sum + (token.surprisal_bits ?? Infinity), 0);
     if (!scored.tokens.length) return [app.t("write.empty")];
     const unit =
-      ["word", "char", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
+      ["word", "char", "jamo", "byte", "subword"].find((name) => (scored.unit || "").startsWith(name)) || "token";
     const values = [
       ["write.perplexity", words.number(scored.perplexity, 2), app.t(`write.per.${unit}`)],
       ["write.bits", words.number(bits / characters, 2), ""],

@@ -31,7 +31,9 @@
       const cursor = store.get("cursor");
       const token = cursor === null || !scored ? null : scored.tokens[cursor];
       if (!token) return { text, token: null };
-      return { text: elman.slices(text)(0, token.start), token };
+      const letters = scored.tokens.slice(0, cursor) // of the same syllable: they are read, too
+        .filter((each) => each.start === token.start && elman.letterOf(each.token));
+      return { text: elman.slices(text)(0, token.start) + letters.map((each) => each.token).join(""), token };
     }
 
     async function ask() {

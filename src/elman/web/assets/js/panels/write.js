@@ -3,7 +3,7 @@
 (() => {
   const { elman } = window;
   const MAX_SHOWN = 3000; // tokens; of a longer text, the last ones
-  const SAMPLE = { word: 24, char: 140, character: 140, byte: 140, subword: 40 };
+  const SAMPLE = { word: 24, char: 140, character: 140, jamo: 140, byte: 140, subword: 40 };
 
   elman.app.addPanel("write", (root, app) => {
     const { store } = app;
