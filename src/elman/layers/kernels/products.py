@@ -1,0 +1,60 @@
+"""Matrix products within compiled functions, by the BLAS that NumPy brings along.
+
+numba's own products need SciPy, and calls of NumPy's from Python cost more than a small product itself. So compiled
+functions call the BLAS directly. `can_compile_products` must have been called, and its result must be true, before a
+compiled function that calls `product` is.
+"""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from elman.arrays import Array
+from elman.numba_jit import is_available
+from elman.workers import blas_function
+
+SYMBOL = "elman_sgemm"  # the name under which compiled functions find the BLAS's function
+ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112  # of the interface CBLAS
+
+
+def product(a: Array, b: Array, out: Array) -> None:
+    """out = a·b for a (M, K), b (K, N) and out (M, N), float32; a and b may be transposed views."""
+    np.matmul(a, b, out=out)
+
+
+@cache
+def can_compile_products() -> bool:
+    """Make `product` known to compiled functions; return whether that is possible here."""
+    sgemm = blas_function("cblas_sgemm") if is_available() else None
+    if sgemm is None:
+        return False
+    from llvmlite.binding import add_symbol
+    from numba import types
+    from numba.extending import overload
+
+    add_symbol(SYMBOL, ctypes.cast(sgemm, ctypes.c_void_p).value)
+    flag, size, number, array = types.int32, types.int64, types.float32, types.CPointer(types.float32)
+    multiply = types.ExternalFunction(
+        SYMBOL,
+        types.void(*[flag] * 3, *[size] * 3, number, array, size, array, size, number, array, size),
+    )
+
+    @overload(product)
+    def compiled_product(a: Any, b: Any, out: Any) -> Any:
+        a_as_it_is, b_as_it_is = a.layout == "C", b.layout == "C"
+        a_flag, b_flag = (np.int32(AS_IT_IS if array.layout == "C" else TRANSPOSED) for array in (a, b))
+
+        def by_blas(a: Any, b: Any, out: Any) -> None:
+            M, N = out.shape
+            a_step = a.shape[1] if a_as_it_is else a.shape[0]  # numbers from one row in memory to the next
+            b_step = b.shape[1] if b_as_it_is else b.shape[0]
+            order, one, zero = np.int32(ROW_MAJOR), np.float32(1), np.float32(0)
+            multiply(
+                order, a_flag, b_flag, M, N, a.shape[1], one, a.ctypes, a_step, b.ctypes, b_step, zero, out.ctypes, N
+            )
+
+        return by_blas
+
+    return True
