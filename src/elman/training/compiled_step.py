@@ -5,7 +5,7 @@ about a hundred a block. `elman.training.step_kernels` has the same equations in
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,9 @@ from elman.numba_jit import can_jit
 from elman.training import step_kernels
 from elman.training.optimizers import SGD, AdaGrad
 from elman.training.step import TrainingStep, norm_scale
-from elman.workers import worker_count
 
-UPDATES: dict[type, Callable[..., None]] = {SGD: step_kernels.sgd_all, AdaGrad: step_kernels.adagrad_all}
+MOST_MULTIPLICATIONS = 20_000_000  # of the largest product; in longer blocks the calls hardly count
+UPDATES = {SGD: "sgd_all", AdaGrad: "adagrad_all"}  # the names of functions of `step_kernels`
 STACKS: tuple[list[type], ...] = (
     [TimeEmbedding, TimeRNN, TimeAffineSoftmaxWithLoss],
     [TimeEmbedding, TimeRNN, TimeAffine, TimeSoftmaxWithLoss],
@@ -35,14 +35,16 @@ STACKS: tuple[list[type], ...] = (
 class CompiledStep(TrainingStep):
     """`TrainingStep` in two compiled calls, equal up to rounding, for a model that `can_compile_step` accepts.
 
-    It leaves blocks to the layers that several threads would work on, or whose scores would be computed in chunks.
+    It leaves long blocks to the layers.
     """
 
     def __init__(self, *options: Any) -> None:
         super().__init__(*options)
         model = self.model
         self._arrays = _with_Wx(model.params), _with_Wx(model.grads)
-        self._flat = tuple(tuple(map(_flat, arrays[1:])) for arrays in (model.params, model.grads))  # (n,) each
+        self._flat = tuple(
+            tuple(map(_flat, arrays[1:])) for arrays in (model.params, model.grads)
+        )  # (n,) each
         V = model.vocab_size
         self._rows, self._seen = np.empty(V, np.intp), np.zeros(V, np.bool_)  # (V,) each
         self._shape: tuple[int, ...] | None = None
@@ -61,13 +63,14 @@ class CompiledStep(TrainingStep):
         loss, norm = self._found
         self.check(loss, norm)
         model, optimizer, scale = self.model, self.optimizer, norm_scale(norm, self.max_grad)
-        change, rows = UPDATES.get(type(optimizer)), model.embedding.rows
-        if change is None or optimizer.weight_decay:
+        update = UPDATES.get(type(optimizer))
+        if update is None or optimizer.weight_decay:
             optimizer.update(model.params, model.grads, model.grad_rows, scale=scale, limit=self.max_value)
             return loss, norm
         slots, numbers = optimizer.begin_compiled(model.params, scale, self.max_value)
         tables = model.params[0], model.grads[0], *(slot[0] for slot in slots)
-        change(tables, rows, *self._flat, *(tuple(map(_flat, slot[1:])) for slot in slots), *numbers)
+        flat_slots = (tuple(map(_flat, slot[1:])) for slot in slots)
+        getattr(step_kernels, update)(tables, model.embedding.rows, *self._flat, *flat_slots, *numbers)
         return loss, norm
 
     def _fits(self, xs: NDArray[Any], ts: NDArray[Any]) -> bool:
@@ -78,17 +81,17 @@ class CompiledStep(TrainingStep):
         return (
             self._work is not None
             and ts.shape == xs.shape
-            and worker_count() == 1
             and (h is None or h.shape == (len(xs), self.model.rnn_layer.H))
         )
 
     def _work_arrays(self, N: int, T: int) -> tuple[Array, ...] | None:
-        """Return the work arrays of `step_kernels.rnn_gradients`; None if the scores would not fit one chunk."""
-        _, Wx, Wh, _, W, _ = self._arrays[0]
+        """Return the work arrays of `step_kernels.rnn_gradients`; None if a block of this shape is not for it."""
+        _, Wx, _, _, W, _ = self._arrays[0]
         K, (D, H), V = N * T, Wx.shape, W.shape[1]
-        if not K or rows_per_chunk(K, V, H) < K:
+        of_chunks = rows_per_chunk(K, V, H) < K  # whose scores are too many to be kept at once
+        if not K or of_chunks or K * H * max(V, H, D) > MOST_MULTIPLICATIONS:
             return None
-        shapes = ((4, K), (K, D), (K, H), (N + K, H), (K, V), (K, H), (H, H), (H, D))
+        shapes = ((4, K), (K, D), (K, H), (N + K, H), (K, V), (K, H))
         return (np.empty((2, K), np.intp), *(np.empty(shape, W.dtype) for shape in shapes))
 
     def _differentiate_compiled(self, xs: NDArray[Any], ts: NDArray[Any]) -> tuple[float, float] | None:

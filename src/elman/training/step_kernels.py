@@ -8,21 +8,18 @@ K = T·N rows in time-major order, D input width (0: one-hot), H hidden width, V
 import numpy as np
 
 from elman.arrays import Array
-from elman.layers.kernels.numba import add_rows_unsorted, differentiate_rows, exp_scores, rnn_step_backward, tanh
+from elman.layers.kernels.numba import (
+    add_rows_unsorted,
+    differentiate_rows,
+    exp_scores,
+    rnn_step_backward,
+    tanh,
+)
 from elman.layers.kernels.products import product
 from elman.numba_jit import jit
 from elman.training.update_kernels import adagrad, sgd
 
 REFUSED = -1  # in place of the number of distinct ids: an id or a target is out of range, or no target counts
-
-
-@jit
-def transpose(W: Array, out: Array) -> None:
-    """out = Wᵀ: products are faster with a copy than with a transposed view."""
-    rows, columns = W.shape
-    for i in range(rows):
-        for j in range(columns):
-            out[j, i] = W[i, j]
 
 
 @jit
@@ -39,8 +36,9 @@ def take(W: Array, ids: Array, out: Array) -> None:
     """out[k] = W[ids[k]] for ids (K,)."""
     K, D = out.shape
     for k in range(K):
+        row, vector = out[k], W[ids[k]]
         for d in range(D):
-            out[k, d] = W[ids[k], d]
+            row[d] = vector[d]
 
 
 @jit
@@ -115,7 +113,7 @@ def rnn_gradients(
         used: the rows of the word vectors' gradient that are not zero now; an array (V,) for those that will be;
             V times False.
         state: h before the block, h after it, and the gradient of the first, (N, H) each.
-        work: ids and targets (2, K); numbers (4, K); arrays (K, D), (K, H), (N + K, H), (K, V), (K, H), (H, H), (H, D).
+        work: ids and targets (2, K); numbers (4, K); arrays (K, D), (K, H), (N + K, H), (K, V), (K, H).
 
     Return the mean loss in nats, Σg² over all gradients, and the number of distinct ids, or `REFUSED`.
     """
@@ -123,7 +121,7 @@ def rnn_gradients(
     dE, dWx, dWh, db, dW, db_out = grads
     rows_before, rows, seen = used
     h_before, h_after, dh = state
-    ids_and_targets, numbers, vectors, zs, hs, scores, dhs, WhT, WxT = work
+    ids_and_targets, numbers, vectors, zs, hs, scores, dhs = work
     N, T = xs.shape
     K, D, H, V = N * T, len(Wx), len(Wh), len(b_out)
     ids, targets = ids_and_targets[0], ids_and_targets[1]
@@ -157,20 +155,18 @@ def rnn_gradients(
     product(outputs.T, scores, dW)
 
     dzs = zs
-    transpose(Wh, WhT)
     for n in range(N):
         for j in range(H):
             dh[n, j] = 0
     for t in range(K - N, -1, -N):
         dz = dzs[t : t + N]
         rnn_step_backward(dhs[t : t + N], hs[t + N : t + 2 * N], dh, dz)
-        product(dz, WhT, dh)
+        product(dz, Wh.T, dh)
     product(inputs.T, dzs, dWh)
     sum_rows(dzs, db)
     if D:
         product(vectors.T, dzs, dWx)
-        transpose(Wx, WxT)
-        product(dzs, WxT, vectors)
+        product(dzs, Wx.T, vectors)
     for i in rows_before:
         for d in range(dE.shape[1]):
             dE[i, d] = 0
@@ -185,7 +181,9 @@ def rnn_gradients(
 
 
 @jit
-def sgd_all(tables: Array, rows: Array, params: Array, grads: Array, scale: Array, limit: Array, rate: Array) -> None:
+def sgd_all(
+    tables: Array, rows: Array, params: Array, grads: Array, scale: Array, limit: Array, rate: Array
+) -> None:
     """Update these rows of a parameter and its gradient, ``tables``, and all of flat ``params`` by ``grads``."""
     E, dE = tables
     for i in rows:

@@ -19,11 +19,11 @@ from elman.one_line import one_line
 from elman.plots import plot_perplexities
 from elman.training.averaging import Averaging
 from elman.training.batches import Minibatches, Wrap
+from elman.training.compiled_step import CompiledStep, can_compile_step
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.ranks import ALONE, Ranks
 from elman.training.schedules import Constant, Schedule
-from elman.training.compiled_step import CompiledStep, can_compile_step
 from elman.training.step import TrainingStep, training_step
 from elman.training.summed_step import SummedStep
 from elman.workers import limited_threads

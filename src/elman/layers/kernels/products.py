@@ -6,6 +6,7 @@ compiled function that calls `product` is.
 """
 
 import ctypes
+import importlib
 from functools import cache
 from typing import Any
 
@@ -30,18 +31,16 @@ def can_compile_products() -> bool:
     sgemm = blas_function("cblas_sgemm") if is_available() else None
     if sgemm is None:
         return False
-    from llvmlite.binding import add_symbol
     from numba import types
     from numba.extending import overload
 
-    add_symbol(SYMBOL, ctypes.cast(sgemm, ctypes.c_void_p).value)
+    importlib.import_module("llvmlite.binding").add_symbol(SYMBOL, ctypes.cast(sgemm, ctypes.c_void_p).value)
     flag, size, number, array = types.int32, types.int64, types.float32, types.CPointer(types.float32)
     multiply = types.ExternalFunction(
         SYMBOL,
         types.void(*[flag] * 3, *[size] * 3, number, array, size, array, size, number, array, size),
     )
 
-    @overload(product)
     def compiled_product(a: Any, b: Any, out: Any) -> Any:
         a_as_it_is, b_as_it_is = a.layout == "C", b.layout == "C"
         a_flag, b_flag = (np.int32(AS_IT_IS if array.layout == "C" else TRANSPOSED) for array in (a, b))
@@ -52,9 +51,23 @@ def can_compile_products() -> bool:
             b_step = b.shape[1] if b_as_it_is else b.shape[0]
             order, one, zero = np.int32(ROW_MAJOR), np.float32(1), np.float32(0)
             multiply(
-                order, a_flag, b_flag, M, N, a.shape[1], one, a.ctypes, a_step, b.ctypes, b_step, zero, out.ctypes, N
+                order,
+                a_flag,
+                b_flag,
+                M,
+                N,
+                a.shape[1],
+                one,
+                a.ctypes,
+                a_step,
+                b.ctypes,
+                b_step,
+                zero,
+                out.ctypes,
+                N,
             )
 
         return by_blas
 
+    overload(product)(compiled_product)
     return True
