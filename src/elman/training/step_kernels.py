@@ -3,6 +3,9 @@
 For a small model a call from Python costs as much as what it computes. The equations are those of the layers, and so
 are the compiled functions for the pointwise work. Plain Python, which `elman.numba_jit` compiles. N sequences, T steps,
 K = T·N rows in time-major order, D input width (0: one-hot), H hidden width, V words.
+
+numba keeps the machine code of a function until its own file changes. After a change in the other modules of compiled
+functions, delete what it has kept (``step_kernels*.nb*`` in ``__pycache__``).
 """
 
 import numpy as np
@@ -24,7 +27,7 @@ REFUSED = -1  # in place of the number of distinct ids: an id or a target is out
 
 @jit
 def copy(source: Array, out: Array) -> None:
-    """out = source, (N, H) each. An assignment of arrays would take numba longer to compile than all of this module."""
+    """out = source, (N, H) each: quick to compile, while an assignment of arrays takes numba seconds."""
     N, H = source.shape
     for n in range(N):
         for j in range(H):

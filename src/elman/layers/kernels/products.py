@@ -43,29 +43,13 @@ def can_compile_products() -> bool:
 
     def compiled_product(a: Any, b: Any, out: Any) -> Any:
         a_as_it_is, b_as_it_is = a.layout == "C", b.layout == "C"
-        a_flag, b_flag = (np.int32(AS_IT_IS if array.layout == "C" else TRANSPOSED) for array in (a, b))
+        order, one, zero = np.int32(ROW_MAJOR), np.float32(1), np.float32(0)
+        of_a, of_b = (np.int32(AS_IT_IS if array.layout == "C" else TRANSPOSED) for array in (a, b))
 
         def by_blas(a: Any, b: Any, out: Any) -> None:
-            M, N = out.shape
-            a_step = a.shape[1] if a_as_it_is else a.shape[0]  # numbers from one row in memory to the next
-            b_step = b.shape[1] if b_as_it_is else b.shape[0]
-            order, one, zero = np.int32(ROW_MAJOR), np.float32(1), np.float32(0)
-            multiply(
-                order,
-                a_flag,
-                b_flag,
-                M,
-                N,
-                a.shape[1],
-                one,
-                a.ctypes,
-                a_step,
-                b.ctypes,
-                b_step,
-                zero,
-                out.ctypes,
-                N,
-            )
+            (M, K), N = a.shape, b.shape[1]
+            a_row, b_row = (K if a_as_it_is else M), (N if b_as_it_is else K)  # as they are in memory
+            multiply(order, of_a, of_b, M, N, K, one, a.ctypes, a_row, b.ctypes, b_row, zero, out.ctypes, N)
 
         return by_blas
 
