@@ -189,6 +189,13 @@ def _setter(library: Any) -> Callable[[int], object]:
     return cast(Callable[[int], object], library.set_num_threads)
 
 
+def blas_function(name: str) -> Any:
+    """Return a function of the OpenBLAS in NumPy's wheels, whose integers have 64 bits; None with another BLAS."""
+    names = [f"{prefix}{name}64_" for prefix in ("scipy_", "")]
+    found = (getattr(library.dynlib, each, None) for library in _blas() for each in names)
+    return next((function for function in found if function is not None), None)
+
+
 def _limit_blas() -> list[int]:
     """Limit every BLAS to one thread; return how many each had."""
     before = [library.get_num_threads() for library in _blas()]

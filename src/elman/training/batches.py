@@ -65,17 +65,17 @@ class Minibatches:
         self.wrap, self.batch_size, self.time_size = wrap, batch_size, time_size
         self.blocks_per_epoch = (len(xs) - (wrap == "restart")) // block
         self.position = 0  # steps that every sequence has read
-        self._offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
-        self._steps = np.arange(time_size)  # (T,)
+        offsets = np.arange(batch_size) * (len(xs) // batch_size)  # (N,)
+        self._first_places = offsets[:, None] + np.arange(time_size)  # (N, T)
         self._kept_steps = max(1, KEPT // batch_size)
 
     def next(self) -> tuple[NDArray[Any], NDArray[Any], bool]:
         """Return inputs and targets (N, T), and whether reading has just started again at the beginning."""
-        T, length = len(self._steps), len(self.xs)
+        T, length = self.time_size, len(self.xs)
         restarted = self.wrap == "restart" and self.position + T >= length
         if restarted:
             self.position = 0
-        places = (self._offsets[:, None] + (self.position + self._steps)[None, :]) % length  # (N, T)
+        places = (self._first_places + self.position) % length  # (N, T)
         if self.position // self._kept_steps != (self.position + T) // self._kept_steps:
             release_pages(self.xs)
             release_pages(self.ts)

@@ -101,9 +101,7 @@ class Optimizer(ABC):
 
         ``shrinkage`` may be an array too; it is used only if there is weight decay.
         """
-        if not self.state and self.slots:
-            # arrays of the parameters' shapes
-            self.state = {slot: [zeros(tuple(p.shape), p) for p in params] for slot in self.slots}
+        self._make_slots(params)
         for k, (p, g) in enumerate(zip(params, grads, strict=True)):
             slots = [self.state[slot][k] for slot in self.slots]
             only = rows[k] if rows is not None and self.sparse else None
@@ -117,6 +115,18 @@ class Optimizer(ABC):
             self._change((p_rows, g[only], *slot_rows), rate, scale, limit)
             for array, changed in zip((p, *slots), (p_rows, *slot_rows), strict=True):
                 array[only] = changed
+
+    def begin_compiled(
+        self, params: Sequence[Array], scale: float, limit: float | None
+    ) -> tuple[list[list[Array]], tuple[Any, ...]]:
+        """Count one more update; return the arrays of each slot, and the numbers that compiled functions take."""
+        self._make_slots(params)
+        return [self.state[slot] for slot in self.slots], self._as_float32(self.next_rate(), scale, limit)
+
+    def _make_slots(self, params: Sequence[Array]) -> None:
+        if not self.state and self.slots:
+            # arrays of the parameters' shapes
+            self.state = {slot: [zeros(tuple(p.shape), p) for p in params] for slot in self.slots}
 
     def _change(
         self,

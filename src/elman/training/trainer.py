@@ -19,6 +19,7 @@ from elman.one_line import one_line
 from elman.plots import plot_perplexities
 from elman.training.averaging import Averaging
 from elman.training.batches import Minibatches, Wrap
+from elman.training.compiled_step import CompiledStep, can_compile_step
 from elman.training.optimizers import Optimizer
 from elman.training.progress import BlockDone, EpochDone, Event, IntervalDone, Progress
 from elman.training.ranks import ALONE, Ranks
@@ -221,7 +222,7 @@ class RnnlmTrainer:
         options = self.model, self.optimizer, max_grad, max_value, reduction, self._check
         step: TrainingStep
         if accumulate == 1 and self.ranks.size == 1:
-            step = training_step(*options)
+            step = CompiledStep(*options) if can_compile_step(self.model) else training_step(*options)
         else:
             step = SummedStep(*options, ranks=self.ranks)
 
