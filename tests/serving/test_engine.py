@@ -26,6 +26,7 @@ class DrawTask:
     """Draws tokens without end, or up to ``count``; keeps the probabilities bit by bit."""
 
     needs_distribution = True
+    sampler = None
 
     def __init__(self, seed: int, count: int = 1 << 30) -> None:
         self.rng, self.count = np.random.default_rng(seed), count
