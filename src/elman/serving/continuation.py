@@ -70,7 +70,7 @@ class Continuation:
         emit: Callable[[Chunk], None],
     ) -> None:
         self.index, self.drawn, self.logprob = index, 0, 0.0
-        self._sampler = AdjustedSampler(options, attempt)
+        self._sampler = TokenSampler(options, attempt)
         self._max_tokens, self._emit, self._top = options.max_tokens, emit, options.logprobs
         self._echo = EchoedPrompt(prompt, options.logprobs) if options.echo else None
         self._writer, self._stops = prompt.writer(), StopScanner(options.stop)
@@ -84,7 +84,7 @@ class Continuation:
         return scoring or self.drawn < self._max_tokens
 
     @property
-    def sampler(self) -> "AdjustedSampler | None":
+    def sampler(self) -> "TokenSampler | None":
         """What draws the next token; None while the prompt is scored, and at the end."""
         scoring = self._echo is not None and self._echo.next_id is not None
         return None if scoring or self.drawn == self._max_tokens else self._sampler
@@ -130,8 +130,8 @@ class Continuation:
             self._emit(Chunk(self.index, ready, begun))
 
 
-class AdjustedSampler:
-    """Draws the tokens of one completion, with a random generator of its own. A `TokenSampler`.
+class TokenSampler:
+    """Draws the tokens of one completion, with a random generator of its own. A `SequenceSampler`.
 
     ``logit_bias`` is added to ln P. A token that this completion contains c > 0 times (the prompt does not count)
     loses ``presence_penalty`` + c·``frequency_penalty``. The same seed and attempt draw the same tokens.

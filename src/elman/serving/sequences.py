@@ -102,7 +102,7 @@ class SequenceTask(Protocol):
         ...
 
     @property
-    def sampler(self) -> "TokenSampler | None":
+    def sampler(self) -> "SequenceSampler | None":
         """What draws the next token, if `next` needs one that is drawn."""
         ...
 
@@ -111,7 +111,7 @@ class SequenceTask(Protocol):
         ...
 
 
-class TokenSampler(Protocol):
+class SequenceSampler(Protocol):
     """How a sequence's tokens are drawn: by a sampler and a random generator, after changes of ln P.
 
     ``drawn`` is the next token if it was drawn already, together with those of other sequences.
