@@ -17,9 +17,7 @@ from elman.models.tokenized import TokenizedModel
 from elman.one_line import number_of, one_line, settings
 from elman.workers import limited_threads
 
-SAMPLED_AT_ONCE = (
-    1 << 15
-)  # numbers of the distributions that are made together: 256 KB, which the cache holds
+SAMPLED_AT_ONCE = 1 << 15  # numbers of the distributions made together: 256 KB, which the cache holds
 NUCLEUS = 256  # tokens that are sorted first to find a nucleus; more only where these do not reach `top_p`
 NOTHING_LEFT = "every token that could come next is excluded; exclude fewer"
 

@@ -99,9 +99,7 @@ class PartwiseResponse(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-PartSender = Callable[
-    [bytes], Awaitable[None]
-]  # sends a part of a body, when the client has read most before it
+PartSender = Callable[[bytes], Awaitable[None]]  # sends a part of a body, after which more follows
 
 
 def part_sender(scope: Scope, send: Send) -> PartSender:
