@@ -65,9 +65,10 @@ class Sampler:
         excluded.
         """
         scores = _scores([self], log_probs[None])
-        if scores.max() == -np.inf:
+        highest = scores.max(axis=1, keepdims=True)
+        if highest[0, 0] == -np.inf:
             raise ConfigError(NOTHING_LEFT)
-        return np.asarray(_distributions([self], scores)[0])
+        return np.asarray(_distributions([self], scores, highest)[0])
 
     def draw(self, log_probs: NDArray[Any], rng: np.random.Generator) -> int:
         """Return one id, sampled from `distribution`. Raises ConfigError as that does."""
@@ -89,11 +90,12 @@ def draw_each(
     for first in range(0, len(samplers), step):
         rows = slice(first, first + step)
         scores, numbers = _scores(samplers[rows], log_probs[rows]), [rng.random() for rng in rngs[rows]]
-        possible = (scores.max(axis=1) != -np.inf).tolist()
+        highest = scores.max(axis=1, keepdims=True)  # (rows, 1)
+        possible = (highest[:, 0] != -np.inf).tolist()
         if all(sampler.temperature == 0 for sampler in samplers[rows]):
             ids = scores.argmax(axis=1)
         else:
-            ids = _sample(_distributions(samplers[rows], scores), np.array(numbers))
+            ids = _sample(_distributions(samplers[rows], scores, highest), np.array(numbers))
         drawn += [id_ if found else None for id_, found in zip(ids.tolist(), possible, strict=True)]
     return drawn
 
@@ -107,13 +109,19 @@ def _scores(samplers: Sequence[Sampler], log_probs: NDArray[Any]) -> NDArray[np.
     return scores
 
 
-def _distributions(samplers: Sequence[Sampler], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn scores (N, V) into the distributions of the rows' samplers, in place; NaN where no token is possible."""
+def _distributions(
+    samplers: Sequence[Sampler], scores: NDArray[np.float64], highest: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Turn scores (N, V) into the distributions of the rows' samplers, in place; NaN where no token is possible.
+
+    ``highest`` (N, 1) are the rows' highest scores.
+    """
     greedy = [n for n, sampler in enumerate(samplers) if sampler.temperature == 0]
     best = scores[greedy].argmax(axis=1) if greedy else ()
     with np.errstate(over="ignore", invalid="ignore"):  # the best token keeps its score of 0
-        scores -= scores.max(axis=1, keepdims=True)
-        scores /= np.array([[sampler.temperature or 1.0] for sampler in samplers])
+        scores -= highest
+        if any(sampler.temperature not in (0, 1) for sampler in samplers):
+            scores /= np.array([[sampler.temperature or 1.0] for sampler in samplers])
     probs = np.exp(scores, out=scores)
     for row, sampler in zip(probs, samplers, strict=True):
         if sampler.top_k or sampler.top_p < 1:
