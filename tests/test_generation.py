@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
-from elman.generation import Sampler, generate
+from elman.generation import Sampler, draw_each, generate
 from elman.models.ngram.model import NgramModel
 from elman.training.optimizers import Adam
 from elman.training.trainer import RnnlmTrainer
@@ -187,6 +187,46 @@ def some_text(seed: int, sampler: Sampler | None = None, length: int = 40) -> li
     model = small_lm()
     drawn = generate(model, model.start(), sampler or Sampler(), np.random.default_rng(seed), length)
     return list(drawn)
+
+
+def test_rows_drawn_together_are_those_drawn_alone() -> None:
+    rng = np.random.default_rng(0)
+    options: list[dict[str, Any]] = [
+        {},
+        {"temperature": 0},
+        {"temperature": 0.5, "top_k": 7},
+        {"top_p": 0.8, "exclude": (1, 3)},
+        {"temperature": 2.0, "top_k": 300, "top_p": 0.9},
+    ]
+    for V in (5, 700):
+        samplers = [Sampler(**options[k % len(options)]) for k in range(70)]
+        scores = np.round(rng.normal(size=(70, V)) * 4).astype(np.float32)  # with equal ones
+        alone = [
+            sampler.draw(row, np.random.default_rng(seed))
+            for seed, (sampler, row) in enumerate(zip(samplers, scores, strict=True))
+        ]
+        for all_, rows in ((samplers, slice(None)), (samplers[1:2] * 2, [1, 1])):
+            rngs = [np.random.default_rng(seed) for seed in np.arange(70)[rows]]
+            assert draw_each(all_, scores[rows], rngs) == np.array(alone)[rows].tolist()
+
+
+def test_a_row_without_a_possible_token_does_not_keep_others_from_theirs() -> None:
+    rows, rngs = np.array([[0.0, -np.inf], [0.0, -1.0]]), [np.random.default_rng(0)] * 2
+    assert draw_each([Sampler(exclude=(0,)), Sampler(0)], rows, rngs) == [None, 0]
+
+
+@pytest.mark.parametrize("options", [{"top_k": 40}, {"top_p": 0.99}, {"top_k": 500, "top_p": 0.7}])
+def test_a_partial_sort_keeps_what_a_full_one_keeps(options: dict[str, Any]) -> None:
+    log_probs = (
+        np.round(np.random.default_rng(1).normal(size=3000) * 20) / 10
+    )  # with equal ones, widely spread
+    probs = np.exp(log_probs - log_probs.max())
+    best_first = np.argsort(-probs, kind="stable")
+    probs[best_first[options.get("top_k", 3000) :]] = 0
+    if "top_p" in options:
+        sums = np.cumsum(probs[best_first]) / probs.sum()
+        probs[best_first[np.searchsorted(sums, options["top_p"]) + 1 :]] = 0
+    assert_array_equal(Sampler(**options).distribution(log_probs), probs / probs.sum())
 
 
 def test_one_seed_one_text() -> None:

@@ -365,6 +365,17 @@ def test_a_backend_may_be_named(tmp_path: Path) -> None:
         load(tmp_path / "run", "jax")  # type: ignore[arg-type]
 
 
+def test_output_weights_may_be_rounded_where_there_are_some(tmp_path: Path) -> None:
+    path, ngrams = tmp_path / "model.safetensors", tmp_path / "ngrams.safetensors"
+    text_model(dtype=np.float32).save(path)
+    exact, rounded = load(path), load(path, output_dtype="int8")
+    assert "output weights int8" in repr(rounded.model)
+    assert rounded.score("tom was") == pytest.approx(exact.score("tom was"), rel=0.01)
+    sentence_model().save(ngrams)
+    with pytest.raises(ConfigError, match="only the output weights of a recurrent network"):
+        load(ngrams, output_dtype="int8")
+
+
 def test_results_can_be_sent_to_another_process() -> None:
     given = text_model()
     for found in (given.surprisal(SENTENCE), given.score_lines([SENTENCE]), given.next("tom")):

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracle
+from elman.errors import ConfigError, VocabularyError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeAffine, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
 from elman.models.parameters import CELLS
@@ -339,3 +340,48 @@ def test_scoring_a_block_never_holds_the_scores_of_all_its_steps() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < T * V * 4 / 3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_rounded_output_weights_give_the_same_scores_for_one_word_and_for_many(
+    dtype: Any, tied: bool
+) -> None:
+    model = RecurrentLM(30, 8, 8, "lstm", 2, tie_weights=tied, rng=np.random.default_rng(0))
+    W = model.loss_weights[0].copy()
+    model.reduce_output(dtype)
+    assert 0 < np.abs(model.loss_weights[0] - W).max() < 0.01 * np.abs(W).max()
+    assert dtype in repr(model)
+    ids = np.arange(12)[None]
+    whole, end = model.target_log_probs(ids, model.start())
+    state = model.start()
+    for t, id_ in enumerate(ids[0]):
+        assert_allclose(model.next_log_probs(state)[0, id_], whole[0, t], rtol=1e-5)
+        found, state = model.target_log_probs(ids[:, t : t + 1], state)
+        assert_allclose(found[0], whole[0, t], rtol=1e-5)
+    assert_allclose(state.h[-1], end.h[-1], rtol=1e-4, atol=1e-6)
+    assert_allclose(state.c[0], end.c[0], rtol=1e-4, atol=1e-6)
+
+
+def test_training_ends_the_use_of_rounded_output_weights() -> None:
+    model = RecurrentLM(30, 8, 8, "lstm", rng=np.random.default_rng(0))
+    model.reduce_output("float32")
+    assert model.reduced_output is None
+    model.reduce_output("int8")
+    ids = np.arange(6).reshape(2, 3)
+    model.forward(ids, ids)
+    model.backward()
+    assert model.reduced_output is None
+
+
+def test_the_output_of_an_adaptive_softmax_is_not_rounded() -> None:
+    model = RecurrentLM(30, 8, 8, adaptive=[10], rng=np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="adaptive softmax"):
+        model.reduce_output("int8")
+
+
+def test_a_word_that_does_not_exist_is_an_error_for_one_word_too() -> None:
+    model = RecurrentLM(30, 8, 8, "lstm", rng=np.random.default_rng(0))
+    for wrong in (30, -1):
+        with pytest.raises(VocabularyError, match="ids must lie in"):
+            model.target_log_probs(np.array([[wrong]]), model.start())

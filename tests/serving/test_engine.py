@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elman.serving.engine import READ_AHEAD, TURN_STEPS, Engine, exact_width
+from elman.serving.engine import LARGER_WIDTHS, READ_AHEAD, TURN_STEPS, Engine, exact_width, exact_widths
 from elman.serving.routes_scoring import ScoreTask
-from elman.serving.sequences import CHANNEL_ITEMS, Channel, Job
+from elman.serving.sequences import CHANNEL_ITEMS, Channel, Deliveries, Job
 from elman.text_model import TextModel
 from elman.workers import limited_threads
 from support.tiny import text_model
@@ -26,6 +26,7 @@ class DrawTask:
     """Draws tokens without end, or up to ``count``; keeps the probabilities bit by bit."""
 
     needs_distribution = True
+    sampler = None
 
     def __init__(self, seed: int, count: int = 1 << 30) -> None:
         self.rng, self.count = np.random.default_rng(seed), count
@@ -101,6 +102,33 @@ def test_a_text_has_the_same_bits_alone_and_among_others(cell: str) -> None:
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert one.ids == other.ids
         assert one.seen == other.seen
+
+
+def test_many_texts_are_one_step_with_the_bits_of_a_few() -> None:
+    def tasks() -> list[DrawTask]:
+        return [DrawTask(k, count=4 + k % 3) for k in range(50)]
+
+    few, many = tasks(), tasks()
+    model = large("lstm")
+    widths: set[int] = set()
+    feed = type(model.model).feed
+
+    def counting(self: Any, ids: Any, state: Any) -> Any:
+        widths.add(len(ids))
+        return feed(self, ids, state)
+
+    async def test(engine: Engine) -> None:
+        for each in few:
+            await finish(engine, ([1], each))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(model.model), "feed", counting)
+            await finish(engine, *(([1], each) for each in many))
+
+    by_hand(model, test)
+    assert [each.seen for each in few] == [each.seen for each in many]
+    found = exact_widths(model.model, model.model.start(), 64)
+    assert widths <= {1, *found.steps}
+    assert len(found.steps) == 1 or max(widths) > found.steps[0]
 
 
 def test_two_engines_in_two_threads_read_with_one_model() -> None:
@@ -202,6 +230,27 @@ def test_a_sequence_pauses_until_its_client_reads() -> None:
     by_hand(text_model(), test)
 
 
+def test_items_of_many_channels_wake_the_loop_once_and_count_until_they_are_done_with() -> None:
+    async def test() -> None:
+        loop, wakings = asyncio.get_running_loop(), []
+        call = loop.call_soon_threadsafe
+        deliveries = Deliveries()
+        one, other = Channel(deliveries), Channel(deliveries)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", lambda *args: (wakings.append(1), call(*args)))
+            for k in range(3):
+                one.put(k)
+                other.put(-k)
+        assert len(wakings) == 1
+        assert await one.get_all() == [0, 1, 2]
+        assert (one.unread, await other.get(), other.unread) == (3, 0, 2)
+        one.put(3)
+        assert await one.get_all() == [3]
+        assert one.unread == 1
+
+    asyncio.run(asyncio.wait_for(test(), LONG))
+
+
 def test_an_error_ends_only_its_own_text() -> None:
     class BrokenTask(DrawTask):
         def next(self, log_probs: Any) -> int | None:
@@ -294,3 +343,5 @@ def test_a_model_whose_rows_depend_on_their_place_has_width_one() -> None:
     start = text_model().model.start()
     assert exact_width(Uneven(), start) == 1  # type: ignore[arg-type]
     assert exact_width(text_model().model, start) > 1
+    assert exact_widths(Uneven(), start, 64).output == 1  # type: ignore[arg-type]
+    assert max(exact_widths(text_model().model, start, LARGER_WIDTHS[0]).steps) <= LARGER_WIDTHS[0]

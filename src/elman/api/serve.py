@@ -68,7 +68,8 @@ def serve(
         watch: runs whose training can be followed while it continues.
         api_key: key that clients must send.
         width: sequences per step of the model, from 1 to 64; 1 is fastest for a single client. By default, a test at
-            the start finds the largest width (8 at most) with reproducible results.
+            the start finds several widths with the same reproducible results, and a step has the smallest that
+            suffices.
         max_seconds: time limit of a request.
         max_tokens: limit for the tokens of a prompt, and of a completion.
         max_streams: limit for simultaneous streams.

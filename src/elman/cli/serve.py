@@ -31,8 +31,9 @@ import click
 @click.option(
     "--width",
     type=click.IntRange(1, 64),
-    help="sequences per step of the model; 1 is fastest for a single client. By default, a test at the start finds the "
-    "largest width (8 at most) with reproducible results; beyond it, last digits may depend on other requests",
+    help="sequences per step of the model; 1 is fastest for a single client. By default, a test at the start finds "
+    "several widths (64 at most) with the same reproducible results, and a step has the smallest that suffices; with "
+    "another width, last digits may depend on other requests",
 )
 @click.option(
     "--max-seconds",

@@ -29,6 +29,7 @@ from elman.arrays import (
 from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights
 from elman.layers.kernels import kernels_for
+from elman.layers.reduced import FEW_ROWS, ReducedMatrix
 from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
 from elman.one_line import layer_line
 from elman.workers import Task, run_tasks, split_evenly, worker_count
@@ -111,19 +112,32 @@ def rows_per_chunk(rows: int, vocab_size: int, hidden_size: int = 1) -> int:
     return max(1, -(-rows // chunks))
 
 
-def log_probs(rows: Array, W: Array, b: Array) -> Array:
-    """Return ln P over the vocabulary, (K, V), for hidden rows (K, H): a new array."""
-    return log_softmax_rows(rows @ W + b)
+def log_probs(rows: Array, W: Array, b: Array, reduced: ReducedMatrix | None = None) -> Array:
+    """Return ln P over the vocabulary, (K, V), for hidden rows (K, H): a new array.
+
+    ``reduced`` is the reduced form of W, if there is one.
+    """
+    scores = rows @ W if reduced is None else reduced.product(rows, W)
+    return log_softmax_rows(scores + b)
 
 
 def target_log_probs(
-    rows: Array, targets: Array, W: Array, b: Array, buffers: Buffers | None = None
+    rows: Array,
+    targets: Array,
+    W: Array,
+    b: Array,
+    buffers: Buffers | None = None,
+    reduced: ReducedMatrix | None = None,
 ) -> Array:
     """Return ln P(target) (K,) for hidden rows (K, H), without ever keeping K·V numbers.
 
-    With ``buffers`` the space for the scores is reused from call to call.
+    With ``buffers`` the space for the scores is reused from call to call. ``reduced`` is as for `log_probs`.
     """
     xp, K, V = namespace(W), rows.shape[0], W.shape[1]
+    if K == 1 or (reduced is not None and K <= FEW_ROWS):
+        scores = rows @ W if reduced is None else reduced.product(rows, W)  # (K, V)
+        found, maxima, sums = kernels_for(scores).score_rows(scores, b, targets)
+        return found - maxima - xp.log(sums)
     buffers = Buffers() if buffers is None else buffers
     chosen = zeros((K,), rows)
     step = rows_per_chunk(-(-K // worker_count()), V * worker_count())  # equally many chunks for every worker

@@ -1,6 +1,7 @@
 """The recurrent language models: `RecurrentLM`, and the textbook's `SimpleRnnlm`."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from numpy.typing import DTypeLike
 from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
 from elman.backend import Backend
 from elman.errors import ConfigError
-from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
+from elman.layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
 from elman.layers import adaptive as adaptive_output
 from elman.layers.dropout import dropouts_of
+from elman.layers.kernels import kernels_for
 from elman.layers.output import log_probs, target_log_probs
 from elman.layers.penalty import TimePenalty
 from elman.layers.recurrent import StatefulLayer
+from elman.layers.reduced import OutputDtype, ReducedMatrix
 from elman.models import wavefront
 from elman.models.base import Ids, LogProbs, Mask, checked_ids, checked_mask
 from elman.models.clusters import checked_ranks
@@ -30,6 +33,7 @@ from elman.models.parameters import (
 )
 from elman.models.recurrent_state import RecurrentState, put_state, state_of
 from elman.models.regularisation import NONE, Regularisation
+from elman.numba_jit import can_jit
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
 
@@ -107,6 +111,7 @@ class RecurrentLM:
             weights = draw_weights(plan, weight_scale, rng, dtype, init)
         self.backend = Backend.of(weights) if backend is None else backend
         self.weights = {name: self.backend.place(weight) for name, weight in weights.items()}
+        self.reduced_output: ReducedMatrix | None = None
         self.adaptive = self.ranks = None
         if adaptive is not None:
             self.adaptive = tuple(adaptive)
@@ -142,6 +147,7 @@ class RecurrentLM:
             f"MLP {self.mlp}" if self.mlp else "",
             f"word vectors {self.wordvec_size}" if self.wordvec_size else "one-hot input",
             f"vocabulary {self.vocab_size:,}",
+            "" if self.reduced_output is None else f"output weights {self.reduced_output.dtype}",
             parameters(self.params),
         )
 
@@ -203,6 +209,7 @@ class RecurrentLM:
 
     def backward(self, dout: float = 1.0) -> None:
         """Write the gradients of dout·(loss + penalties) to ``grads``: backpropagation through the block's steps."""
+        self.reduced_output = None  # the weights are going to change
         with self.backend.training():
             dxs = self.loss_layer.backward(dout)
             embedding, *layers = self.layers
@@ -278,7 +285,7 @@ class RecurrentLM:
         """Return ln P(next = v | past) for every v: (N, V)."""
         with self.backend.reading():
             if self.adaptive is None:
-                found = log_probs(state.h[-1], *self.loss_weights)
+                found = log_probs(state.h[-1], *self.loss_weights, self.reduced_output)
             else:
                 found = adaptive_output.log_probs(state.h[-1], self.loss_layer.weights)
         return np.array(to_numpy(found))
@@ -290,8 +297,40 @@ class RecurrentLM:
 
         Where ``counted`` (N, T) is False, the result is 0 and no scores of V words are computed.
         """
+        if counted is None and (after := self._read_word(ids, state)) is not None:
+            return np.array(self._score(state.h[-1], np.asarray(ids)[0])[None]), after
         log_probs, _, after = self.target_log_probs_and_hidden(ids, state, counted)
         return log_probs, after
+
+    def _read_word(self, ids: Ids, state: RecurrentState) -> RecurrentState | None:
+        """Return the state after one word (1, 1), by one call for each layer; None where this is not possible.
+
+        With one word a call, the preparations of a block take as long as its products.
+        """
+        ids, embedding = np.asarray(ids), self.weights["embedding"]
+        if not (
+            self._reads_words and ids.shape == (1, 1) == (state.batch_size, 1) and ids.dtype.kind in "iu"
+        ):
+            return None
+        if not 0 <= ids[0, 0] < self.vocab_size:
+            return None
+        x, hs, cs = embedding[ids[0, 0]], [], []
+        for layer, h, c in zip(self.rnn_layers, state.h, state.c, strict=True):
+            assert isinstance(layer, TimeLSTM)
+            after, work = np.empty((2, 1, layer.H), x.dtype), np.empty((3, 4 * layer.H), x.dtype)
+            kernels_for(x).lstm_word(
+                x, layer.projection.Wx, layer.Wh, layer.b, h, c, after[0], after[1], work
+            )
+            hs.append(after[0])
+            cs.append(after[1])
+            x = after[0, 0]
+        return RecurrentState(hs, cs)
+
+    @cached_property
+    def _reads_words(self) -> bool:
+        """Whether `_read_word` is possible: with compiled loops, for LSTM layers that read word vectors."""
+        layers_fit = all(type(layer) is TimeLSTM for layer in self.rnn_layers)
+        return layers_fit and bool(self.wordvec_size) and can_jit(self.weights["embedding"])
 
     def target_log_probs_and_hidden(
         self, ids: Ids, state: RecurrentState, counted: Mask | None = None
@@ -315,8 +354,27 @@ class RecurrentLM:
         """Return ln P(target) as (K,) for hidden rows (K, H) and targets (K,)."""
         with self.backend.reading():
             if self.adaptive is None:
-                return target_log_probs(rows, targets, *self.loss_weights)
+                return target_log_probs(rows, targets, *self.loss_weights, reduced=self.reduced_output)
             return adaptive_output.target_log_probs(rows, targets, self.loss_layer.weights)
+
+    def reduce_output(self, dtype: OutputDtype) -> None:
+        """Round the output weights to ``dtype``, in place, and keep their reduced form for reading few words at a time.
+
+        It takes V·H·2 bytes for "bfloat16" or V·(H + 4) for "int8", besides the rounded weights. With tied weights,
+        the word vectors are the output weights. Training ends the use of the reduced form, not the rounding.
+
+        Raises:
+            ConfigError: the model has an adaptive softmax, or its weights are not float32 arrays of NumPy.
+        """
+        if dtype == "float32":
+            return
+        if self.adaptive is not None:
+            raise ConfigError(
+                "the output of an adaptive softmax cannot be reduced; use `output_dtype='float32'`"
+            )
+        W, _ = self.loss_weights
+        self.reduced_output = ReducedMatrix(W, dtype)
+        W[...] = self.reduced_output.rounded()
 
     @property
     def loss_weights(self) -> tuple[Array, Array]:

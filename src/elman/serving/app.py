@@ -18,6 +18,7 @@ from elman.serving.middleware import HEADERS, AccessControl, RequestCounter
 from elman.serving.routes_completions import completions
 from elman.serving.routes_page import page_routes
 from elman.serving.schemas import SERVER_FAILED, Limits, RequestRefused, json_response
+from elman.serving.sequences import Deliveries
 from elman.serving.state import Models, Server
 from elman.serving.streams import ClientGone
 from elman.web import read_assets
@@ -48,6 +49,7 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        server.deliveries = Deliveries()
         models.start()
         try:
             yield

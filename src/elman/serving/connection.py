@@ -6,9 +6,9 @@ from typing import Any
 
 import h11
 import msgspec
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from elman.serving.schemas import RequestRefused
+from elman.serving.schemas import CHUNKS, PartSender, RequestRefused
 
 
 class Connection(H11Protocol):
@@ -62,6 +62,13 @@ class Connection(H11Protocol):
             self._head_timer = None
         elif self._head_timer is None and not self._closing:
             self._head_timer = self.call_later(self.head_seconds, self._head_timeout)
+
+    def handle_events(self) -> None:
+        """Begin to serve the requests that have arrived; those of HTTP/1.1 have the extension `CHUNKS`."""
+        served = self.cycle
+        super().handle_events()
+        if self.cycle is not served and self.scope["http_version"] == "1.1":
+            self.scope["extensions"] = {CHUNKS: {"send": chunk_sender(self.cycle)}}
 
     def on_response_complete(self) -> None:
         """Wait for the client's next request."""
@@ -152,6 +159,18 @@ class Connection(H11Protocol):
             self.cycle.disconnected = True  # for the application, which then sends nothing more
             self.cycle.message_event.set()
         self._lingering.end(self.is_reading if linger is None else linger)
+
+
+def chunk_sender(cycle: RequestResponseCycle) -> PartSender:
+    """Return the function that sends a chunk of a body (RFC 9112, section 7.1); the body must have no length."""
+
+    async def send_chunk(data: bytes) -> None:
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if not cycle.disconnected:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    return send_chunk
 
 
 class LingeringTransport:

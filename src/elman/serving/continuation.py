@@ -84,6 +84,12 @@ class Continuation:
         return scoring or self.drawn < self._max_tokens
 
     @property
+    def sampler(self) -> "TokenSampler | None":
+        """What draws the next token; None while the prompt is scored, and at the end."""
+        scoring = self._echo is not None and self._echo.next_id is not None
+        return None if scoring or self.drawn == self._max_tokens else self._sampler
+
+    @property
     def mean_logprob(self) -> float:
         """The mean of ln P over the drawn tokens."""
         return self.logprob / max(1, self.drawn)
@@ -126,7 +132,7 @@ class Continuation:
 
 
 class TokenSampler:
-    """Draws the tokens of one completion, with a random generator of its own.
+    """Draws the tokens of one completion, with a random generator of its own. A `SequenceSampler`.
 
     ``logit_bias`` is added to ln P. A token that this completion contains c > 0 times (the prompt does not count)
     loses ``presence_penalty`` + c·``frequency_penalty``. The same seed and attempt draw the same tokens.
@@ -134,18 +140,21 @@ class TokenSampler:
 
     def __init__(self, options: CompletionOptions, attempt: int) -> None:
         seed = None if options.seed is None else options.seed % 2**64
-        self._rng = np.random.default_rng([seed, attempt] if seed is not None and attempt else seed)
-        self._options = options
+        self.rng = np.random.default_rng([seed, attempt] if seed is not None and attempt else seed)
+        self.sampler = options.sampler
+        self.drawn: int | None = None
         self._biased, self._biases = list(options.logit_bias), list(options.logit_bias.values())
         self._penalties = Penalties(options.presence_penalty, options.frequency_penalty)
 
     def draw(self, log_probs: LogProbs) -> int:
-        """Return an id, given ln P (V,)."""
-        id_ = self._options.sampler.draw(self._adjusted(log_probs), self._rng)
+        """Return an id, given ln P (V,): the one that was drawn already, if there is one."""
+        id_ = self.sampler.draw(self.adjusted(log_probs), self.rng) if self.drawn is None else self.drawn
+        self.drawn = None
         self._penalties.add(id_)
         return id_
 
-    def _adjusted(self, log_probs: LogProbs) -> LogProbs:
+    def adjusted(self, log_probs: LogProbs) -> LogProbs:
+        """Return ln P (V,) with biases and penalties."""
         if not (self._biased or self._penalties.some):
             return log_probs
         scores = log_probs.astype(np.float64)

@@ -6,10 +6,11 @@ pauses. Prompts of which only the final state is needed are read in parts betwee
 So no text, however long, makes another one wait for long.
 
 The numbers of a text do not depend on the others, to the last bit. A prompt is read alone, in parts that depend on
-its own length only, and all steps have the same shape. That is necessary: BLAS libraries choose their loops by shape,
+its own length only, and steps have only a few shapes. That is necessary: BLAS libraries choose their loops by shape,
 so a matrix product of 8 rows may round differently from one of 1 or of 12, and a row at one place of a block
 differently from a row at another. `exact_width` finds a number of rows at which, on this machine and with this model,
-the place does not matter. A single row always qualifies.
+the place does not matter. A single row always qualifies. `exact_widths` finds larger numbers of rows that give the
+same bits. Many sequences are then one step instead of several, each of which would read all weights again.
 """
 
 import threading
@@ -19,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from elman.models.base import LanguageModel, begin
-from elman.serving.sequences import Job, RunningSequence, SequenceBatch
+from elman.serving.sequences import Job, RunningSequence, SequenceBatch, Widths
 from elman.text_model import TextModel
 from elman.workers import limited_threads
 
 WIDTHS = (8, 4, 2)
+LARGER_WIDTHS = (16, 32, 64)
 WIDTH_TEST_STEPS = 6
 PROMPT_PART = 64  # tokens of a prompt read at once
-READ_AHEAD = 128  # tokens of prompts read between two steps
+READ_AHEAD = 64  # tokens of prompts read between two steps, for which all sequences wait
 TURN_STEPS = 64  # steps before a sequence makes room for others
 PAUSE_SECONDS = 0.02  # between checks of paused sequences while nothing else is to do
 
@@ -47,17 +49,41 @@ def results_are_row_independent(model: LanguageModel, start: Any, width: int) ->
     return True
 
 
+def exact_widths(model: LanguageModel, start: Any, most: int) -> Widths:
+    """Return `exact_width`, and those of `LARGER_WIDTHS` up to ``most`` that give the same bits.
+
+    ``start`` has one sequence.
+    """
+    base = exact_width(model, start)
+    larger, output = [], base
+    for width in (width for width in LARGER_WIDTHS if width <= most):
+        narrow, wide = start.select([0] * base), start.select([0] * width)
+        same = same_output = width % output == 0
+        for id_ in np.random.default_rng(1).integers(0, model.vocab_size, WIDTH_TEST_STEPS):
+            narrow = model.feed(np.full((base, 1), id_), narrow)
+            wide = model.feed(np.full((width, 1), id_), wide)
+            same = same and all(wide.select(range(k, k + base)) == narrow for k in range(0, width, base))
+            if same and same_output:
+                expected = model.next_log_probs(narrow)[0].tobytes()
+                same_output = all(row.tobytes() == expected for row in model.next_log_probs(wide))
+        if same:
+            larger.append(width)
+            output = width if same_output else output
+    return Widths((base, *larger), output)
+
+
 class Engine:
     """Takes the steps of a model for many jobs at once.
 
-    ``width`` is the number of sequences of one step (None: see `exact_width`), ``batch_size`` the number of all that
+    ``width`` is the number of sequences of one step (None: see `exact_widths`), ``batch_size`` the number of all that
     have a slot. `start` runs the engine in a thread. Without it, call `prepare` once and then `step` as often as
     needed. `submit`, `busy`, `waiting` and `wait_until_idle` may be called from any thread.
     """
 
     def __init__(self, text_model: TextModel, batch_size: int = 64, width: int | None = None) -> None:
         self.text_model = text_model
-        self._batch_size, self._width = batch_size, width
+        self._batch_size = batch_size
+        self._widths = None if width is None else Widths((width,), width)
         self._changed = (
             threading.Condition()
         )  # guards the queues and slots, from which others read the counts
@@ -91,11 +117,6 @@ class Engine:
         job.failed(RuntimeError("the engine is not running"))
 
     @property
-    def width(self) -> int | None:
-        """The number of sequences that take a step together; None before it is known."""
-        return self._width
-
-    @property
     def alive(self) -> bool:
         """Whether the thread is running."""
         return self._thread.is_alive()
@@ -118,13 +139,12 @@ class Engine:
             return self._changed.wait_for(lambda: not (self._count_busy() or self._count_waiting()), timeout)
 
     def prepare(self) -> None:
-        """Read the start of a text, find the width, and make the slots."""
+        """Read the start of a text, find the widths, and make the slots."""
         model, start_id = self.text_model.model, self.text_model.start_id
-        if self._width is None:
-            self._width = exact_width(model, begin(model, start_id))
-        self._start_state = begin(model, start_id, self._width).select([0])
-        count = -(-self._batch_size // self._width)
-        self._batches = [SequenceBatch(model, self._start_state, self._width) for _ in range(count)]
+        widths = self._widths or exact_widths(model, begin(model, start_id), self._batch_size)
+        self._start_state = begin(model, start_id, widths.steps[0]).select([0])
+        count = -(-self._batch_size // widths.steps[-1])
+        self._batches = [SequenceBatch(model, self._start_state, widths) for _ in range(count)]
 
     def step(self) -> None:
         """Read parts of prompts, fill the slots, and take one step of every sequence that has one."""
@@ -165,8 +185,10 @@ class Engine:
     def _read_prompts(self) -> None:
         """Read parts of prompts, one prompt after another; a job whose prompt is read queues its sequences."""
         budget = READ_AHEAD
-        while self._reading and budget > 0:
+        while self._reading:
             job, part = self._reading[0], self._reading[0].unread[:PROMPT_PART]
+            if len(part) > budget or budget == 0:
+                break
             if not job.cancelled:
                 budget -= max(1, len(part))
                 self._read_part(job, part)
@@ -196,9 +218,9 @@ class Engine:
                     if sequence is not None and sequence.job.paused:
                         self._paused.append(batch.remove(slot))
             self._waiting = deque(each for each in self._waiting if not each.job.cancelled)
-            self._end_turns(len(self._waiting) - sum(len(batch.free) for batch in self._batches))
+            self._end_turns(len(self._waiting) - sum(batch.room for batch in self._batches))
             for batch in self._batches:
-                count = min(len(self._waiting), len(batch.free))
+                count = min(len(self._waiting), batch.room)
                 if count:
                     batch.add([self._waiting.popleft() for _ in range(count)])
 

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,7 +25,8 @@ from elman.serving.validation import CompletionOptions, validate_completion
 
 async def completions(request: Request) -> Response:
     """Answer a completion request, whole or as a stream."""
-    server, channel = server_of(request), Channel()
+    server = server_of(request)
+    channel = Channel(server.deliveries)
     chunks: dict[int, list[Chunk]] = {}
     size = AnswerSize(request)
 
@@ -57,15 +59,19 @@ def _stream(
 ) -> EventStream:
     check_queue(server, model, len(answer.continuations))
 
-    def make_event(item: Any) -> dict[str, Any] | None:
+    # the JSON of an event is the same around its choices
+    before, _, after = msgspec.json.encode(
+        answer.body([], usage=None) if with_usage else answer.body([])
+    ).rpartition(b"[]")
+
+    def make_event(item: Any) -> bytes | None:
         if not isinstance(item, Chunk):
             return None
-        usage = {"usage": None} if with_usage else {}
-        return answer.body([answer.choice(item.index, [item])], **usage)
+        return before + msgspec.json.encode([answer.choice(item.index, [item])]) + after
 
-    def last_event() -> dict[str, Any] | None:
+    def last_event() -> bytes | None:
         server.metrics.drawn_tokens.labels(model.name).inc(answer.drawn)
-        return answer.body([], usage=answer.usage) if with_usage else None
+        return msgspec.json.encode(answer.body([], usage=answer.usage)) if with_usage else None
 
     return EventStream(server, model, jobs, channel, make_event, last_event)
 

@@ -43,7 +43,7 @@ async def score(request: Request) -> Response:
         return body, model, texts, tasks
 
     body, model, texts, tasks = await read_request(request, ScoreRequest, prepare)
-    channel = Channel()
+    channel = Channel(server.deliveries)
     jobs = [Job([], [task], channel, from_nothing=not body.bos) for task in tasks]
     _count_tokens(server, model, [task.ids for task in tasks])
     await finish_jobs(request, model, jobs, channel)
@@ -68,7 +68,7 @@ async def next_tokens(request: Request) -> Response:
         return body, model, prompt
 
     body, model, prompt = await read_request(request, NextRequest, prepare)
-    task, channel = NextTask(), Channel()
+    task, channel = NextTask(), Channel(server.deliveries)
     _count_tokens(server, model, [prompt.ids])
     await finish_jobs(request, model, [Job(prompt.context, [task], channel)], channel)
     log_probs = task.log_probs
@@ -96,7 +96,7 @@ async def rescore(request: Request) -> Response:
         return body, model, context, tasks
 
     body, model, context, tasks = await read_request(request, RescoreRequest, prepare)
-    channel = Channel()
+    channel = Channel(server.deliveries)
     _count_tokens(server, model, [context.ids, *(task.ids for task in tasks)])
     await finish_jobs(request, model, [Job(context.context, tasks, channel)], channel)
 
@@ -152,6 +152,8 @@ class ScoredToken:
 class ScoreTask:
     """Scores ids token by token. An id of -1, a token that the vocabulary lacks, is scored but not read."""
 
+    sampler = None
+
     def __init__(self, ids: Sequence[int], top: int = 0) -> None:
         self.tokens: list[ScoredToken] = []
         self.ids, self._top = ids, top
@@ -180,6 +182,8 @@ class ScoreTask:
 class RescoreTask:
     """Sums ln P of ids. With an id of -1, a token that the vocabulary lacks, the text has probability 0."""
 
+    sampler = None
+
     def __init__(self, ids: Sequence[int]) -> None:
         self.ids, self.ln_prob = ids, -math.inf if -1 in ids else 0.0
         self._ids: Sequence[int] = [] if -1 in ids else ids
@@ -202,6 +206,8 @@ class RescoreTask:
 
 class NextTask:
     """Keeps the distribution of the next token."""
+
+    sampler = None
 
     def __init__(self) -> None:
         self.log_probs: NDArray[np.float64] | None = None

@@ -4,7 +4,7 @@ The OpenAPI document of `elman.serving.routes_about` is made from the same schem
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from elman.errors import ElmanError
 
 ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
 SENT_BYTES = 1 << 16  # of an answer, before the client must read
+CHUNKS = "elman.chunks"  # the extension of a request's scope that sends a chunk of a body
 SERVER_FAILED = "the server failed on this request; its log has the reason"
 
 
@@ -94,15 +95,36 @@ class PartwiseResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send_parts(send, memoryview(self.body))
+        await send_parts(body_sender(send), memoryview(self.body))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_parts(send: Send, body: bytes | memoryview) -> None:
-    """Send bytes in parts, each when the client has read most of the one before; more follows."""
-    for first in range(0, len(body), SENT_BYTES):
-        part = bytes(body[first : first + SENT_BYTES])
+PartSender = Callable[[bytes], Awaitable[None]]  # sends a part of a body, after which more follows
+
+
+def part_sender(scope: Scope, send: Send) -> PartSender:
+    """Return the function that sends parts of a body without a length: by ``send``, or a shorter way to the client.
+
+    The shorter way, an extension of the scope, leaves out the middleware, of which none looks at bodies, and the HTTP
+    library, which would check the state of the connection again for every token of a stream.
+    """
+    shorter: PartSender | None = scope.get("extensions", {}).get(CHUNKS, {}).get("send")
+    return shorter or body_sender(send)
+
+
+def body_sender(send: Send) -> PartSender:
+    """Return the function that sends parts of a body, after which more follows."""
+
+    async def send_part(part: bytes) -> None:
         await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    return send_part
+
+
+async def send_parts(send_part: PartSender, body: bytes | memoryview) -> None:
+    """Send bytes in parts, each when the client has read most of the one before."""
+    for first in range(0, len(body), SENT_BYTES):
+        await send_part(bytes(body[first : first + SENT_BYTES]))
 
 
 R = TypeVar("R", bound=Struct)

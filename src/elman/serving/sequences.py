@@ -2,24 +2,53 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from elman.generation import Sampler, draw_each
 from elman.models.base import LanguageModel, LogProbs
 
 CHANNEL_ITEMS = 256  # unread items, beyond which a job pauses
 
 
-class Channel:
-    """Carries items from the engine's thread to the event loop in which it was made."""
+class Deliveries:
+    """Takes items from any thread to the channels of an event loop, with one wake-up of the loop for many items."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._sent = self._received = 0
+        self._items: deque[tuple[Channel, Any]] = deque()  # append and popleft are atomic
+        self._called = False  # whether `_deliver` will run
+
+    def put(self, channel: "Channel", item: Any) -> None:
+        """Send an item to a channel. It is dropped if the loop is closed."""
+        self._items.append((channel, item))
+        if not self._called:
+            self._called = True
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._called = False  # first, so that what comes from now on is delivered now or by another call
+        while self._items:
+            channel, item = self._items.popleft()
+            channel.arrived(item)
+
+
+class Channel:
+    """Carries the items of one request from the engine's thread to the event loop in which it was made.
+
+    ``deliveries`` are those of the loop; several channels that share them wake the loop together.
+    """
+
+    def __init__(self, deliveries: Deliveries | None = None) -> None:
+        self._deliveries = deliveries or Deliveries()
+        self._items: deque[Any] = deque()  # that have arrived
+        self._waiter: asyncio.Future[None] | None = None
+        self._sent = self._received = self._taken = 0
 
     @property
     def unread(self) -> int:
@@ -34,14 +63,34 @@ class Channel:
     def put(self, item: Any) -> None:
         """Send an item, from any thread. It is dropped if the loop is closed."""
         self._sent += 1
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+        self._deliveries.put(self, item)
+
+    def arrived(self, item: Any) -> None:
+        """Receive an item in the event loop."""
+        self._items.append(item)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def get(self) -> Any:
         """Wait for the next item."""
-        item = await self._queue.get()
+        await self._wait()
         self._received += 1
-        return item
+        return self._items.popleft()
+
+    async def get_all(self) -> list[Any]:
+        """Wait for items; return all that have arrived. They count as unread until the next call."""
+        self._received += self._taken
+        self._taken = 0
+        await self._wait()
+        items = list(self._items)
+        self._items.clear()
+        self._taken = len(items)
+        return items
+
+    async def _wait(self) -> None:
+        if not self._items:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
 
 
 class SequenceTask(Protocol):
@@ -52,8 +101,28 @@ class SequenceTask(Protocol):
         """Whether `next` needs the probabilities of the next token."""
         ...
 
+    @property
+    def sampler(self) -> "SequenceSampler | None":
+        """What draws the next token, if `next` needs one that is drawn."""
+        ...
+
     def next(self, log_probs: LogProbs | None) -> int | None:
         """Return the id to read next, given ln P (V,) where it is needed; None at the end."""
+        ...
+
+
+class SequenceSampler(Protocol):
+    """How a sequence's tokens are drawn: by a sampler and a random generator, after changes of ln P.
+
+    ``drawn`` is the next token if it was drawn already, together with those of other sequences.
+    """
+
+    sampler: Sampler
+    rng: np.random.Generator
+    drawn: int | None
+
+    def adjusted(self, log_probs: LogProbs) -> LogProbs:
+        """Return ln P (V,) with the changes, if there are any."""
         ...
 
 
@@ -104,33 +173,50 @@ class RunningSequence:
     steps: int = 0
 
 
+@dataclass(frozen=True)
+class Widths:
+    """The numbers of rows that a step of a model may have, in ascending order, and the most rows of an output.
+
+    ``output`` divides all of them that are larger.
+    """
+
+    steps: tuple[int, ...]
+    output: int
+
+
 class SequenceBatch:
-    """``width`` slots whose sequences take every step together. An empty slot is stepped too, to no effect."""
+    """Sequences that take every step together, in as few rows as one of the ``widths`` allows.
 
-    def __init__(self, model: LanguageModel, start: Any, width: int) -> None:
-        self._model = model
-        self._state = start.select([0] * width)
-        self.slots: list[RunningSequence | None] = [None] * width
+    A row without a sequence is an empty slot. It is stepped too, to no effect.
+    """
 
-    @property
-    def free(self) -> list[int]:
-        """The empty slots."""
-        return [slot for slot, sequence in enumerate(self.slots) if sequence is None]
+    def __init__(self, model: LanguageModel, start: Any, widths: Widths) -> None:
+        self._model, self._widths = model, widths
+        self._state = start.select([0] * widths.steps[0])
+        self.slots: list[RunningSequence | None] = [None] * widths.steps[0]
 
     @property
     def busy(self) -> int:
-        """The number of slots with a sequence."""
+        """The number of sequences."""
         return sum(sequence is not None for sequence in self.slots)
 
-    def add(self, sequences: list[RunningSequence]) -> None:
-        """Put sequences into empty slots, of which there must be enough."""
-        order = list(range(len(self.slots)))
-        for k, (slot, sequence) in enumerate(zip(self.free, sequences, strict=False)):
-            self.slots[slot], sequence.steps = sequence, 0
-            order[slot] = len(order) + k
-        self._state = self._state.join(*(sequence.state for sequence in sequences)).select(order)
+    @property
+    def room(self) -> int:
+        """The number of sequences that can be added."""
+        return self._widths.steps[-1] - self.busy
+
+    def add(self, sequences: Sequence[RunningSequence]) -> None:
+        """Add sequences, for which there must be room."""
+        staying = [slot for slot, sequence in enumerate(self.slots) if sequence is not None]
+        count = len(staying) + len(sequences)
+        width = next(width for width in self._widths.steps if width >= count)
+        rows = [*staying, *range(len(self.slots), len(self.slots) + len(sequences))]
+        rows += [0] * (width - count)
+        self._state = self._state.join(*(sequence.state for sequence in sequences)).select(rows)
+        empty = [None] * (width - count)
+        self.slots = [*(self.slots[slot] for slot in staying), *sequences, *empty]
         for sequence in sequences:
-            sequence.state = None
+            sequence.state, sequence.steps = None, 0
 
     def remove(self, slot: int) -> RunningSequence:
         """Take an unfinished sequence out, with its state."""
@@ -147,7 +233,8 @@ class SequenceBatch:
         try:
             log_probs = None
             if any(sequence.task.needs_distribution for _, sequence in running):
-                log_probs = self._model.next_log_probs(self._state)
+                log_probs = self._log_probs()
+                draw_together(running, log_probs)
             ids = np.zeros((len(self.slots), 1), np.intp)
             for slot, sequence in running:
                 id_ = self._next(slot, sequence, None if log_probs is None else log_probs[slot])
@@ -160,7 +247,21 @@ class SequenceBatch:
                 if self.slots[slot] is not None:
                     self.slots[slot] = None
                     sequence.job.failed(error)
+        self._shrink()
         return len(running)
+
+    def _shrink(self) -> None:
+        """Leave out empty rows where a smaller width has room for all sequences."""
+        if any(self.busy <= width < len(self.slots) for width in self._widths.steps):
+            self.add([])
+
+    def _log_probs(self) -> LogProbs:
+        """Return ln P of the next token for every row (rows, V)."""
+        rows, width = len(self.slots), self._widths.output
+        if rows <= width:
+            return self._model.next_log_probs(self._state)
+        parts = [self._state.select(range(first, first + width)) for first in range(0, rows, width)]
+        return np.concatenate([self._model.next_log_probs(part) for part in parts])
 
     def _next(self, slot: int, sequence: RunningSequence, log_probs: LogProbs | None) -> int | None:
         """Return the id that a sequence reads next. If it is done, failed or cancelled, free its slot: None.
@@ -181,3 +282,14 @@ class SequenceBatch:
             self.slots[slot] = None
             sequence.job.finished(sequence.task)
         return id_
+
+
+def draw_together(running: Sequence[tuple[int, RunningSequence]], log_probs: LogProbs) -> None:
+    """Draw the next token of every sequence that needs one, given ln P (rows, V) and the sequences' rows."""
+    given = [(slot, sequence.task.sampler) for slot, sequence in running if not sequence.job.cancelled]
+    samplers = [(slot, sampler) for slot, sampler in given if sampler is not None]
+    if samplers:
+        rows = np.stack([sampler.adjusted(log_probs[slot]) for slot, sampler in samplers])  # (samplers, V)
+        ids = draw_each([each.sampler for _, each in samplers], rows, [each.rng for _, each in samplers])
+        for (_, sampler), id_ in zip(samplers, ids, strict=True):
+            sampler.drawn = id_

@@ -16,6 +16,7 @@ from elman.serving.engine import Engine
 from elman.serving.followed_run import FollowedRun
 from elman.serving.lesson import Lessons
 from elman.serving.schemas import Limits, RequestRefused, too_many_requests
+from elman.serving.sequences import Deliveries
 from elman.text_model import Model, TextModel, as_model
 
 T = TypeVar("T")
@@ -164,6 +165,7 @@ class Server:
         self.quick_thread = SideThread(limits.waiting, "quick")  # for small bodies and answers
         self.slow_thread = SideThread(limits.large_waiting, "slow")  # for large ones
         self.streams = 0
+        self.deliveries: Deliveries | None = None  # to the event loop, once it runs
 
     def stop(self) -> None:
         """End the threads after their running tasks."""

@@ -16,7 +16,9 @@ from elman.errors import ElmanError
 from elman.serving.admission import in_thread
 from elman.serving.schemas import (
     SERVER_FAILED,
+    PartSender,
     RequestRefused,
+    part_sender,
     send_parts,
     time_limit_exceeded,
     too_many_requests,
@@ -96,14 +98,15 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-Event = dict[str, Any] | None
+Event = bytes | None  # JSON
 
 
 class EventStream(Response):
     """Runs jobs and sends what comes through their channel as events; ``[DONE]`` after the last.
 
     ``make_event`` returns the event for an item, or None for a finished task; ``last_event`` returns the one before
-    ``[DONE]``, or None. An error while streaming is sent as an event with the error object, which ends the stream.
+    ``[DONE]``, or None. Events that are ready at the same time are sent together. An error while streaming is sent as
+    an event with the error object, which ends the stream.
     """
 
     media_type = "text/event-stream"
@@ -127,7 +130,7 @@ class EventStream(Response):
         """Send the stream. If the client disconnects, its sequences are freed at once."""
         self._count(1)
         try:
-            await while_connected(receive, self._send(send))
+            await while_connected(receive, self._send(send, part_sender(scope, send)))
         except ClientGone:
             return
         finally:
@@ -143,51 +146,52 @@ class EventStream(Response):
             self._open = False
             self._count(-1)
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send, send_part: PartSender) -> None:
         seconds = self._server.limits.seconds
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         closing = b"[DONE]"
         try:
             with submitted(self._model, self._jobs):
                 async with asyncio.timeout(seconds):
-                    await self._send_events(send)
+                    await self._send_events(send_part)
         except TimeoutError:
             closing = msgspec.json.encode(time_limit_exceeded(seconds).body)
         except RequestRefused as refused:
             closing = msgspec.json.encode(refused.body)
         self._close()  # before the client sees the end, and may open the next stream
-        await _send_event(send, closing)
+        await send_parts(send_part, framed(closing))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _encoded(self, item: Any) -> bytes | None:
-        """Return the event for an item in JSON. That of many tokens, an echoed prompt, is made in a thread."""
-
-        def encoded() -> bytes | None:
-            event = self._make_event(item)
-            return None if event is None else msgspec.json.encode(event)
-
-        if len(getattr(item, "tokens", ())) <= EVENT_TOKENS:
-            return encoded()
-        return await in_thread(self._server, encoded, quick=False, always=True)
-
-    async def _send_events(self, send: Send) -> None:
+    async def _send_events(self, send_part: PartSender) -> None:
         unfinished = sum(len(job.tasks) for job in self._jobs)
         first = True
         while unfinished:
-            item = await self._channel.get()
-            raise_error(item)
-            event = await self._encoded(item)
-            if event is None:
-                unfinished -= 1
-                continue
-            if first:
+            events, error = [], None
+            for item in await self._channel.get_all():
+                if isinstance(item, Exception):
+                    error = item
+                    break
+                event = await self._encoded(item)
+                if event is None:
+                    unfinished -= 1
+                else:
+                    events.append(framed(event))
+            if first and events:
                 first = False
                 self._server.metrics.first_token.observe(time.perf_counter() - self._start)
-            await _send_event(send, event)
+            await send_parts(send_part, b"".join(events))
+            raise_error(error)
         last = self._last_event()
         if last is not None:
-            await _send_event(send, msgspec.json.encode(last))
+            await send_parts(send_part, framed(last))
+
+    async def _encoded(self, item: Any) -> Event:
+        """Return the event for an item. That of many tokens, an echoed prompt, is made in a thread."""
+        if len(getattr(item, "tokens", ())) <= EVENT_TOKENS:
+            return self._make_event(item)
+        return await in_thread(self._server, lambda: self._make_event(item), quick=False, always=True)
 
 
-async def _send_event(send: Send, data: bytes) -> None:
-    await send_parts(send, b"data: " + data + b"\n\n")
+def framed(event: bytes) -> bytes:
+    """Return an event as it is sent."""
+    return b"data: " + event + b"\n\n"

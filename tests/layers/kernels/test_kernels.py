@@ -15,6 +15,7 @@ FUNCTIONS = (
     "rnn_forward",
     "rnn_backward",
     "lstm_forward",
+    "lstm_word",
     "lstm_backward",
     "gru_forward",
     "gru_backward",
@@ -29,6 +30,7 @@ FUNCTIONS = (
     "gate_backward",
     "score_rows",
     "differentiate_rows",
+    "reduced_product",
     "add_rows",
 )
 every_compilation = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)

@@ -16,6 +16,7 @@ from elman.numba_jit import jit
 SMALL_BATCH = (
     2  # sequences of an RNN up to which the loop makes the products itself: the BLAS would cost more
 )
+COLUMNS = 4096  # of a reduced output matrix that are multiplied together
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -71,6 +72,19 @@ def lstm_forward(
         gate = gates[t]
         np.matmul(hs[t], Wh, out=gate)
         lstm_step(zs[t], cs[t], gate, cs[t + 1], tanh_cs[t], hs[t + 1])
+
+
+@jit
+def lstm_word(
+    x: Array, Wx: Array, Wh: Array, b: Array, h: Array, c: Array, new_h: Array, new_c: Array, work: Array
+) -> None:
+    """Write the h and c (1, H) that follow h and c after the input x (D,); ``work`` is (3, 4H)."""
+    z, gates, tanh_c = work[:1], work[1:2], work[2:, : h.shape[1]]
+    z[0] = b
+    add_product(x, Wx, z[0])
+    gates[0] = 0
+    add_product(h[0], Wh, gates[0])
+    lstm_step(z, c, gates, new_c, tanh_c, new_h)
 
 
 def lstm_backward(
@@ -286,6 +300,14 @@ def differentiate_rows(exps: Array, factors: Array, targets: Array, weights: Arr
             db[v] += row[v]
 
 
+def reduced_product(rows: Array, values: Array, scales: Array, out: Array) -> None:
+    """out = rows·W (K, V), for rows (K, H) and W (H, V) as the bits of bfloat16, or as int8 times scales (V,)."""
+    if values.dtype == np.int8:
+        int8_product(rows, values, scales, out)
+    else:
+        bfloat16_product(rows, values, out)
+
+
 def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
     """dW[ids[k]] += rows[k] for rows (K, D); return the distinct ids, in ascending order."""
     seen = buffers.once("seen", lambda: np.zeros(len(dW), np.bool_))  # (V,)
@@ -363,6 +385,80 @@ def add_product(x: Array, W: Array, out: Array) -> None:
     for k in range(fours, K):
         for j in range(G):
             out[j] += x[k] * W[k, j]
+
+
+@jit
+def from_bfloat16(bits: Array) -> Array:
+    """Return the float32 whose upper half are these 16 bits."""
+    return from_bits(np.int32(bits) << np.int32(16))
+
+
+@jit
+def bfloat16_product(rows: Array, W: Array, out: Array) -> None:
+    """out (K, V) = rows (K, H) · W (H, V), the bits of bfloat16: `COLUMNS` of W at a time, which the cache holds."""
+    (K, H), V = rows.shape, W.shape[1]
+    eights = H - H % 8
+    for first in range(0, V, COLUMNS):
+        last = min(first + COLUMNS, V)
+        for k in range(K):
+            x, y = rows[k], out[k, first:last]
+            y[:] = 0
+            for h in range(0, eights, 8):
+                x0, x1, x2, x3 = x[h], x[h + 1], x[h + 2], x[h + 3]
+                x4, x5, x6, x7 = x[h + 4], x[h + 5], x[h + 6], x[h + 7]
+                W0, W1 = W[h, first:last], W[h + 1, first:last]
+                W2, W3 = W[h + 2, first:last], W[h + 3, first:last]
+                W4, W5 = W[h + 4, first:last], W[h + 5, first:last]
+                W6, W7 = W[h + 6, first:last], W[h + 7, first:last]
+                for v in range(last - first):
+                    y[v] += (
+                        x0 * from_bfloat16(W0[v])
+                        + x1 * from_bfloat16(W1[v])
+                        + x2 * from_bfloat16(W2[v])
+                        + x3 * from_bfloat16(W3[v])
+                        + x4 * from_bfloat16(W4[v])
+                        + x5 * from_bfloat16(W5[v])
+                        + x6 * from_bfloat16(W6[v])
+                        + x7 * from_bfloat16(W7[v])
+                    )
+            for h in range(eights, H):
+                for v in range(last - first):
+                    y[v] += x[h] * from_bfloat16(W[h, first + v])
+
+
+@jit
+def int8_product(rows: Array, W: Array, scales: Array, out: Array) -> None:
+    """out (K, V) = rows (K, H) · W (H, V) ∘ scales (V,), W in int8: `COLUMNS` of it at a time."""
+    (K, H), V = rows.shape, W.shape[1]
+    eights = H - H % 8
+    for first in range(0, V, COLUMNS):
+        last = min(first + COLUMNS, V)
+        for k in range(K):
+            x, y = rows[k], out[k, first:last]
+            y[:] = 0
+            for h in range(0, eights, 8):
+                x0, x1, x2, x3 = x[h], x[h + 1], x[h + 2], x[h + 3]
+                x4, x5, x6, x7 = x[h + 4], x[h + 5], x[h + 6], x[h + 7]
+                W0, W1 = W[h, first:last], W[h + 1, first:last]
+                W2, W3 = W[h + 2, first:last], W[h + 3, first:last]
+                W4, W5 = W[h + 4, first:last], W[h + 5, first:last]
+                W6, W7 = W[h + 6, first:last], W[h + 7, first:last]
+                for v in range(last - first):
+                    y[v] += (
+                        x0 * np.float32(W0[v])
+                        + x1 * np.float32(W1[v])
+                        + x2 * np.float32(W2[v])
+                        + x3 * np.float32(W3[v])
+                        + x4 * np.float32(W4[v])
+                        + x5 * np.float32(W5[v])
+                        + x6 * np.float32(W6[v])
+                        + x7 * np.float32(W7[v])
+                    )
+            for h in range(eights, H):
+                for v in range(last - first):
+                    y[v] += x[h] * np.float32(W[h, first + v])
+            for v in range(last - first):
+                y[v] *= scales[first + v]
 
 
 @jit

@@ -70,6 +70,21 @@ def lstm_forward(
         xp.multiply(o, tanh_c, out=h)
 
 
+def lstm_word(
+    x: Array, Wx: Array, Wh: Array, b: Array, h: Array, c: Array, new_h: Array, new_c: Array, work: Array
+) -> None:
+    """Write the h and c (1, H) that follow h and c after the input x (D,); ``work`` is (3, 4H)."""
+    xp, H = namespace(h), h.shape[1]
+    z = work[:1]
+    xp.add(h @ Wh, x @ Wx + b, out=z)
+    sigmoid(z[:, : 2 * H], out=z[:, : 2 * H])
+    xp.tanh(z[:, 2 * H : 3 * H], out=z[:, 2 * H : 3 * H])
+    sigmoid(z[:, 3 * H :], out=z[:, 3 * H :])
+    i, f, g, o = (z[:, k * H : (k + 1) * H] for k in range(4))
+    xp.add(f * c, i * g, out=new_c)
+    xp.multiply(o, xp.tanh(new_c), out=new_h)
+
+
 def lstm_backward(
     first: int,
     last: int,
@@ -422,6 +437,15 @@ def differentiate_rows(exps: Array, factors: Array, targets: Array, weights: Arr
     within = (targets >= 0) & (targets < V)  # (K,)
     exps[as_ids(range(K), exps), targets * within] -= weights * within
     db += exps.sum(axis=0)
+
+
+def reduced_product(rows: Array, values: Array, scales: Array, out: Array) -> None:
+    """out = rows·W (K, V), for rows (K, H) and W (H, V) as the bits of bfloat16, or as int8 times scales (V,)."""
+    if values.dtype == np.int8:
+        np.matmul(rows, values.astype(np.float32), out=out)
+        np.multiply(out, scales, out=out)
+    else:
+        np.matmul(rows, (values.astype(np.uint32) << 16).view(np.float32), out=out)
 
 
 def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
