@@ -55,18 +55,32 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    ids = text_model.line_ids(line)
-    nll = text_nlls(text_model.model, [ids], text_model.begin_sentence()).item()
-    return LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+    return LineScore(*_read(text_model, text_model.prepared(line, end=True), text_model.begin_sentence()))
 
 
-def sentence_log10(text_model: TokenizedModel, ids: Ids, bos: bool = True) -> float:
-    """Return log10 P of a sentence of ids (n,), read from the beginning of a line or, without ``bos``, an empty past.
+def sentence_log10(
+    text_model: TokenizedModel, sentence: str | bytes, bos: bool = True, eos: bool = True
+) -> float:
+    """Return log10 P of a sentence and, with ``eos``, of its end.
 
-    It is -inf if one of them is -1, a token that the vocabulary lacks.
+    It is read from the beginning of a line or, without ``bos``, from an empty past. The result is -inf if the
+    vocabulary lacks one of the tokens.
     """
     start = text_model.begin_sentence() if bos else text_model.null_context()
-    return (0.0 - text_nlls(text_model.model, [ids], start).item()) / NATS["log10"]
+    _, _, nll = _read(text_model, text_model.prepared(sentence, eos), start)
+    return (0.0 - nll) / NATS["log10"]
+
+
+def _read(text_model: TokenizedModel, prepared: str, start: Any) -> tuple[int, int, float]:
+    """Return the number of tokens of a prepared text, of unknown ones, and its -ln P in nats, read from ``start``."""
+    found = text_model.word_log_probs(prepared, start)
+    if found is not None:
+        log_probs, unknown = found
+        n = len(log_probs)
+        return n, unknown, 0.0 - np.add.reduceat(log_probs, _FIRST).item() if n else 0.0
+    ids = text_model.ids_of(prepared)
+    nll = text_nlls(text_model.model, [ids], start).item()
+    return len(ids), count_unknown(ids, text_model.vocabulary), nll
 
 
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:

@@ -19,7 +19,7 @@ from elman.models.mixture import Mixture, MixtureState
 from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
 from elman.one_line import one_line
-from elman.text.tokenizers import Tokenizer, UnendedLine, WordTokenizer
+from elman.text.tokenizers import EOS, Tokenizer, UnendedLine, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
 
@@ -126,6 +126,10 @@ class TokenizedModel:
         """Return the tokens and ids of one line and, if it has one and the vocabulary a token for it, of its end."""
         return self.encode(self._with_end(line))
 
+    def prepared(self, text: str | bytes, end: bool) -> str:
+        """Return a text as its tokenizer reads it; with ``end``, it is a line, and its end follows."""
+        return self.tokenizer.prepare(self._with_end(text) if end else text)
+
     def _with_end(self, line: str | bytes) -> str:
         if isinstance(line, bytes):
             line = self.tokenizer.prepare(line)
@@ -133,10 +137,29 @@ class TokenizedModel:
 
     def ids(self, text: str | bytes) -> NDArray[np.int32]:
         """Return the ids of `encode`, which are found faster without the tokens."""
-        text = self.tokenizer.prepare(text)
+        return self.ids_of(self.tokenizer.prepare(text))
+
+    def ids_of(self, prepared: str) -> NDArray[np.int32]:
+        """Return the ids of a text that is prepared."""
         if isinstance(self.tokenizer, WordTokenizer):
-            return self.tokenizer.ids(text, self.vocabulary)
-        return self.vocabulary.encode(self.tokenizer.tokens(text))
+            return self.tokenizer.ids(prepared, self.vocabulary)
+        return self.vocabulary.encode(self.tokenizer.tokens(prepared))
+
+    def word_log_probs(self, prepared: str, start: Any) -> tuple[NDArray[np.float64], int] | None:
+        """Return ln P of each token of a text that is prepared, read from ``start``, and how many are unknown.
+
+        It is one compiled call of an n-gram model. Returns None where that is impossible.
+        """
+        model, tokenizer, vocabulary = self.model, self.tokenizer, self.vocabulary
+        if not (isinstance(model, NgramModel) and model.is_hashed and isinstance(tokenizer, WordTokenizer)):
+            return None
+        text = tokenizer.cased(prepared)
+        if not tokenizer.splits_at_ascii(text):
+            return None
+        newline_id, unknown_id = vocabulary.id(EOS), vocabulary.unknown_id
+        return model.word_log_probs(
+            text, vocabulary.hashed_words, newline_id, unknown_id, tokenizer.separators, start
+        )
 
     def line_ids(self, line: str | bytes) -> NDArray[np.int32]:
         """Return the ids of `encode_line`, which are found faster without the tokens."""

@@ -27,11 +27,11 @@ class HashedWords:
 
     def __init__(self, words: Sequence[str]) -> None:
         encoded = [word.encode() for word in words]
-        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)  # of all words, one after another
-        self._ends = np.cumsum([0, *map(len, encoded)])  # (V + 1,): word v is bytes[ends[v]:ends[v + 1]]
-        size = 1 << (2 * len(words)).bit_length()
-        self._slots = np.full((size, 2), _FREE, np.int64)  # (S, 2)
-        insert_words(self._bytes, self._ends, self._slots)
+        joined = np.frombuffer(bytearray().join(encoded), np.uint8)  # the bytes of all words, one after another
+        ends = np.cumsum([0, *map(len, encoded)])  # (V + 1,): word v is joined[ends[v]:ends[v + 1]]
+        slots = np.full((1 << (2 * len(words)).bit_length(), 2), _FREE, np.int64)  # (S, 2)
+        self.table = (joined, ends, slots)
+        insert_words(*self.table)
 
     def find(
         self, text: str, newline_id: int, unknown_id: int, separators: bool = False
@@ -40,9 +40,9 @@ class HashedWords:
 
         With ``separators``, the characters U+001C to U+001F also separate words, as in ``str.split``.
         """
-        data = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+        data = np.frombuffer(bytearray(text, "utf-8", "surrogatepass"), np.uint8)
         ids = np.empty(len(data), np.int32)
-        n = find_words(data, self._bytes, self._ends, self._slots, newline_id, unknown_id, separators, ids)
+        n = find_words(data, *self.table, newline_id, unknown_id, separators, ids)
         return ids[:n]
 
 
