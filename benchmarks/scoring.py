@@ -15,7 +15,7 @@ from pathlib import Path
 import kenlm
 
 import elman
-from elman.evaluation.line_scores import score_line, score_lines
+from elman.evaluation.line_scores import score_line, score_lines, warm_up
 from elman.formats.arpa_writer import write_arpa
 from elman.text import datasets
 
@@ -40,6 +40,7 @@ def main() -> None:
             score.log10_prob for score in score_lines(model, lines)
         ),
     }
+    warm_up(model)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     totals = {}
     for _ in range(ROUNDS):

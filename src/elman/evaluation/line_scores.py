@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from elman.evaluation.perplexity import perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.ngram.model import NgramModel
-from elman.models.tokenized import TokenizedModel, reading_threads
+from elman.models.tokenized import TokenizedModel, reading_threads, use_hash_tables
 from elman.text.vocabulary import Vocabulary
 
 AnyLine = TypeVar("AnyLine", bound=str | bytes)
@@ -56,6 +56,17 @@ class LineScore:
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
     return LineScore(*_read(text_model, text_model.prepared(line, end=True), text_model.begin_sentence()))
+
+
+def warm_up(text_model: TokenizedModel) -> None:
+    """Do once what the first reading would do: enter n-grams in their hash tables, load numba, compile functions.
+
+    To be called before reading is timed, and before many threads begin to read at the same time.
+    """
+    use_hash_tables(text_model.model)
+    score_line(text_model, text_model.tokenizer.join(text_model.vocabulary.tokens[:2]))
+    with reading_threads(1, text_model.model):
+        text_model.model.next_log_probs(text_model.begin_sentence())
 
 
 def sentence_log10(

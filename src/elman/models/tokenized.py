@@ -58,6 +58,17 @@ def order_of(model: LanguageModel) -> int | None:
     return None
 
 
+def use_hash_tables(model: LanguageModel) -> None:
+    """Enter the n-grams of a model, or of those that it is made of, in their hash tables: see `NgramModel`."""
+    if isinstance(model, NgramModel):
+        model.use_hash_table()
+    elif isinstance(model, Mixture):
+        for member in model.models:
+            use_hash_tables(member)
+    elif isinstance(model, CachedModel):
+        use_hash_tables(model.model)
+
+
 def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDArray[np.int64]:
     """Return how many tokens the probability of each of ids (1, T) depends on, itself included: (1, T).
 

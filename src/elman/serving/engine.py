@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.evaluation.line_scores import warm_up
 from elman.models.base import LanguageModel, begin
 from elman.serving.sequences import Job, RunningSequence, SequenceBatch
 from elman.text_model import TextModel
@@ -118,7 +119,8 @@ class Engine:
             return self._changed.wait_for(lambda: not (self._count_busy() or self._count_waiting()), timeout)
 
     def prepare(self) -> None:
-        """Read the start of a text, find the width, and make the slots."""
+        """Read a line, so that the first requests do not wait for compilation; find the width, and make the slots."""
+        warm_up(self.text_model)
         model, start_id = self.text_model.model, self.text_model.start_id
         if self._width is None:
             self._width = exact_width(model, begin(model, start_id))
