@@ -72,13 +72,19 @@ def slot_of_word(
 
 
 @jit_exact
+def hash_of_word(data: NDArray[np.uint8], first: int, end: int) -> int:
+    """Return the hash of the word data[first:end]."""
+    mixed = _OFFSET
+    for i in range(first, end):
+        mixed = (mixed ^ np.uint64(data[i])) * _PRIME
+    return np.int64(mixed >> np.uint64(1))
+
+
+@jit_exact
 def insert_words(words: NDArray[np.uint8], ends: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
     """Enter the id of every word."""
     for word in range(len(ends) - 1):
-        mixed = _OFFSET
-        for i in range(ends[word], ends[word + 1]):
-            mixed = (mixed ^ np.uint64(words[i])) * _PRIME
-        number = np.int64(mixed >> np.uint64(1))
+        number = hash_of_word(words, ends[word], ends[word + 1])
         slot = slot_of_word(words, ends[word], ends[word + 1], number, words, ends, slots)
         slots[slot, _HASH], slots[slot, _ID] = number, word
 
@@ -95,7 +101,8 @@ def find_words(
     ids: NDArray[np.int32],
 ) -> int:
     """Write the ids of the words and newlines of a text in UTF-8; return how many there are."""
-    n, first, mixed = 0, 0, _OFFSET
+    n, mixed = 0, _OFFSET
+    first = np.int64(0)  # for a literal, numba would compile `slot_of_word` once more
     for i in range(len(data) + 1):
         byte = data[i] if i < len(data) else np.uint8(32)
         is_space = byte == 32 or 9 <= byte <= 13 or (separators and 28 <= byte <= 31)
