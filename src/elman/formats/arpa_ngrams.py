@@ -4,6 +4,7 @@ The functions are plain Python, which `elman.numba_jit` compiles.
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from elman.text.hashed_words import hash_of_word, slot_of_word
 
 _ID = 1  # the column of a slot of `HashedWords`
 _UNUSUAL = -1
-_MOST_DIGITS = 2**53  # below it, integers are exact, and so their product or quotient with 10**22 is rounded only once
+_EXACT = 2**53  # smaller integers are exact; so is 10**22: their product or quotient is rounded only once
 _POWERS = np.array([float(f"1e{k}") for k in range(23)])
 
 
@@ -83,7 +84,8 @@ def read_ngrams(
     n = rows.shape[1]
     place, line = begin, 1
     for ngram in range(len(rows)):
-        field, first = 0, np.int64(-1)  # the number of the field, and where it begins
+        field = 0  # the number of the field
+        first: Any = np.int64(-1)  # where it begins
         log10_backoffs[ngram] = 0.0
         while True:
             byte = data[place] if place < len(data) else np.uint8(10)
@@ -92,7 +94,8 @@ def read_ngrams(
             else:
                 if first >= 0:
                     if 0 < field <= n:
-                        slot = slot_of_word(data, first, place, hash_of_word(data, first, place), words, ends, slots)
+                        number = hash_of_word(data, first, place)
+                        slot = slot_of_word(data, first, place, number, words, ends, slots)
                         if slots[slot, _ID] < 0:
                             return _UNUSUAL
                         rows[ngram, field - 1] = word_ids[slots[slot, _ID]]
@@ -118,18 +121,19 @@ def read_ngrams(
 
 
 @jit_exact
-def decimal(data: NDArray[np.uint8], first: int, end: int) -> float:
+def decimal(data: NDArray[np.uint8], first: Any, end: Any) -> Any:
     """Return the number data[first:end], correctly rounded; NaN if it is none, or has too many digits to be sure.
 
     Source: W. D. Clinger (1990), How to read floating point numbers accurately.
     """
     negative = data[first] == 45
     place = first + 1 if negative or data[first] == 43 else first
-    digits, power, seen, in_fraction = 0, 0, 0, False
+    digits: Any = 0
+    power, seen, in_fraction = 0, 0, False
     while place < end and data[place] != 101 and data[place] != 69:
         if data[place] == 46 and not in_fraction:
             in_fraction = True
-        elif 48 <= data[place] <= 57 and digits < _MOST_DIGITS // 16:
+        elif 48 <= data[place] <= 57 and digits < _EXACT // 16:
             digits = 10 * digits + np.int64(data[place]) - 48
             power -= in_fraction
             seen += 1
@@ -140,7 +144,7 @@ def decimal(data: NDArray[np.uint8], first: int, end: int) -> float:
         place += 1
         below = place < end and data[place] == 45
         place += place < end and (below or data[place] == 43)
-        exponent = 0
+        exponent: Any = 0
         if place == end:
             return np.nan
         while place < end:

@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,7 @@ class Section:
     @property
     def n(self) -> int:
         """The length of the n-grams."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
 
 class ArpaText:
@@ -175,7 +175,7 @@ class ArpaText:
         self.sections: list[Section] = []
         self._file = file
         self._memory = memory
-        self._words: tuple[NDArray[Any], ...] | None = None  # the 1-grams, hashed, and their ids
+        self._words: tuple[HashedWords, NDArray[np.int64]] | None = None  # the 1-grams, hashed, and their ids
         self._line = 0  # the number of the current line
         self._ids: dict[bytes, int] = {}
         self._seen: set[str] = set()
@@ -256,17 +256,19 @@ class ArpaText:
         if memory is None or n == 1 or size * (2 * n + 2) > len(memory) - memory.tell():
             return None
         if self._words is None:
-            ids = np.array([*self._ids.values()], np.int64)
-            self._words = (*HashedWords([raw.decode() for raw in self._ids]).table, ids)
-        found = Section(np.empty((size, n), np.int64), np.empty(size), np.empty(size), np.empty(size, np.int64))
+            words = HashedWords([raw.decode() for raw in self._ids])
+            self._words = words, np.array([*self._ids.values()], np.int64)
+        rows, lines = np.empty((size, n), np.int64), np.empty(size, np.int64)
+        found = Section(rows, np.empty(size), np.empty(size), lines)
         data = np.frombuffer(memory, np.uint8)
-        arrays = found.rows, found.log10_probs, found.log10_backoffs, found.lines
-        end = read_ngrams(data, memory.tell(), *self._words, float(LOG_ZERO), float(_MOST), *arrays)
+        limits, logs = (float(LOG_ZERO), float(_MOST)), (found.log10_probs, found.log10_backoffs)
+        words, ids = self._words
+        end = read_ngrams(data, memory.tell(), *words.table, ids, *limits, rows, *logs, lines)
         if end < 0:
             return None
         if size:
-            found.lines += self._line
-            self._line = int(found.lines[-1])
+            lines += self._line
+            self._line = int(lines[-1])
             memory.seek(end)
         return found
 
@@ -328,15 +330,16 @@ def _levels(text: ArpaText) -> list[Level]:
         made = IndexedLevel if numba_jit.is_available() else Level
         levels.append(made(keys[order], (probs - backed_off)[order], backoffs, V + 1))
         backoffs = 10 ** section.log10_backoffs[order]
-    return levels
+    return [Level(each.keys, each.weights, each.backoffs, each.symbols) for each in levels]
 
 
 def _contexts_and_lower(
     levels: Sequence[Level], rows: NDArray[np.int64], V: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the numbers of the contexts of n-grams rows (G, n), and P(w | h without its oldest word): (G,) each."""
-    ngrams = np.zeros((len(rows), rows.shape[1] + 1), np.int64)  # those of k words that end before each word, and last
-    lower = np.full(len(rows), 1 / V if levels else 1.0)
+    G, n = rows.shape
+    ngrams = np.zeros((G, n + 1), np.int64)  # those of k words before each word, and at the end
+    lower = np.full(G, 1 / V if levels else 1.0)
     for k, level in enumerate(levels):
         contexts, ngrams = ngrams[:, :-1], level.find(ngrams[:, :-1], rows[:, k:])
         lower = level.weights_of(ngrams[:, -1]) + level.backoffs_of(contexts[:, -1]) * lower
@@ -348,7 +351,8 @@ def _check_contexts(text: ArpaText, section: Section, contexts: NDArray[np.int64
     (orphans,) = np.nonzero(contexts == UNSEEN)
     if orphans.size:
         n = section.n
-        text.fail(f"this {n}-gram begins with a {n - 1}-gram that is not listed", int(section.lines[orphans[0]]))
+        line = int(section.lines[orphans[0]])
+        text.fail(f"this {n}-gram begins with a {n - 1}-gram that is not listed", line)
 
 
 def _check_distinct(

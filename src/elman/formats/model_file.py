@@ -114,7 +114,7 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
         about = metadata.get(KEY)
         if about is None:
             raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
-        refuse_other_dtypes(file, path, NUMPY_DTYPES)
+        refuse_other_dtypes(file, path, tuple(NUMPY_DTYPES))
         arrays = _mapped(path)
     description = parse_json(about, f"{path}: its description cannot be read: it", ModelFileError)
     version = description.get("format") if isinstance(description, dict) else None

@@ -27,7 +27,9 @@ class HashedWords:
 
     def __init__(self, words: Sequence[str]) -> None:
         encoded = [word.encode() for word in words]
-        joined = np.frombuffer(bytearray().join(encoded), np.uint8)  # the bytes of all words, one after another
+        joined = np.frombuffer(
+            bytearray().join(encoded), np.uint8
+        )  # the bytes of all words, one after another
         ends = np.cumsum([0, *map(len, encoded)])  # (V + 1,): word v is joined[ends[v]:ends[v + 1]]
         slots = np.full((1 << (2 * len(words)).bit_length(), 2), _FREE, np.int64)  # (S, 2)
         self.table = (joined, ends, slots)
@@ -49,8 +51,8 @@ class HashedWords:
 @jit_exact
 def slot_of_word(
     data: NDArray[np.uint8],
-    first: int,
-    end: int,
+    first: Any,
+    end: Any,
     mixed: Any,
     words: NDArray[np.uint8],
     ends: NDArray[np.int64],
@@ -72,7 +74,7 @@ def slot_of_word(
 
 
 @jit_exact
-def hash_of_word(data: NDArray[np.uint8], first: int, end: int) -> int:
+def hash_of_word(data: NDArray[np.uint8], first: Any, end: Any) -> Any:
     """Return the hash of the word data[first:end]."""
     mixed = _OFFSET
     for i in range(first, end):
@@ -102,7 +104,7 @@ def find_words(
 ) -> int:
     """Write the ids of the words and newlines of a text in UTF-8; return how many there are."""
     n, mixed = 0, _OFFSET
-    first = np.int64(0)  # for a literal, numba would compile `slot_of_word` once more
+    first: Any = np.int64(0)  # with a literal, numba compiles `slot_of_word` twice
     for i in range(len(data) + 1):
         byte = data[i] if i < len(data) else np.uint8(32)
         is_space = byte == 32 or 9 <= byte <= 13 or (separators and 28 <= byte <= 31)

@@ -70,10 +70,13 @@ class HashedNgrams(SortedNgrams):
 
         The text is read after ``past`` (1, P). It is all one call, because for a line calls take longer than the work.
         """
-        data = np.frombuffer(bytearray(text, "utf-8", "surrogatepass"), np.uint8)  # numba is faster if writable
+        data = np.frombuffer(
+            bytearray(text, "utf-8", "surrogatepass"), np.uint8
+        )  # numba is faster if writable
         probs = np.empty(len(data))
+        joined, ends, slots = words.table
         n, unknown = read_words(
-            data, *words.table, newline_id, unknown_id, separators, *self._table, past, probs
+            data, joined, ends, slots, newline_id, unknown_id, separators, *self._table, past, probs
         )
         return probs[:n], unknown
 
@@ -153,7 +156,7 @@ def insert(
 
 
 @jit_exact
-def find(slots: NDArray[np.int64], table: int, token: int) -> int:
+def find(slots: NDArray[np.int64], table: Any, token: Any) -> Any:
     """Return the slot of a token in a table; UNSEEN if it is not there, or if there is no table."""
     if table == UNSEEN:
         return UNSEEN
@@ -170,7 +173,7 @@ def find(slots: NDArray[np.int64], table: int, token: int) -> int:
 
 
 @jit_exact
-def home(token: int, last: int) -> int:
+def home(token: int, last: int) -> Any:
     """Return the place, from 0 to ``last``, where a token is put in a table unless that place is taken."""
     return np.int64((np.uint64(token) * _SPREAD) >> np.uint64(32)) & last
 
@@ -243,7 +246,7 @@ def read_words(
     past: NDArray[np.int64],
     probs: NDArray[np.float64],
 ) -> tuple[int, int]:
-    """Find the words of a text as `find_words`, read them as `read_texts`; return how many there are, and are unknown."""
+    """Find the words of a text as `find_words`, read them as `read_texts`; return how many, and how many unknown."""
     found = np.empty(len(data), np.int32)
     n = find_words(data, words, ends, word_slots, newline_id, unknown_id, separators, found)
     ids, lengths = np.empty(n, np.int64), np.empty(1, np.int64)

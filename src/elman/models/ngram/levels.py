@@ -87,7 +87,9 @@ class SortedNgrams:
             first_keys = after * level.symbols
             firsts = np.searchsorted(level.keys, first_keys)
             ends = np.searchsorted(level.keys, first_keys + level.symbols)
-            self._add_level(probs, level.backoffs_of(after), level.keys, level.weights, first_keys, firsts, ends)
+            self._add_level(
+                probs, level.backoffs_of(after), level.keys, level.weights, first_keys, firsts, ends
+            )
             if not n:
                 probs = np.repeat(probs, N, axis=0)  # (N, K)
         return probs

@@ -35,7 +35,7 @@ class NgramModel:
     Without it, a text is one stream of tokens, including the ends of lines.
 
     Where numba is installed (the extra ``fast``), a model that has read some 100,000 tokens, or 1,000 texts one by one,
-    enters its n-grams in a hash table, which takes 34 to 69 bytes per n-gram (see `elman.models.ngram.hashed`). The
+    enters its n-grams in a hash table, of about 45 bytes per n-gram (see `elman.models.ngram.hashed`). The
     numbers are the same without.
     """
 
