@@ -6,6 +6,7 @@ Also here, for any model: how much of the past its probabilities depend on, and 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from elman.models.mixture import Mixture, MixtureState
 from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
 from elman.one_line import one_line
+from elman.text.hashed_words import HashedWords
 from elman.text.tokenizers import EOS, Tokenizer, UnendedLine, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
@@ -161,16 +163,17 @@ class TokenizedModel:
 
         It is one compiled call of an n-gram model. Returns None where that is impossible.
         """
-        model, tokenizer, vocabulary = self.model, self.tokenizer, self.vocabulary
+        model, tokenizer = self.model, self.tokenizer
         if not (isinstance(model, NgramModel) and model.is_hashed and isinstance(tokenizer, WordTokenizer)):
             return None
-        text = tokenizer.cased(prepared)
-        if not tokenizer.splits_at_ascii(text):
-            return None
-        newline_id, unknown_id = vocabulary.id(EOS), vocabulary.unknown_id
-        return model.word_log_probs(
-            text, vocabulary.hashed_words, newline_id, unknown_id, tokenizer.separators, start
-        )
+        text = tokenizer.cased(prepared) if tokenizer.lower else prepared
+        return model.word_log_probs(text, *self._words, start) if tokenizer.splits_at_ascii(text) else None
+
+    @cached_property
+    def _words(self) -> tuple[HashedWords, int, int, bool]:
+        """The words, and what else `HashedWords.find` needs to find them, stored because a line is read so fast."""
+        separators = isinstance(self.tokenizer, WordTokenizer) and self.tokenizer.separators
+        return self.vocabulary.hashed_words, self.vocabulary.id(EOS), self.vocabulary.unknown_id, separators
 
     def line_ids(self, line: str | bytes) -> NDArray[np.int32]:
         """Return the ids of `encode_line`, which are found faster without the tokens."""

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -195,8 +194,9 @@ class NgramModel:
         """
         if self._hashed is None:
             return None
-        past = _past_array(start)
-        probs, unknown = self._hashed.read_words(text, words, newline_id, unknown_id, separators, past)
+        probs, unknown = self._hashed.read_words(
+            text, words, newline_id, unknown_id, separators, start.stored_array
+        )
         return None if unknown and unknown_id < 0 else (np.log(probs, probs), unknown)
 
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
@@ -241,12 +241,6 @@ class NgramModel:
             return last
         end = len(last) - 1 - last[::-1].index(self._eos)
         return (BEFORE_TEXT,) * end + (self._vocab_size, *last[end + 1 :])
-
-
-@lru_cache(64)
-def _past_array(start: Past) -> NDArray[np.int64]:
-    """Return the ids of the state of one sequence as an array (1, k), which is not modified; few states begin lines."""
-    return np.array(start.past, np.int64)
 
 
 def _to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dict[str, NDArray[Any]]:
