@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from elman.formats import arpa_ngrams
+from elman.formats import arpa_ngrams, arpa_reader
 from elman.formats.arpa_reader import read_arpa
 from elman.formats.arpa_writer import write_arpa
 from elman.models.ngram.levels import Level
@@ -80,6 +80,7 @@ def test_files_are_read_as_line_by_line(
     path = tmp_path / "small.arpa"
     write_arpa(path, sentence_model())
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    monkeypatch.setattr(arpa_reader, "_WORTH_COMPILING", 0)
     found: list[Any] = []
     for on in (False, True):
         switch_jit(monkeypatch, on)

@@ -56,6 +56,7 @@ _MOST = 99  # the largest plausible log10 of a backoff weight
 _COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})\s*")
 _NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _DATA = re.compile(rb"(^|\n)[ \t\r]*\\data\\")
+_WORTH_COMPILING = 4_000_000  # bytes: read line by line in about the time that it takes to load numba
 HEAD = 1 << 16  # bytes searched for \data\, because comments may precede it
 _LEAST = (
     1e-10  # the lowest ratio of a listed probability to the backed-off one, so that rounding leaves P > 0
@@ -100,10 +101,11 @@ def _bytes(path: Path) -> Iterator[bytes]:
 
 @contextmanager
 def _content(path: Path, encoding: str) -> Iterator[tuple[Iterator[bytes], mmap.mmap | None]]:
-    """Yield the lines of a file in UTF-8, and its memory, from whose position they are read, if it is plain UTF-8."""
+    """Yield the lines of a file in UTF-8; and its memory, from whose position they are read, for compiled code."""
     with path.open("rb") as file:
         start = file.read(HEAD)
-        if start and numba_jit.is_available() and _is_utf8(encoding) and not is_compressed(start):
+        large = path.stat().st_size >= _WORTH_COMPILING or numba_jit.is_loaded()
+        if start and large and numba_jit.is_available() and _is_utf8(encoding) and not is_compressed(start):
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             yield _lines(memory, encoding), memory
             return
@@ -174,7 +176,7 @@ class ArpaText:
         self.words: list[str] = []
         self.sections: list[Section] = []
         self._file = file
-        self._memory = memory
+        self.memory = memory  # None: no compiled code is used
         self._words: tuple[HashedWords, NDArray[np.int64]] | None = None  # the 1-grams, hashed, and their ids
         self._line = 0  # the number of the current line
         self._ids: dict[bytes, int] = {}
@@ -252,7 +254,7 @@ class ArpaText:
 
     def _compiled_section(self, n: int, size: int) -> Section | None:
         """Return what `_section` does, read by compiled code; None, and nothing is read, if a line is unusual."""
-        memory = self._memory
+        memory = self.memory
         if memory is None or n == 1 or size * (2 * n + 2) > len(memory) - memory.tell():
             return None
         if self._words is None:
@@ -327,7 +329,7 @@ def _levels(text: ArpaText) -> list[Level]:
         keys = contexts * (V + 1) + rows[:, -1]
         order = np.argsort(keys, kind="stable")
         _check_distinct(text, section, keys, order)
-        made = IndexedLevel if numba_jit.is_available() else Level
+        made = Level if text.memory is None else IndexedLevel
         levels.append(made(keys[order], (probs - backed_off)[order], backoffs, V + 1))
         backoffs = 10 ** section.log10_backoffs[order]
     return [Level(each.keys, each.weights, each.backoffs, each.symbols) for each in levels]

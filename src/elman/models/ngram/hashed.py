@@ -70,9 +70,7 @@ class HashedNgrams(SortedNgrams):
 
         The text is read after ``past`` (1, P). It is all one call, because for a line calls take longer than the work.
         """
-        data = np.frombuffer(
-            bytearray(text, "utf-8", "surrogatepass"), np.uint8
-        )  # numba is faster if writable
+        data = np.frombuffer(bytearray(text, "utf-8", "surrogatepass"), np.uint8)
         probs = np.empty(len(data))
         joined, ends, slots = words.table
         n, unknown = read_words(
