@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.evaluation.line_scores import sentence_log10
+from elman.evaluation.line_scores import sentence_log10, text_nlls
 from elman.models.base import Ids, LogProbs
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import ngram_lengths
@@ -156,10 +156,15 @@ class Model:
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Return log10 P(sentence </s> | <s>); without ``bos`` or ``eos``, without that beginning or end."""
         text = self._lines_of(sentence)
-        ids = self.text_model.line_ids(text) if eos else self.text_model.ids(text)
+        model = self.text_model
+        log10_prob = sentence_log10(model, text, bos, eos)
+        if log10_prob > -math.inf or model.vocabulary.unk_id is not None:
+            return log10_prob
+        ids = model.line_ids(text) if eos else model.ids(text)
         known = ids[ids >= 0]
-        missing = len(ids) - len(known)
-        return sentence_log10(self.text_model, known, bos) + MISSING_LOG10 * missing
+        start = model.begin_sentence() if bos else model.null_context()
+        nll = text_nlls(model.model, [known], start).item()
+        return (0.0 - nll) / _LN_10 + MISSING_LOG10 * (len(ids) - len(known))
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True

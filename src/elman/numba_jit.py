@@ -43,7 +43,8 @@ def can_jit(array: Any) -> bool:
 def jit(function: F) -> F:
     """Compile ``function`` when it is first called, to run without the interpreter's lock. Without numba: no change.
 
-    The machine code is cached on disk, next to this package or in the user's cache folder.
+    The machine code is cached on disk, next to this package or in the user's cache folder. numba compiles it again
+    when its own file changes, but not when only a function changes that it calls from another file: then change both.
     """
     return cast(F, _Jitted(function, fastmath=_FAST_MATH)) if is_available() else function
 

@@ -186,7 +186,7 @@ class TextModel(TokenizedModel):
         >>> round(sum(parts), 4)
         -0.9227
         """
-        return sentence_log10(self, self.line_ids(sentence) if eos else self.ids(sentence), bos)
+        return sentence_log10(self, sentence, bos, eos)
 
     def scores(self, sentences: Iterable[str | bytes]) -> NDArray[np.float64]:
         """Return log10 P of every sentence with its end, (n,): like `score`, but several times as fast for many.

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from elman.errors import ShapeError
+from elman.evaluation import comparison_table
 from elman.evaluation.comparison import Ranking, line_difference, ranking, replaced_tokens
 from elman.evaluation.line_scores import score_lines
 from elman.evaluation.perplexity import LineNlls, evaluate
+from elman.models.ngram.model import NgramModel
 from elman.text.corpus import encode_corpus
 from elman.text.tokenizers import make_tokenizer
 from elman.text.vocabulary import Vocabulary
@@ -79,6 +81,32 @@ def test_some_models_cannot_be_ranked() -> None:
     small = ranking([words("a", lower=True), words("a")], [0, 0])
     assert small.by is None
     assert "lower-case the text" in small.why
+
+
+def test_a_model_is_warm_before_the_clock_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """n-grams are in their hash table, and a part of the text has been read, when the clock is first looked at."""
+    events: list[str] = []
+    hashing, reading = NgramModel.use_hash_table, NgramModel.target_log_probs
+
+    def read(self: NgramModel, *args: Any) -> Any:
+        events.append("read")
+        return reading(self, *args)
+
+    def clock() -> float:
+        events.append("clock")
+        return 0.001 * len(events)
+
+    monkeypatch.setattr(NgramModel, "use_hash_table", lambda model: (events.append("hash"), hashing(model)))
+    monkeypatch.setattr(NgramModel, "target_log_probs", read)
+    monkeypatch.setattr(comparison_table, "perf_counter", clock)
+    text = tmp_path / "story.txt"
+    text.write_text(STORY)
+    model = sentence_model()
+    for _ in range(2):
+        events.clear()
+        assert comparison_table.compared("same", model, [text], "utf-8").tokens_per_second > 0
+        assert "hash" in events[: events.index("clock")]
+        assert "read" in events[: events.index("clock")]
 
 
 def test_an_unknown_token_in_the_text_itself_is_known(tmp_path: Path) -> None:

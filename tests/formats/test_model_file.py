@@ -14,6 +14,7 @@ from elman.errors import ModelFileError
 from elman.formats.model_file import KEY, read_arrays, save_model, write_arrays
 from elman.models.ngram.model import NgramModel
 from elman.text_model import TextModel, load
+from support.ngrams import sentence_model
 from support.tiny import STORY, text_model
 
 ABOUT = {"format": 1, "kind": "test"}
@@ -30,6 +31,40 @@ def saved(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
     save_model(path, text_model(D=3, H=4))
     return path
+
+
+# Memory-mapped arrays
+
+
+def test_changes_of_arrays_stay_in_memory(saved: Path) -> None:
+    content = saved.read_bytes()
+    arrays, _ = read_arrays(saved)
+    for array in arrays.values():
+        array[...] = 0
+    assert saved.read_bytes() == content
+
+
+def test_arrays_of_other_programs_need_not_be_aligned(saved: Path) -> None:
+    arrays = {name: array.copy() for name, array in read_arrays(saved)[0].items()}  # before the file changes
+    content = saved.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    saved.write_bytes(
+        (length + 1).to_bytes(8, "little") + content[8 : 8 + length] + b" " + content[8 + length :]
+    )
+    again, _ = read_arrays(saved)
+    assert again.keys() == arrays.keys()
+    for name, array in again.items():
+        assert array.flags.aligned
+        assert_array_equal(array, arrays[name])
+
+
+def test_a_model_outlives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "ngrams.safetensors"
+    save_model(path, sentence_model())
+    model = load(path)
+    expected = model.score("tom was here")
+    save_model(path, text_model(D=3, H=4))
+    assert model.score("tom was here") == expected
 
 
 # Round trips

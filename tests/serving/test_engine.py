@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from elman.models.ngram.model import NgramModel
 from elman.serving.engine import LARGER_WIDTHS, READ_AHEAD, TURN_STEPS, Engine, exact_width, exact_widths
 from elman.serving.routes_scoring import ScoreTask
 from elman.serving.sequences import CHANNEL_ITEMS, Channel, Deliveries, Job
 from elman.text_model import TextModel
 from elman.workers import limited_threads
+from support.ngrams import sentence_model
 from support.tiny import text_model
 from support.waiting import LONG
 
@@ -129,6 +131,15 @@ def test_many_texts_are_one_step_with_the_bits_of_a_few() -> None:
     found = exact_widths(model.model, model.model.start(), 64)
     assert widths <= {1, *found.steps}
     assert len(found.steps) == 1 or max(widths) > found.steps[0]
+
+
+def test_an_engine_is_warm_before_its_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The n-grams are in their hash table, and functions compiled, when the engine has been prepared."""
+    given = sentence_model()
+    hashed: list[NgramModel] = []
+    monkeypatch.setattr(NgramModel, "use_hash_table", lambda model: hashed.append(model))
+    Engine(given).prepare()
+    assert hashed[0] is given.model
 
 
 def test_two_engines_in_two_threads_read_with_one_model() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
+from elman.evaluation.line_scores import warm_up
 from elman.evaluation.measures import TextEvaluation, measure
 from elman.evaluation.perplexity import BLOCK, LineNlls, evaluate
 from elman.formats.model_file import describe_model
@@ -73,7 +74,8 @@ def compared(
             encoding=encoding,
             errors=errors,
         )
-        evaluate(text_model.model, corpus.ids[: 2 * BLOCK], eos=text_model.start_id)  # compiles, fills caches
+        warm_up(text_model)
+        evaluate(text_model.model, corpus.ids[: 2 * BLOCK], eos=text_model.start_id)  # fills caches
         start = perf_counter()
         measures = measure(text_model, corpus, watch=watch)
         seconds = [end - start]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from elman.evaluation.perplexity import perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.ngram.model import NgramModel
-from elman.models.tokenized import TokenizedModel, reading_threads
+from elman.models.tokenized import TokenizedModel, reading_threads, use_hash_tables
 from elman.text.vocabulary import Vocabulary
 
 AnyLine = TypeVar("AnyLine", bound=str | bytes)
@@ -55,18 +55,43 @@ class LineScore:
 
 def score_line(text_model: TokenizedModel, line: str | bytes) -> LineScore:
     """Return the score of one line (without its newline), whose first token is predicted from the end of a line."""
-    ids = text_model.line_ids(line)
-    nll = text_nlls(text_model.model, [ids], text_model.begin_sentence()).item()
-    return LineScore(len(ids), count_unknown(ids, text_model.vocabulary), nll)
+    return LineScore(*_read(text_model, text_model.prepared(line, end=True), text_model.begin_sentence()))
 
 
-def sentence_log10(text_model: TokenizedModel, ids: Ids, bos: bool = True) -> float:
-    """Return log10 P of a sentence of ids (n,), read from the beginning of a line or, without ``bos``, an empty past.
+def warm_up(text_model: TokenizedModel) -> None:
+    """Do once what the first reading would do: enter n-grams in their hash tables, load numba, compile functions.
 
-    It is -inf if one of them is -1, a token that the vocabulary lacks.
+    To be called before reading is timed, and before many threads begin to read at the same time.
+    """
+    use_hash_tables(text_model.model)
+    score_line(text_model, text_model.tokenizer.join(text_model.vocabulary.tokens[:2]))
+    with reading_threads(1, text_model.model):
+        text_model.model.next_log_probs(text_model.begin_sentence())
+
+
+def sentence_log10(
+    text_model: TokenizedModel, sentence: str | bytes, bos: bool = True, eos: bool = True
+) -> float:
+    """Return log10 P of a sentence and, with ``eos``, of its end.
+
+    It is read from the beginning of a line or, without ``bos``, from an empty past. The result is -inf if the
+    vocabulary lacks one of the tokens.
     """
     start = text_model.begin_sentence() if bos else text_model.null_context()
-    return (0.0 - text_nlls(text_model.model, [ids], start).item()) / NATS["log10"]
+    _, _, nll = _read(text_model, text_model.prepared(sentence, eos), start)
+    return (0.0 - nll) / NATS["log10"]
+
+
+def _read(text_model: TokenizedModel, prepared: str, start: Any) -> tuple[int, int, float]:
+    """Return the number of tokens of a prepared text, of unknown ones, and its -ln P in nats, read from ``start``."""
+    found = text_model.word_log_probs(prepared, start)
+    if found is not None:
+        log_probs, unknown = found
+        n = len(log_probs)
+        return n, unknown, 0.0 - np.add.reduceat(log_probs, _FIRST).item() if n else 0.0
+    ids = text_model.ids_of(prepared)
+    nll = text_nlls(text_model.model, [ids], start).item()
+    return len(ids), count_unknown(ids, text_model.vocabulary), nll
 
 
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:

@@ -22,25 +22,30 @@ that the model reads are split in the same way.
 import codecs
 import io
 import math
+import mmap
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elman import numba_jit
 from elman.errors import ConfigError, ElmanError, ModelFileError, TextError
+from elman.formats.arpa_ngrams import IndexedLevel, read_ngrams
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.model_file import check_finite
-from elman.models.ngram.levels import UNSEEN, Level, numbers_and_probs
+from elman.models.ngram.levels import UNSEEN, Level
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel
 from elman.parsing import parsing
-from elman.text.compressed import SUFFIXES, as_file
+from elman.text.compressed import SUFFIXES, as_file, is_compressed
+from elman.text.hashed_words import HashedWords
 from elman.text.reading import read_bytes
 from elman.text.tokenizers import EOS, make_tokenizer
 from elman.text.vocabulary import UNK, Vocabulary
@@ -51,6 +56,7 @@ _MOST = 99  # the largest plausible log10 of a backoff weight
 _COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})\s*")
 _NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?", re.IGNORECASE)
 _DATA = re.compile(rb"(^|\n)[ \t\r]*\\data\\")
+_WORTH_COMPILING = 4_000_000  # bytes: read line by line in about the time that it takes to load numba
 HEAD = 1 << 16  # bytes searched for \data\, because comments may precede it
 _LEAST = (
     1e-10  # the lowest ratio of a listed probability to the backed-off one, so that rounding leaves P > 0
@@ -93,14 +99,29 @@ def _bytes(path: Path) -> Iterator[bytes]:
         raise ModelFileError(f"{path} cannot be read: {error}") from error
 
 
-def _lines(file: IO[bytes], encoding: str) -> Iterator[bytes]:
+@contextmanager
+def _content(path: Path, encoding: str) -> Iterator[tuple[Iterator[bytes], mmap.mmap | None]]:
+    """Yield the lines of a file in UTF-8; and its memory, from whose position they are read, for compiled code."""
+    with path.open("rb") as file:
+        start = file.read(HEAD)
+        large = path.stat().st_size >= _WORTH_COMPILING or numba_jit.is_loaded()
+        if start and large and numba_jit.is_available() and _is_utf8(encoding) and not is_compressed(start):
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            yield _lines(memory, encoding), memory
+            return
+    with _opened(path) as opened:
+        yield _lines(opened, encoding), None
+
+
+def _lines(file: IO[bytes] | mmap.mmap, encoding: str) -> Iterator[bytes]:
     """Yield the lines of an open file in UTF-8, without a byte order mark."""
     if _is_utf8(encoding):
-        lines = iter(file)
+        lines = iter(file.readline, b"")
         yield next(lines, b"").removeprefix(codecs.BOM_UTF8)
         yield from lines
     else:
-        yield from (line.encode() for line in io.TextIOWrapper(file, encoding, newline="\n"))
+        text = io.TextIOWrapper(cast(IO[bytes], file), encoding, newline="\n")
+        yield from (line.encode() for line in text)
 
 
 def read_arpa(path: str | Path, encoding: str = "utf-8") -> TokenizedModel:
@@ -119,8 +140,8 @@ def read_arpa(path: str | Path, encoding: str = "utf-8") -> TokenizedModel:
         raise ModelFileError(f"there is no ARPA file at {path}")
     refuse_kenlm_binary(path)
     with parsing(path, ModelFileError, "cannot be read"):
-        with _opened(path) as file:
-            text = ArpaText(path, _lines(file, encoding))
+        with _content(path, encoding) as (lines, memory):
+            text = ArpaText(path, lines, memory)
         vocabulary = _vocabulary(text)
         model = NgramModel(_levels(text), len(vocabulary), vocabulary.eos_id)
         check_finite(model.to_arrays(), path)
@@ -132,16 +153,15 @@ def read_arpa(path: str | Path, encoding: str = "utf-8") -> TokenizedModel:
 class Section:
     """The n-grams of one length, in the file's order."""
 
-    n: int
-    ids: "array[int]" = field(default_factory=lambda: array("i"))
-    log10_probs: "array[float]" = field(default_factory=lambda: array("d"))
-    log10_backoffs: "array[float]" = field(default_factory=lambda: array("d"))
-    lines: "array[int]" = field(default_factory=lambda: array("q"))  # the line number of each
+    rows: NDArray[np.int64]  # (G, n), the ids of their words
+    log10_probs: NDArray[np.float64]  # (G,)
+    log10_backoffs: NDArray[np.float64]  # (G,)
+    lines: NDArray[np.int64]  # (G,), the line number of each
 
     @property
-    def rows(self) -> NDArray[np.int64]:
-        """The ids of the n-grams' words, (G, n)."""
-        return np.array(self.ids, np.int64).reshape(-1, self.n)
+    def n(self) -> int:
+        """The length of the n-grams."""
+        return int(self.rows.shape[1])
 
 
 class ArpaText:
@@ -151,11 +171,13 @@ class ArpaText:
         ModelFileError: it is not an ARPA file, or it is damaged; names the line.
     """
 
-    def __init__(self, path: Path, file: Iterable[bytes]) -> None:
+    def __init__(self, path: Path, file: Iterator[bytes], memory: mmap.mmap | None = None) -> None:
         self.path = path
         self.words: list[str] = []
         self.sections: list[Section] = []
-        self._file = iter(file)
+        self._file = file
+        self.memory = memory  # None: no compiled code is used
+        self._words: tuple[HashedWords, NDArray[np.int64]] | None = None  # the 1-grams, hashed, and their ids
         self._line = 0  # the number of the current line
         self._ids: dict[bytes, int] = {}
         self._seen: set[str] = set()
@@ -168,7 +190,7 @@ class ArpaText:
     def _read(self) -> None:
         sizes = self._sizes()
         for n, size in enumerate(sizes, 1):
-            self._section(n, size)
+            self.sections.append(self._compiled_section(n, size) or self._section(n, size))
             last = n == len(sizes)
             self._heading(b"\\end\\" if last else b"\\%d-grams:" % (n + 1), f"{size:,} {n}-grams")
 
@@ -205,29 +227,52 @@ class ArpaText:
                 f"expected {expected.decode()} after the {after} that the header announces, got {_shown(found)}"
             )
 
-    def _section(self, n: int, size: int) -> None:
-        section = Section(n)
+    def _section(self, n: int, size: int) -> Section:
+        ids, log10_probs, log10_backoffs, lines = array("q"), array("d"), array("d"), array("q")
         for k in range(size):
             fields = self._fields()
             if len(fields) not in (n + 1, n + 2):
                 if fields[0].startswith(b"\\"):
                     self.fail(f"the header announces {size:,} {n}-grams, but only {k:,} are listed")
                 self.fail(f"a {n}-gram must have {n + 1} or {n + 2} fields, got {len(fields)}")
-            section.log10_probs.append(self._number(fields[0], "probability", 0))
-            section.log10_backoffs.append(
+            log10_probs.append(self._number(fields[0], "probability", 0))
+            log10_backoffs.append(
                 self._number(fields[n + 1], "backoff weight", _MOST) if len(fields) == n + 2 else 0.0
             )
-            section.lines.append(self._line)
+            lines.append(self._line)
             if n == 1:
                 self._add_word(fields[1])
             try:
-                section.ids.extend([self._ids[word] for word in fields[1 : n + 1]])
+                ids.extend([self._ids[word] for word in fields[1 : n + 1]])
             except KeyError as error:
                 self.fail(f"the word {_shown(error.args[0])} is not among the 1-grams")
+        rows = np.array(ids, np.int64).reshape(-1, n)
         if n == 1 and START in self._seen:
             self._ids[START.encode()] = len(self.words)
-            section.ids = array("i", [len(self.words) if id_ < 0 else id_ for id_ in section.ids])
-        self.sections.append(section)
+            rows[rows < 0] = len(self.words)
+        return Section(rows, np.array(log10_probs), np.array(log10_backoffs), np.array(lines))
+
+    def _compiled_section(self, n: int, size: int) -> Section | None:
+        """Return what `_section` does, read by compiled code; None, and nothing is read, if a line is unusual."""
+        memory = self.memory
+        if memory is None or n == 1 or size * (2 * n + 2) > len(memory) - memory.tell():
+            return None
+        if self._words is None:
+            words = HashedWords([raw.decode() for raw in self._ids])
+            self._words = words, np.array([*self._ids.values()], np.int64)
+        rows, lines = np.empty((size, n), np.int64), np.empty(size, np.int64)
+        found = Section(rows, np.empty(size), np.empty(size), lines)
+        data = np.frombuffer(memory, np.uint8)
+        limits, logs = (float(LOG_ZERO), float(_MOST)), (found.log10_probs, found.log10_backoffs)
+        words, ids = self._words
+        end = read_ngrams(data, memory.tell(), *words.table, ids, *limits, rows, *logs, lines)
+        if end < 0:
+            return None
+        if size:
+            lines += self._line
+            self._line = int(lines[-1])
+            memory.seek(end)
+        return found
 
     def _number(self, text: bytes, what: str, most: int) -> float:
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
@@ -275,22 +320,32 @@ def _levels(text: ArpaText) -> list[Level]:
     V = len(text.words)
     for section in text.sections:
         rows = section.rows
-        contexts = np.zeros(len(rows), np.int64)
-        lower = np.ones(len(rows))  # (G,) P(w | h without its oldest word)
-        if section.n > 1:
-            contexts, _ = numbers_and_probs(levels, rows[:, :-1], V)
-            _, lower = numbers_and_probs(levels, rows[:, 1:], V)
-            _check_contexts(text, section, contexts)
+        contexts, lower = _contexts_and_lower(levels, rows, V)
+        _check_contexts(text, section, contexts)
         backed_off = backoffs[contexts] * lower
-        probs = np.maximum(10 ** np.array(section.log10_probs), _LEAST * backed_off)
+        probs = np.maximum(10**section.log10_probs, _LEAST * backed_off)
         if section.n == 1:
             probs[rows[:, 0] == V] = 0  # <s> is never predicted
         keys = contexts * (V + 1) + rows[:, -1]
         order = np.argsort(keys, kind="stable")
         _check_distinct(text, section, keys, order)
-        levels.append(Level(keys[order], (probs - backed_off)[order], backoffs, V + 1))
-        backoffs = 10 ** np.array(section.log10_backoffs)[order]
-    return levels
+        made = Level if text.memory is None else IndexedLevel
+        levels.append(made(keys[order], (probs - backed_off)[order], backoffs, V + 1))
+        backoffs = 10 ** section.log10_backoffs[order]
+    return [Level(each.keys, each.weights, each.backoffs, each.symbols) for each in levels]
+
+
+def _contexts_and_lower(
+    levels: Sequence[Level], rows: NDArray[np.int64], V: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the numbers of the contexts of n-grams rows (G, n), and P(w | h without its oldest word): (G,) each."""
+    G, n = rows.shape
+    ngrams = np.zeros((G, n + 1), np.int64)  # those of k words before each word, and at the end
+    lower = np.full(G, 1 / V if levels else 1.0)
+    for k, level in enumerate(levels):
+        contexts, ngrams = ngrams[:, :-1], level.find(ngrams[:, :-1], rows[:, k:])
+        lower = level.weights_of(ngrams[:, -1]) + level.backoffs_of(contexts[:, -1]) * lower
+    return ngrams[:, 0], lower
 
 
 def _check_contexts(text: ArpaText, section: Section, contexts: NDArray[np.int64]) -> None:
@@ -298,7 +353,8 @@ def _check_contexts(text: ArpaText, section: Section, contexts: NDArray[np.int64
     (orphans,) = np.nonzero(contexts == UNSEEN)
     if orphans.size:
         n = section.n
-        text.fail(f"this {n}-gram begins with a {n - 1}-gram that is not listed", section.lines[orphans[0]])
+        line = int(section.lines[orphans[0]])
+        text.fail(f"this {n}-gram begins with a {n - 1}-gram that is not listed", line)
 
 
 def _check_distinct(
@@ -307,4 +363,4 @@ def _check_distinct(
     """Raise ModelFileError for the first n-gram that is listed a second time."""
     twice = order[1:][keys[order[1:]] == keys[order[:-1]]]
     if twice.size:
-        text.fail(f"this {section.n}-gram is listed a second time", section.lines[int(twice.min())])
+        text.fail(f"this {section.n}-gram is listed a second time", int(section.lines[int(twice.min())]))

@@ -43,7 +43,7 @@ def write_arpa(path: str | Path, text_model: TokenizedModel) -> None:
     names = _names(text_model.vocabulary)
     try:
         with atomic_write(path) as plain, _compressed(plain, path.suffix) as file:
-            sizes = [len(names), *(len(level.keys) - 1 for level in model.levels[1:])]
+            sizes = [len(names), *(len(level.keys) for level in model.levels[1:])]
             file.write("\\data\\\n" + "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, 1)))
             for n in range(1, model.order + 1):
                 file.write(f"\n\\{n}-grams:\n")
@@ -109,8 +109,8 @@ def _rows(model: NgramModel, n: int) -> Iterator[NDArray[np.int64]]:
     if n == 1:
         yield np.arange(model.vocab_size + 1)[:, None]
         return
-    for first in range(0, len(model.levels[n - 1].keys) - 1, _BLOCK):
-        last = min(first + _BLOCK, len(model.levels[n - 1].keys) - 1)
+    for first in range(0, len(model.levels[n - 1].keys), _BLOCK):
+        last = min(first + _BLOCK, len(model.levels[n - 1].keys))
         yield rows_of(model.levels, n, np.arange(first, last))
 
 
@@ -118,7 +118,7 @@ def _lines(model: NgramModel, rows: NDArray[np.int64], names: Sequence[str]) -> 
     n = rows.shape[1]
     numbers, probs = numbers_and_probs(model.levels, rows, model.vocab_size)
     log10_probs = np.log10(np.where(rows[:, -1] == model.vocab_size, 10.0**LOG_ZERO, probs))
-    backoffs = model.levels[n].backoffs[numbers] if n < model.order else np.ones(len(rows))
+    backoffs = model.levels[n].backoffs_of(numbers) if n < model.order else np.ones(len(rows))
     log10_backoffs = np.log10(backoffs, out=np.full(len(rows), float(LOG_ZERO)), where=backoffs > 0)
     for log10_prob, row, log10_backoff in zip(
         log10_probs.tolist(), rows.tolist(), log10_backoffs.tolist(), strict=True

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ FORMAT = 1
 KEY = "elman"
 DIGEST = re.compile(r'\{"sha256": "([0-9a-f]{64})", ')  # the beginning of a description
 OLD_KEYS = {"format", "kind", "model", "tokenizer", "vocabulary", "start", "info", "training"}
-MODEL_DTYPES = ("F32", "F64", "I32", "I64")  # of the arrays in model files and checkpoints
+NUMPY_DTYPES = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}  # in model files and checkpoints
 MOST_WINDOW, MOST_SIZE = 1_000_000, 2**31 - 1
 _SHOWN = 4
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
@@ -96,7 +97,8 @@ def digest_of(arrays: Mapping[str, NDArray[Any]], description: str) -> str:
 def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays and the description that `write_arrays` wrote.
 
-    ``verify`` compares them with the SHA-256 in the file; files of elman 0.2.0 and before have none.
+    The arrays are memory-mapped: their pages are read when they are used, and changes stay in this process. ``verify``
+    compares them with the SHA-256 in the file; files of elman 0.2.0 and before have none.
 
     Raises:
         ModelFileError: the file is missing, truncated, damaged, or not written by elman.
@@ -112,8 +114,8 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
         about = metadata.get(KEY)
         if about is None:
             raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
-        refuse_other_dtypes(file, path, MODEL_DTYPES)
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        refuse_other_dtypes(file, path, tuple(NUMPY_DTYPES))
+        arrays = _mapped(path)
     description = parse_json(about, f"{path}: its description cannot be read: it", ModelFileError)
     version = description.get("format") if isinstance(description, dict) else None
     if not isinstance(version, int):
@@ -129,6 +131,21 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
             f"{path} has format {version}, this elman reads format {FORMAT}; use a newer elman"
         )
     return arrays, description
+
+
+def _mapped(path: Path) -> Arrays:
+    """Return the arrays of a safetensors file whose header is known to be valid, memory-mapped."""
+    with path.open("rb") as file:
+        begin = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(begin - 8))
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    header.pop("__metadata__", None)
+    arrays: Arrays = {}
+    for name, about in header.items():
+        place = begin + about["data_offsets"][0]
+        mapped: NDArray[Any] = np.ndarray(about["shape"], NUMPY_DTYPES[about["dtype"]], memory, place)
+        arrays[name] = np.require(mapped, requirements="A")  # other programs may not align arrays
+    return arrays
 
 
 def _matches(arrays: Arrays, text: str, description: Mapping[str, Any]) -> bool:

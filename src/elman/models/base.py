@@ -5,6 +5,7 @@ Also here: the checks of a model's arguments, and `Past`, the state of models th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -145,6 +146,11 @@ class Past:
     def array(self, length: int) -> NDArray[np.int64]:
         """Return the ids as an array (N, k); ``length`` is k, which cannot be inferred where N is 0."""
         return np.array(self.past, np.int64).reshape(self.batch_size, length)
+
+    @cached_property
+    def stored_array(self) -> NDArray[np.int64]:
+        """The `array` of a state from which many texts are read; do not modify it."""
+        return np.array(self.past, np.int64)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as named arrays: the input of `from_arrays`."""

@@ -6,6 +6,7 @@ Also here, for any model: how much of the past its probabilities depend on, and 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -19,7 +20,8 @@ from elman.models.mixture import Mixture, MixtureState
 from elman.models.ngram.model import NgramModel
 from elman.models.window import WindowLM
 from elman.one_line import one_line
-from elman.text.tokenizers import Tokenizer, UnendedLine, WordTokenizer
+from elman.text.hashed_words import HashedWords
+from elman.text.tokenizers import EOS, Tokenizer, UnendedLine, WordTokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
 
@@ -56,6 +58,17 @@ def order_of(model: LanguageModel) -> int | None:
         limits = [order for order in map(order_of, model.models) if order is not None]
         return max(limits) if len(limits) == len(model.models) else None
     return None
+
+
+def use_hash_tables(model: LanguageModel) -> None:
+    """Enter the n-grams of a model, or of those that it is made of, in their hash tables: see `NgramModel`."""
+    if isinstance(model, NgramModel):
+        model.use_hash_table()
+    elif isinstance(model, Mixture):
+        for member in model.models:
+            use_hash_tables(member)
+    elif isinstance(model, CachedModel):
+        use_hash_tables(model.model)
 
 
 def ngram_lengths(model: LanguageModel, ids: Ids, state: Any, read: int) -> NDArray[np.int64]:
@@ -126,6 +139,10 @@ class TokenizedModel:
         """Return the tokens and ids of one line and, if it has one and the vocabulary a token for it, of its end."""
         return self.encode(self._with_end(line))
 
+    def prepared(self, text: str | bytes, end: bool) -> str:
+        """Return a text as its tokenizer reads it; with ``end``, it is a line, and its end follows."""
+        return self.tokenizer.prepare(self._with_end(text) if end else text)
+
     def _with_end(self, line: str | bytes) -> str:
         if isinstance(line, bytes):
             line = self.tokenizer.prepare(line)
@@ -133,10 +150,30 @@ class TokenizedModel:
 
     def ids(self, text: str | bytes) -> NDArray[np.int32]:
         """Return the ids of `encode`, which are found faster without the tokens."""
-        text = self.tokenizer.prepare(text)
+        return self.ids_of(self.tokenizer.prepare(text))
+
+    def ids_of(self, prepared: str) -> NDArray[np.int32]:
+        """Return the ids of a text that is prepared."""
         if isinstance(self.tokenizer, WordTokenizer):
-            return self.tokenizer.ids(text, self.vocabulary)
-        return self.vocabulary.encode(self.tokenizer.tokens(text))
+            return self.tokenizer.ids(prepared, self.vocabulary)
+        return self.vocabulary.encode(self.tokenizer.tokens(prepared))
+
+    def word_log_probs(self, prepared: str, start: Any) -> tuple[NDArray[np.float64], int] | None:
+        """Return ln P of each token of a text that is prepared, read from ``start``, and how many are unknown.
+
+        It is one compiled call of an n-gram model. Returns None where that is impossible.
+        """
+        model, tokenizer = self.model, self.tokenizer
+        if not (isinstance(model, NgramModel) and model.is_hashed and isinstance(tokenizer, WordTokenizer)):
+            return None
+        text = tokenizer.cased(prepared) if tokenizer.lower else prepared
+        return model.word_log_probs(text, *self._words, start) if tokenizer.splits_at_ascii(text) else None
+
+    @cached_property
+    def _words(self) -> tuple[HashedWords, int, int, bool]:
+        """The words, and what else `HashedWords.find` needs to find them, stored because a line is read so fast."""
+        separators = isinstance(self.tokenizer, WordTokenizer) and self.tokenizer.separators
+        return self.vocabulary.hashed_words, self.vocabulary.id(EOS), self.vocabulary.unknown_id, separators
 
     def line_ids(self, line: str | bytes) -> NDArray[np.int32]:
         """Return the ids of `encode_line`, which are found faster without the tokens."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.evaluation.line_scores import warm_up
 from elman.models.base import LanguageModel, begin
 from elman.serving.sequences import Job, RunningSequence, SequenceBatch, Widths
 from elman.text_model import TextModel
@@ -139,7 +140,8 @@ class Engine:
             return self._changed.wait_for(lambda: not (self._count_busy() or self._count_waiting()), timeout)
 
     def prepare(self) -> None:
-        """Read the start of a text, find the widths, and make the slots."""
+        """Read a line, so that the first requests do not wait for compilation; find the widths, and make the slots."""
+        warm_up(self.text_model)
         model, start_id = self.text_model.model, self.text_model.start_id
         widths = self._widths or exact_widths(model, begin(model, start_id), self._batch_size)
         self._start_state = begin(model, start_id, widths.steps[0]).select([0])

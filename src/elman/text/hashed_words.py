@@ -27,11 +27,13 @@ class HashedWords:
 
     def __init__(self, words: Sequence[str]) -> None:
         encoded = [word.encode() for word in words]
-        self._bytes = np.frombuffer(b"".join(encoded), np.uint8)  # of all words, one after another
-        self._ends = np.cumsum([0, *map(len, encoded)])  # (V + 1,): word v is bytes[ends[v]:ends[v + 1]]
-        size = 1 << (2 * len(words)).bit_length()
-        self._slots = np.full((size, 2), _FREE, np.int64)  # (S, 2)
-        insert_words(self._bytes, self._ends, self._slots)
+        joined = np.frombuffer(
+            bytearray().join(encoded), np.uint8
+        )  # the bytes of all words, one after another
+        ends = np.cumsum([0, *map(len, encoded)])  # (V + 1,): word v is joined[ends[v]:ends[v + 1]]
+        slots = np.full((1 << (2 * len(words)).bit_length(), 2), _FREE, np.int64)  # (S, 2)
+        self.table = (joined, ends, slots)
+        insert_words(*self.table)
 
     def find(
         self, text: str, newline_id: int, unknown_id: int, separators: bool = False
@@ -40,17 +42,17 @@ class HashedWords:
 
         With ``separators``, the characters U+001C to U+001F also separate words, as in ``str.split``.
         """
-        data = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+        data = np.frombuffer(bytearray(text, "utf-8", "surrogatepass"), np.uint8)
         ids = np.empty(len(data), np.int32)
-        n = find_words(data, self._bytes, self._ends, self._slots, newline_id, unknown_id, separators, ids)
+        n = find_words(data, *self.table, newline_id, unknown_id, separators, ids)
         return ids[:n]
 
 
 @jit_exact
 def slot_of_word(
     data: NDArray[np.uint8],
-    first: int,
-    end: int,
+    first: Any,
+    end: Any,
     mixed: Any,
     words: NDArray[np.uint8],
     ends: NDArray[np.int64],
@@ -72,13 +74,19 @@ def slot_of_word(
 
 
 @jit_exact
+def hash_of_word(data: NDArray[np.uint8], first: Any, end: Any) -> Any:
+    """Return the hash of the word data[first:end]."""
+    mixed = _OFFSET
+    for i in range(first, end):
+        mixed = (mixed ^ np.uint64(data[i])) * _PRIME
+    return np.int64(mixed >> np.uint64(1))
+
+
+@jit_exact
 def insert_words(words: NDArray[np.uint8], ends: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
     """Enter the id of every word."""
     for word in range(len(ends) - 1):
-        mixed = _OFFSET
-        for i in range(ends[word], ends[word + 1]):
-            mixed = (mixed ^ np.uint64(words[i])) * _PRIME
-        number = np.int64(mixed >> np.uint64(1))
+        number = hash_of_word(words, ends[word], ends[word + 1])
         slot = slot_of_word(words, ends[word], ends[word + 1], number, words, ends, slots)
         slots[slot, _HASH], slots[slot, _ID] = number, word
 
@@ -95,7 +103,8 @@ def find_words(
     ids: NDArray[np.int32],
 ) -> int:
     """Write the ids of the words and newlines of a text in UTF-8; return how many there are."""
-    n, first, mixed = 0, 0, _OFFSET
+    n, mixed = 0, _OFFSET
+    first: Any = np.int64(0)  # with a literal, numba compiles `slot_of_word` twice
     for i in range(len(data) + 1):
         byte = data[i] if i < len(data) else np.uint8(32)
         is_space = byte == 32 or 9 <= byte <= 13 or (separators and 28 <= byte <= 31)

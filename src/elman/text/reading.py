@@ -184,7 +184,10 @@ codecs.register_error(MARKED, _mark_invalid)
 
 def normalise(text: str) -> str:
     r"""Return a text as ``read_text`` would give it: no byte order marks, ``\n`` for newlines, Unicode NFC."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii():
+        return text
     if BOM in text:
         text = LINE_MARKS.sub("", text)
     return unicodedata.normalize("NFC", text)

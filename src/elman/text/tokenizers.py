@@ -181,11 +181,23 @@ class WordTokenizer(_Tokenizer):
 
     def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
         """Return the ids of the words of a text, found by compiled code where numba is loaded."""
-        text = _cased(text, self.lower)
-        ascii_only = self.whitespace == "ascii"
-        if numba_jit.is_loaded() and (ascii_only or text.isascii() or not has_other_whitespace(text)):
-            return vocabulary.encode_words(text, EOS, separators=not ascii_only)
+        text = self.cased(text)
+        if numba_jit.is_loaded() and self.splits_at_ascii(text):
+            return vocabulary.encode_words(text, EOS, self.separators)
         return vocabulary.encode(self.split(text))
+
+    def cased(self, text: str) -> str:
+        """Return a text of whole words, lower-cased if requested."""
+        return _cased(text, self.lower)
+
+    def splits_at_ascii(self, text: str) -> bool:
+        """Return whether the words of a text are separated by ASCII's whitespace only, as in `HashedWords.find`."""
+        return self.whitespace == "ascii" or text.isascii() or not has_other_whitespace(text)
+
+    @property
+    def separators(self) -> bool:
+        """Whether the characters U+001C to U+001F separate words."""
+        return self.whitespace != "ascii"
 
     def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
         """Yield the text, cut after whitespace; ``end`` adds the newline that a last line lacks."""

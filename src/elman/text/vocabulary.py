@@ -126,10 +126,11 @@ class Vocabulary:
 
     def encode_words(self, text: str, newline: str, separators: bool) -> NDArray[np.int32]:
         """Return the ids of the words of a text, and that of ``newline`` for each newline: see `HashedWords.find`."""
-        return self._hashed_words.find(text, self.id(newline), self.unknown_id, separators)
+        return self.hashed_words.find(text, self.id(newline), self.unknown_id, separators)
 
     @cached_property
-    def _hashed_words(self) -> HashedWords:
+    def hashed_words(self) -> HashedWords:
+        """The tokens by their bytes."""
         return HashedWords(self.tokens)
 
     @cached_property

@@ -73,7 +73,7 @@ def train_ngram(
         perplexity = _valid_perplexity(text_model, corpora)
         warn_about(corpora, config, valid)
         model: Any = text_model.model
-        ngrams = tuple(len(level.keys) - 1 for level in model.levels)
+        ngrams = tuple(len(level.keys) for level in model.levels)
         run = NgramRun(folder, corpora, text_model, ngrams, perplexity, seconds)
         _write_metrics(run, config, staged)
         save_model(staged / MODEL_NAME, text_model)

@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from elman.errors import ShapeError, VocabularyError
+from elman.evaluation.line_scores import score_line
+from elman.kenlm_compat import Model
+from elman.models.adaptive.cache import CachedModel
+from elman.models.mixture import Mixture
 from elman.models.ngram import hashed
 from elman.models.ngram import model as model_module
 from elman.models.ngram.levels import SortedNgrams
 from elman.models.ngram.model import NgramModel
 from elman.models.ngram.smoothing import kneser_ney
+from elman.models.tokenized import use_hash_tables
 from support.loops import CAN_COMPILE, plain, switch_jit
+from support.ngrams import sentence_model
 
 V = 6
 FORMS: dict[str, Any] = {"plain": plain(hashed)}
@@ -173,6 +179,43 @@ def test_a_copy_has_the_same_numbers(monkeypatch: pytest.MonkeyPatch, copied: An
     model, ids = train(3, None), np.arange(V)[None]
     expected = model.target_log_probs(ids, model.start())[0]
     assert_array_equal(copied(model).target_log_probs(ids, model.start())[0], expected)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_line_of_words_has_the_score_of_its_tokens(monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
+    """The words of a line, their ids and their probabilities, found in one call; with numba and without."""
+    lines = [
+        "tom was in the hall",
+        " tom\t was ",
+        "",
+        "\n",
+        "nobody was\nin",
+        "tom\u3000was",
+        "é",
+        "tom\x1cwas",
+    ]
+    cases = [(line, bos, eos) for line in lines for bos in (False, True) for eos in (False, True)]
+    found = []
+    for on in (False, True):
+        switch_jit(monkeypatch, on)
+        model = sentence_model(min_count=1 if closed else 2)
+        assert (model.vocabulary.unk_id is None) == closed
+        model.model.use_hash_table()
+        assert model.model.is_hashed == on
+        scores = [model.score(*case) for case in cases]
+        kenlm = Model(model)
+        found.append(
+            (scores, [score_line(model, line) for line in lines], [kenlm.score(*case) for case in cases])
+        )
+    assert found[0] == found[1]
+
+
+def test_mixtures_and_caches_use_the_tables_of_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_jit(monkeypatch, True)
+    first, second = train(2, None), train(3, None)
+    use_hash_tables(Mixture([CachedModel(first, 10, 0.1), second], [0.5, 0.5]))
+    assert first.is_hashed
+    assert second.is_hashed
 
 
 @pytest.mark.parametrize("on", [False, True])

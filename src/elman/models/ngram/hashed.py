@@ -1,4 +1,4 @@
-"""`HashedNgrams`: the n-grams of all lengths in one hash table, and the compiled functions that read text with it.
+"""`HashedNgrams`: the n-grams of all lengths in hash tables, and the compiled functions that read text with them.
 
 The functions are plain Python, which `elman.numba_jit` compiles. Without numba a model uses `SortedNgrams`, which gives
 the same numbers to the last bit.
@@ -12,40 +12,41 @@ from numpy.typing import NDArray
 
 from elman.models.ngram.levels import UNSEEN, Level, SortedNgrams
 from elman.numba_jit import jit_exact
+from elman.text.hashed_words import HashedWords, find_words
 
-_MAX_LOAD = 0.7  # of the slots; at more, look-ups of n-grams that are not in the table slow down
-_FREE = -1  # the key of a slot without an n-gram
-_KEY, _WEIGHT, _BACKOFF = 0, 1, 2  # the columns of an entry
+_MAX_LOAD = 0.7  # of a table of more than two slots; at more, looking for what is not in it slows down
+_FREE = -1  # the token of a slot without an n-gram
+_TOKEN, _TABLE, _WEIGHT, _BACKOFF = 0, 1, 2, 3  # the columns of a slot
+_SHIFT, _MASK = 6, 63  # a table of 2**b slots, the first of which is s, is the number s * 64 + b
 # 2**64 / golden ratio: D. Knuth, The Art of Computer Programming, volume 3, section 6.4
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_LINE = 64  # bytes in a line of the processor's cache
 
 
 class HashedNgrams(SortedNgrams):
-    """A hash table of n-grams with open addressing and linear probing.
+    """A hash table for each context, with open addressing and linear probing, of the tokens that follow it.
 
-    An n-gram is numbered by its slot, and its key is the slot of its context times K plus its last token: different
-    n-grams have different keys, whatever their lengths, so that no look-up can take one for another. A slot takes 24
-    bytes, and there are 2**b of them, of which 35 to 70 % are in use: the table takes 34 to 69 bytes per n-gram, in
-    addition to the model's own 24.
+    All tables are in one array, in the order of their contexts, so that they are made in one pass over the sorted
+    n-grams. The slot of an n-gram has its last token, its weight, its backoff weight as a context, and the place of
+    its own table. A slot takes 32 bytes, half a line of the processor's cache. Slot 0 is the empty context's.
     """
 
     def __init__(self, levels: Sequence[Level], vocab_size: int, eos: int | None) -> None:
         super().__init__(levels, vocab_size, eos)
-        size = 2
-        while size * _MAX_LOAD < sum(len(level.keys) - 1 for level in levels):
-            size *= 2
-        keys = np.full((size, 3), _FREE)  # (S, 3), the columns of an entry: one cache line holds it
-        values = keys.view(np.float64)  # (S, 3), the same memory
-        contexts = np.array([size])  # (C,): the slot of each context; the empty context has the number S
+        symbols = levels[0].symbols
+        slots = _aligned(1 + sum(count_slots(level.keys, symbols) for level in levels))  # (S, 4)
+        slots[0] = _FREE
+        slots.view(np.float64)[0, _WEIGHT:] = 1 / vocab_size, levels[0].backoffs[0]
+        contexts = np.zeros(1, np.int64)  # (C,): the slot of each context
+        first = 1
         for n, level in enumerate(levels, 1):
-            n_ngrams = len(level.keys) - 1
-            backoffs = levels[n].backoffs if n < len(levels) else np.ones(n_ngrams)
-            slots = np.empty(n_ngrams, np.int64)  # (G,)
-            insert(keys, values, level.symbols, level.keys, contexts, level.weights, backoffs, slots)
-            contexts = slots
+            backoffs = levels[n].backoffs if n < len(levels) else np.ones(len(level.keys))
+            ngrams = np.empty(len(level.keys), np.int64)  # (G,)
+            first = insert(slots, symbols, level.keys, level.weights, backoffs, contexts, first, ngrams)
+            contexts = ngrams
         end = UNSEEN if eos is None else eos
-        empty_backoff, uniform = float(levels[0].backoffs[0]), 1 / vocab_size
-        self._table = (keys, values, levels[0].symbols, len(levels), end, empty_backoff, uniform)
+        start = int(find(slots, slots[0, _TABLE], vocab_size))  # <s>, if that is a symbol
+        self._table = (slots, len(levels), end, start)
 
     def read(
         self, ids: NDArray[np.int64], lengths: NDArray[np.int64], pasts: NDArray[np.int64]
@@ -56,99 +57,203 @@ class HashedNgrams(SortedNgrams):
         read_texts(*self._table, ids, lengths, pasts, probs, matched)
         return probs, matched
 
+    def read_words(
+        self,
+        text: str,
+        words: HashedWords,
+        newline_id: int,
+        unknown_id: int,
+        separators: bool,
+        past: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], int]:
+        """Return the probability of each word that `HashedWords.find` finds in a text, (n,), and how many are unknown.
+
+        The text is read after ``past`` (1, P). It is all one call, because for a line calls take longer than the work.
+        """
+        data = np.frombuffer(bytearray(text, "utf-8", "surrogatepass"), np.uint8)
+        probs = np.empty(len(data))
+        joined, ends, slots = words.table
+        n, unknown = read_words(
+            data, joined, ends, slots, newline_id, unknown_id, separators, *self._table, past, probs
+        )
+        return probs[:n], unknown
+
     @staticmethod
     def _add_level(*args: NDArray[Any]) -> None:
         add_level(*args)
 
 
+def _aligned(size: int) -> NDArray[np.int64]:
+    """Return an array (S, 4) that begins where a line of the cache does, so that no slot is in two of them."""
+    memory = np.empty(4 * size + _LINE // 8, np.int64)
+    return memory[-memory.ctypes.data % _LINE // 8 :][: 4 * size].reshape(size, 4)
+
+
 @jit_exact
-def slot_of(keys: NDArray[np.int64], key: Any) -> Any:
-    """Return the slot of a key or, if it is not in the table, the free slot that it would take."""
-    last = len(keys) - 1
-    mixed = np.uint64(key) * _SPREAD
-    slot = np.int64(mixed >> np.uint64(32)) & last
-    while keys[slot, _KEY] != key and keys[slot, _KEY] != _FREE:
-        slot = (slot + 1) & last
-    return slot
+def bits_for(n_tokens: int) -> int:
+    """Return b, for a table of 2**b slots. One or two tokens fill theirs."""
+    bits = 0
+    while (1 << bits) < n_tokens or (n_tokens > 2 and (1 << bits) * _MAX_LOAD < n_tokens):
+        bits += 1
+    return bits
+
+
+@jit_exact
+def count_slots(keys: NDArray[np.int64], symbols: int) -> int:
+    """Return how many slots the tables of a level's contexts take in all."""
+    total = begin = 0
+    while begin < len(keys):
+        end, limit = begin, (keys[begin] // symbols + 1) * symbols
+        while end < len(keys) and keys[end] < limit:
+            end += 1
+        total += 1 << bits_for(end - begin)
+        begin = end
+    return total
 
 
 @jit_exact
 def insert(
-    keys: NDArray[np.int64],
-    values: NDArray[np.float64],
+    slots: NDArray[np.int64],
     symbols: int,
-    level_keys: NDArray[np.int64],
-    contexts: NDArray[np.int64],
+    keys: NDArray[np.int64],
     weights: NDArray[np.float64],
     backoffs: NDArray[np.float64],
-    slots: NDArray[np.int64],
-) -> None:
-    """Enter the n-grams of a level; write the slot of each to ``slots`` (G,).
+    contexts: NDArray[np.int64],
+    first: int,
+    ngrams: NDArray[np.int64],
+) -> int:
+    """Make the tables of a level's contexts, from slot ``first`` on; return the slot after the last one.
 
-    ``contexts`` (C,) has the slots of their contexts, and ``backoffs`` those of the n-grams as contexts.
+    ``contexts`` (C,) has the slots of the contexts, ``backoffs`` (G,) the backoff weights of the n-grams as contexts.
+    The slot of each n-gram is written to ``ngrams`` (G,).
     """
-    for number in range(len(slots)):
-        context = level_keys[number] // symbols
-        key = contexts[context] * symbols + level_keys[number] - context * symbols
-        slot = slot_of(keys, key)
-        keys[slot, _KEY] = key
-        values[slot, _WEIGHT] = weights[number]
-        values[slot, _BACKOFF] = backoffs[number]
-        slots[number] = slot
+    values = slots.view(np.float64)
+    begin = 0
+    while begin < len(keys):
+        context = keys[begin] // symbols
+        end = begin
+        while end < len(keys) and keys[end] < (context + 1) * symbols:
+            end += 1
+        bits = bits_for(end - begin)
+        last = (1 << bits) - 1
+        slots[contexts[context], _TABLE] = (first << _SHIFT) + bits
+        for slot in range(first, first + last + 1):
+            slots[slot, _TOKEN] = _FREE
+        for number in range(begin, end):
+            token = keys[number] - context * symbols
+            place = home(token, last)
+            while slots[first + place, _TOKEN] != _FREE:
+                place = (place + 1) & last
+            slot = first + place
+            slots[slot, _TOKEN], slots[slot, _TABLE] = token, UNSEEN
+            values[slot, _WEIGHT], values[slot, _BACKOFF] = weights[number], backoffs[number]
+            ngrams[number] = slot
+        first += last + 1
+        begin = end
+    return first
+
+
+@jit_exact
+def find(slots: NDArray[np.int64], table: Any, token: Any) -> Any:
+    """Return the slot of a token in a table; UNSEEN if it is not there, or if there is no table."""
+    if table == UNSEEN:
+        return UNSEEN
+    first, last = table >> _SHIFT, (1 << (table & _MASK)) - 1
+    place = home(token, last)
+    for _ in range(last + 1):
+        found = slots[first + place, _TOKEN]
+        if found == token:
+            return first + place
+        if found == _FREE:
+            return UNSEEN
+        place = (place + 1) & last
+    return UNSEEN
+
+
+@jit_exact
+def home(token: int, last: int) -> Any:
+    """Return the place, from 0 to ``last``, where a token is put in a table unless that place is taken."""
+    return np.int64((np.uint64(token) * _SPREAD) >> np.uint64(32)) & last
 
 
 @jit_exact
 def read_texts(
-    keys: NDArray[np.int64],
-    values: NDArray[np.float64],
-    symbols: int,
+    slots: NDArray[np.int64],
     order: int,
     eos: int,
-    empty_backoff: float,
-    uniform: float,
+    start: int,
     ids: NDArray[np.int64],
     lengths: NDArray[np.int64],
     pasts: NDArray[np.int64],
     probs: NDArray[np.float64],
     matched: NDArray[np.int64],
 ) -> None:
-    """Write the probability of each of ids (n,) and the length of the longest n-gram that ends in it."""
-    root = len(keys)  # the number of the empty context
-    start, start_backoff = slot_of(keys, root * symbols + symbols - 1), 1.0  # the 1-gram <s>
-    if keys[start, _KEY] == _FREE:
-        start = UNSEEN
-    else:
-        start_backoff = values[start, _BACKOFF]
-    contexts = np.empty(order, np.int64)  # the slots of the k-grams before a token, k = 0, ..., order - 1
+    """Write the probability of each of ids (n,) and the length of the longest n-gram that ends in it.
+
+    ``start`` is the slot of ``<s>``, UNSEEN if there is none.
+    """
+    values = slots.view(np.float64)
+    tables = np.empty(order, np.int64)  # of the k-grams before a token, k = 0, ..., order - 1
     backoffs = np.empty(order)
+    tables[0], backoffs[0] = slots[0, _TABLE], values[0, _BACKOFF]
     first = 0
     for text in range(len(lengths)):
         past = pasts[min(text, len(pasts) - 1)]
-        contexts[0], backoffs[0] = root, empty_backoff
         for k in range(1, order):
-            contexts[k], backoffs[k] = UNSEEN, 1.0
-        for i in range(-len(past), lengths[text]):
+            tables[k], backoffs[k] = UNSEEN, 1.0
+        begin = 0
+        while begin < len(past) and past[begin] < 0:  # the text had not begun, so no context is seen
+            begin += 1
+        for i in range(begin - len(past), lengths[text]):
             token = past[i] if i < 0 else ids[first + i]
-            prob, longest = uniform, 1
-            context, backoff = root, empty_backoff
+            prob, longest = values[0, _WEIGHT], 1
+            table, backoff = tables[0], backoffs[0]
             for k in range(order):
-                ngram, weight, ngram_backoff = UNSEEN, 0.0, 1.0
-                if context != UNSEEN and token >= 0:
-                    slot = slot_of(keys, context * symbols + token)
-                    if keys[slot, _KEY] != _FREE:
-                        ngram, weight, ngram_backoff = slot, values[slot, _WEIGHT], values[slot, _BACKOFF]
-                        longest = k + 1
+                next_table, weight, next_backoff = UNSEEN, 0.0, 1.0
+                slot = find(slots, table, token) if token >= 0 else UNSEEN
+                if slot != UNSEEN:
+                    next_table, next_backoff = slots[slot, _TABLE], values[slot, _BACKOFF]
+                    weight, longest = values[slot, _WEIGHT], k + 1
                 prob = weight + backoff * prob
                 if k + 1 < order:  # the n-gram is the context of the next token
-                    context, contexts[k + 1] = contexts[k + 1], ngram
-                    backoff, backoffs[k + 1] = backoffs[k + 1], ngram_backoff
+                    table, tables[k + 1] = tables[k + 1], next_table
+                    backoff, backoffs[k + 1] = backoffs[k + 1], next_backoff
             if token == eos and eos != UNSEEN and order > 1:
-                contexts[1], backoffs[1] = start, start_backoff
-                for k in range(2, order):
-                    contexts[k], backoffs[k] = UNSEEN, 1.0
+                for k in range(1, order):
+                    tables[k], backoffs[k] = UNSEEN, 1.0
+                if start != UNSEEN:
+                    tables[1], backoffs[1] = slots[start, _TABLE], values[start, _BACKOFF]
             if i >= 0:
                 probs[first + i], matched[first + i] = prob, longest
         first += lengths[text]
+
+
+@jit_exact
+def read_words(
+    data: NDArray[np.uint8],
+    words: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    word_slots: NDArray[np.int64],
+    newline_id: int,
+    unknown_id: int,
+    separators: bool,
+    slots: NDArray[np.int64],
+    order: int,
+    eos: int,
+    start: int,
+    past: NDArray[np.int64],
+    probs: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Find the words of a text as `find_words`, read them as `read_texts`; return how many, and how many unknown."""
+    found = np.empty(len(data), np.int32)
+    n = find_words(data, words, ends, word_slots, newline_id, unknown_id, separators, found)
+    ids, lengths = np.empty(n, np.int64), np.empty(1, np.int64)
+    lengths[0], unknown = n, 0
+    for i in range(n):
+        ids[i] = found[i]
+        unknown += ids[i] == unknown_id
+    read_texts(slots, order, eos, start, ids, lengths, past, probs, ids)  # the lengths are not needed
+    return n, unknown
 
 
 @jit_exact

@@ -1,38 +1,45 @@
 """`Level`: the table of the n-grams of one length, with their weights; and `SortedNgrams`: look-ups in all of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+A = TypeVar("A", bound=np.generic)
+
 UNSEEN = -1  # the number of an n-gram or a context that did not occur in training
-_NO_KEY = np.iinfo(np.int64).max
+_NO_KEY = -2  # neither the key of an n-gram nor UNSEEN
 
 
+@dataclass(frozen=True)
 class Level:
-    """A sorted table of n-grams, keyed as in ``Counts``.
+    """A sorted table of n-grams, keyed as in ``Counts``. The arrays may be memory-mapped."""
 
-    Every array has one additional entry at the end, for unseen n-grams. The last entry is also entry -1, so that
-    looking up ``UNSEEN`` gives weight 0 and backoff 1 without a branch.
-    """
-
-    def __init__(
-        self,
-        keys: NDArray[np.int64],
-        weights: NDArray[np.float64],
-        backoffs: NDArray[np.float64],
-        symbols: int,
-    ) -> None:
-        self.keys = np.append(keys, _NO_KEY)  # (G + 1,), ascending
-        self.weights = np.append(weights, 0.0)  # (G + 1,)
-        self.backoffs = np.append(backoffs, 1.0)  # (C + 1,)
-        self.symbols = symbols  # K
+    keys: NDArray[np.int64]  # (G,), ascending
+    weights: NDArray[np.float64]  # (G,)
+    backoffs: NDArray[np.float64]  # (C,)
+    symbols: int  # K
 
     def find(self, contexts: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers of the n-grams (context, id), for arrays of the same shape; UNSEEN if not in the table."""
         keys = np.where((contexts < 0) | (ids < 0), UNSEEN, contexts * self.symbols + ids)
         places = np.searchsorted(self.keys, keys)
-        return np.where(self.keys[places] == keys, places, UNSEEN)
+        return np.where(_entries(self.keys, places, _NO_KEY) == keys, places, UNSEEN)
+
+    def weights_of(self, ngrams: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the weights of n-grams by number, 0 for UNSEEN."""
+        return np.where(ngrams == UNSEEN, 0.0, _entries(self.weights, ngrams, 0.0))
+
+    def backoffs_of(self, contexts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the backoff weights of contexts by number, 1 for UNSEEN."""
+        return np.where(contexts == UNSEEN, 1.0, _entries(self.backoffs, contexts, 1.0))
+
+
+def _entries(table: NDArray[A], places: NDArray[np.int64], of_none: Any) -> NDArray[A]:
+    """Return the entries of a table, at its ends for places outside it; ``of_none`` if the table is empty."""
+    return table.take(places, mode="clip") if len(table) else np.full(places.shape, of_none, table.dtype)
 
 
 class SortedNgrams:
@@ -66,7 +73,7 @@ class SortedNgrams:
         probs = np.full(len(text), 1 / self._vocab_size)
         matched = np.ones(len(text), np.int64)
         for n, (level, contexts, ngrams) in enumerate(self._look_up(text, begins), 1):
-            probs = level.weights[ngrams] + level.backoffs[contexts] * probs
+            probs = level.weights_of(ngrams) + level.backoffs_of(contexts) * probs
             matched[ngrams != UNSEEN] = n
         return probs[~is_past], matched[~is_past]
 
@@ -80,7 +87,9 @@ class SortedNgrams:
             first_keys = after * level.symbols
             firsts = np.searchsorted(level.keys, first_keys)
             ends = np.searchsorted(level.keys, first_keys + level.symbols)
-            self._add_level(probs, level.backoffs[after], level.keys, level.weights, first_keys, firsts, ends)
+            self._add_level(
+                probs, level.backoffs_of(after), level.keys, level.weights, first_keys, firsts, ends
+            )
             if not n:
                 probs = np.repeat(probs, N, axis=0)  # (N, K)
         return probs
@@ -139,5 +148,5 @@ def numbers_and_probs(
     for k, level in enumerate(levels[: rows.shape[1]]):
         contexts = ngrams[:, :-1]  # before each column from the k-th on
         ngrams = level.find(contexts, rows[:, k:])
-        probs = level.weights[ngrams[:, -1]] + level.backoffs[contexts[:, -1]] * probs
+        probs = level.weights_of(ngrams[:, -1]) + level.backoffs_of(contexts[:, -1]) * probs
     return ngrams[:, -1], probs

@@ -15,6 +15,7 @@ from elman.models.ngram.hashed import HashedNgrams
 from elman.models.ngram.levels import Level, SortedNgrams
 from elman.models.ngram.smoothing import Smoothing, witten_bell
 from elman.one_line import number_of, one_line
+from elman.text.hashed_words import HashedWords
 
 _MAX_TOKENS = 2**31 - 1  # so that no key of a file exceeds 64 bits
 _WORTH_HASHING = 100_000  # tokens read in sorted tables before: in about the time that it takes to load numba
@@ -33,7 +34,7 @@ class NgramModel:
     Without it, a text is one stream of tokens, including the ends of lines.
 
     Where numba is installed (the extra ``fast``), a model that has read some 100,000 tokens, or 1,000 texts one by one,
-    enters its n-grams in a hash table, which takes 34 to 69 bytes per n-gram (see `elman.models.ngram.hashed`). The
+    enters its n-grams in a hash table, of about 45 bytes per n-gram (see `elman.models.ngram.hashed`). The
     numbers are the same without.
     """
 
@@ -83,7 +84,7 @@ class NgramModel:
             self,
             f"order {self.order}",
             f"vocabulary {self.vocab_size:,}",
-            number_of(sum(len(level.keys) - 1 for level in self.levels), "n-gram"),
+            number_of(sum(len(level.keys) for level in self.levels), "n-gram"),
         )
 
     @property
@@ -105,6 +106,18 @@ class NgramModel:
     def levels(self) -> tuple[Level, ...]:
         """The tables of n-grams, for n = 1, ..., order; do not modify them."""
         return self._levels
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether the n-grams are in the hash table, so that text is read as fast as possible."""
+        return self._hashed is not None
+
+    def use_hash_table(self) -> None:
+        """Enter the n-grams in the hash table now, where numba is installed, instead of after much reading."""
+        if self._hashed is None and numba_jit.is_available():
+            with _hashing:
+                if self._hashed is None:
+                    self._hashed = HashedNgrams(self._levels, self.vocab_size, self.eos)
 
     def start(self, batch_size: int = 1) -> Past:
         """Return the initial state of N sequences, which have read nothing."""
@@ -166,6 +179,26 @@ class NgramModel:
         probs[missing] = 1
         return np.where(missing, -np.inf, np.log(probs))
 
+    def word_log_probs(
+        self,
+        text: str,
+        words: HashedWords,
+        newline_id: int,
+        unknown_id: int,
+        separators: bool,
+        start: Past,
+    ) -> tuple[NDArray[np.float64], int] | None:
+        """Return ln P of each word that `HashedWords.find` finds in a text, (n,), and how many of them are unknown.
+
+        It is `find` and then `text_log_probs` in one compiled call; None unless `is_hashed`, and if a word has no id.
+        """
+        if self._hashed is None:
+            return None
+        probs, unknown = self._hashed.read_words(
+            text, words, newline_id, unknown_id, separators, start.stored_array
+        )
+        return None if unknown and unknown_id < 0 else (np.log(probs, probs), unknown)
+
     def matched_lengths(self, ids: Ids, state: Past) -> NDArray[np.int64]:
         """Return the length of the longest known n-gram that ends in each of ids (N, T): 1, ..., order."""
         return self._read(checked_ids(ids, state.batch_size, self.vocab_size), state)[1]
@@ -184,16 +217,10 @@ class NgramModel:
 
     def _ngrams(self, tokens: int) -> SortedNgrams:
         """Return the n-grams in the form that is best to read this many tokens with."""
-        if not numba_jit.is_available():
-            return self._sorted
-        if self._hashed is None:
-            if self._work < _WORTH_HASHING:
-                self._work += tokens + _CALL
-                return self._sorted
-            with _hashing:
-                if self._hashed is None:
-                    self._hashed = HashedNgrams(self._levels, self.vocab_size, self.eos)
-        return self._hashed
+        if self._work >= _WORTH_HASHING:
+            self.use_hash_table()
+        self._work += tokens + _CALL
+        return self._sorted if self._hashed is None else self._hashed
 
     def _read(self, ids: NDArray[np.int64], state: Past) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the probability of each of ids (N, T), and the length of the longest n-gram that ends in it."""
@@ -222,9 +249,9 @@ def _to_arrays(levels: Sequence[Level], vocab_size: int, eos: int | None) -> dic
     if eos is not None:
         arrays["eos"] = np.array([eos], np.int64)
     for n, level in enumerate(levels, 1):
-        arrays[f"{n}.keys"] = level.keys[:-1].copy()
-        arrays[f"{n}.weights"] = level.weights[:-1].copy()
-        arrays[f"{n}.backoffs"] = level.backoffs[:-1].copy()
+        arrays[f"{n}.keys"] = level.keys.copy()
+        arrays[f"{n}.weights"] = level.weights.copy()
+        arrays[f"{n}.backoffs"] = level.backoffs.copy()
     return arrays
 
 
@@ -246,7 +273,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Level], int, 
         keys = _array(arrays, f"{n}.keys", np.dtype(np.int64))
         weights = _array(arrays, f"{n}.weights", np.dtype(np.float64), len(keys))
         backoffs = _array(arrays, f"{n}.backoffs", np.dtype(np.float64), n_contexts)
-        if not (np.diff(keys, prepend=-1, append=n_contexts * K) > 0).all():
+        in_range = not len(keys) or (keys[0] >= 0 and keys[-1] < n_contexts * K)
+        if not (in_range and (keys[1:] > keys[:-1]).all()):
             raise ModelFileError(f"the n-gram model's array {n}.keys is not sorted; train the model again")
         levels.append(Level(keys, weights, backoffs, K))
         n_contexts = len(keys)
