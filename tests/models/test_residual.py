@@ -95,11 +95,12 @@ def test_a_plain_model_is_described_as_before() -> None:
     assert not {"block", "mlp"} & set(small_lm(V).hyperparameters)
 
 
-def test_dropout_and_penalties_stand_between_the_blocks() -> None:
+def test_dropout_stands_in_the_branches_and_penalties_after_the_blocks() -> None:
     every = Regularisation("block", 0.2, 0.5, 0.3, 0.4, 2.0, 1.5)
     model = residual_lm(cell="gru", layers=2, dropout=0.3, regularisation=every)
     kinds = [type(layer) for layer in model.layers]
-    assert kinds.count(TimeDropout) == 3
+    assert kinds.count(TimeDropout) == 2  # before the blocks, and after them
+    assert all(branch.dropout is not None for block in model.rnn_layers for branch in block.branches)  # type: ignore[attr-defined]
     assert kinds.count(TimeResidualBlock) == 2
     assert model.rnn_layers[0].recurrence.dropout is not None  # type: ignore[attr-defined]
     xs, ts = blocks_of(V, N, T, 2)
