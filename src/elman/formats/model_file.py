@@ -217,6 +217,8 @@ def _check_sizes(shape: Mapping[str, Any], arrays: Arrays, where: Path) -> None:
             valid = isinstance(value, bool)
         elif name in ("cell", "block"):
             valid = isinstance(value, str)
+        elif name == "sizes":
+            valid = isinstance(value, dict) and all(_is_size(size) and size for size in value.values())
         elif name == "dropout":
             valid = isinstance(value, (int, float)) and 0 <= value < 1
         elif name == "adaptive":

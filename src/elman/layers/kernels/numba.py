@@ -197,6 +197,59 @@ def pool_backward(
 
 
 @jit
+def rwkv7_forward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
+
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
+    """
+    rwkv7_steps(first, last, r, w, k, v, kappa, a, S, kept, chunk, ys)
+
+
+def rwkv7_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dys and dS back into the gradients of r, w, k, v, κ and a, (T, N, heads·d) each, and dS of ``first``.
+
+    The states are computed again from ``kept``, which `rwkv7_forward` wrote.
+    """
+    d = dS.shape[2]
+    states = buffers.get("states", (chunk + 1, d, d), dS)  # of one head at a time
+    rows = buffers.get("rows", (3, d), dS)
+    of_recurrence, gradients = (r, w, k, v, kappa, a), (dr, dw, dk, dv, dkappa, da)
+    rwkv7_steps_backward(first, last, *of_recurrence, kept, chunk, dys, dS, *gradients, states, rows)
+
+
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
@@ -595,6 +648,126 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])
                 after[j] = u[j] + f[j] * (before[j] - u[j])
+
+
+@jit
+def rwkv7_step(w: Array, k: Array, v: Array, kappa: Array, b: Array, before: Array, after: Array) -> None:
+    """Write after = before·diag(w) - (before·κ)bᵀ + v·kᵀ for one head: (d, d), which may be the same, and (d,) each."""
+    d = len(w)
+    for i in range(d):
+        removed, value = _ZERO, v[i]
+        for j in range(d):
+            removed += before[i, j] * kappa[j]
+        for j in range(d):
+            after[i, j] = before[i, j] * w[j] - removed * b[j] + value * k[j]
+
+
+@jit
+def rwkv7_steps(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache."""
+    N, heads, d, _ = S.shape
+    b = np.empty(d, np.float32)
+    for n in range(N):
+        for head in range(heads):
+            state = S[n, head]
+            at = slice(head * d, (head + 1) * d)
+            for t in range(first, last):
+                if t % chunk == 0:
+                    kept[t // chunk, n, head] = state
+                of_r, of_kappa, of_a, y = r[t, n, at], kappa[t, n, at], a[t, n, at], ys[t, n, at]
+                for j in range(d):
+                    b[j] = of_kappa[j] * of_a[j]
+                rwkv7_step(w[t, n, at], k[t, n, at], v[t, n, at], of_kappa, b, state, state)
+                for i in range(d):
+                    total = _ZERO
+                    for j in range(d):
+                        total += state[i, j] * of_r[j]
+                    y[i] = total
+
+
+@jit
+def rwkv7_steps_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    states: Array,
+    rows: Array,
+) -> None:
+    """Do the steps of `rwkv7_backward`, head after head: states (chunk + 1, d, d) and rows (3, d) are work space."""
+    N, heads, d, _ = dS.shape
+    b, db, from_removed = rows[0], rows[1], rows[2]
+    for n in range(N):
+        for head in range(heads):
+            at = slice(head * d, (head + 1) * d)
+            flow, end = dS[n, head], last
+            while end > first:
+                begin = (end - 1) // chunk * chunk
+                states[0] = kept[begin // chunk, n, head]
+                for t in range(begin, end):
+                    of_kappa, of_a = kappa[t, n, at], a[t, n, at]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    rwkv7_step(w[t, n, at], k[t, n, at], v[t, n, at], of_kappa, b, before, after)
+                stop = max(first, begin)
+                for t in range(end - 1, stop - 1, -1):
+                    of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                    of_kappa, of_a, dy = kappa[t, n, at], a[t, n, at], dys[t, n, at]
+                    d_r, d_w, d_k, d_v = dr[t, n, at], dw[t, n, at], dk[t, n, at], dv[t, n, at]
+                    d_kappa, d_a = dkappa[t, n, at], da[t, n, at]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                        d_r[j] = d_w[j] = d_k[j] = db[j] = from_removed[j] = _ZERO
+                    for i in range(d):
+                        value = removed = d_removed = _ZERO
+                        for j in range(d):
+                            ds = flow[i, j] + dy[i] * of_r[j]
+                            flow[i, j] = ds
+                            value += ds * of_k[j]
+                            d_removed -= ds * b[j]
+                            removed += before[i, j] * of_kappa[j]
+                        d_v[i] = value
+                        for j in range(d):
+                            ds = flow[i, j]
+                            d_r[j] += after[i, j] * dy[i]
+                            d_w[j] += ds * before[i, j]
+                            d_k[j] += ds * of_v[i]
+                            db[j] -= ds * removed
+                            from_removed[j] += d_removed * before[i, j]
+                            flow[i, j] = ds * of_w[j] + d_removed * of_kappa[j]
+                    for j in range(d):
+                        d_kappa[j] = from_removed[j] + db[j] * of_a[j]
+                        d_a[j] = db[j] * of_kappa[j]
+                end = stop
 
 
 @jit

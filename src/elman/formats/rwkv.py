@@ -1,0 +1,149 @@
+"""Convert published RWKV checkpoints: arrays under the names of the authors' program become a `RecurrentLM`.
+
+    emb.weight, head.weight (V, D)        blocks.0.ln0, blocks.{k}.ln1, blocks.{k}.ln2, ln_out: weight and bias (D,)
+    blocks.{k}.att.…                      the time mix        blocks.{k}.ffn.…           the channel mix
+
+Matrices called ``….weight`` are those of nn.Linear, and transposed here; the others are not. Vectors may be (1, 1, D).
+The version is recognised by the names. The output has no bias, ours is zero.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ModelFileError
+from elman.formats.model_file import check_finite
+from elman.layers.rwkv7 import MIXES
+from elman.models.parameters import CELLS, plan_weights
+from elman.models.recurrent import RecurrentLM
+
+Arrays = Mapping[str, NDArray[Any]]
+_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a weight of ours comes from: the name of an array, and whether that is transposed."""
+
+    name: str
+    transposed: bool = False
+
+
+def _norm(ours: str, theirs: str) -> dict[str, _Source]:
+    return {f"{ours}_gain": _Source(f"{theirs}.weight"), f"{ours}_bias": _Source(f"{theirs}.bias")}
+
+
+_PROJECTIONS = {"Wr": "receptance", "Wk": "key", "Wv": "value", "Wo": "output"}
+_LINEAR = {ours: _Source(f"att.{theirs}.weight", True) for ours, theirs in _PROJECTIONS.items()}
+_MLP = {f"ffn_{ours}": _Source(f"ffn.{_PROJECTIONS[ours]}.weight", True) for ours in ("Wk", "Wv")}
+_SHARED = {**_norm("ln1", "ln1"), **_norm("ln2", "ln2"), **_LINEAR, **_MLP}
+_LOW_RANK = [f"{part}{n}" for part in "wavg" for n in "012" if part + n != "g0"]
+_VALUES = ("v0", "v1", "v2")  # of the low-rank part that the first block has not
+SOURCES: dict[str, dict[str, _Source]] = {  # of a cell: the names within a block, except those of its ends
+    "rwkv7": {
+        **_SHARED,
+        **{name: _Source(f"att.{name}") for name in (*MIXES, *_LOW_RANK, "k_k", "k_a", "r_k")},
+        **_norm("group", "att.ln_x"),
+        "ffn_k": _Source("ffn.x_k"),
+    },
+}
+
+
+def is_rwkv(names: Iterable[str]) -> bool:
+    """Return whether these names of arrays are those of an RWKV checkpoint, of any version."""
+    found = set(names)
+    return {"emb.weight", "blocks.0.att.receptance.weight"} <= found
+
+
+def version_of(names: Iterable[str], where: object) -> str:
+    """Return the cell of a checkpoint with these names of arrays. Raises ModelFileError for other versions."""
+    found = set(names)
+    if "blocks.0.att.r_k" in found:
+        return "rwkv7"
+    other = "6" if "blocks.0.att.time_maa_x" in found else "5" if "blocks.0.att.ln_x.weight" in found else "4"
+    raise ModelFileError(f"{where} is a model of RWKV-{other}; elman reads those of RWKV-7")
+
+
+def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
+    """Return the model of a checkpoint, in float32; ``where`` is what errors call it.
+
+    Raises:
+        ModelFileError: it is of another version, or an array is missing, unknown, misshaped or not finite.
+    """
+    cell = version_of(arrays, where)
+    layers = 1 + max(int(found[1]) for found in map(_BLOCK.fullmatch, arrays) if found)
+    sources = _sources(cell, layers)
+    _check_names(arrays, sources, where)
+    shapes = {name: _shape(arrays[source.name], source) for name, source in sources.items()}
+    if len(shapes["embedding"]) != 2:
+        raise ModelFileError(f"{where}: emb.weight must be (V, D), but is {shapes['embedding']}")
+    V, D = shapes["embedding"]
+    try:
+        sizes = _sizes(cell, layers, shapes)
+    except IndexError:
+        raise ModelFileError(f"{where}: a matrix of blocks.0 has only one dimension") from None
+    plan = plan_weights(V, D, D, cell, layers, sizes=sizes)
+    weights: dict[str, NDArray[Any]] = {"output.b": np.zeros(V, np.float32)}
+    for name, source in sources.items():
+        expected = plan[name].shape
+        if shapes[name] != expected:
+            theirs = expected[::-1] if source.transposed else expected
+            raise ModelFileError(
+                f"{where}: {source.name} must be {theirs}, but is {tuple(arrays[source.name].shape)}"
+            )
+        array = np.asarray(arrays[source.name], np.float32)
+        weights[name] = np.ascontiguousarray(array.T if source.transposed else array.reshape(expected))
+    check_finite(weights, where)
+    return RecurrentLM(V, D, D, cell, layers, sizes=sizes, weights={name: weights[name] for name in plan})
+
+
+def _sources(cell: str, layers: int) -> dict[str, _Source]:
+    """Return where every weight of a model comes from, but the output's bias."""
+    found = {"embedding": _Source("emb.weight"), "output.W": _Source("head.weight", True)}
+    for k in range(layers):
+        of_block = {**(_norm("ln0", "ln0") if k == 0 else {}), **SOURCES[cell]}
+        for ours, source in of_block.items():
+            if k or ours not in _VALUES:
+                found[f"{k}.{ours}"] = _Source(f"blocks.{k}.{source.name}", source.transposed)
+    return found | {f"{layers - 1}.{ours}": source for ours, source in _norm("last", "ln_out").items()}
+
+
+def _check_names(arrays: Arrays, sources: Mapping[str, _Source], where: object) -> None:
+    known = {source.name for source in sources.values()}
+    unused = {f"blocks.0.att.{name}" for name in _VALUES}  # which some checkpoints have
+    if missing := [name for name in known if name not in arrays]:
+        raise ModelFileError(f"{where} lacks {_listed(sorted(missing))}; it is incomplete")
+    if unknown := [name for name in arrays if name not in known | unused]:
+        raise ModelFileError(
+            f"{where} has {_listed(unknown)}, which an RWKV of this version has not; it is another architecture"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more arrays" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _shape(array: Any, source: _Source) -> tuple[int, ...]:
+    """Return the shape of a weight: without dimensions of 1 before a vector, and transposed if it will be."""
+    shape = tuple(array.shape)
+    if len(shape) == 3 and shape[:2] == (1, 1):
+        return shape[2:]
+    return shape[::-1] if source.transposed else shape
+
+
+def _sizes(cell: str, layers: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return the sizes of the blocks; raises IndexError where a matrix is a vector."""
+
+    class Shaped:
+        def __init__(self, shape: tuple[int, ...]) -> None:
+            self.shape = shape
+
+    of_block = {name.partition(".")[2]: Shaped(shape) for name, shape in shapes.items() if name[0].isdigit()}
+    sizes: dict[str, int] = CELLS[cell].sizes_of(of_block)
+    return sizes
