@@ -26,7 +26,7 @@ from elman.evaluation.unknown_tokens import count_unknown, warn_of_unknown
 from elman.models.tokenized import TokenizedModel
 from elman.results import Table
 from elman.text.sources import Text
-from elman.text.tokenizers import SubwordTokenizer
+from elman.text.tokenizers import PieceTokenizer
 
 StateRule = Literal["reset", "carry"]
 
@@ -194,7 +194,7 @@ def _measures(unit: Unit | None, normalize: Per | None, top: int | None) -> tupl
 def readable(text_model: TokenizedModel, token: str) -> str:
     """Return a token as text; a subword piece without its encoding."""
     tokenizer = text_model.tokenizer
-    return tokenizer.readable(token) if isinstance(tokenizer, SubwordTokenizer) else token
+    return tokenizer.readable(token) if isinstance(tokenizer, PieceTokenizer) else token
 
 
 def visible(token: str, is_byte: bool) -> str:

@@ -31,7 +31,13 @@ from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.models.window_models import CBOW, NPLM
 from elman.parsing import parse_json, parsing
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer, make_tokenizer
+from elman.text.tokenizers import (
+    SubwordTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    WorldTokenizer,
+    make_tokenizer,
+)
 from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -315,6 +321,8 @@ def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     about: dict[str, Any] = {"level": tokenizer.level, "lower": tokenizer.lower}
     if isinstance(tokenizer, SubwordTokenizer):
         return about | {"json": tokenizer.json}
+    if isinstance(tokenizer, WorldTokenizer):
+        return about | {"pieces": list(tokenizer.pieces_by_id)}
     if isinstance(tokenizer, WordTokenizer) and tokenizer.whitespace != "unicode":
         return about | {"whitespace": tokenizer.whitespace}
     return about

@@ -10,16 +10,27 @@ The version is recognised by the names. The output has no bias, ours is zero.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import ModelFileError
+from elman.errors import ConfigError, ModelFileError
 from elman.formats.model_file import check_finite
+from elman.formats.vocabulary_file import read_text
 from elman.layers.rwkv7 import MIXES
 from elman.models.parameters import CELLS, plan_weights
 from elman.models.recurrent import RecurrentLM
+from elman.models.tokenized import TokenizedModel
+from elman.text.tokenizers import WorldTokenizer
+from elman.text.world_vocabulary import (
+    FILE,
+    PACKAGE,
+    installed_vocabulary,
+    is_world_vocabulary,
+    read_world_vocabulary,
+)
 
 Arrays = Mapping[str, NDArray[Any]]
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
@@ -86,7 +97,7 @@ def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
     try:
         sizes = _sizes(cell, layers, shapes)
     except IndexError:
-        raise ModelFileError(f"{where}: a matrix of blocks.0 has only one dimension") from None
+        raise ModelFileError(f"{where}: a matrix of a block has only one dimension") from None
     plan = plan_weights(V, D, D, cell, layers, sizes=sizes)
     weights: dict[str, NDArray[Any]] = {"output.b": np.zeros(V, np.float32)}
     for name, source in sources.items():
@@ -100,6 +111,62 @@ def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
         weights[name] = np.ascontiguousarray(array.T if source.transposed else array.reshape(expected))
     check_finite(weights, where)
     return RecurrentLM(V, D, D, cell, layers, sizes=sizes, weights={name: weights[name] for name in plan})
+
+
+def read_rwkv(
+    path: Path,
+    arrays: Arrays,
+    vocab: Path | None = None,
+    level: str | None = None,
+    lower: bool = False,
+    unk: str | None = None,
+    eos: str | None = None,
+    encoding: str = "utf-8",
+) -> TokenizedModel:
+    """Return the model of a checkpoint with its tokenizer: the world vocabulary, or tokens of a ``level``.
+
+    Args:
+        path: the file, for messages.
+        arrays: what is in it.
+        vocab: RWKV's vocabulary file; None: that of the installed package `rwkv`. With a ``level``, a file of tokens,
+            which ``lower``, ``unk``, ``eos`` and ``encoding`` describe: see `read_text`.
+
+    Raises:
+        ModelFileError: see `from_rwkv`; or the vocabulary has another size than the model.
+        VocabularyError: the vocabulary cannot be read.
+        ConfigError: there is no vocabulary, or the arguments about it contradict each other.
+    """
+    model = from_rwkv(arrays, path)
+    info = {"imported": path.name}
+    if level is not None:
+        if vocab is None and level != "byte":
+            raise ConfigError(f"{path} contains no vocabulary; give it with `vocab='vocab.txt'`")
+        text = read_text(vocab, level, lower, unk, eos, encoding)
+        if len(text.vocabulary) != model.vocab_size:
+            raise ModelFileError(
+                f"the vocabulary has {len(text.vocabulary)} tokens, but {path} has word vectors for "
+                f"{model.vocab_size}; they do not belong together"
+            )
+        return TokenizedModel(model, text.tokenizer, text.vocabulary, info)
+    given = {"lower": lower, "unk": unk, "eos": eos}
+    for name, value in given.items():
+        if value:
+            raise ConfigError(
+                f"`{name}` does not apply to RWKV's own vocabulary; leave it out, or give a `level`"
+            )
+    found = vocab or installed_vocabulary()
+    if found is None:
+        raise ConfigError(
+            f"{path} contains no vocabulary; give RWKV's with `vocab='{FILE}'`, or install the package `{PACKAGE}`, "
+            "which has it"
+        )
+    if not is_world_vocabulary(found):
+        raise ConfigError(
+            f"{found} is not RWKV's vocabulary, with an id, a piece in quotes and its number of bytes in every line; "
+            "for a file of tokens say what they are: `level='char'`"
+        )
+    tokenizer = WorldTokenizer(tuple(read_world_vocabulary(found, model.vocab_size)))
+    return TokenizedModel(model, tokenizer, tokenizer.vocabulary, info)
 
 
 def _sources(cell: str, layers: int) -> dict[str, _Source]:
