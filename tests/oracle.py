@@ -461,3 +461,39 @@ def _rwkv7_block(xs: Floats, first_values: Any, p: dict[str, Floats]) -> tuple[F
         x = x + np.maximum(k, 0) ** 2 @ p["ffn_Wv"]
         ys[t] = layer_norm(x, p["last_gain"], p["last_bias"]) if "last_gain" in p else x
     return ys, values
+
+
+def rwkv4(xs: Floats, blocks: list[dict[str, Floats]]) -> Floats:
+    """xs (N, T, D) -> the output (N, T, D) of a stack of blocks; the means are over all steps, by their definition."""
+    ys = np.zeros(xs.shape)
+    for n in range(len(xs)):
+        outputs = xs[n]
+        for p in blocks:
+            outputs = _rwkv4_block(outputs, p)
+        ys[n] = outputs
+    return ys
+
+
+def _rwkv4_block(xs: Floats, p: dict[str, Floats]) -> Floats:
+    T, D = xs.shape
+    last_att, last_ffn, ys = np.zeros(D), np.zeros(D), np.zeros((T, D))
+    keys, values = np.zeros((T, D)), np.zeros((T, D))
+    for t in range(T):
+        x = xs[t]
+        if "ln0_gain" in p:
+            x = layer_norm(x, p["ln0_gain"], p["ln0_bias"])
+        n = layer_norm(x, p["ln1_gain"], p["ln1_bias"])
+        mixed = {c: n + (last_att - n) * p[f"x_{c}"] for c in "rkv"}
+        last_att = n
+        keys[t], values[t] = mixed["k"] @ p["Wk"], mixed["v"] @ p["Wv"]
+        weights = [np.exp(keys[i] - (t - 1 - i) * np.exp(p["decay"])) for i in range(t)]
+        weights.append(np.exp(keys[t] + p["first"]))
+        mean = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
+        x = x + (sigmoid(mixed["r"] @ p["Wr"]) * mean) @ p["Wo"]
+        n = layer_norm(x, p["ln2_gain"], p["ln2_bias"])
+        k = (n + (last_ffn - n) * p["ffn_k"]) @ p["ffn_Wk"]
+        r = (n + (last_ffn - n) * p["ffn_r"]) @ p["ffn_Wr"]
+        last_ffn = n
+        x = x + sigmoid(r) * (np.maximum(k, 0) ** 2 @ p["ffn_Wv"])
+        ys[t] = layer_norm(x, p["last_gain"], p["last_bias"]) if "last_gain" in p else x
+    return ys

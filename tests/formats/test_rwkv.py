@@ -151,7 +151,7 @@ def test_arrays_that_do_not_fit_are_named(changes: dict[str, Any], message: str)
 
 
 def test_other_versions_are_named() -> None:
-    arrays = changed(**{"blocks.0.att.r_k": None})
+    arrays = changed(**{"blocks.0.att.r_k": None, "blocks.0.att.time_decay": np.zeros(8)})
     with pytest.raises(ModelFileError, match=r"x.pth is a model of RWKV-5; elman reads those of RWKV-"):
         from_rwkv(arrays, "x.pth")
     with pytest.raises(ModelFileError, match=r"x.pth is a model of RWKV-6; elman reads those of RWKV-"):

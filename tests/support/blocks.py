@@ -8,6 +8,7 @@ import numpy as np
 
 import oracle
 from elman.arrays import Array
+from elman.layers.rwkv4 import TimeRWKV4
 from elman.layers.rwkv7 import TimeRWKV7
 
 
@@ -35,6 +36,13 @@ class BlockCell:
 
 
 BLOCKS = {
+    "rwkv4": BlockCell(
+        TimeRWKV4,
+        oracle.rwkv4,
+        {"ffn": 5},
+        ("h", "x_att", "x_ffn", "numerator", "denominator", "exponent"),
+        ("h", "r", "k", "v", "y"),
+    ),
     "rwkv7": BlockCell(
         TimeRWKV7,
         oracle.rwkv7,

@@ -34,13 +34,16 @@ def checkpoint(
     }
     for k in range(layers):
         plan = CELLS[cell].plan(D, D, layers, k, sizes)
-        sources = {name: (source.name, source.transposed) for name, source in SOURCES[cell].items()}
-        ends = {"ln0_gain": ("ln0.weight", False), "ln0_bias": ("ln0.bias", False)}
-        for name, (theirs, transposed) in {**sources, **ends}.items():
+        sources = {
+            name: (source.name, source.transposed, source.from_one) for name, source in SOURCES[cell].items()
+        }
+        ends = {"ln0_gain": ("ln0.weight", False, False), "ln0_bias": ("ln0.bias", False, False)}
+        for name, (theirs, transposed, from_one) in {**sources, **ends}.items():
             if name in plan:
                 shape = plan[name].shape
                 scale = shape[0] ** -0.5 if len(shape) > 1 and name != "r_k" else 0.3
                 array = plan[name].start + scale * rng.standard_normal(shape)
+                array = 1 - array if from_one else array
                 if theirs.startswith(VECTORS):
                     array = array.reshape(1, 1, D)
                 arrays[f"blocks.{k}.{theirs}"] = array.T if transposed else array

@@ -4,12 +4,12 @@
     blocks.{k}.att.…                      the time mix        blocks.{k}.ffn.…           the channel mix
 
 Matrices called ``….weight`` are those of nn.Linear, and transposed here; the others are not. Vectors may be (1, 1, D).
-The version is recognised by the names. The output has no bias, ours is zero.
+RWKV-4's mixes are 1 - μ. The version is recognised by the names. The output has no bias, ours is zero.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a weight of ours comes from: the name of an array, and whether that is transposed."""
+    """Where a weight of ours comes from: the name of an array, and whether that is transposed, or taken from 1."""
 
     name: str
     transposed: bool = False
+    from_one: bool = False
 
 
 def _norm(ours: str, theirs: str) -> dict[str, _Source]:
@@ -56,6 +57,14 @@ _SHARED = {**_norm("ln1", "ln1"), **_norm("ln2", "ln2"), **_LINEAR, **_MLP}
 _LOW_RANK = [f"{part}{n}" for part in "wavg" for n in "012" if part + n != "g0"]
 _VALUES = ("v0", "v1", "v2")  # of the low-rank part that the first block has not
 SOURCES: dict[str, dict[str, _Source]] = {  # of a cell: the names within a block, except those of its ends
+    "rwkv4": {
+        **_SHARED,
+        **{f"x_{c}": _Source(f"att.time_mix_{c}", from_one=True) for c in "rkv"},
+        **{f"ffn_{c}": _Source(f"ffn.time_mix_{c}", from_one=True) for c in "kr"},
+        "decay": _Source("att.time_decay"),
+        "first": _Source("att.time_first"),
+        "ffn_Wr": _Source("ffn.receptance.weight", True),
+    },
     "rwkv7": {
         **_SHARED,
         **{name: _Source(f"att.{name}") for name in (*MIXES, *_LOW_RANK, "k_k", "k_a", "r_k")},
@@ -76,8 +85,10 @@ def version_of(names: Iterable[str], where: object) -> str:
     found = set(names)
     if "blocks.0.att.r_k" in found:
         return "rwkv7"
-    other = "6" if "blocks.0.att.time_maa_x" in found else "5" if "blocks.0.att.ln_x.weight" in found else "4"
-    raise ModelFileError(f"{where} is a model of RWKV-{other}; elman reads those of RWKV-7")
+    if "blocks.0.att.time_decay" in found and "blocks.0.att.ln_x.weight" not in found:
+        return "rwkv4"
+    other = "6" if "blocks.0.att.time_maa_x" in found else "5"
+    raise ModelFileError(f"{where} is a model of RWKV-{other}; elman reads those of RWKV-4 and RWKV-7")
 
 
 def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
@@ -108,6 +119,7 @@ def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
                 f"{where}: {source.name} must be {theirs}, but is {tuple(arrays[source.name].shape)}"
             )
         array = np.asarray(arrays[source.name], np.float32)
+        array = 1 - array if source.from_one else array
         weights[name] = np.ascontiguousarray(array.T if source.transposed else array.reshape(expected))
     check_finite(weights, where)
     return RecurrentLM(V, D, D, cell, layers, sizes=sizes, weights={name: weights[name] for name in plan})
@@ -176,7 +188,7 @@ def _sources(cell: str, layers: int) -> dict[str, _Source]:
         of_block = {**(_norm("ln0", "ln0") if k == 0 else {}), **SOURCES[cell]}
         for ours, source in of_block.items():
             if k or ours not in _VALUES:
-                found[f"{k}.{ours}"] = _Source(f"blocks.{k}.{source.name}", source.transposed)
+                found[f"{k}.{ours}"] = replace(source, name=f"blocks.{k}.{source.name}")
     return found | {f"{layers - 1}.{ours}": source for ours, source in _norm("last", "ln_out").items()}
 
 

@@ -19,6 +19,7 @@ from elman.layers import (
     TimeQRNN,
     TimeRGLRU,
     TimeRNN,
+    TimeRWKV4,
     TimeRWKV7,
     TimeSRU,
 )
@@ -41,6 +42,7 @@ CELLS: dict[str, type[Any]] = {  # of `TimeRecurrence`, or of blocks that stand 
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
     "mogrifier": TimeMogrifierLSTM,
+    "rwkv4": TimeRWKV4,
     "rwkv7": TimeRWKV7,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers

@@ -43,8 +43,8 @@ class RecurrentLM:
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
-            "fpool", "qrnn", "sru" or "rglru"; or "rwkv7", whose layers are residual blocks of width D by themselves
-            (H is then D).
+            "fpool", "qrnn", "sru" or "rglru"; or "rwkv4" or "rwkv7", whose layers are residual blocks of width D by
+            themselves (H is then D).
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
             what each branch adds, instead of between them.

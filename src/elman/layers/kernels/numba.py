@@ -10,7 +10,7 @@ units j, words v). Those are plain Python, which `elman.numba_jit` compiles.
 import numpy as np
 
 from elman.arrays import Array, Buffers
-from elman.layers.kernels.numpy import NORM_EPS
+from elman.layers.kernels.numpy import NORM_EPS, NOTHING
 from elman.numba_jit import jit
 
 SMALL_BATCH = (
@@ -28,7 +28,7 @@ _T0, _T1, _T2, _T3, _T4 = (
     np.float32(c) for c in (-0.33333329, 0.13332782, -0.0538525, 0.02100364, -0.00610495)
 )
 _SMALL = np.float32(0.625)
-_NORM_EPS = np.float32(NORM_EPS)
+_NORM_EPS, _NOTHING = np.float32(NORM_EPS), np.float32(NOTHING)
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -197,6 +197,47 @@ def pool_backward(
 
 
 @jit
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    rwkv4_steps(first, last, k, v, rate, u, a, b, p, ys)
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    rwkv4_steps_backward(first, last, k, v, rate, u, a, b, p, ys, dys, flow, dk, dv, d_rate, du)
+
+
 def rwkv7_forward(
     first: int,
     last: int,
@@ -648,6 +689,79 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])
                 after[j] = u[j] + f[j] * (before[j] - u[j])
+
+
+@jit
+def rwkv4_steps(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv4_forward`, column by column."""
+    _, N, D = k.shape
+    for t in range(first, last):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                ys[t, n, j] = (kept * of_a + new * value) / (kept * of_b + new)
+                q = max(before - rate[j], key)
+                kept, new = exp(before - rate[j] - q), exp(key - q)
+                a[t + 1, n, j] = kept * of_a + new * value
+                b[t + 1, n, j] = kept * of_b + new
+                p[t + 1, n, j] = q
+
+
+@jit
+def rwkv4_steps_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Do the steps of `rwkv4_backward`, column by column."""
+    _, N, D = k.shape
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                y, da, db = ys[t, n, j], flow[0, n, j], flow[1, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                d_numerator = dys[t, n, j] / (kept * of_b + new)
+                d_value = d_numerator * new
+                d_key = d_value * (value - y)
+                du[j] += d_key
+                through, added = exp(before - rate[j] - p[t + 1, n, j]), exp(key - p[t + 1, n, j])
+                dv[t, n, j] = d_value + da * added
+                dk[t, n, j] = d_key + (da * value + db) * added
+                da *= through
+                db *= through
+                d_rate[j] -= da * of_a + db * of_b
+                flow[0, n, j] = da + d_numerator * kept
+                flow[1, n, j] = db - d_numerator * kept * y
 
 
 @jit

@@ -11,6 +11,7 @@ import numpy as np
 from elman.arrays import Array, Buffers, as_ids, asarray, namespace, one, sum_rows_by_id
 
 NORM_EPS = 1e-6  # ε of `norm`
+NOTHING = -1e30  # the exponent of a sum without terms
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -284,6 +285,78 @@ def pool_backward(
     else:
         tanh_slope(n, out=work)
     xp.multiply(work, delta, out=dn)
+
+
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    xp = namespace(ys)
+    for t in range(first, last):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        ys[t] = (kept * a[t] + new * v[t]) / (kept * b[t] + new)
+        p[t + 1] = xp.maximum(before - rate, k[t])
+        kept, new = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        a[t + 1] = kept * a[t] + new * v[t]
+        b[t + 1] = kept * b[t] + new
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    xp = namespace(ys)
+    da, db = flow
+    for t in reversed(range(first, last)):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        d_numerator = dys[t] / (kept * b[t] + new)
+        dv[t] = d_numerator * new
+        dk[t] = dv[t] * (v[t] - ys[t])
+        du += dk[t].sum(axis=0)
+        through, added = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        dv[t] += da * added
+        dk[t] += (da * v[t] + db) * added
+        da *= through
+        db *= through
+        d_rate -= (da * a[t] + db * b[t]).sum(axis=0)
+        da += d_numerator * kept
+        db -= d_numerator * kept * ys[t]
+
+
+def _exponents(b: Array, p: Array) -> Array:
+    """Return p, but what is as good as -∞ where b is 0."""
+    return p + NOTHING * (b == 0)
 
 
 def rwkv7_forward(
