@@ -100,7 +100,7 @@ class TimeMix7:
         """Take the states of the block before; return xs (T, N, D), to be filled, and ys (T, N, D)."""
         xs = self.shift.begin(T, N, carried["x_att"])
         D, heads, d = xs.shape[2], self.heads, self.d
-        names = (*self.names_inside, "k before", "v before", "kappa", "decay", "y", "added", "gated", "out")
+        names = (*self.names_inside, "k_before", "v_before", "kappa", "decay", "y", "added", "gated", "out")
         self._parts = {name: self._buffers.get(name, (T, N, D), xs) for name in names}
         self._norms = self._buffers.get("norms", (T, N, heads), xs)  # of κ
         self._bonus = self._buffers.get("bonus", (T, N, heads), xs)  # Σ r∘k∘r_k
@@ -127,8 +127,8 @@ class TimeMix7:
         self.shift.forward_steps(first, last)
         x_r, x_w, x_k, x_v, x_a, x_g = (as_rows(ys[span]) for ys in self.shift.ys)
         xp.matmul(x_r, self.matrices["Wr"], out=r)
-        xp.matmul(x_k, self.matrices["Wk"], out=part["k before"])
-        xp.matmul(x_v, self.matrices["Wv"], out=part["v before"])
+        xp.matmul(x_k, self.matrices["Wk"], out=part["k_before"])
+        xp.matmul(x_v, self.matrices["Wv"], out=part["v_before"])
 
         self.decay.forward(span, x_w, part["decay"])
         sigmoid(part["decay"], out=part["decay"])
@@ -138,21 +138,21 @@ class TimeMix7:
         sigmoid(a, out=a)
         self.gate.forward(span, x_g, part["g"])
 
-        v[...] = part["v before"]
+        v[...] = part["v_before"]
         if self.blend is not None:
             blend = as_rows(self._blends[span])
             self.blend.forward(span, x_v, blend)
             sigmoid(blend, out=blend)
             v += (as_rows(self.first.values[span]) - v) * blend
 
-        xp.multiply(part["k before"], self.factors["k_k"], out=kappa)
+        xp.multiply(part["k_before"], self.factors["k_k"], out=kappa)
         norms, grouped = (
             self._of_heads(self._norms[span]),
             self._grouped(kappa),
         )  # (rows, heads, 1), (rows, heads, d)
         norms[...] = ((grouped * grouped).sum(axis=2)[:, :, None] + NORM_EPS) ** 0.5
         grouped /= norms
-        xp.multiply(self._reach(a), part["k before"], out=k)
+        xp.multiply(self._reach(a), part["k_before"], out=k)
 
         kernels_for(self._S).rwkv7_forward(
             first, last, *self._of_recurrence(), self._S, self._kept, CHUNK, self._parts["y"]
@@ -218,7 +218,7 @@ class TimeMix7:
         add_product(x_r.T, d["r"], self.d_own["Wr"])
         xp.matmul(d["r"], self.matrices["Wr"].T, out=dx_r)
 
-        before = part["k before"]
+        before = part["k_before"]
         d_towards = d["k"] * before  # the gradient of 1 + (a - 1)∘k_a
         self.d_own["k_a"] += (d_towards * (a - 1)).sum(axis=0)
         d["a"] += d_towards * k_a
@@ -249,7 +249,7 @@ class TimeMix7:
             dv += given
             given[...] = 0
         else:
-            blend, before = as_rows(self._blends[span]), as_rows(self._parts["v before"][span])
+            blend, before = as_rows(self._blends[span]), as_rows(self._parts["v_before"][span])
             to_first = dv * blend  # (rows, D)
             given = as_rows(self.first.d_values[span])
             given += to_first

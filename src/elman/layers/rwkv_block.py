@@ -23,7 +23,7 @@ from elman.layers.layer_norm import TimeLayerNorm
 from elman.layers.recurrent import StatefulLayer
 from elman.one_line import layer_line
 
-ROWS = 256  # of all sequences, that go through a block together: their numbers stay in the cache
+ROWS = 1024  # of all sequences, that go through a block together: enough for fast products
 
 
 class TimeRWKVBlock(StatefulLayer):

@@ -791,25 +791,45 @@ def rwkv7_steps(
     chunk: int,
     ys: Array,
 ) -> None:
-    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache."""
+    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache.
+
+    S is transposed for that, (keys, values): then a vector unit adds up S·κ and S·r for many values at once.
+    """
     N, heads, d, _ = S.shape
-    b = np.empty(d, np.float32)
+    state, removed, y = np.empty((d, d), np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
     for n in range(N):
         for head in range(heads):
-            state = S[n, head]
             at = slice(head * d, (head + 1) * d)
+            transpose(S[n, head], state)
             for t in range(first, last):
                 if t % chunk == 0:
-                    kept[t // chunk, n, head] = state
-                of_r, of_kappa, of_a, y = r[t, n, at], kappa[t, n, at], a[t, n, at], ys[t, n, at]
-                for j in range(d):
-                    b[j] = of_kappa[j] * of_a[j]
-                rwkv7_step(w[t, n, at], k[t, n, at], v[t, n, at], of_kappa, b, state, state)
+                    transpose(state, kept[t // chunk, n, head])
+                of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                of_kappa, of_a = kappa[t, n, at], a[t, n, at]
                 for i in range(d):
-                    total = _ZERO
-                    for j in range(d):
-                        total += state[i, j] * of_r[j]
-                    y[i] = total
+                    removed[i] = y[i] = _ZERO
+                for j in range(d):
+                    factor = of_kappa[j]
+                    for i in range(d):
+                        removed[i] += state[j, i] * factor
+                for j in range(d):
+                    decay, key, read, taken = of_w[j], of_k[j], of_r[j], of_kappa[j] * of_a[j]
+                    for i in range(d):
+                        value = state[j, i] * decay - removed[i] * taken + of_v[i] * key
+                        state[j, i] = value
+                        y[i] += value * read
+                for i in range(d):
+                    ys[t, n, head * d + i] = y[i]
+            transpose(state, S[n, head])
+
+
+@jit
+def transpose(matrix: Array, out: Array) -> None:
+    """out = matrixᵀ: (d, d) both."""
+    d = len(matrix)
+    for i in range(d):
+        for j in range(d):
+            out[j, i] = matrix[i, j]
 
 
 @jit
