@@ -11,6 +11,7 @@ from elman.errors import ConfigError, ElmanError, ModelFileError
 from elman.formats.model_file import read_model, save_model
 from elman.inspection.trace import trace
 from elman.inspection.unroll import unroll
+from elman.models import recurrent
 from elman.models.parameters import CELLS, plan_weights
 from elman.models.recurrent import RecurrentLM
 from elman.models.recurrent_state import RecurrentState
@@ -73,6 +74,19 @@ def test_reading_in_parts_is_reading_whole_with_any_number_of_threads(cell: str,
     assert tuple(end.layer(0)) == BLOCKS[cell].states
     for name, state_of_name in end.arrays.items():
         assert_allclose(state_of_name, after.arrays[name], rtol=1e-9, atol=1e-9)
+
+
+@every_cell
+def test_long_texts_are_read_in_parts(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = model_of(cell), np.random.default_rng(0).integers(0, V, (2, T))
+    whole, after = model.target_log_probs(ids, model.start(2))
+    hs = model.hidden(ids, model.start(2))
+    monkeypatch.setattr(recurrent, "ROWS_OF_BLOCKS", 7)
+    in_parts, end = model.target_log_probs(ids, model.start(2))
+    assert_allclose(in_parts, whole, rtol=1e-9)
+    assert_allclose(model.hidden(ids, model.start(2)), hs, rtol=1e-9, atol=1e-12)
+    for name, state in end.arrays.items():
+        assert_allclose(state, after.arrays[name], rtol=1e-9, atol=1e-12)
 
 
 @every_cell

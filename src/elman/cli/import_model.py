@@ -50,8 +50,8 @@ def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], *
     or nn.GRU, and nn.Linear, with --vocab. All but the first need PyTorch, which reads arrays and runs no code from the
     file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
 
-    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab, or
-    from the installed package rwkv).
+    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab,
+    or from the installed package rwkv).
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
+from elman.arrays import Array, as_ids, as_number, batch_major, empty, namespace, time_major, to_numpy, zeros
 from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
@@ -33,6 +33,8 @@ from elman.models.recurrent_state import RecurrentState, put_state, state_of
 from elman.models.regularisation import NONE, Regularisation
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
+
+ROWS_OF_BLOCKS = 512  # that are read at once: deep blocks of a large model keep some 40·D numbers for each
 
 
 class RecurrentLM:
@@ -332,13 +334,20 @@ class RecurrentLM:
         return W, self.weights["output.b"]
 
     def _read(self, reader: list[Any], ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
-        """Return the top layer's hs (N, T, H), in a buffer of the reader, and the state after ids."""
+        """Return the top layer's hs (N, T, H), maybe in a buffer of the reader, and the state after ids."""
         embedding, *cells = reader
         put_state(cells, state)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
+        N, T = ids.shape
         with self.backend.reading():
-            vectors = embedding.forward(checked_ids(ids, state.batch_size, self.vocab_size))
-            hs = wavefront.read(cells, vectors)
-        return hs, state_of(cells)
+            if not cells[0].is_block or N * T <= ROWS_OF_BLOCKS:
+                return wavefront.read(cells, embedding.forward(ids)), state_of(cells)
+            found = empty((T, N, self.output_size), self.weights["embedding"])
+            steps = max(1, ROWS_OF_BLOCKS // N)
+            for t in range(0, T, steps):
+                hs = wavefront.read(cells, embedding.forward(ids[:, t : t + steps]))
+                found[t : t + steps] = time_major(hs)
+        return batch_major(found), state_of(cells)
 
 
 class SimpleRnnlm(RecurrentLM):
