@@ -227,8 +227,13 @@ def test_a_text_has_a_perplexity_per_word_and_bits_per_byte(tmp_path: Path, voca
     lm = elman.import_model(tmp_path / "model.pth", vocab=vocab)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     found = lm.evaluate(tmp_path / "text.txt")
-    nats = found.nll_nats * found.tokens if hasattr(found, "nll_nats") else None
-    print(found, nats)
+    ids = lm.encode(TEXT)[1]
+    before = lm.model.feed(np.array([[lm.vocabulary.eos_id]]), lm.model.start())
+    nats = -float(lm.model.target_log_probs(ids[None], before)[0].sum())
+    assert found.tokens == len(ids) < len(TEXT.encode())
+    assert found.bits_per_byte == pytest.approx(nats / np.log(2) / len(TEXT.encode()), rel=1e-5)
+    words_and_lines = len(TEXT.split()) + TEXT.count("\n")
+    assert found.perplexity_per_word == pytest.approx(np.exp(nats / words_and_lines), rel=1e-4)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("rwkv") is None, reason="needs the package rwkv")
@@ -255,3 +260,19 @@ def test_ids_are_those_of_the_authors_tokenizer() -> None:
         token for piece in ours.pieces([text[k : k + 7] for k in range(0, len(text), 7)]) for token in piece
     ]
     assert in_parts == pieces
+
+
+@every_cell
+def test_training_can_start_from_a_checkpoint_and_be_resumed(tmp_path: Path, vocab: Path, cell: str) -> None:
+    write_pth(tmp_path / "model.pth", arrays_of(cell))
+    elman.import_model(tmp_path / "model.pth", vocab=vocab).save(tmp_path / "run")
+    (tmp_path / "text.txt").write_text(TEXT * 5, encoding="utf-8")
+    options: dict[str, Any] = {"batch_size": 2, "time_size": 8, "lr": 0.01, "valid": "none"}
+    run = elman.train(
+        tmp_path / "text.txt", tmp_path / "tuned", init_from=tmp_path / "run", epochs=2, **options
+    )
+    assert run.model.tokenizer == elman.load(tmp_path / "run").tokenizer
+    assert run.model.model.sizes == BLOCKS[cell].sizes
+    run.resume(epochs=3)
+    before, after = (elman.load(tmp_path / name).evaluate(tmp_path / "text.txt") for name in ("run", "tuned"))
+    assert after.bits_per_byte < before.bits_per_byte

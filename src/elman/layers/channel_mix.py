@@ -48,7 +48,7 @@ class ChannelMix:
         self.shift.forward_steps(first, last)
         relu, square, y = (as_rows(array[span]) for array in (self._relu, self._square, self._ys))
         xp.matmul(as_rows(self.shift.ys[0, span]), self.matrices[0], out=relu)
-        relu *= relu > 0
+        xp.clip(relu, 0.0, None, out=relu)
         xp.multiply(relu, relu, out=square)
         if not self._gated:
             xp.matmul(square, self.matrices[1], out=y)
