@@ -142,6 +142,9 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({"head.weight": np.zeros((9, 8))}, r"head.weight must be \(320, 8\), but is \(9, 8\)"),
         ({"emb.weight": np.zeros(8)}, r"emb.weight must be \(V, D\), but is \(8,\)"),
         ({"blocks.1.att.w1": np.zeros(8)}, "a matrix of a block has only one dimension"),
+        ({"blocks.1.att.r_k": np.zeros((2, 3))}, "heads of width 3 do not fill a width of 8"),
+        ({"blocks.1.att.r_k": np.zeros((2, 0))}, "head must be ≥ 1, got 0"),
+        ({"blocks.99999999999.ln1.bias": np.zeros(8)}, "x.pth lacks blocks.10.att.a0, blocks.10.att.a1"),
         ({"blocks.1.ln1.bias": np.full(8, np.nan)}, "not finite: 1.ln1_bias"),
     ],
 )

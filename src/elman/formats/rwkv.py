@@ -98,7 +98,8 @@ def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
         ModelFileError: it is of another version, or an array is missing, unknown, misshaped or not finite.
     """
     cell = version_of(arrays, where)
-    layers = 1 + max(int(found[1]) for found in map(_BLOCK.fullmatch, arrays) if found)
+    numbers = [int(found[1]) for found in map(_BLOCK.fullmatch, arrays) if found]
+    layers = min(1 + max(numbers), len(arrays))  # an absurd number is an unknown array
     sources = _sources(cell, layers)
     _check_names(arrays, sources, where)
     shapes = {name: _shape(arrays[source.name], source) for name, source in sources.items()}
@@ -106,10 +107,13 @@ def from_rwkv(arrays: Arrays, where: object) -> RecurrentLM:
         raise ModelFileError(f"{where}: emb.weight must be (V, D), but is {shapes['embedding']}")
     V, D = shapes["embedding"]
     try:
-        sizes = _sizes(cell, layers, shapes)
+        sizes = _sizes(cell, shapes)
     except IndexError:
         raise ModelFileError(f"{where}: a matrix of a block has only one dimension") from None
-    plan = plan_weights(V, D, D, cell, layers, sizes=sizes)
+    try:
+        plan = plan_weights(V, D, D, cell, layers, sizes=sizes)
+    except ConfigError as error:
+        raise ModelFileError(f"{where}: {error}") from error
     weights: dict[str, NDArray[Any]] = {"output.b": np.zeros(V, np.float32)}
     for name, source in sources.items():
         expected = plan[name].shape
@@ -216,13 +220,8 @@ def _shape(array: Any, source: _Source) -> tuple[int, ...]:
     return shape[::-1] if source.transposed else shape
 
 
-def _sizes(cell: str, layers: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Return the sizes of the blocks; raises IndexError where a matrix is a vector."""
-
-    class Shaped:
-        def __init__(self, shape: tuple[int, ...]) -> None:
-            self.shape = shape
-
-    of_block = {name.partition(".")[2]: Shaped(shape) for name, shape in shapes.items() if name[0].isdigit()}
+def _sizes(cell: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return the sizes of the blocks. Raises IndexError where a matrix is a vector."""
+    of_block = {name.partition(".")[2]: shape for name, shape in shapes.items() if name[0].isdigit()}
     sizes: dict[str, int] = CELLS[cell].sizes_of(of_block)
     return sizes

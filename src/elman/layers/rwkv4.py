@@ -21,7 +21,6 @@ Source: B. Peng et al., "RWKV: reinventing RNNs for the transformer era" (2023).
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -169,9 +168,9 @@ class TimeRWKV4(TimeRWKVBlock):
         return TimeMix4(weights)
 
     @classmethod
-    def sizes_of(cls, weights: Mapping[str, Any]) -> dict[str, int]:
+    def sizes_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """Return the width of the channel mix."""
-        return {"ffn": weights["ffn_Wk"].shape[1]}
+        return {"ffn": shapes["ffn_Wk"][1]}
 
     @classmethod
     def plan(

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from elman.arrays import Array, Buffers, as_rows, namespace, zeros
+from elman.errors import ConfigError
 from elman.layers.base import Weight
 from elman.layers.kernels import kernels_for
 from elman.layers.kernels.numpy import sigmoid, sigmoid_slope, tanh_slope
@@ -62,7 +63,7 @@ class TimeMix7:
         self.heads, self.d = weights["r_k"].shape
         self.matrices = {name: weights[name] for name in ("Wr", "Wk", "Wv", "Wo")}
         self.factors = {name: weights[name] for name in ("k_k", "k_a", "r_k")}
-        self.decay = LowRank(weights["w1"], weights["w2"], weights["w0"], np_tanh, tanh_slope)
+        self.decay = LowRank(weights["w1"], weights["w2"], weights["w0"], tanh, tanh_slope)
         self.rate = LowRank(weights["a1"], weights["a2"], weights["a0"])
         self.gate = LowRank(weights["g1"], weights["g2"], None, sigmoid, sigmoid_slope)
         self.blend = LowRank(weights["v1"], weights["v2"], weights["v0"]) if "v0" in weights else None
@@ -104,7 +105,7 @@ class TimeMix7:
         self._parts = {name: self._buffers.get(name, (T, N, D), xs) for name in names}
         self._norms = self._buffers.get("norms", (T, N, heads), xs)  # of κ
         self._bonus = self._buffers.get("bonus", (T, N, heads), xs)  # Σ r∘k∘r_k
-        self._normed = self.norm.begin(self._parts["y"], out=self._parts["added"])
+        self.norm.begin(self._parts["y"], out=self._parts["added"])
         self._S = self._buffers.get("S", (N, heads, d, d), xs)
         before = carried["S"]
         self._S[...] = 0 if before is None else before.reshape(N, heads, d, d)
@@ -146,10 +147,7 @@ class TimeMix7:
             v += (as_rows(self.first.values[span]) - v) * blend
 
         xp.multiply(part["k_before"], self.factors["k_k"], out=kappa)
-        norms, grouped = (
-            self._of_heads(self._norms[span]),
-            self._grouped(kappa),
-        )  # (rows, heads, 1), (rows, heads, d)
+        norms, grouped = self._of_heads(self._norms[span]), self._grouped(kappa)  # of each head
         norms[...] = ((grouped * grouped).sum(axis=2)[:, :, None] + NORM_EPS) ** 0.5
         grouped /= norms
         xp.multiply(self._reach(a), part["k_before"], out=k)
@@ -281,7 +279,7 @@ class TimeMix7:
         return values.reshape(-1, self.heads, 1)
 
 
-def np_tanh(z: Array, out: Array) -> None:
+def tanh(z: Array, out: Array) -> None:
     """out = tanh(z)."""
     namespace(z).tanh(z, out=out)
 
@@ -311,12 +309,10 @@ class TimeRWKV7(TimeRWKVBlock):
         self.time_mix.first = first.time_mix
 
     @classmethod
-    def sizes_of(cls, weights: Mapping[str, Any]) -> dict[str, int]:
+    def sizes_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """Return the width of a head, that of the channel mix, and the ranks of the low-rank parts."""
-        sizes = {"head": weights["r_k"].shape[1], "ffn": weights["ffn_Wk"].shape[1]}
-        return sizes | {
-            f"rank_{part}": weights[f"{part}1"].shape[1] for part in "wavg" if f"{part}1" in weights
-        }
+        sizes = {"head": shapes["r_k"][1], "ffn": shapes["ffn_Wk"][1]}
+        return sizes | {f"rank_{part}": shapes[f"{part}1"][1] for part in "wavg" if f"{part}1" in shapes}
 
     @classmethod
     def plan(
@@ -324,18 +320,25 @@ class TimeRWKV7(TimeRWKVBlock):
     ) -> dict[str, Weight]:
         """Return the weights of block k of a model of ``layers`` blocks by name; H is not used.
 
-        They begin as the authors' program draws them, but for what it sets to zero: the matrices of the low-rank parts
-        and those whose product is added to the input begin small instead, so that everything has a gradient.
+        The vectors begin as in the authors' program, but for the group norm's gain, which begins as 1; the matrices are
+        drawn, where it sets some to zero.
 
         Args:
             D: the width.
             layers, k: the number of blocks, and which one it is.
             sizes: ``head``, the width of a head (the largest divisor of D up to 64); ``ffn``, that of the channel mix
                 (4·D); ``rank_w``, ``rank_a``, ``rank_v`` and ``rank_g``, the ranks of the low-rank parts.
+
+        Raises:
+            ConfigError: a size is unknown or below 1, or the width is no multiple of that of a head.
         """
         usual = {"head": head_width(D), "ffn": 4 * D}
         usual |= {f"rank_{part}": max(1, min(D, rank)) for part, rank in _usual_ranks(D).items()}
         sizes = completed(sizes, usual)
+        if D % sizes["head"]:
+            raise ConfigError(
+                f"heads of width {sizes['head']} do not fill a width of {D}, which is no multiple of it"
+            )
         at, depth = k / max(1, layers - 1), 1 - k / layers  # 0 … 1 and 1 … 0 from the first block to the last
         columns = np.arange(D) / D
         fraction = np.arange(D) / max(1, D - 1)

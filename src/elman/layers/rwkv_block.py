@@ -88,7 +88,7 @@ class TimeRWKVBlock(StatefulLayer):
 
     @classmethod
     @abstractmethod
-    def sizes_of(cls, weights: Mapping[str, Any]) -> dict[str, int]:
+    def sizes_of(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """Return the ``sizes`` of the plan to which weights of these shapes belong."""
 
     @classmethod
@@ -217,7 +217,8 @@ class TimeRWKVBlock(StatefulLayer):
         """Raise ShapeError unless the weights are those of a plan."""
         name = type(self).__name__
         try:
-            D, sizes = len(weights["ln1_gain"]), self.sizes_of(weights)
+            D = len(weights["ln1_gain"])
+            sizes = self.sizes_of({key: tuple(weight.shape) for key, weight in weights.items()})
         except KeyError as error:
             raise ShapeError(f"{name}: the weight {error.args[0]} is missing") from None
         layers, k = 1 + ("ln0_gain" not in weights), int("ln0_gain" not in weights)
@@ -247,10 +248,12 @@ def factor(values: Any) -> Weight:
 
 
 def completed(sizes: Mapping[str, int] | None, usual: Mapping[str, int]) -> dict[str, int]:
-    """Return the usual sizes with those given instead. Raises ConfigError for a name that is not among them."""
-    for name in sizes or {}:
+    """Return the usual sizes with those given instead. Raises ConfigError for an unknown name, or a size below 1."""
+    for name, size in (sizes or {}).items():
         if name not in usual:
             raise ConfigError(f"there is no size {name!r} in this block; it has {', '.join(usual)}")
+        if size < 1:
+            raise ConfigError(f"{name} must be ≥ 1, got {size}")
     return {**usual, **(sizes or {})}
 
 
