@@ -82,6 +82,8 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, vocab: Path) -> None:
     ("last", "message"),
     [
         (b"K\x01", "holds 'more', which is not a tensor"),
+        (b"]}a", "holds 'more', which is not a tensor"),
+        (b"](}Ne", "holds 'more', which is not a tensor"),
         (b"cbuiltins\neval\n(K\x01tR", "holds the Python object builtins.eval"),
         (b"cbuiltins\nobject\n)\x81", "uses the instruction NEWOBJ of pickles"),
         (b"(ibuiltins\nobject\n", "uses the instruction INST of pickles"),

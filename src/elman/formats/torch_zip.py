@@ -188,7 +188,8 @@ class _Machine:
             items = self._to_mark() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
             stack[-1].update(zip(items[::2], items[1::2], strict=True))
         elif name in ("APPEND", "APPENDS"):
-            stack[-1].extend(self._to_mark() if name == "APPENDS" else [stack.pop()])
+            items = self._to_mark() if name == "APPENDS" else [stack.pop()]
+            stack[-1].extend(items)
         elif name == "BINPERSID":
             stack.append(self._storage(stack.pop()))
         elif name == "REDUCE":
