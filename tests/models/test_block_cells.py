@@ -90,6 +90,15 @@ def test_long_texts_are_read_in_parts(cell: str, monkeypatch: pytest.MonkeyPatch
 
 
 @every_cell
+def test_reading_nothing_keeps_the_state(cell: str) -> None:
+    model, ids = model_of(cell), np.random.default_rng(0).integers(0, V, (2, 3))
+    state = model.feed(ids, model.start(2))
+    found, after = model.target_log_probs(ids[:, :0], state)
+    assert found.shape == (2, 0)
+    assert after == state
+
+
+@every_cell
 def test_training_with_threads_gives_the_same_gradients(cell: str) -> None:
     xs, ts = np.random.default_rng(0).integers(0, V, (2, 2, T))
     found = []

@@ -133,9 +133,8 @@ def target_log_probs(
     buffers = Buffers() if buffers is None else buffers
     chosen = zeros((K,), rows)
     width = V if V <= LARGE or is_torch(W) else WORDS_AT_ONCE
-    step = rows_per_chunk(
-        -(-K // worker_count()), width * worker_count()
-    )  # equally many chunks for every worker
+    # equally many chunks for every worker
+    step = rows_per_chunk(-(-K // worker_count()), width * worker_count())
 
     def score(number: int, k: int) -> None:
         span = slice(k, min(k + step, K))
@@ -143,6 +142,7 @@ def target_log_probs(
         for first in range(0, V, width):
             words = slice(first, min(first + width, V))
             size = words.stop - first
+            # (rows of the span, words)
             scores = buffers.get(f"scores-{number}-{size}", (step, size), W)[: span.stop - k]
             xp.matmul(rows[span], W[:, words], out=scores)
             found, *part = kernels_for(scores).score_rows(scores, b[words], targets[span] - first)

@@ -162,6 +162,8 @@ class TimeRWKVBlock(StatefulLayer):
 
     def end(self) -> None:
         """Keep a copy of the last state for the next block: the buffers will be overwritten."""
+        if not len(self._hs):  # no step was done
+            return
         self.h = self._hs[-1] + 0
         self.x_att = self.time_mix.shift.last + 0
         self.x_ffn = self.channel_mix.shift.last + 0

@@ -439,8 +439,8 @@ class SubwordTokenizer(_LineTokenizer, PieceTokenizer):
 class WorldTokenizer(PieceTokenizer):
     """The pieces of RWKV's world vocabulary, the longest at every place: see `elman.text.world_vocabulary`.
 
-    ``pieces`` are written with a character for each byte, in the order of their ids. The end of a line has no token of
-    its own: a piece may go on in the next line. Texts are normalised as at the other levels.
+    ``pieces_by_id`` are written with a character for each byte. The end of a line has no token of its own: a piece may
+    go on in the next line. Texts are normalised as at the other levels.
 
     Raises:
         VocabularyError: a byte is not among the pieces, so that some texts could not be encoded.
