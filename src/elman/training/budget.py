@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from elman.models.parameters import output_size, plan_weights
+from elman.models.parameters import CELLS, output_size, plan_weights
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora
 
@@ -114,6 +114,7 @@ def sized(task: Task, layers: int, width: int) -> Config:
     config = task.with_chosen(config, softmax="adaptive" if large else "full")
     tied = may_tie and config.softmax == "full"
     narrow = V < TIED_FROM and not (tied or config.tie_weights or residual)
+    narrow = narrow and CELLS[config.cell].hidden_size(1, width) == width  # not as wide as its input
     wordvec = min(width, MAX_UNTIED_INPUT) if narrow else max(8, round(width / 12) * 8) if residual else width
     return _with_block(task, task.with_chosen(config, tie_weights=tied, wordvec=wordvec))
 
