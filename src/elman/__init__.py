@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeRGLRU as TimeRGLRU
     from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
+    from elman.layers import TimeRWKV4 as TimeRWKV4
+    from elman.layers import TimeRWKV7 as TimeRWKV7
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
     from elman.layers import TimeSRU as TimeSRU
     from elman.layers import flatten_trees as flatten_trees
@@ -149,6 +151,8 @@ _HOMES = {
         "TimeRGLRU",
         "TimeRMSNorm",
         "TimeMogrifierLSTM",
+        "TimeRWKV4",
+        "TimeRWKV7",
         "TimeRNN",
         "TimeResidualBlock",
         "TimeSRU",

@@ -25,7 +25,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
-from elman.models.parameters import CELLS
+from elman.models.parameters import CELLS, draw_weights
 from elman.models.recurrent import RecurrentLM
 from elman.models.window_models import CBOW, NPLM
 from elman.results import Table
@@ -217,7 +217,10 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
 
     rows: list[GradientRow] = []
     for cell in CELLS.values():
-        drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
+        plan = cell.plan(D, H)
+        drawn = {name: randn(*weight.shape) for name, weight in plan.items()}
+        if cell.is_block:  # whose norms and decays need weights near those of a model
+            drawn = draw_weights(plan, 0.5, rng, np.float64)
         rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
     block = TimeResidualBlock(
         TimeGRU(*weights(3), randn(H), stateful=True),

@@ -32,10 +32,12 @@ def import_model(
     Args:
         file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
             and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
-            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
-            arguments, but for ``encoding``, describe a state dict.
+            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. Or a
+            checkpoint of RWKV-4 or RWKV-7, as .pth (without PyTorch) or safetensors. The other arguments, but for
+            ``encoding``, describe a state dict.
         vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
-            ids; a state dict that elman wrote holds its own.
+            ids; a state dict that elman wrote holds its own. For an RWKV checkpoint: RWKV's world vocabulary, which is
+            found by itself in the installed package `rwkv`.
         level: what a token is: "word" (the default), "char", "jamo" or "byte".
         lower: the tokens come from lower-cased text.
         unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`

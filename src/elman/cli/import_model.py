@@ -19,7 +19,8 @@ from elman.formats.run_files import check_run_folder
 @click.option(
     "--vocab",
     type=click.Path(path_type=Path),
-    help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object",
+    help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object; or "
+    "RWKV's world vocabulary",
 )
 @click.option(
     "--level", type=click.Choice(["word", "char", "jamo", "byte"]), help="what a token is  [default: word]"
@@ -50,6 +51,9 @@ def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], *
     FILE.safetensors, FILE.pt (.pth, .bin, .ckpt, .pth.tar): the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
     or nn.GRU, and nn.Linear, with --vocab. All but the first need PyTorch, which reads arrays and runs no code from the
     file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
+
+    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab,
+    or from the installed package rwkv).
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

@@ -32,7 +32,13 @@ from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.models.window_models import CBOW, NPLM
 from elman.parsing import parse_json, parsing
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer, make_tokenizer
+from elman.text.tokenizers import (
+    SubwordTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    WorldTokenizer,
+    make_tokenizer,
+)
 from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -234,6 +240,8 @@ def _check_sizes(shape: Mapping[str, Any], arrays: Arrays, where: Path) -> None:
             valid = isinstance(value, bool)
         elif name in ("cell", "block"):
             valid = isinstance(value, str)
+        elif name == "sizes":
+            valid = isinstance(value, dict) and all(_is_size(size) and size for size in value.values())
         elif name == "dropout":
             valid = isinstance(value, (int, float)) and 0 <= value < 1
         elif name == "adaptive":
@@ -330,6 +338,8 @@ def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     about: dict[str, Any] = {"level": tokenizer.level, "lower": tokenizer.lower}
     if isinstance(tokenizer, SubwordTokenizer):
         return about | {"json": tokenizer.json}
+    if isinstance(tokenizer, WorldTokenizer):
+        return about | {"pieces": list(tokenizer.pieces_by_id)}
     if isinstance(tokenizer, WordTokenizer) and tokenizer.whitespace != "unicode":
         return about | {"whitespace": tokenizer.whitespace}
     return about

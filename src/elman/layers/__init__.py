@@ -19,6 +19,8 @@ from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.residual import TimeResidualBlock
 from elman.layers.rglru import TimeRGLRU
 from elman.layers.rnn import RNN, TimeRNN
+from elman.layers.rwkv4 import TimeRWKV4
+from elman.layers.rwkv7 import TimeRWKV7
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
 from elman.layers.sru import TimeSRU
@@ -45,6 +47,8 @@ __all__ = [
     "TimeRGLRU",
     "TimeRMSNorm",
     "TimeRNN",
+    "TimeRWKV4",
+    "TimeRWKV7",
     "TimeResidualBlock",
     "TimeSRU",
     "TimeSampledSoftmaxWithLoss",

@@ -126,9 +126,23 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = 5
 
     cell: Annotated[
-        Literal["rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier"],
+        Literal[
+            "rnn",
+            "lstm",
+            "gru",
+            "mingru",
+            "minlstm",
+            "fpool",
+            "qrnn",
+            "sru",
+            "rglru",
+            "mogrifier",
+            "rwkv4",
+            "rwkv7",
+        ],
         described(
-            "recurrent layer; rnn is Elman's, and those from mingru to rglru are elementwise, which is faster"
+            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster, and rwkv4 "
+            "and rwkv7 are residual blocks by themselves, as wide as the word vectors (without `hidden`)"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

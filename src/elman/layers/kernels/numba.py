@@ -10,7 +10,7 @@ units j, words v). Those are plain Python, which `elman.numba_jit` compiles.
 import numpy as np
 
 from elman.arrays import Array, Buffers
-from elman.layers.kernels.numpy import NORM_EPS
+from elman.layers.kernels.numpy import NORM_EPS, NOTHING
 from elman.numba_jit import jit
 
 SMALL_BATCH = (
@@ -29,7 +29,7 @@ _T0, _T1, _T2, _T3, _T4 = (
     np.float32(c) for c in (-0.33333329, 0.13332782, -0.0538525, 0.02100364, -0.00610495)
 )
 _SMALL = np.float32(0.625)
-_NORM_EPS = np.float32(NORM_EPS)
+_NORM_EPS, _NOTHING = np.float32(NORM_EPS), np.float32(NOTHING)
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -211,6 +211,100 @@ def pool_backward(
 
 
 @jit
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    rwkv4_steps(first, last, k, v, rate, u, a, b, p, ys)
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    rwkv4_steps_backward(first, last, k, v, rate, u, a, b, p, ys, dys, flow, dk, dv, d_rate, du)
+
+
+def rwkv7_forward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
+
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
+    """
+    rwkv7_steps(first, last, r, w, k, v, kappa, a, S, kept, chunk, ys)
+
+
+def rwkv7_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dys and dS back into the gradients of r, w, k, v, κ and a, (T, N, heads·d) each, and dS of ``first``.
+
+    The states are computed again from ``kept``, which `rwkv7_forward` wrote.
+    """
+    d = dS.shape[2]
+    states = buffers.get("states", (chunk + 1, d, d), dS)  # of one head at a time
+    rows = buffers.get("rows", (3, d), dS)
+    of_recurrence, gradients = (r, w, k, v, kappa, a), (dr, dw, dk, dv, dkappa, da)
+    rwkv7_steps_backward(first, last, *of_recurrence, kept, chunk, dys, dS, *gradients, states, rows)
+
+
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
@@ -691,6 +785,219 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])
                 after[j] = u[j] + f[j] * (before[j] - u[j])
+
+
+@jit
+def rwkv4_steps(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv4_forward`, column by column."""
+    _, N, D = k.shape
+    for t in range(first, last):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                ys[t, n, j] = (kept * of_a + new * value) / (kept * of_b + new)
+                q = max(before - rate[j], key)
+                kept, new = exp(before - rate[j] - q), exp(key - q)
+                a[t + 1, n, j] = kept * of_a + new * value
+                b[t + 1, n, j] = kept * of_b + new
+                p[t + 1, n, j] = q
+
+
+@jit
+def rwkv4_steps_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Do the steps of `rwkv4_backward`, column by column."""
+    _, N, D = k.shape
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                y, da, db = ys[t, n, j], flow[0, n, j], flow[1, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                d_numerator = dys[t, n, j] / (kept * of_b + new)
+                d_value = d_numerator * new
+                d_key = d_value * (value - y)
+                du[j] += d_key
+                through, added = exp(before - rate[j] - p[t + 1, n, j]), exp(key - p[t + 1, n, j])
+                dv[t, n, j] = d_value + da * added
+                dk[t, n, j] = d_key + (da * value + db) * added
+                da *= through
+                db *= through
+                d_rate[j] -= da * of_a + db * of_b
+                flow[0, n, j] = da + d_numerator * kept
+                flow[1, n, j] = db - d_numerator * kept * y
+
+
+@jit
+def rwkv7_step(w: Array, k: Array, v: Array, kappa: Array, b: Array, before: Array, after: Array) -> None:
+    """Write after = before·diag(w) - (before·κ)bᵀ + v·kᵀ for one head: (d, d), which may be the same, and (d,) each."""
+    d = len(w)
+    for i in range(d):
+        removed, value = _ZERO, v[i]
+        for j in range(d):
+            removed += before[i, j] * kappa[j]
+        for j in range(d):
+            after[i, j] = before[i, j] * w[j] - removed * b[j] + value * k[j]
+
+
+@jit
+def rwkv7_steps(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache.
+
+    S is transposed for that, (keys, values): then a vector unit adds up S·κ and S·r for many values at once.
+    """
+    N, heads, d, _ = S.shape
+    state, removed, y = np.empty((d, d), np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
+    for n in range(N):
+        for head in range(heads):
+            at = slice(head * d, (head + 1) * d)
+            transpose(S[n, head], state)
+            for t in range(first, last):
+                if t % chunk == 0:
+                    transpose(state, kept[t // chunk, n, head])
+                of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                of_kappa, of_a = kappa[t, n, at], a[t, n, at]
+                for i in range(d):
+                    removed[i] = y[i] = _ZERO
+                for j in range(d):
+                    factor = of_kappa[j]
+                    for i in range(d):
+                        removed[i] += state[j, i] * factor
+                for j in range(d):
+                    decay, key, read, taken = of_w[j], of_k[j], of_r[j], of_kappa[j] * of_a[j]
+                    for i in range(d):
+                        value = state[j, i] * decay - removed[i] * taken + of_v[i] * key
+                        state[j, i] = value
+                        y[i] += value * read
+                for i in range(d):
+                    ys[t, n, head * d + i] = y[i]
+            transpose(state, S[n, head])
+
+
+@jit
+def transpose(matrix: Array, out: Array) -> None:
+    """out = matrixᵀ: (d, d) both."""
+    d = len(matrix)
+    for i in range(d):
+        for j in range(d):
+            out[j, i] = matrix[i, j]
+
+
+@jit
+def rwkv7_steps_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    states: Array,
+    rows: Array,
+) -> None:
+    """Do the steps of `rwkv7_backward`, head after head: states (chunk + 1, d, d) and rows (3, d) are work space."""
+    N, heads, d, _ = dS.shape
+    b, db, from_removed = rows[0], rows[1], rows[2]
+    for n in range(N):
+        for head in range(heads):
+            at = slice(head * d, (head + 1) * d)
+            flow, end = dS[n, head], last
+            while end > first:
+                begin = (end - 1) // chunk * chunk
+                states[0] = kept[begin // chunk, n, head]
+                for t in range(begin, end):
+                    of_kappa, of_a = kappa[t, n, at], a[t, n, at]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    rwkv7_step(w[t, n, at], k[t, n, at], v[t, n, at], of_kappa, b, before, after)
+                stop = max(first, begin)
+                for t in range(end - 1, stop - 1, -1):
+                    of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                    of_kappa, of_a, dy = kappa[t, n, at], a[t, n, at], dys[t, n, at]
+                    d_r, d_w, d_k, d_v = dr[t, n, at], dw[t, n, at], dk[t, n, at], dv[t, n, at]
+                    d_kappa, d_a = dkappa[t, n, at], da[t, n, at]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                        d_r[j] = d_w[j] = d_k[j] = db[j] = from_removed[j] = _ZERO
+                    for i in range(d):
+                        value = removed = d_removed = _ZERO
+                        for j in range(d):
+                            ds = flow[i, j] + dy[i] * of_r[j]
+                            flow[i, j] = ds
+                            value += ds * of_k[j]
+                            d_removed -= ds * b[j]
+                            removed += before[i, j] * of_kappa[j]
+                        d_v[i] = value
+                        for j in range(d):
+                            ds = flow[i, j]
+                            d_r[j] += after[i, j] * dy[i]
+                            d_w[j] += ds * before[i, j]
+                            d_k[j] += ds * of_v[i]
+                            db[j] -= ds * removed
+                            from_removed[j] += d_removed * before[i, j]
+                            flow[i, j] = ds * of_w[j] + d_removed * of_kappa[j]
+                    for j in range(d):
+                        d_kappa[j] = from_removed[j] + db[j] * of_a[j]
+                        d_a[j] = db[j] * of_kappa[j]
+                end = stop
 
 
 @jit

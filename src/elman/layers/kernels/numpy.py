@@ -4,11 +4,14 @@ All of them write into arrays that exist already, so that a loop over the steps 
 derivatives that do not depend on what flows back (1 - h², say) are computed for all steps at once, before the loop.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from elman.arrays import Array, Buffers, as_ids, asarray, namespace, one, sum_rows_by_id
 
 NORM_EPS = 1e-6  # ε of `norm`
+NOTHING = -1e30  # the exponent of a sum without terms
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -297,6 +300,166 @@ def pool_backward(
     else:
         tanh_slope(n, out=work)
     xp.multiply(work, delta, out=dn)
+
+
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    xp = namespace(ys)
+    for t in range(first, last):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        ys[t] = (kept * a[t] + new * v[t]) / (kept * b[t] + new)
+        p[t + 1] = xp.maximum(before - rate, k[t])
+        kept, new = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        a[t + 1] = kept * a[t] + new * v[t]
+        b[t + 1] = kept * b[t] + new
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    xp = namespace(ys)
+    da, db = flow
+    for t in reversed(range(first, last)):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        d_numerator = dys[t] / (kept * b[t] + new)
+        dv[t] = d_numerator * new
+        dk[t] = dv[t] * (v[t] - ys[t])
+        du += dk[t].sum(axis=0)
+        through, added = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        dv[t] += da * added
+        dk[t] += (da * v[t] + db) * added
+        da *= through
+        db *= through
+        d_rate -= (da * a[t] + db * b[t]).sum(axis=0)
+        da += d_numerator * kept
+        db -= d_numerator * kept * ys[t]
+
+
+def _exponents(b: Array, p: Array) -> Array:
+    """Return p, but what is as good as -∞ where b is 0."""
+    return p + NOTHING * (b == 0)
+
+
+def rwkv7_forward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
+
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
+    """
+    N, heads, d, _ = S.shape
+    for t in range(first, last):
+        if t % chunk == 0:
+            kept[t // chunk] = S
+        _rwkv7_step([x[t].reshape(N, heads, d) for x in (w, k, v, kappa, a)], S)
+        ys[t] = namespace(S).matmul(S, r[t].reshape(N, heads, d, 1)).reshape(N, heads * d)
+
+
+def _rwkv7_step(parts: Sequence[Array], S: Array) -> None:
+    """Make S (N, heads, d, d) that of the next step, given its w, k, v, κ and a (N, heads, d)."""
+    w, k, v, kappa, a = parts
+    removed = namespace(S).matmul(S, kappa[..., None])  # (N, heads, d, 1)
+    S *= w[:, :, None]
+    S -= removed * (kappa * a)[:, :, None]
+    S += v[..., None] * k[:, :, None]
+
+
+def rwkv7_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dys and dS back into the gradients of r, w, k, v, κ and a, (T, N, heads·d) each, and dS of ``first``.
+
+    The states are computed again from ``kept``, which `rwkv7_forward` wrote.
+    """
+    xp = namespace(dS)
+    N, heads, d, _ = dS.shape
+    states = buffers.get("states", (chunk + 1, *dS.shape), dS)  # states[j]: before step j of a chunk
+    while last > first:
+        begin = (last - 1) // chunk * chunk
+        states[0] = kept[begin // chunk]
+        for j, t in enumerate(range(begin, last)):
+            states[j + 1] = states[j]
+            _rwkv7_step([x[t].reshape(N, heads, d) for x in (w, k, v, kappa, a)], states[j + 1])
+        for t in reversed(range(max(first, begin), last)):
+            before, after = states[t - begin], states[t - begin + 1]
+            of_r, of_w, of_k, of_v, of_kappa, of_a, dy = (
+                x[t].reshape(N, heads, d, 1) for x in (r, w, k, v, kappa, a, dys)
+            )
+            dS += dy * of_r.swapaxes(2, 3)
+            d_removed = -xp.matmul(dS, of_kappa * of_a)  # the gradient of S·κ, (N, heads, d, 1)
+            db = -xp.matmul(dS.swapaxes(2, 3), xp.matmul(before, of_kappa))  # of κ∘a
+            dkappa[t] = (xp.matmul(before.swapaxes(2, 3), d_removed) + db * of_a).reshape(N, heads * d)
+            da[t] = (db * of_kappa).reshape(N, heads * d)
+            dr[t] = xp.matmul(after.swapaxes(2, 3), dy).reshape(N, heads * d)
+            dw[t] = (dS * before).sum(axis=2).reshape(N, heads * d)
+            dk[t] = xp.matmul(dS.swapaxes(2, 3), of_v).reshape(N, heads * d)
+            dv[t] = xp.matmul(dS, of_k).reshape(N, heads * d)
+            dS *= of_w.swapaxes(2, 3)
+            dS += d_removed * of_kappa.swapaxes(2, 3)
+        last = max(first, begin)
 
 
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
