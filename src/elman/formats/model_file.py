@@ -219,6 +219,8 @@ def _check_sizes(shape: Mapping[str, Any], arrays: Arrays, where: Path) -> None:
             valid = isinstance(value, str)
         elif name == "dropout":
             valid = isinstance(value, (int, float)) and 0 <= value < 1
+        elif name == "sizes":
+            valid = isinstance(value, dict) and all(map(_is_size, value.values()))
         elif name == "adaptive":
             valid = value is None or (
                 isinstance(value, list) and len(value) <= len(arrays) and all(map(_is_size, value))

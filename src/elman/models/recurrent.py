@@ -42,7 +42,7 @@ class RecurrentLM:
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
-            "fpool", "qrnn", "sru" or "rglru".
+            "fpool", "qrnn", "sru" or "rglru"; or "mamba2", whose layers are residual blocks of width D by themselves.
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
             what each branch adds, instead of between them.
@@ -53,6 +53,7 @@ class RecurrentLM:
             order of decreasing frequency.
         block: "plain" stacks the recurrent layers; "residual" puts each into a `TimeResidualBlock`, whose width is D.
         mlp: width of the gated MLP of a residual block; 0 for none.
+        sizes: further sizes of "mamba2", such as head and state; see `TimeMamba2.plan`. None: as planned there.
         regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for gradient checks.
@@ -79,6 +80,7 @@ class RecurrentLM:
         ranks: Ids | None = None,
         block: Block = "plain",
         mlp: int = 0,
+        sizes: Mapping[str, int] | None = None,
         regularisation: Regularisation = NONE,
         weight_scale: float | None = None,
         embedding_scale: float = 0.01,
@@ -103,6 +105,7 @@ class RecurrentLM:
                 adaptive,
                 block,
                 mlp,
+                sizes,
             )
             weights = draw_weights(plan, weight_scale, rng, dtype, init)
         self.backend = Backend.of(weights) if backend is None else backend
@@ -113,7 +116,7 @@ class RecurrentLM:
             self.ranks = checked_ranks(np.arange(vocab_size) if ranks is None else ranks, vocab_size)
         self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
         self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
-        self.block, self.mlp = block, mlp
+        self.block, self.mlp, self.sizes = block, mlp, dict(sizes or {})
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
@@ -164,7 +167,7 @@ class RecurrentLM:
     @property
     def output_size(self) -> int:
         """The width of the top layer's h, which the softmax reads."""
-        return output_size(self.block, self.wordvec_size, self.hidden_size)
+        return output_size(self.block, self.wordvec_size, self.hidden_size, self.cell)
 
     @property
     def rnn_layer(self) -> StatefulLayer:
@@ -185,6 +188,8 @@ class RecurrentLM:
         }
         if self.block != "plain":  # so that older versions read the files of plain models
             shape |= {"block": self.block, "mlp": self.mlp}
+        if self.sizes:
+            shape["sizes"] = self.sizes
         return shape if self.adaptive is None else {**shape, "adaptive": list(self.adaptive)}
 
     # Training

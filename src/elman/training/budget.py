@@ -82,7 +82,9 @@ class Task:
 def recurrent_weights(config: Config) -> int:
     """Return the number of weights of the recurrent layers, without biases."""
     D, H, cell = config.wordvec, config.hidden, CELLS[config.cell]
-    if config.block == "residual":
+    if cell.is_block:
+        plans = [cell.plan(D, H)] * config.layers
+    elif config.block == "residual":
         plans = [TimeResidualBlock.plan(cell, D, H, mlp=config.mlp)] * config.layers
     else:
         plans = [cell.plan(width, H) for width in (D, *[H] * (config.layers - 1))]
@@ -94,7 +96,9 @@ def multiplications(config: Config, vocab_size: int) -> float:
     """Return roughly how many multiplications a token takes, in the recurrent layers and the output."""
     cutoffs = config.adaptive(vocab_size)
     scored = vocab_size if cutoffs is None else 2 * (cutoffs[0] + len(cutoffs))
-    return recurrent_weights(config) + scored * output_size(config.block, config.wordvec, config.hidden)
+    return recurrent_weights(config) + scored * output_size(
+        config.block, config.wordvec, config.hidden, config.cell
+    )
 
 
 def sized(task: Task, layers: int, width: int) -> Config:

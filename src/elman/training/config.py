@@ -123,9 +123,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = 5
 
     cell: Annotated[
-        Literal["rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier"],
+        Literal[
+            "rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier", "mamba2"
+        ],
         described(
-            "recurrent layer; rnn is Elman's, and those from mingru to rglru are elementwise, which is faster"
+            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster, and mamba2 "
+            "is a residual block of width `wordvec` by itself"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

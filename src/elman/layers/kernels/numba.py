@@ -28,7 +28,7 @@ _T0, _T1, _T2, _T3, _T4 = (
     np.float32(c) for c in (-0.33333329, 0.13332782, -0.0538525, 0.02100364, -0.00610495)
 )
 _SMALL = np.float32(0.625)
-_NORM_EPS = np.float32(NORM_EPS)
+_TINY = np.float32(1e-30)  # products below are 0: denormal numbers are slow
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -197,14 +197,14 @@ def pool_backward(
 
 
 @jit
-def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+def norm(x: Array, gain: Array, scales: Array, out: Array, eps: float = NORM_EPS) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
     for k in range(K):
         row, squares = x[k], _ZERO
         for d in range(D):
             squares += row[d] * row[d]
-        r = _ONE / np.sqrt(squares / np.float32(D) + _NORM_EPS)
+        r = _ONE / np.sqrt(squares / np.float32(D) + np.float32(eps))
         scales[k] = r
         for d in range(D):
             out[k, d] = row[d] * r * gain[d]
@@ -257,6 +257,74 @@ def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: A
             d, factor = d_gated[n, j], factors[n, j]
             d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
             d_gated[n, j] = d * factor
+
+
+@jit
+def convolve(
+    first: int, last: int, before: Array, us: Array, W: Array, b: Array, sigmas: Array, vs: Array
+) -> None:
+    """vs[t] = silu(b + Σ_k W[k]∘us[t - K + 1 + k]) for these steps, and sigmas the σ of the sum.
+
+    us, sigmas and vs are (T, N, C), W is (K, C); ``before`` (K - 1, N, C) are the inputs of the steps before 0.
+    """
+    K, C = W.shape
+    for t in range(first, last):
+        for n in range(us.shape[1]):
+            v, sigma = vs[t, n], sigmas[t, n]
+            for j in range(C):
+                v[j] = b[j]
+            for k in range(K):
+                s, of_weight = t - K + 1 + k, W[k]
+                u = us[s, n] if s >= 0 else before[s + K - 1, n]
+                for j in range(C):
+                    v[j] += of_weight[j] * u[j]
+            for j in range(C):
+                sigma[j] = sigmoid(v[j])
+                v[j] *= sigma[j]
+
+
+@jit
+def convolve_backward(
+    first: int, last: int, dvs: Array, vs: Array, sigmas: Array, W: Array, dsums: Array, dus: Array
+) -> None:
+    """Write dsums, the gradients of the sums, and dus of these steps, (T, N, C) each; later steps are done."""
+    (K, C), (T, N) = W.shape, vs.shape[:2]
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            dsum, du, v, sigma, dv = dsums[t, n], dus[t, n], vs[t, n], sigmas[t, n], dvs[t, n]
+            for j in range(C):
+                dsum[j] = dv[j] * (sigma[j] + v[j] * (_ONE - sigma[j]))
+                du[j] = _ZERO
+            for k in range(min(K, T - t)):
+                after, of_weight = dsums[t + k, n], W[K - 1 - k]
+                for j in range(C):
+                    du[j] += of_weight[j] * after[j]
+
+
+def decays(logs: Array, out: Array) -> None:
+    """out[..., i, j] = exp(Σ logs[k] over j < k ≤ i), 0 for j > i: logs (Q, …), out (…, Q, Q)."""
+    Q = len(logs)
+    decay_rows(np.exp(logs).reshape(Q, -1), out.reshape(-1, Q, Q))
+
+
+@jit
+def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: Array) -> None:
+    """states = decay·states + x·Bᵀ, then out = states·C, for one step.
+
+    decay is (N, G, R), x and out (N, G, R, P), B and C (N, G, S), states (N, G, R·P, S).
+    """
+    N, G, R, P = x.shape
+    for n in range(N):
+        for g in range(G):
+            b, c = B[n, g], C[n, g]
+            for r in range(R):
+                a = decay[n, g, r]
+                for p in range(P):
+                    row, value, total = states[n, g, r * P + p], x[n, g, r, p], _ZERO
+                    for s in range(len(b)):
+                        row[s] = a * row[s] + value * b[s]
+                        total += row[s] * c[s]
+                    out[n, g, r, p] = total
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -595,6 +663,21 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])
                 after[j] = u[j] + f[j] * (before[j] - u[j])
+
+
+@jit
+def decay_rows(factors: Array, out: Array) -> None:
+    """out[k, i, j] = the product of factors[:, k] over j < · ≤ i, 0 for j > i: factors (Q, K), out (K, Q, Q)."""
+    Q, K = factors.shape
+    for k in range(K):
+        for i in range(Q):
+            row, a = out[k, i], factors[i, k]
+            for j in range(i):
+                product = out[k, i - 1, j] * a
+                row[j] = product if product > _TINY else _ZERO
+            row[i] = _ONE
+            for j in range(i + 1, Q):
+                row[j] = _ZERO
 
 
 @jit
