@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from elman.formats import mamba
+from elman.formats.pretrained import READERS, StoredArrays
 from elman.layers import state_space
 from elman.models.recurrent import RecurrentLM
 from support.mamba import BLOCKS, Block
@@ -153,7 +153,7 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_log_probs_are_those_of_transformers(kind: str, sizes: dict[str, Any]) -> None:
     theirs = their_model(kind, **sizes)
     arrays = {name: weight.numpy() for name, weight in theirs.state_dict().items()}
-    shape, weights = mamba.READERS[kind.lower()](theirs.config.to_dict(), lambda name, shape: arrays[name])
+    shape, weights = READERS[kind.lower()](theirs.config.to_dict(), StoredArrays(arrays, "a test"))
     model = RecurrentLM(**shape, weights=weights)
     ids = np.random.default_rng(1).integers(0, 70, (N, 100))
     with torch.no_grad():

@@ -8,6 +8,7 @@ from typing import Any
 from elman.errors import ConfigError
 from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.kenlm_binary import refuse_kenlm_binary
+from elman.formats.pretrained import read_pretrained
 from elman.formats.torch_file import SUFFIXES, read_torch
 from elman.text_model import TextModel, text_model_of
 
@@ -30,7 +31,9 @@ def import_model(
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
+        file: the folder of a published model, as `transformers` writes it (model_type mamba2), with config.json,
+            model.safetensors and tokenizer.json, which needs no further argument; an ARPA file, compressed or not; or
+            the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
             and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
             from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
             arguments, but for ``encoding``, describe a state dict.
@@ -63,6 +66,12 @@ def import_model(
         "nonlinearity": nonlinearity,
     }
     given = {name: value for name, value in described.items() if value is not None}
+    if file.is_dir():
+        if given:
+            raise ConfigError(
+                f"`{next(iter(given))}` applies only to a state dict, not to a folder; leave it out"
+            )
+        return text_model_of(read_pretrained(file))
     if is_arpa(file, encoding):
         if given:
             raise ConfigError(

@@ -1,7 +1,7 @@
 """The weights of Mamba-2 as `transformers` names them, turned into those of `RecurrentLM`."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,8 +9,36 @@ from elman.arrays import Array
 from elman.errors import ModelFileError
 from elman.layers.mamba2 import EPS
 
-Take = Callable[[str, tuple[int, ...]], Array]  # a name and its shape -> the array, float32
 Shape = dict[str, Any]  # the hyperparameters of a `RecurrentLM`
+
+
+HEAD = "lm_head.weight"  # of a tied model, too, in some files
+
+COMMON = {"expand": 2, "conv_kernel": 4, "use_conv_bias": True, "layer_norm_epsilon": 1e-5}
+# what a config.json may leave out, by the configuration of `transformers`
+MAMBA2: dict[str, Any] = COMMON | {
+    "vocab_size": 32768,
+    "hidden_size": 4096,
+    "num_hidden_layers": 64,
+    "num_heads": 128,
+    "head_dim": 64,
+    "state_size": 128,
+    "n_groups": 8,
+    "time_step_limit": [0.0, float("inf")],
+    "tie_word_embeddings": False,
+}
+
+
+class Arrays(Protocol):
+    """The arrays of a model by name: see `elman.formats.pretrained.StoredArrays`."""
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is such an array."""
+        ...
+
+    def take(self, name: str, *shape: int) -> Array:
+        """Return an array of this shape, float32."""
+        ...
 
 
 def expect(config: Mapping[str, Any], **only: Any) -> None:
@@ -34,33 +62,42 @@ def _common(config: Mapping[str, Any], epsilon: float) -> tuple[int, int, int, i
     """Return V, D, H and the number of blocks."""
     expect(config, use_bias=False, hidden_act="silu", layer_norm_epsilon=epsilon)
     V, D, layers = (size(config, name) for name in ("vocab_size", "hidden_size", "num_hidden_layers"))
-    return V, D, int(config.get("expand", 2) * D), layers
+    return V, D, int(config["expand"] * D), layers
 
 
-def _around(config: Mapping[str, Any], take: Take, V: int, D: int, layers: int) -> dict[str, Array]:
+def _around(config: Mapping[str, Any], arrays: Arrays, V: int, D: int, layers: int) -> dict[str, Array]:
     """Return the weights before and after the blocks."""
-    weights = {"embedding": take("backbone.embeddings.weight", (V, D)), "output.b": np.zeros(V, np.float32)}
-    weights[f"{layers - 1}.last_gain"] = take("backbone.norm_f.weight", (D,))
-    if not config.get("tie_word_embeddings", True):
-        weights["output.W"] = take("lm_head.weight", (V, D)).T
+    weights = {
+        "embedding": arrays.take("backbone.embeddings.weight", V, D),
+        "output.b": np.zeros(V, np.float32),
+    }
+    weights[f"{layers - 1}.last_gain"] = arrays.take("backbone.norm_f.weight", D)
+    if HEAD in arrays or not config["tie_word_embeddings"]:
+        head = arrays.take(HEAD, V, D)
+        if not np.array_equal(head, weights["embedding"]):
+            weights["output.W"] = head.T
     return weights
 
 
-def _conv(config: Mapping[str, Any], take: Take, mixer: str, K: int, C: int) -> dict[str, Array]:
-    biased = config.get("use_conv_bias", True)
+def _conv(config: Mapping[str, Any], arrays: Arrays, mixer: str, K: int, C: int) -> dict[str, Array]:
+    biased = config["use_conv_bias"]
     return {
-        "conv": take(mixer + "conv1d.weight", (C, 1, K))[:, 0].T,
-        "conv_b": take(mixer + "conv1d.bias", (C,)) if biased else np.zeros(C, np.float32),
+        "conv": arrays.take(mixer + "conv1d.weight", C, 1, K)[:, 0].T,
+        "conv_b": arrays.take(mixer + "conv1d.bias", C) if biased else np.zeros(C, np.float32),
     }
 
 
-def mamba2(config: Mapping[str, Any], take: Take) -> tuple[Shape, dict[str, Array]]:
+def mamba2(config: Mapping[str, Any], arrays: Arrays) -> tuple[Shape, dict[str, Array]]:
     """Return the hyperparameters and weights of a model of type mamba2; matrices are transposed views.
 
     Raises:
         ModelFileError: the config has an option that elman's model lacks, or its sizes contradict each other.
     """
-    expect(config, time_step_limit=[0.0, float("inf")])
+    config = {**MAMBA2, **config}
+    if config["time_step_limit"] not in ([0.0, float("inf")], [0.0, {"__float__": "Infinity"}]):
+        raise ModelFileError(
+            f"config.json limits the time steps: time_step_limit = {config['time_step_limit']}; it cannot be imported"
+        )
     V, D, H, layers = _common(config, EPS)
     sizes = ("head_dim", "state_size", "n_groups", "conv_kernel", "num_heads")
     P, S, G, K, heads = (size(config, name) for name in sizes)
@@ -69,21 +106,21 @@ def mamba2(config: Mapping[str, Any], take: Take) -> tuple[Shape, dict[str, Arra
             f"config.json: {heads} heads of width {P} in {G} groups do not make up the inner width {H}"
         )
     C = H + 2 * G * S
-    weights = _around(config, take, V, D, layers)
+    weights = _around(config, arrays, V, D, layers)
     for k in range(layers):
         mixer = f"backbone.layers.{k}.mixer."
-        into = take(mixer + "in_proj.weight", (H + C + heads, D))
+        into = arrays.take(mixer + "in_proj.weight", H + C + heads, D)
         of_layer = {
-            "gain": take(f"backbone.layers.{k}.norm.weight", (D,)),
+            "gain": arrays.take(f"backbone.layers.{k}.norm.weight", D),
             "Wx": into[H : H + C].T,
-            **_conv(config, take, mixer, K, C),
+            **_conv(config, arrays, mixer, K, C),
             "Wdt": into[H + C :].T,
-            "dt_b": take(mixer + "dt_bias", (heads,)),
-            "A_log": take(mixer + "A_log", (heads,)).reshape(G, heads // G),
-            "skip": take(mixer + "D", (heads,)),
+            "dt_b": arrays.take(mixer + "dt_bias", heads),
+            "A_log": arrays.take(mixer + "A_log", heads).reshape(G, heads // G),
+            "skip": arrays.take(mixer + "D", heads),
             "Wg": into[:H].T,
-            "inner_gain": take(mixer + "norm.weight", (H,)),
-            "Wo": take(mixer + "out_proj.weight", (D, H)).T,
+            "inner_gain": arrays.take(mixer + "norm.weight", H),
+            "Wo": arrays.take(mixer + "out_proj.weight", D, H).T,
         }
         weights |= {f"{k}.{name}": weight for name, weight in of_layer.items()}
     return {
@@ -95,6 +132,3 @@ def mamba2(config: Mapping[str, Any], take: Take) -> tuple[Shape, dict[str, Arra
         "tie_weights": "output.W" not in weights,
         "sizes": {"head": P, "state": S, "groups": G, "kernel": K},
     }, weights
-
-
-READERS = {"mamba2": mamba2}  # by model_type

@@ -18,7 +18,7 @@ from elman.backend import NUMPY, Backend
 from elman.errors import ConfigError, ElmanError, MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
-from elman.formats.tensors import refuse_other_dtypes
+from elman.formats.tensors import map_arrays, refuse_other_dtypes
 from elman.formats.versions import versions
 from elman.layers.base import Weight
 from elman.models.clusters import checked_ranks
@@ -31,10 +31,17 @@ from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.models.window_models import CBOW, NPLM
 from elman.parsing import parse_json, parsing
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer, make_tokenizer
+from elman.text.tokenizers import (
+    PretrainedTokenizer,
+    SubwordTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    make_tokenizer,
+)
 from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
+MAPPED_FROM = 1 << 26  # bytes of a file whose arrays are mapped into memory instead of copied
 KEY = "elman"
 DIGEST = re.compile(r'\{"sha256": "([0-9a-f]{64})", ')  # the beginning of a description
 OLD_KEYS = {"format", "kind", "model", "tokenizer", "vocabulary", "start", "info", "training"}
@@ -94,7 +101,7 @@ def digest_of(arrays: Mapping[str, NDArray[Any]], description: str) -> str:
 
 
 def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]]:
-    """Return the arrays and the description that `write_arrays` wrote.
+    """Return the arrays and the description that `write_arrays` wrote; those of a large file are mapped into memory.
 
     ``verify`` compares them with the SHA-256 in the file; files of elman 0.2.0 and before have none.
 
@@ -113,7 +120,10 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
         if about is None:
             raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
         refuse_other_dtypes(file, path, MODEL_DTYPES)
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if path.stat().st_size >= MAPPED_FROM:
+            arrays = map_arrays(path)
+        else:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     description = parse_json(about, f"{path}: its description cannot be read: it", ModelFileError)
     version = description.get("format") if isinstance(description, dict) else None
     if not isinstance(version, int):
@@ -241,7 +251,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
-    """Return copies of the planned weights.
+    """Return copies of the planned weights; those that are mapped into memory stay there.
 
     Raises:
         ModelFileError: one is missing, has another shape, is not float32 or float64 as the others, or is not finite.
@@ -257,7 +267,7 @@ def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
             raise ModelFileError(
                 f"{where}: the array {name!r} is {found.dtype}; all weights must be float32, or all float64"
             )
-        weights[name] = np.array(found)
+        weights[name] = np.asarray(found) if isinstance(found, np.memmap) else np.array(found)
     check_finite(weights, where)
     return weights
 
@@ -313,6 +323,8 @@ def describe(text_model: TokenizedModel) -> tuple[Arrays, dict[str, Any]]:
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the arguments from which `make_tokenizer` rebuilds a tokenizer."""
     about: dict[str, Any] = {"level": tokenizer.level, "lower": tokenizer.lower}
+    if isinstance(tokenizer, PretrainedTokenizer):
+        return about | {"json": tokenizer.json, "size": tokenizer.size}
     if isinstance(tokenizer, SubwordTokenizer):
         return about | {"json": tokenizer.json}
     if isinstance(tokenizer, WordTokenizer) and tokenizer.whitespace != "unicode":
@@ -365,8 +377,10 @@ def read_model(path: Path, backend: Backend = NUMPY, verify: bool = True) -> Tok
         vocabulary = Vocabulary.from_json(about["vocabulary"])
         tokenizer = make_tokenizer(**about["tokenizer"])
         info, start = dict(about.get("info", {})), about.get("start", "eos")
-        if start not in ("eos", "empty"):
-            raise ModelFileError(f"{path}: its description says start = {start!r}; it must be eos or empty")
+        if start not in ("eos", "empty") and start not in vocabulary:
+            raise ModelFileError(
+                f"{path}: its description says start = {start!r}; it must be eos, empty or a token"
+            )
     if len(vocabulary) != model.vocab_size:
         raise ModelFileError(
             f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "

@@ -1,5 +1,7 @@
 """Safetensors files: which number types are in them, and bfloat16, which NumPy lacks."""
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,10 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 
 from elman.errors import ModelFileError
+from elman.parsing import parsing
+
+MAPPED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+MOST_HEADER = 100_000_000  # bytes, the format's own limit
 
 
 def dtypes_of(file: Any) -> dict[str, str]:
@@ -37,3 +43,36 @@ def read_bfloat16(path: Path) -> dict[str, NDArray[np.float32]]:
         for name, array in every
         if array["dtype"] == "BF16"
     }
+
+
+def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a safetensors file, mapped into memory; those of bfloat16 as uint16. Changes stay in memory.
+
+    Raises:
+        ModelFileError: the file is missing, truncated, not a safetensors file, or has arrays of other number types.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"the file {path} is missing")
+    with parsing(path, ModelFileError, "is truncated or is not a safetensors file"):
+        data: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="c")
+        length = int.from_bytes(data[:8].tobytes(), "little")
+        if not 2 <= length <= min(MOST_HEADER, len(data) - 8):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(data[8 : 8 + length].tobytes())
+        header.pop("__metadata__", None)
+        found = {}
+        for name, about in header.items():
+            if about["dtype"] not in MAPPED:
+                raise ModelFileError(
+                    f"{path}: the array {name!r} has the number type {about['dtype']}; it must be one of "
+                    f"{', '.join(MAPPED)}"
+                )
+            dtype, shape = np.dtype(MAPPED[about["dtype"]]), tuple(map(int, about["shape"]))
+            first, last = (8 + length + int(offset) for offset in about["data_offsets"])
+            if not 8 + length <= first <= last <= len(data) or last - first != dtype.itemsize * math.prod(
+                shape
+            ):
+                raise ValueError(f"the array {name!r} does not end within the file")
+            array = data[first:last].view(dtype).reshape(shape)
+            found[name] = array if array.flags.aligned else array.copy()
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
+from elman.arrays import Array, as_ids, as_number, batch_major, empty, namespace, time_major, to_numpy, zeros
 from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine, TimeEmbedding, TimeSoftmaxWithLoss
@@ -32,6 +32,10 @@ from elman.models.recurrent_state import RecurrentState, put_state, state_of
 from elman.models.regularisation import NONE, Regularisation
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
+
+# Every layer keeps what its gradient would need, some ten numbers for each of its units and every row that it read.
+NUMBERS_AT_ONCE = 1 << 23  # rows·units·layers that are read at a time
+LEAST_ROWS = 64
 
 
 class RecurrentLM:
@@ -335,8 +339,20 @@ class RecurrentLM:
         put_state(cells, state)
         with self.backend.reading():
             vectors = embedding.forward(checked_ids(ids, state.batch_size, self.vocab_size))
-            hs = wavefront.read(cells, vectors)
+            hs = self._through(cells, vectors)
         return hs, state_of(cells)
+
+    def _through(self, cells: list[Any], xs: Array) -> Array:
+        """Return the top layer's hs (N, T, H) for xs (N, T, D); models of wide blocks read some steps at a time."""
+        N, T, _ = xs.shape
+        rows = max(LEAST_ROWS, NUMBERS_AT_ONCE // (self.hidden_size * len(cells)))
+        steps = max(1, rows // N)
+        if steps >= T or not cells[0].is_block:
+            return wavefront.read(cells, xs)
+        hs = empty((T, N, self.output_size), xs)
+        for t in range(0, T, steps):
+            hs[t : t + steps] = time_major(wavefront.read(cells, xs[:, t : t + steps]))
+        return batch_major(hs)
 
 
 class SimpleRnnlm(RecurrentLM):

@@ -1,13 +1,13 @@
 r"""Tokenizers: text to words, characters, bytes or subwords, and back.
 
-========= =========================================================================================
+========= ===================================================================================================
 level     token
-========= =========================================================================================
+========= ===================================================================================================
 word      a maximal run of characters other than whitespace (see `Whitespace`); ``<eos>`` for each newline
 char      one Unicode code point
 byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
-subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline
-========= =========================================================================================
+subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline (but see `PretrainedTokenizer`)
+========= ===================================================================================================
 
 Subword tokenizers keep frequent words whole and cut rare ones into pieces, down to bytes: every text can be
 tokenized and is recovered exactly.
@@ -30,7 +30,7 @@ from elman.errors import ConfigError, TextError
 from elman.one_line import number_of, one_line
 from elman.text.decoders import EOS, ByteDecoder, CharDecoder, Decoder, SubwordDecoder, WordDecoder
 from elman.text.reading import decode, nfc, normalise
-from elman.text.tokenizer_json import Pieces
+from elman.text.tokenizer_json import NEWLINE, Pieces
 from elman.text.vocabulary import Vocabulary
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "CharTokenizer",
     "Decoder",
     "LineCharacters",
+    "PretrainedTokenizer",
     "SubwordTokenizer",
     "Tokenizer",
     "UnendedLine",
@@ -404,12 +405,71 @@ class SubwordTokenizer(_LineTokenizer):
         return spelled.decode("utf-8", "backslashreplace") if spelled else token
 
 
+_VISIBLE_BEFORE_NEWLINE = re.compile(r"\S\n")
+
+
+@dataclass(frozen=True, repr=False)
+class PretrainedTokenizer(SubwordTokenizer):
+    """The pieces of a tokenizer.json for a text as a whole, newlines included: what published models read.
+
+    There are ``size`` pieces, as the model has word vectors. A newline ends a line where it is a piece of its own;
+    after a space, or before another newline, it may be part of a longer one. The texts of special pieces, such as
+    ``<|endoftext|>``, are read as any other text.
+
+    Raises:
+        ConfigError: as for `SubwordTokenizer`, or the pieces are not those of GPT-2's byte-level pattern, or there are
+            more of them.
+    """
+
+    size: int = 0
+    eos: ClassVar[str | None] = NEWLINE
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All pieces, in the order of their ids."""
+        return Vocabulary(self._pieces.tokens, eos=NEWLINE)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 by which caches identify the tokenizer."""
+        return hashlib.sha256(f"{self.size} {self.json}".encode()).hexdigest()
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        pieces = Pieces(self.json, size=self.size)
+        if not pieces.splits_at_space or pieces.leads:
+            raise ConfigError(
+                "the tokenizer cuts texts in another way than GPT-2's byte-level pattern, so that a long text could "
+                "not be read in parts; the model cannot be imported"
+            )
+        return pieces
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text in blocks that end before a newline after a visible character; ``end`` adds nothing."""
+        waiting = ""
+        for chunk in filter(None, chunks):
+            waiting += chunk
+            cut = 0
+            for found in _VISIBLE_BEFORE_NEWLINE.finditer(waiting):
+                cut = found.start() + 1
+            if cut:
+                yield _cased(waiting[:cut], self.lower)
+                waiting = waiting[cut:]
+        if waiting:
+            yield _cased(waiting, self.lower)
+
+    def split(self, block: str) -> list[str]:
+        """Return the pieces of a block."""
+        return next(self._pieces.tokenize([block.encode("utf-8", "replace").decode()]))
+
+
 def make_tokenizer(
-    level: str, lower: bool = False, json: str = "", whitespace: Whitespace = "unicode"
+    level: str, lower: bool = False, json: str = "", whitespace: Whitespace = "unicode", size: int = 0
 ) -> Tokenizer:
     """Return the tokenizer of a level: word, char, byte, or subword with the text of its tokenizer.json.
 
-    ``whitespace`` is what separates words, see `WordTokenizer`.
+    ``whitespace`` is what separates words, see `WordTokenizer`. With ``size`` the subwords are those of a
+    `PretrainedTokenizer`.
 
     Raises:
         ConfigError: the level or the whitespace is unknown, or the tokenizer.json is unsuitable.
@@ -426,5 +486,5 @@ def make_tokenizer(
     if level == "byte":
         return ByteTokenizer(lower)
     if level == "subword":
-        return SubwordTokenizer(json, lower)
+        return PretrainedTokenizer(json, lower, size) if size else SubwordTokenizer(json, lower)
     raise ConfigError(f"unknown level {level!r}; choose {', '.join(LEVELS)} or subword")
