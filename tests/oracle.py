@@ -461,3 +461,44 @@ def mamba2(
             ys[n, t] += (normed.reshape(H) * inner_gain) @ Wo
     last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
     return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last
+
+
+def mamba(
+    xs: Floats,
+    gain: Floats,
+    Wx: Floats,
+    conv: Floats,
+    conv_b: Floats,
+    Wr: Floats,
+    Wbc: Floats,
+    Wdt: Floats,
+    dt_b: Floats,
+    A_log: Floats,
+    skip: Floats,
+    Wg: Floats,
+    Wo: Floats,
+    last_gain: Floats | None = None,
+    s0: Floats | None = None,
+    conv0: Floats | None = None,
+) -> tuple[Floats, dict[str, Floats]]:
+    """xs (N, T, D) -> ys (N, T, D), and the last states s (N, S·H) and conv (N, (K - 1)·H)."""
+    (N, T, _), (S, H), K = xs.shape, A_log.shape, len(conv)
+    ns, ys = rms_norm(xs, gain, 1e-5), xs.copy()
+    states = np.zeros((N, S, H)) if s0 is None else s0.reshape(N, S, H).copy()
+    inputs = np.zeros((N, K - 1, H)) if conv0 is None else conv0.reshape(N, K - 1, H)
+    after = np.zeros((N, K - 1, H))
+    for n in range(N):
+        us = ns[n] @ Wx
+        vs = causal_convolution(us, conv, conv_b, inputs[n])
+        after[n] = np.concatenate((inputs[n], us))[T:]
+        for t in range(T):
+            x = vs[t]
+            B, C = np.split(x @ Wbc, 2)
+            dt = np.log(1 + np.exp(x @ Wr @ Wdt + dt_b))
+            y = np.zeros(H)
+            for j in range(H):
+                states[n, :, j] = np.exp(-dt[j] * np.exp(A_log[:, j])) * states[n, :, j] + dt[j] * x[j] * B
+                y[j] = C @ states[n, :, j] + skip[j] * x[j]
+            ys[n, t] += (y * silu(ns[n, t] @ Wg)) @ Wo
+    last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
+    return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last

@@ -9,14 +9,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError, ShapeError
 from elman.gradcheck import check_gradients
-from elman.layers import TimeMamba2, state_space
+from elman.layers import TimeMamba, TimeMamba2, selective_scan, state_space
 from elman.layers.mamba2 import A_RANGE, DT_RANGE, head_width
 from support.loops import switch_jit
 from support.mamba import BLOCKS, Block
 
 D, N = 3, 2
+MODULES = (state_space, selective_scan)
 every_block = pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 chunks = pytest.mark.parametrize("chunk", [64, 3], ids=["one chunk", "chunks of 3"])
+
+
+def in_chunks(patch: pytest.MonkeyPatch, steps: int) -> None:
+    for module in MODULES:
+        patch.setattr(module, "CHUNK", steps)
 
 
 def close(actual: Any, expected: Any, rtol: float = 1e-10) -> None:
@@ -55,7 +61,7 @@ def forward_and_backward(layer: Any, xs: Any, dys: Any, span: int = 0, back: int
 def test_equals_the_oracle_from_any_state(
     block: Block, last: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_space, "CHUNK", chunk)
+    in_chunks(monkeypatch, chunk)
     weights, xs = block.weights(last=last), draw(N, 8, D)
     layer = block.layer(weights)
     states = block.draw_states(layer, N)
@@ -76,7 +82,7 @@ def test_equals_the_oracle_from_any_state(
 def test_gradients_of_the_second_block_agree_with_differences(
     block: Block, T: int, stateful: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_space, "CHUNK", chunk)
+    in_chunks(monkeypatch, chunk)
     layer = block.layer(block.weights(), stateful)
     xs, before = draw(2, N, T, D, seed=T)
     report = check_gradients(layer, xs, before=before, max_entries=10)
@@ -98,8 +104,9 @@ def test_chunks_and_spans_change_nothing(
         return forward_and_backward(layer, xs, dys, span, back)
 
     whole = done()
-    monkeypatch.setattr(state_space, "CHUNK", chunk)
-    monkeypatch.setattr(state_space, "AT_ONCE", 1)  # one sequence at a time
+    in_chunks(monkeypatch, chunk)
+    for module in MODULES:
+        monkeypatch.setattr(module, "AT_ONCE", 1)  # one sequence at a time
     for ours, theirs in zip(done(span, back), whole, strict=True):
         close(ours, theirs)
 
@@ -109,7 +116,7 @@ def test_chunks_and_spans_change_nothing(
 def test_single_precision_agrees_with_double(
     block: Block, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state_space, "CHUNK", 4)
+    in_chunks(monkeypatch, 4)
     xs, dys, weights = draw(3, 9, D), draw(3, 9, D, seed=1), block.weights()
     exact = forward_and_backward(block.layer(weights), xs, dys)
     switch_jit(monkeypatch, compiled)
@@ -187,7 +194,20 @@ def test_sizes_that_do_not_go_together_are_refused(sizes: dict[str, int], messag
         TimeMamba2.plan(3, 8, sizes=sizes)
 
 
+def test_the_rates_of_mamba_begin_as_in_the_paper() -> None:
+    plan = TimeMamba.plan(40, 80)
+    assert_allclose(np.exp(plan["A_log"].start), np.repeat(np.arange(1.0, 17)[:, None], 80, axis=1))
+    assert plan["Wr"].shape == (80, 3)
+    with pytest.raises(ConfigError, match="unknown size 'head'; choose from state, rank, kernel"):
+        TimeMamba.plan(3, 8, sizes={"head": 2})
+
+
 def test_weights_that_do_not_go_together_are_refused() -> None:
     weights = BLOCKS["mamba2"].weights()
     with pytest.raises(ShapeError, match=r"2 heads in 1 groups do not fit Wx \(3, 13\) and H = 8"):
         TimeMamba2(**{**weights, "Wx": draw(3, 13)})
+    weights = BLOCKS["mamba"].weights()
+    with pytest.raises(ShapeError, match=r"TimeSelectiveScan: Wx must be \(D, 8\), got \(3, 13\)"):
+        TimeMamba(**{**weights, "Wx": draw(3, 13)})
+    with pytest.raises(ShapeError, match=r"TimeSelectiveScan: Wbc must be \(8, 6\), got \(8, 7\)"):
+        TimeMamba(**{**weights, "Wbc": draw(8, 7)})

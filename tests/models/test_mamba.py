@@ -18,6 +18,8 @@ from support.tiny import blocks_of, ids_of_length, small_lm, text_model
 
 V, D, H, N, T = 9, 4, 6, 2, 5
 MODELS: dict[str, dict[str, Any]] = {
+    "mamba": {"cell": "mamba", "layers": 2},
+    "mamba, sizes, tied": {"cell": "mamba", "sizes": {"state": 2, "rank": 3}, "tie_weights": True},
     "mamba2": {"cell": "mamba2", "layers": 2},
     "mamba2, groups, tied": {
         "cell": "mamba2",

@@ -39,6 +39,8 @@ class Block:
 
 
 BLOCKS = {
+    "mamba": Block("mamba", {"state": 3, "rank": 2}, oracle.mamba),
+    "mamba, one number of state": Block("mamba", {"state": 1, "kernel": 2}, oracle.mamba),
     "mamba2": Block("mamba2", {"head": 4, "state": 3}, oracle.mamba2),
     "mamba2, groups": Block("mamba2", {"head": 2, "state": 3, "groups": 2}, oracle.mamba2),
     "mamba2, long kernel": Block("mamba2", {"head": 8, "state": 2, "kernel": 6}, oracle.mamba2),

@@ -14,6 +14,7 @@ from support.tiny import STORY, small_lm
 
 V = 330  # word vectors, some of which have no piece
 OPTIONS: dict[str, dict[str, Any]] = {
+    "mamba": {"D": 6, "H": 12, "sizes": {"state": 3, "rank": 2, "kernel": 4}},
     "mamba2": {"D": 6, "H": 12, "sizes": {"head": 3, "state": 4, "groups": 2, "kernel": 4}},
 }
 
@@ -64,7 +65,31 @@ def mamba2_config(model: RecurrentLM) -> dict[str, Any]:
     }
 
 
-WRITERS = {"mamba2": (mamba2_config, mamba2_arrays)}
+def mamba_arrays(model: RecurrentLM) -> dict[str, Any]:
+    w, found = model.weights, {}
+    for k in range(len(model.rnn_layers)):
+        mixer = f"backbone.layers.{k}.mixer."
+        found |= {
+            f"backbone.layers.{k}.norm.weight": w[f"{k}.gain"],
+            mixer + "in_proj.weight": np.concatenate([w[f"{k}.Wx"], w[f"{k}.Wg"]], 1).T,
+            mixer + "conv1d.weight": w[f"{k}.conv"].T[:, None],
+            mixer + "conv1d.bias": w[f"{k}.conv_b"],
+            mixer + "x_proj.weight": np.concatenate([w[f"{k}.Wr"], w[f"{k}.Wbc"]], 1).T,
+            mixer + "dt_proj.weight": w[f"{k}.Wdt"].T,
+            mixer + "dt_proj.bias": w[f"{k}.dt_b"],
+            mixer + "A_log": w[f"{k}.A_log"].T,
+            mixer + "D": w[f"{k}.skip"],
+            mixer + "out_proj.weight": w[f"{k}.Wo"].T,
+        }
+    return found
+
+
+def mamba_config(model: RecurrentLM) -> dict[str, Any]:
+    sizes = model.sizes
+    return {"state_size": sizes["state"], "time_step_rank": sizes["rank"], "conv_kernel": sizes["kernel"]}
+
+
+WRITERS = {"mamba": (mamba_config, mamba_arrays), "mamba2": (mamba2_config, mamba2_arrays)}
 
 
 def model_of(kind: str, **options: Any) -> RecurrentLM:

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from elman.formats.pretrained import READERS, StoredArrays
-from elman.layers import state_space
+from elman.layers import selective_scan, state_space
 from elman.models.recurrent import RecurrentLM
 from support.mamba import BLOCKS, Block
 from support.tiny import blocks_of, small_lm
@@ -60,13 +60,30 @@ def mamba2_block(xs: Any, w: dict[str, Any], s: Any, conv: Any) -> Any:
     return rms(xs + y @ w["Wo"], w["last_gain"])
 
 
-FORMS = {"mamba2": mamba2_block}
+def mamba_block(xs: Any, w: dict[str, Any], s: Any, conv: Any) -> Any:
+    """The block of the paper, one step at a time."""
+    (S, H), K = w["A_log"].shape, len(w["conv"])
+    n = rms(xs, w["gain"])
+    x, _ = convolved(n @ w["Wx"], conv.reshape(N, K - 1, H), w["conv"], w["conv_b"])
+    B, C = (x @ w["Wbc"]).chunk(2, -1)
+    dt = torch.nn.functional.softplus(x @ w["Wr"] @ w["Wdt"] + w["dt_b"])
+    s, ys = s.reshape(N, S, H), []
+    for t in range(xs.shape[1]):
+        s = torch.exp(-dt[:, t, None] * w["A_log"].exp()) * s + torch.einsum(
+            "ns,nh->nsh", B[:, t], dt[:, t] * x[:, t]
+        )
+        ys.append(torch.einsum("ns,nsh->nh", C[:, t], s) + w["skip"] * x[:, t])
+    return rms(xs + (torch.stack(ys, 1) * silu(n @ w["Wg"])) @ w["Wo"], w["last_gain"])
+
+
+FORMS = {"mamba": mamba_block, "mamba2": mamba2_block}
 
 
 @every_block
 @pytest.mark.parametrize("chunk", [64, 3], ids=["one chunk", "chunks of 3"])
 def test_gradients_are_those_of_autograd(block: Block, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_space, "CHUNK", chunk)
+    for module in (state_space, selective_scan):
+        monkeypatch.setattr(module, "CHUNK", chunk)
     weights, xs, dys = block.weights(), draw(N, T, D), draw(N, T, D, seed=1)
     layer = block.layer(weights)
     states = block.draw_states(layer, N)
@@ -129,6 +146,11 @@ def their_model(kind: str, **sizes: Any) -> Any:
 
 
 THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mamba": ("Mamba", {"hidden_size": 32, "state_size": 8}),
+    "mamba, untied": (
+        "Mamba",
+        {"hidden_size": 40, "state_size": 16, "time_step_rank": 5, "expand": 3, "tie_word_embeddings": False},
+    ),
     "mamba2": ("Mamba2", {"hidden_size": 32, "head_dim": 16, "num_heads": 4, "state_size": 8, "n_groups": 1}),
     "mamba2, groups": (
         "Mamba2",

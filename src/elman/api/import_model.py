@@ -31,7 +31,7 @@ def import_model(
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: the folder of a published model, as `transformers` writes it (model_type mamba2), with config.json,
+        file: the folder of a published model, as `transformers` writes it (model_type mamba or mamba2), with config.json,
             model.safetensors and tokenizer.json, which needs no further argument; an ARPA file, compressed or not; or
             the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
             and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code

@@ -1,4 +1,4 @@
-"""The weights of Mamba-2 as `transformers` names them, turned into those of `RecurrentLM`."""
+"""The weights of Mamba and Mamba-2 as `transformers` names them, turned into those of `RecurrentLM`."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -7,6 +7,7 @@ import numpy as np
 
 from elman.arrays import Array
 from elman.errors import ModelFileError
+from elman.layers.mamba import WIDTH_PER_RANK
 from elman.layers.mamba2 import EPS
 
 Shape = dict[str, Any]  # the hyperparameters of a `RecurrentLM`
@@ -16,6 +17,14 @@ HEAD = "lm_head.weight"  # of a tied model, too, in some files
 
 COMMON = {"expand": 2, "conv_kernel": 4, "use_conv_bias": True, "layer_norm_epsilon": 1e-5}
 # what a config.json may leave out, by the configuration of `transformers`
+MAMBA: dict[str, Any] = COMMON | {
+    "vocab_size": 50280,
+    "hidden_size": 768,
+    "num_hidden_layers": 32,
+    "state_size": 16,
+    "time_step_rank": "auto",
+    "tie_word_embeddings": True,
+}
 MAMBA2: dict[str, Any] = COMMON | {
     "vocab_size": 32768,
     "hidden_size": 4096,
@@ -131,4 +140,45 @@ def mamba2(config: Mapping[str, Any], arrays: Arrays) -> tuple[Shape, dict[str, 
         "layers": layers,
         "tie_weights": "output.W" not in weights,
         "sizes": {"head": P, "state": S, "groups": G, "kernel": K},
+    }, weights
+
+
+def mamba(config: Mapping[str, Any], arrays: Arrays) -> tuple[Shape, dict[str, Array]]:
+    """Return the hyperparameters and weights of a model of type mamba; most matrices are transposed views.
+
+    Raises:
+        ModelFileError: the config has an option that elman's model lacks, or its sizes contradict each other.
+    """
+    config = {**MAMBA, **config}
+    V, D, H, layers = _common(config, EPS)
+    if config["time_step_rank"] == "auto":
+        config["time_step_rank"] = -(-D // WIDTH_PER_RANK)
+    R, S, K = (size(config, name) for name in ("time_step_rank", "state_size", "conv_kernel"))
+    weights = _around(config, arrays, V, D, layers)
+    for k in range(layers):
+        mixer = f"backbone.layers.{k}.mixer."
+        into = arrays.take(mixer + "in_proj.weight", 2 * H, D)
+        of_x = arrays.take(mixer + "x_proj.weight", R + 2 * S, H)
+        of_layer = {
+            "gain": arrays.take(f"backbone.layers.{k}.norm.weight", D),
+            "Wx": into[:H].T,
+            **_conv(config, arrays, mixer, K, H),
+            "Wr": of_x[:R].T,
+            "Wbc": of_x[R:].T,
+            "Wdt": arrays.take(mixer + "dt_proj.weight", H, R).T,
+            "dt_b": arrays.take(mixer + "dt_proj.bias", H),
+            "A_log": np.ascontiguousarray(arrays.take(mixer + "A_log", H, S).T),
+            "skip": arrays.take(mixer + "D", H),
+            "Wg": into[H:].T,
+            "Wo": arrays.take(mixer + "out_proj.weight", D, H).T,
+        }
+        weights |= {f"{k}.{name}": weight for name, weight in of_layer.items()}
+    return {
+        "vocab_size": V,
+        "wordvec_size": D,
+        "hidden_size": H,
+        "cell": "mamba",
+        "layers": layers,
+        "tie_weights": "output.W" not in weights,
+        "sizes": {"state": S, "rank": R, "kernel": K},
     }, weights

@@ -20,7 +20,7 @@ from elman.parsing import parse_json, parsing
 from elman.text.tokenizer_json import Pieces
 from elman.text.tokenizers import PretrainedTokenizer
 
-READERS = {"mamba2": mamba.mamba2}  # by the model_type of config.json
+READERS = {"mamba": mamba.mamba, "mamba2": mamba.mamba2}  # by the model_type of config.json
 CONFIG, WEIGHTS, INDEX, TOKENIZER = (
     "config.json",
     "model.safetensors",

@@ -13,6 +13,7 @@ from elman.layers import (
     TimeFPool,
     TimeGRU,
     TimeLSTM,
+    TimeMamba,
     TimeMamba2,
     TimeMinGRU,
     TimeMinLSTM,
@@ -41,6 +42,7 @@ CELLS: dict[str, type[Any]] = {  # of `TimeRecurrence`, or of blocks that stand 
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
     "mogrifier": TimeMogrifierLSTM,
+    "mamba": TimeMamba,
     "mamba2": TimeMamba2,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers

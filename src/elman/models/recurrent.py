@@ -46,7 +46,8 @@ class RecurrentLM:
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
-            "fpool", "qrnn", "sru" or "rglru"; or "mamba2", whose layers are residual blocks of width D by themselves.
+            "fpool", "qrnn", "sru" or "rglru"; or "mamba" or "mamba2", whose layers are residual blocks of width D by
+            themselves.
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
             what each branch adds, instead of between them.
@@ -57,7 +58,7 @@ class RecurrentLM:
             order of decreasing frequency.
         block: "plain" stacks the recurrent layers; "residual" puts each into a `TimeResidualBlock`, whose width is D.
         mlp: width of the gated MLP of a residual block; 0 for none.
-        sizes: further sizes of "mamba2", such as head and state; see `TimeMamba2.plan`. None: as planned there.
+        sizes: further sizes of "mamba" or "mamba2", such as state; see ``plan`` of the cell's class. None: as planned there.
         regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for gradient checks.

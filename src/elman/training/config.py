@@ -124,11 +124,22 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 
     cell: Annotated[
         Literal[
-            "rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier", "mamba2"
+            "rnn",
+            "lstm",
+            "gru",
+            "mingru",
+            "minlstm",
+            "fpool",
+            "qrnn",
+            "sru",
+            "rglru",
+            "mogrifier",
+            "mamba",
+            "mamba2",
         ],
         described(
-            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster, and mamba2 "
-            "is a residual block of width `wordvec` by itself"
+            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster; mamba and "
+            "mamba2 are residual blocks of width `wordvec` by themselves"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

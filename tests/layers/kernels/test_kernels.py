@@ -31,6 +31,8 @@ FUNCTIONS = (
     "convolve_backward",
     "decays",
     "step_states",
+    "selective_scan",
+    "selective_scan_backward",
     "score_rows",
     "differentiate_rows",
     "add_rows",

@@ -327,6 +327,79 @@ def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: 
                     out[n, g, r, p] = total
 
 
+@jit
+def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Array, y: Array) -> None:
+    """state = exp(dt[t]∘A)∘state + B[t]·(dt[t]∘x[t])ᵀ and y[t] = C[t]·state, for all steps.
+
+    dt, x and y are (Q, N, H), B and C (Q, N, S), A is (S, H), state (N, S, H).
+    """
+    (Q, N, H), S = x.shape, len(A)
+    for t in range(Q):
+        for n in range(N):
+            dt_row, x_row, y_row = dt[t, n], x[t, n], y[t, n]
+            for j in range(H):
+                y_row[j] = _ZERO
+            for s in range(S):
+                row, a, b, c = state[n, s], A[s], B[t, n, s], C[t, n, s]
+                for j in range(H):
+                    row[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+                    y_row[j] += row[j] * c
+
+
+@jit
+def selective_scan_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    states: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+) -> None:
+    """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
+
+    ``states`` (Q + 1, N, S, H) has the state before the steps in its first entry; the others are computed again.
+    """
+    (Q, N, H), S = x.shape, len(A)
+    for t in range(Q):
+        for n in range(N):
+            dt_row, x_row = dt[t, n], x[t, n]
+            for s in range(S):
+                row, after, a, b = states[t, n, s], states[t + 1, n, s], A[s], B[t, n, s]
+                for j in range(H):
+                    after[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+    for t in range(Q - 1, -1, -1):
+        for n in range(N):
+            dt_row, x_row, dy_row, ddt_row, dx_row = dt[t, n], x[t, n], dy[t, n], ddt[t, n], dx[t, n]
+            for j in range(H):
+                ddt_row[j] = _ZERO
+                dx_row[j] = _ZERO
+            for s in range(S):
+                before, after, delta = states[t, n, s], states[t + 1, n, s], flow[n, s]
+                a, b, c, da = A[s], B[t, n, s], C[t, n, s], dA[s]
+                of_b = of_c = _ZERO
+                for j in range(H):
+                    of_c += after[j] * dy_row[j]
+                    d = delta[j] + c * dy_row[j]
+                    of_b += d * dt_row[j] * x_row[j]
+                    dx_row[j] += b * d
+                    delta[j] = d * exp(dt_row[j] * a[j])
+                    dlog = delta[j] * before[j]
+                    ddt_row[j] += dlog * a[j]
+                    da[j] += dlog * dt_row[j]
+                dB[t, n, s] = of_b
+                dC[t, n, s] = of_c
+            for j in range(H):
+                ddt_row[j] += x_row[j] * dx_row[j]
+                dx_row[j] *= dt_row[j]
+
+
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
     """Turn products (K, V) into exp(score - maximum of its row), in place, the score being the product plus b (V,).
 

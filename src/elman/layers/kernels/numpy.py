@@ -446,6 +446,54 @@ def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: 
     out[...] = namespace(x).matmul(states, C[..., None]).reshape(N, G, R, P)
 
 
+def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Array, y: Array) -> None:
+    """state = exp(dt[t]∘A)∘state + B[t]·(dt[t]∘x[t])ᵀ and y[t] = C[t]·state, for all steps.
+
+    dt, x and y are (Q, N, H), B and C (Q, N, S), A is (S, H), state (N, S, H).
+    """
+    xp = namespace(x)
+    for dt_t, x_t, B_t, C_t, y_t in zip(dt, x, B, C, y, strict=True):
+        state *= xp.exp(dt_t[:, None] * A)
+        state += B_t[..., None] * (dt_t * x_t)[:, None]
+        y_t[...] = (C_t[:, None] @ state)[:, 0]
+
+
+def selective_scan_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    states: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+) -> None:
+    """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
+
+    ``states`` (Q + 1, N, S, H) has the state before the steps in its first entry; the others are computed again.
+    """
+    xp = namespace(x)
+    for t in range(len(x)):
+        xp.exp(dt[t][:, None] * A, out=states[t + 1])
+        states[t + 1] *= states[t]
+        states[t + 1] += B[t][..., None] * (dt[t] * x[t])[:, None]
+    for t in reversed(range(len(x))):
+        dC[t] = (states[t + 1] @ dy[t][..., None])[..., 0]
+        flow += C[t][..., None] * dy[t][:, None]
+        dB[t] = (flow @ (dt[t] * x[t])[..., None])[..., 0]
+        inputs = (B[t][:, None] @ flow)[:, 0]  # (N, H)
+        flow *= xp.exp(dt[t][:, None] * A)
+        dlogs = flow * states[t]  # (N, S, H)
+        ddt[t] = (dlogs * A).sum(axis=1) + x[t] * inputs
+        dx[t] = dt[t] * inputs
+        dA += (dlogs * dt[t][:, None]).sum(axis=0)
+
+
 def exp_rows(scores: Array) -> tuple[Array, Array]:
     """Turn scores (K, V) into exp(score - maximum of its row), in place; return the maxima and the sums, (K,) each.
 
