@@ -31,12 +31,11 @@ def import_model(
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: the folder of a published model, as `transformers` writes it (model_type mamba or mamba2), with config.json,
-            model.safetensors and tokenizer.json, which needs no further argument; an ARPA file, compressed or not; or
-            the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
-            and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
-            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
-            arguments, but for ``encoding``, describe a state dict.
+        file: the folder of a published model, as `transformers` writes it (of type mamba or mamba2), with config.json,
+            model.safetensors and tokenizer.json; an ARPA file, compressed or not; or the state dict of PyTorch's
+            nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and nn.Linear, as safetensors or as ``torch.save`` writes it, for
+            which PyTorch is needed (it runs no code from it). It may be in a checkpoint, under ``state_dict``,
+            ``model_state_dict`` or ``model``. The other arguments, but for ``encoding``, describe a state dict.
         vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
             ids; a state dict that elman wrote holds its own.
         level: what a token is: "word" (the default), "char" or "byte".
@@ -49,7 +48,7 @@ def import_model(
         encoding: of an ARPA file, or of ``vocab``.
 
     Raises:
-        ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
+        ModelFileError: the file is missing or damaged, or its model is none that elman has.
         VocabularyError: the vocabulary cannot be read.
         ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
         MissingExtra: PyTorch is needed and not installed.

@@ -2,9 +2,9 @@
 
     n = RMSNorm(x)∘g          y = selective scan(n)          out = x + (y∘silu(n·Wg))·Wo
 
-It is `elman.layers.residual.TimeResidualBlock` with `elman.layers.selective_scan.TimeSelectiveScan` as the cell, forward
-and backward. At first the S numbers of a unit decay at the rates 1 to S, and Δ is between 0.001 and 0.1, spread evenly
-on a logarithmic scale, where the paper draws it.
+It is `elman.layers.residual.TimeResidualBlock` with `elman.layers.selective_scan.TimeSelectiveScan` as the cell,
+forward and backward. At first the S numbers of a unit decay at the rates 1 to S, and Δ is between 0.001 and 0.1, spread
+evenly on a logarithmic scale, where the paper draws it.
 
 Source: A. Gu and T. Dao, "Mamba: linear-time sequence modeling with selective state spaces" (2023).
 """

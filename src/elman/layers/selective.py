@@ -1,6 +1,6 @@
 """What the layers of Mamba and Mamba-2 share: a short convolution, then a linear recurrence that reads its own rates.
 
-    u_t = n_t·Wx              v_t = silu(convolution of u over the last K steps)          x_t, the first H columns of v_t
+    u_t = n_t·Wx          v_t = silu(convolution of u over the last K steps)          x_t, the first H columns of v_t
     Δ_t = softplus(r_t + b_dt)              A = -exp(A_log)
     s_t = exp(Δ_t·A)∘s_{t-1} + Δ_t·x_t·B_tᵀ              y_t = s_t·C_t + skip∘x_t
 
@@ -13,7 +13,7 @@ T / `chunk` states are ever held. The states are s, and the last inputs of the c
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from elman.arrays import Array, Buffers, batch_major, namespace, time_major, zeros
 from elman.layers.base import check_gradient, check_sequence, check_state
@@ -46,9 +46,9 @@ class TimeSelective(StatefulLayer):
         self.state_shape = state_shape  # of one sequence
         self.into_conv, self.conv_layer, self.products = TimeProduct(Wx), conv, list(products)
         self._own_grads = [zeros(tuple(weight.shape), weight) for weight in own]
-        with_weights = (self.into_conv, conv, *products)
-        self.params = [*(param for part in with_weights for param in part.params), *own]
-        self.grads = [*(grad for part in with_weights for grad in part.grads), *self._own_grads]
+        self._before_scan: list[Any] = [self.into_conv, conv, *products]
+        self.params = [*(param for part in self._before_scan for param in part.params), *own]
+        self.grads = [*(grad for part in self._before_scan for grad in part.grads), *self._own_grads]
         self.stateful = stateful
         self.reset_state()
         self.ds: Array | None = None
@@ -113,7 +113,7 @@ class TimeSelective(StatefulLayer):
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: the products, the convolution and Δ, then chunk by chunk."""
-        for part in (self.into_conv, self.conv_layer, *self.products):
+        for part in self._before_scan:
             part.forward_steps(first, last)
         us, dts = self._us[first:last], self._dts[first:last]
         xp = namespace(dts)

@@ -22,7 +22,7 @@ from elman.layers.convolution import TimeConvolution
 from elman.layers.kernels import kernels_for
 from elman.layers.residual import TimeProduct
 from elman.layers.selective import TimeSelective
-from elman.one_line import layer_line
+from elman.one_line import layer_line, number_of
 
 CHUNK = 64  # steps
 AT_ONCE = 1 << 19  # numbers of L, over sequences and heads, that are handled at a time
@@ -87,7 +87,9 @@ class TimeStateSpace(TimeSelective):
         return CHUNK
 
     def __repr__(self) -> str:
-        return layer_line(self, self.D, self.H, f"{self.G * self.R} heads", f"states of {self.P}×{self.S}")
+        return layer_line(
+            self, self.D, self.H, number_of(self.G * self.R, "head"), f"states of {self.P}×{self.S}"
+        )
 
     def _begin_products(self, ns: Array, vs: Array) -> Array:
         return self.into_dt.begin(ns)

@@ -58,7 +58,8 @@ class RecurrentLM:
             order of decreasing frequency.
         block: "plain" stacks the recurrent layers; "residual" puts each into a `TimeResidualBlock`, whose width is D.
         mlp: width of the gated MLP of a residual block; 0 for none.
-        sizes: further sizes of "mamba" or "mamba2", such as state; see ``plan`` of the cell's class. None: as planned there.
+        sizes: further sizes of "mamba" or "mamba2", such as state; see ``plan`` of their classes. None: as planned
+            there.
         regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for gradient checks.
