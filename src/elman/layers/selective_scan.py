@@ -23,7 +23,6 @@ from elman.layers.selective import TimeSelective
 from elman.one_line import layer_line
 
 CHUNK = 32  # steps
-AT_ONCE = 1 << 20  # numbers of the states inside a chunk, over sequences, that are held at a time
 
 
 class TimeSelectiveScan(TimeSelective):
@@ -86,19 +85,19 @@ class TimeSelectiveScan(TimeSelective):
     def _B_and_C(self) -> tuple[Array, Array]:
         return self._bcs[..., : self.S], self._bcs[..., self.S :]
 
-    def _inputs(self, span: slice, part: slice) -> tuple[Array, Array, Array, Array]:
-        """Return Δ and x (Q, N, H), B and C (Q, N, S) of these steps and sequences: views."""
-        at = (span, part)
-        return self._dts[at], self._vs[at], *(columns[at] for columns in self._B_and_C())
+    def _inputs(self, span: slice) -> tuple[Array, Array, Array, Array]:
+        """Return Δ and x (Q, N, H), B and C (Q, N, S) of these steps: views."""
+        B, C = self._B_and_C()
+        return self._dts[span], self._vs[span], B[span], C[span]
 
     def _scan(self, span: slice) -> None:
         ys = self._ys[span]
-        inputs = self._inputs(span, slice(None))
+        inputs = self._inputs(span)
         kernels_for(ys).selective_scan(*inputs, self._A, self._state, ys)
         ys += self._vs[span] * self.skip
 
     def _advance(self, span: slice, state: Array) -> None:
-        inputs = self._inputs(span, slice(None))
+        inputs = self._inputs(span)
         unused = self._buffers.get("unused", tuple(inputs[1].shape), self.skip)
         kernels_for(state).selective_scan(*inputs, self._A, state, unused)
 
@@ -110,30 +109,23 @@ class TimeSelectiveScan(TimeSelective):
 
     def _scan_backward(self, span: slice, before: Array) -> None:
         _, dA_log, dskip = self._own_grads
-        N, Q = len(before), span.stop - span.start
-        size = max(1, AT_ONCE // (Q * self.S * self.H))
+        dys, dvs, vs, dbcs = self._dys[span], self._dvs[span], self._vs[span], self._dbcs[span]
         dA = self._buffers.get("dA", (self.S, self.H), self.skip)
         dA[...] = 0
-        for n in range(0, N, size):
-            part = slice(n, min(n + size, N))
-            at = (span, part)
-            states = self._buffers.get("inside", (Q + 1, part.stop - n, self.S, self.H), self.skip)
-            states[0] = before[part]
-            dbc = self._dbcs[at]
-            kernels_for(states).selective_scan_backward(
-                *self._inputs(span, part),
-                self._A,
-                states,
-                self._dys[at],
-                self._flow[part],
-                self._dus[at],
-                self._dvs[at],
-                dbc[..., : self.S],
-                dbc[..., self.S :],
-                dA,
-            )
-        dys, vs = self._dys[span], self._vs[span]
-        self._dvs[span] += self.skip * dys
+        kernels_for(vs).selective_scan_backward(
+            *self._inputs(span),
+            self._A,
+            before,
+            dys,
+            self._flow,
+            self._dus[span],
+            dvs,
+            dbcs[..., : self.S],
+            dbcs[..., self.S :],
+            dA,
+            self._buffers,
+        )
+        dvs += self.skip * dys
         dskip += as_rows(dys * vs).sum(axis=0)
         dA_log += dA * self._A
 

@@ -14,7 +14,7 @@ Source: T. Dao and A. Gu, "Transformers are SSMs: generalized models and efficie
 space duality", ICML 2024.
 """
 
-from elman.arrays import Array, namespace, time_major
+from elman.arrays import Array, contiguous, namespace, time_major
 from elman.errors import ShapeError
 from elman.layers.base import check_weights
 from elman.layers.chunks import Chunk
@@ -112,7 +112,9 @@ class TimeStateSpace(TimeSelective):
         x, B, C = self._inputs(span, slice(None))
         dt = self._dts[span].reshape(*x.shape[1:-1])  # (N, G, R)
         decay = namespace(dt).exp(dt * self._A)
-        kernels_for(dt).step_states(decay, x[0] * dt[..., None], B[0], C[0], self._state, y)
+        kernels_for(dt).step_states(
+            decay, x[0] * dt[..., None], contiguous(B[0]), contiguous(C[0]), self._state, y
+        )
 
     def _parts(self, span: slice) -> list[slice]:
         """Cut the sequences such that L of these steps stays in the cache."""

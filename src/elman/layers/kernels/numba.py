@@ -346,14 +346,13 @@ def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Arr
                     y_row[j] += row[j] * c
 
 
-@jit
 def selective_scan_backward(
     dt: Array,
     x: Array,
     B: Array,
     C: Array,
     A: Array,
-    states: Array,
+    before: Array,
     dy: Array,
     flow: Array,
     ddt: Array,
@@ -361,43 +360,14 @@ def selective_scan_backward(
     dB: Array,
     dC: Array,
     dA: Array,
+    buffers: Buffers,
 ) -> None:
     """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
 
-    ``states`` (Q + 1, N, S, H) has the state before the steps in its first entry; the others are computed again.
+    ``before`` (N, S, H) is the state before the steps; those inside are computed again.
     """
-    (Q, N, H), S = x.shape, len(A)
-    for t in range(Q):
-        for n in range(N):
-            dt_row, x_row = dt[t, n], x[t, n]
-            for s in range(S):
-                row, after, a, b = states[t, n, s], states[t + 1, n, s], A[s], B[t, n, s]
-                for j in range(H):
-                    after[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
-    for t in range(Q - 1, -1, -1):
-        for n in range(N):
-            dt_row, x_row, dy_row, ddt_row, dx_row = dt[t, n], x[t, n], dy[t, n], ddt[t, n], dx[t, n]
-            for j in range(H):
-                ddt_row[j] = _ZERO
-                dx_row[j] = _ZERO
-            for s in range(S):
-                before, after, delta = states[t, n, s], states[t + 1, n, s], flow[n, s]
-                a, b, c, da = A[s], B[t, n, s], C[t, n, s], dA[s]
-                of_b = of_c = _ZERO
-                for j in range(H):
-                    of_c += after[j] * dy_row[j]
-                    d = delta[j] + c * dy_row[j]
-                    of_b += d * dt_row[j] * x_row[j]
-                    dx_row[j] += b * d
-                    delta[j] = d * exp(dt_row[j] * a[j])
-                    dlog = delta[j] * before[j]
-                    ddt_row[j] += dlog * a[j]
-                    da[j] += dlog * dt_row[j]
-                dB[t, n, s] = of_b
-                dC[t, n, s] = of_c
-            for j in range(H):
-                ddt_row[j] += x_row[j] * dx_row[j]
-                dx_row[j] *= dt_row[j]
+    states = buffers.get("states", (len(x) + 1, *before.shape[1:]), before)  # (Q + 1, S, H), of one sequence
+    selective_steps_backward(dt, x, B, C, A, before, dy, flow, ddt, dx, dB, dC, dA, states)
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -751,6 +721,62 @@ def decay_rows(factors: Array, out: Array) -> None:
             row[i] = _ONE
             for j in range(i + 1, Q):
                 row[j] = _ZERO
+
+
+@jit
+def selective_steps_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    states: Array,
+) -> None:
+    """Do what `selective_scan_backward` does, one sequence after another: states (Q + 1, S, H)."""
+    (Q, N, H), S = x.shape, len(A)
+    for n in range(N):
+        states[0] = before[n]
+        for t in range(Q):
+            dt_row, x_row = dt[t, n], x[t, n]
+            for s in range(S):
+                row, after, a, b = states[t, s], states[t + 1, s], A[s], B[t, n, s]
+                for j in range(H):
+                    after[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+        for t in range(Q - 1, -1, -1):
+            dt_row, x_row, dy_row, ddt_row, dx_row = dt[t, n], x[t, n], dy[t, n], ddt[t, n], dx[t, n]
+            for j in range(H):
+                ddt_row[j] = _ZERO
+                dx_row[j] = _ZERO
+            for s in range(S):
+                row, after, delta = states[t, s], states[t + 1, s], flow[n, s]
+                a, b, c, da = A[s], B[t, n, s], C[t, n, s], dA[s]
+                of_b = of_c = _ZERO
+                for j in range(H):  # several loops of few arrays: one of all would not be vectorised
+                    of_c += after[j] * dy_row[j]
+                for j in range(H):
+                    delta[j] += c * dy_row[j]
+                    of_b += delta[j] * dt_row[j] * x_row[j]
+                for j in range(H):
+                    dx_row[j] += b * delta[j]
+                for j in range(H):
+                    delta[j] *= exp(dt_row[j] * a[j])
+                for j in range(H):
+                    ddt_row[j] += delta[j] * row[j] * a[j]
+                for j in range(H):
+                    da[j] += delta[j] * row[j] * dt_row[j]
+                dB[t, n, s] = of_b
+                dC[t, n, s] = of_c
+            for j in range(H):
+                ddt_row[j] += x_row[j] * dx_row[j]
+                dx_row[j] *= dt_row[j]
 
 
 @jit

@@ -464,7 +464,7 @@ def selective_scan_backward(
     B: Array,
     C: Array,
     A: Array,
-    states: Array,
+    before: Array,
     dy: Array,
     flow: Array,
     ddt: Array,
@@ -472,12 +472,15 @@ def selective_scan_backward(
     dB: Array,
     dC: Array,
     dA: Array,
+    buffers: Buffers,
 ) -> None:
     """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
 
-    ``states`` (Q + 1, N, S, H) has the state before the steps in its first entry; the others are computed again.
+    ``before`` (N, S, H) is the state before the steps; those inside are computed again.
     """
     xp = namespace(x)
+    states = buffers.get("states", (len(x) + 1, *before.shape), before)  # (Q + 1, N, S, H)
+    states[0] = before
     for t in range(len(x)):
         xp.exp(dt[t][:, None] * A, out=states[t + 1])
         states[t + 1] *= states[t]
