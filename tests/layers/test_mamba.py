@@ -76,16 +76,15 @@ def test_equals_the_oracle_from_any_state(
 
 
 @every_block
-@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize(("T", "chunk"), [(1, 64), (2, 64), (5, 64), (5, 3)])
 @pytest.mark.parametrize("stateful", [True, False])
-@chunks
 def test_gradients_of_the_second_block_agree_with_differences(
     block: Block, T: int, stateful: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_chunks(monkeypatch, chunk)
     layer = block.layer(block.weights(), stateful)
     xs, before = draw(2, N, T, D, seed=T)
-    report = check_gradients(layer, xs, before=before, max_entries=10)
+    report = check_gradients(layer, xs, before=before, max_entries=6)
     assert len(report.rows) == len(layer.params) + 1 + stateful * len(layer.state_widths)
     assert report.passed, report
 
