@@ -189,6 +189,26 @@ def test_other_commands_read_the_model(folder: Path) -> None:
     assert isinstance(lm.generate("tom was", length=5, seed=1), str)
 
 
+def test_an_imported_model_can_be_trained_further(folder: Path) -> None:
+    lm = elman.import_model(folder)
+    lm.save(folder / "run")
+    (folder / "story.txt").write_text(STORY, encoding="utf-8")
+    elman.train(
+        folder / "story.txt",
+        folder / "further",
+        init_from=folder / "run",
+        valid="none",
+        epochs=2,
+        batch_size=2,
+        time_size=10,
+    )
+    again: Any = elman.load(folder / "further")
+    assert again.model.sizes == OPTIONS["mamba2"]["sizes"]
+    assert again.ids(HARD).tolist() == lm.ids(HARD).tolist()
+    found = [each.evaluate(folder / "story.txt").perplexity for each in (again, lm)]
+    assert found[0] < found[1]
+
+
 # What is wrong with a folder
 
 

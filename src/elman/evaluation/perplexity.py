@@ -164,9 +164,8 @@ class LineNlls:
         parts = np.diff(sums[[0, *ends, -1]])  # (lines that end in this block + 1,): the last one continues
         parts[0] += self._begun or 0.0
         counts = counts[ends - 1]
-        whole = np.zeros(
-            counts.sum()
-        )  # (lines that end in this block,): empty ones after the first of a token
+        # (lines that end in this block,): after the first line that a token ends come empty ones
+        whole = np.zeros(counts.sum())
         whole[np.cumsum(counts) - counts] = parts[:-1]
         self._whole.append(whole)
         ended = len(ends) > 0 and ends[-1] == ids.shape[1]

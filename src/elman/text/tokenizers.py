@@ -448,9 +448,9 @@ class PretrainedTokenizer(SubwordTokenizer):
         """Yield the text in blocks that end before a newline after a visible character; ``end`` adds nothing."""
         waiting = ""
         for chunk in filter(None, chunks):
+            cut, unread = 0, max(0, len(waiting) - 1)
             waiting += chunk
-            cut = 0
-            for found in _VISIBLE_BEFORE_NEWLINE.finditer(waiting):
+            for found in _VISIBLE_BEFORE_NEWLINE.finditer(waiting, unread):
                 cut = found.start() + 1
             if cut:
                 yield _cased(waiting[:cut], self.lower)
