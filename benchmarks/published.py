@@ -40,7 +40,8 @@ def both(kind: str) -> tuple[Any, RecurrentLM]:
     theirs = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{name}Config")(**shape))
     arrays = {key: weight.numpy() for key, weight in theirs.state_dict().items()}
     hyperparameters, weights = READERS[kind](theirs.config.to_dict(), StoredArrays(arrays, "the weights"))
-    return theirs.eval(), RecurrentLM(**hyperparameters, weights=weights)
+    as_in_a_run = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}
+    return theirs.eval(), RecurrentLM(**hyperparameters, weights=as_in_a_run)
 
 
 def seconds(work: Callable[[], Any]) -> float:
