@@ -100,10 +100,11 @@ def digest_of(arrays: Mapping[str, NDArray[Any]], description: str) -> str:
     return digest.hexdigest()
 
 
-def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]]:
-    """Return the arrays and the description that `write_arrays` wrote; those of a large file are mapped into memory.
+def read_arrays(path: Path, verify: bool = True, mapped: bool = False) -> tuple[Arrays, dict[str, Any]]:
+    """Return the arrays and the description that `write_arrays` wrote.
 
-    ``verify`` compares them with the SHA-256 in the file; files of elman 0.2.0 and before have none.
+    With ``mapped`` the arrays of a large file are mapped into memory instead of copied. ``verify`` compares them with
+    the SHA-256 in the file; files of elman 0.2.0 and before have none.
 
     Raises:
         ModelFileError: the file is missing, truncated, damaged, or not written by elman.
@@ -120,7 +121,7 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
         if about is None:
             raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
         refuse_other_dtypes(file, path, MODEL_DTYPES)
-        if path.stat().st_size >= MAPPED_FROM:
+        if mapped and path.stat().st_size >= MAPPED_FROM:
             arrays = map_arrays(path)
         else:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -371,7 +372,9 @@ def read_model(path: Path, backend: Backend = NUMPY, verify: bool = True) -> Tok
         ModelFileError: the file is missing, truncated, not written by elman, or of an unknown kind.
         MissingExtra: it is a subword model, and the library ``tokenizers`` is not installed.
     """
-    arrays, about = read_arrays(path, verify)
+    arrays, about = read_arrays(path, verify, mapped=True)
+    if about.get("kind") != "recurrent":
+        arrays = {name: np.array(array) for name, array in arrays.items()}
     with reading_description(path):
         model = build_model(arrays, about, path, backend)
         vocabulary = Vocabulary.from_json(about["vocabulary"])
