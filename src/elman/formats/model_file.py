@@ -373,8 +373,8 @@ def read_model(path: Path, backend: Backend = NUMPY, verify: bool = True) -> Tok
         MissingExtra: it is a subword model, and the library ``tokenizers`` is not installed.
     """
     arrays, about = read_arrays(path, verify, mapped=True)
-    if about.get("kind") != "recurrent":
-        arrays = {name: np.array(array) for name, array in arrays.items()}
+    if about.get("kind") != "recurrent":  # the other kinds do not expect mapped arrays
+        arrays = {name: np.array(a) if isinstance(a, np.memmap) else a for name, a in arrays.items()}
     with reading_description(path):
         model = build_model(arrays, about, path, backend)
         vocabulary = Vocabulary.from_json(about["vocabulary"])
