@@ -497,3 +497,100 @@ def _rwkv4_block(xs: Floats, p: dict[str, Floats]) -> Floats:
         x = x + sigmoid(r) * (np.maximum(k, 0) ** 2 @ p["ffn_Wv"])
         ys[t] = layer_norm(x, p["last_gain"], p["last_bias"]) if "last_gain" in p else x
     return ys
+
+
+def silu(z: Floats) -> Floats:
+    return z * sigmoid(z)
+
+
+def causal_convolution(us: Floats, W: Floats, b: Floats, before: Floats) -> Floats:
+    """us (T, C), before (K - 1, C), W (K, C) -> silu of the sums (T, C), for one sequence."""
+    whole, K = np.concatenate((before, us)), len(W)
+    return np.array([silu(b + (whole[t : t + K] * W).sum(axis=0)) for t in range(len(us))])
+
+
+def mamba2(
+    xs: Floats,
+    gain: Floats,
+    Wx: Floats,
+    conv: Floats,
+    conv_b: Floats,
+    Wdt: Floats,
+    dt_b: Floats,
+    A_log: Floats,
+    skip: Floats,
+    Wg: Floats,
+    inner_gain: Floats,
+    Wo: Floats,
+    last_gain: Floats | None = None,
+    s0: Floats | None = None,
+    conv0: Floats | None = None,
+) -> tuple[Floats, dict[str, Floats]]:
+    """xs (N, T, D) -> ys (N, T, D), and the last states s (N, H·S) and conv (N, (K - 1)·C)."""
+    (N, T, _), (G, R), H, K, C = xs.shape, A_log.shape, Wg.shape[1], *conv.shape
+    S, P = (C - H) // (2 * G), H // (G * R)
+    ns, ys = rms_norm(xs, gain, 1e-5), xs.copy()
+    states = np.zeros((N, G * R, P, S)) if s0 is None else s0.reshape(N, G * R, P, S).copy()
+    inputs = np.zeros((N, K - 1, C)) if conv0 is None else conv0.reshape(N, K - 1, C)
+    after = np.zeros((N, K - 1, C))
+    for n in range(N):
+        us = ns[n] @ Wx
+        vs = causal_convolution(us, conv, conv_b, inputs[n])
+        after[n] = np.concatenate((inputs[n], us))[T:]
+        for t in range(T):
+            dt = np.log(1 + np.exp(ns[n, t] @ Wdt + dt_b))
+            y = np.zeros(H)
+            for head in range(G * R):
+                group = head // R
+                x = vs[t, head * P : (head + 1) * P]
+                B = vs[t, H + group * S : H + (group + 1) * S]
+                c = vs[t, H + (G + group) * S : H + (G + group + 1) * S]
+                a = np.exp(-dt[head] * np.exp(A_log[group, head % R]))
+                states[n, head] = a * states[n, head] + dt[head] * np.outer(x, B)
+                y[head * P : (head + 1) * P] = states[n, head] @ c + skip[head] * x
+            gated = (y * silu(ns[n, t] @ Wg)).reshape(G, H // G)
+            normed = gated / np.sqrt((gated**2).mean(axis=1, keepdims=True) + 1e-5)
+            ys[n, t] += (normed.reshape(H) * inner_gain) @ Wo
+    last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
+    return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last
+
+
+def mamba(
+    xs: Floats,
+    gain: Floats,
+    Wx: Floats,
+    conv: Floats,
+    conv_b: Floats,
+    Wr: Floats,
+    Wbc: Floats,
+    Wdt: Floats,
+    dt_b: Floats,
+    A_log: Floats,
+    skip: Floats,
+    Wg: Floats,
+    Wo: Floats,
+    last_gain: Floats | None = None,
+    s0: Floats | None = None,
+    conv0: Floats | None = None,
+) -> tuple[Floats, dict[str, Floats]]:
+    """xs (N, T, D) -> ys (N, T, D), and the last states s (N, S·H) and conv (N, (K - 1)·H)."""
+    (N, T, _), (S, H), K = xs.shape, A_log.shape, len(conv)
+    ns, ys = rms_norm(xs, gain, 1e-5), xs.copy()
+    states = np.zeros((N, S, H)) if s0 is None else s0.reshape(N, S, H).copy()
+    inputs = np.zeros((N, K - 1, H)) if conv0 is None else conv0.reshape(N, K - 1, H)
+    after = np.zeros((N, K - 1, H))
+    for n in range(N):
+        us = ns[n] @ Wx
+        vs = causal_convolution(us, conv, conv_b, inputs[n])
+        after[n] = np.concatenate((inputs[n], us))[T:]
+        for t in range(T):
+            x = vs[t]
+            B, C = np.split(x @ Wbc, 2)
+            dt = np.log(1 + np.exp(x @ Wr @ Wdt + dt_b))
+            y = np.zeros(H)
+            for j in range(H):
+                states[n, :, j] = np.exp(-dt[j] * np.exp(A_log[:, j])) * states[n, :, j] + dt[j] * x[j] * B
+                y[j] = C @ states[n, :, j] + skip[j] * x[j]
+            ys[n, t] += (y * silu(ns[n, t] @ Wg)) @ Wo
+    last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
+    return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeFPool as TimeFPool
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeMamba as TimeMamba
+    from elman.layers import TimeMamba2 as TimeMamba2
     from elman.layers import TimeMinGRU as TimeMinGRU
     from elman.layers import TimeMinLSTM as TimeMinLSTM
     from elman.layers import TimeMogrifierLSTM as TimeMogrifierLSTM
@@ -145,6 +147,8 @@ _HOMES = {
         "TimeFPool",
         "TimeGRU",
         "TimeLSTM",
+        "TimeMamba",
+        "TimeMamba2",
         "TimeMinGRU",
         "TimeMinLSTM",
         "TimeQRNN",

@@ -45,6 +45,9 @@ from elman.formats.run_files import check_run_folder
 def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], **described: Any) -> None:
     """Import the model in FILE, from another program, into the run folder RUN (-o).
 
+    A folder with config.json, model.safetensors (or its parts, with an index) and tokenizer.json: a published model, as
+    Hugging Face's transformers writes it, of type mamba or mamba2. Nothing but its tokenizer needs another library.
+
     An ARPA file, whatever its name, compressed or not: an n-gram model. Other commands read such a file directly, too,
     but load the run folder many times faster.
 

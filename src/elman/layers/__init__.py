@@ -9,6 +9,8 @@ from elman.layers.embedding import TimeEmbedding
 from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
+from elman.layers.mamba import TimeMamba
+from elman.layers.mamba2 import TimeMamba2
 from elman.layers.mingru import TimeMinGRU
 from elman.layers.minlstm import TimeMinLSTM
 from elman.layers.mogrifier import TimeMogrifierLSTM
@@ -40,6 +42,8 @@ __all__ = [
     "TimeFPool",
     "TimeGRU",
     "TimeLSTM",
+    "TimeMamba",
+    "TimeMamba2",
     "TimeMinGRU",
     "TimeMinLSTM",
     "TimeMogrifierLSTM",

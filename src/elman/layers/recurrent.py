@@ -251,6 +251,11 @@ class TimeRecurrence(StatefulLayer):
         """This layer."""
         return self
 
+    @property
+    def Wx(self) -> Array | None:
+        """Wx (D, G); None for a one-hot input."""
+        return self.projection.Wx
+
     def __repr__(self) -> str:
         return layer_line(self, self.D, self.H)
 

@@ -13,6 +13,8 @@ from elman.layers import (
     TimeFPool,
     TimeGRU,
     TimeLSTM,
+    TimeMamba,
+    TimeMamba2,
     TimeMinGRU,
     TimeMinLSTM,
     TimeMogrifierLSTM,
@@ -44,6 +46,8 @@ CELLS: dict[str, type[Any]] = {  # of `TimeRecurrence`, or of blocks that stand 
     "mogrifier": TimeMogrifierLSTM,
     "rwkv4": TimeRWKV4,
     "rwkv7": TimeRWKV7,
+    "mamba": TimeMamba,
+    "mamba2": TimeMamba2,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000

@@ -38,7 +38,9 @@ from elman.numba_jit import can_jit
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
 
-ROWS_OF_BLOCKS = 512  # that are read at once: deep blocks of a large model keep some 40·D numbers for each
+# Every layer keeps what its gradient would need, some ten numbers for each of its units and every row that it read.
+NUMBERS_AT_ONCE = 1 << 23  # rows·units·layers that are read at a time
+LEAST_ROWS = 64
 
 
 class RecurrentLM:
@@ -49,8 +51,8 @@ class RecurrentLM:
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
-            "fpool", "qrnn", "sru" or "rglru"; or "rwkv4" or "rwkv7", whose layers are residual blocks of width D by
-            themselves (H is then D).
+            "fpool", "qrnn", "sru" or "rglru"; or "rwkv4", "rwkv7", "mamba" or "mamba2", whose layers are residual
+            blocks of width D by themselves (for RWKV, H is then D).
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
             what each branch adds, instead of between them.
@@ -396,16 +398,21 @@ class RecurrentLM:
         embedding, *cells = reader
         put_state(cells, state)
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
-        N, T = ids.shape
         with self.backend.reading():
-            if not cells[0].is_block or N * T <= ROWS_OF_BLOCKS:
-                return wavefront.read(cells, embedding.forward(ids)), state_of(cells)
-            found = empty((T, N, self.output_size), self.weights["embedding"])
-            steps = max(1, ROWS_OF_BLOCKS // N)
-            for t in range(0, T, steps):
-                hs = wavefront.read(cells, embedding.forward(ids[:, t : t + steps]))
-                found[t : t + steps] = time_major(hs)
-        return batch_major(found), state_of(cells)
+            hs = self._through(cells, embedding.forward(ids))
+        return hs, state_of(cells)
+
+    def _through(self, cells: list[Any], xs: Array) -> Array:
+        """Return the top layer's hs (N, T, H) for xs (N, T, D); models of wide blocks read some steps at a time."""
+        N, T, _ = xs.shape
+        rows = max(LEAST_ROWS, NUMBERS_AT_ONCE // (self.hidden_size * len(cells)))
+        steps = max(1, rows // N)
+        if steps >= T or not cells[0].is_block:
+            return wavefront.read(cells, xs)
+        hs = empty((T, N, self.output_size), xs)
+        for t in range(0, T, steps):
+            hs[t : t + steps] = time_major(wavefront.read(cells, xs[:, t : t + steps]))
+        return batch_major(hs)
 
 
 class SimpleRnnlm(RecurrentLM):

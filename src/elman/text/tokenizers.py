@@ -1,14 +1,15 @@
 r"""Tokenizers: text to words, characters, bytes or subwords, and back.
 
-========= =========================================================================================
+========= ===================================================================================================
 level     token
-========= =========================================================================================
+========= ===================================================================================================
 word      a maximal run of characters other than whitespace (see `Whitespace`); ``<eos>`` for each newline
 char      one Unicode code point
 jamo      a letter of a Hangul syllable (see `JamoTokenizer`); one code point of anything else
 byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
-subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline. Or one of RWKV's world vocabulary
-========= =========================================================================================
+subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline (but see `PretrainedTokenizer`). Or one of
+          RWKV's world vocabulary (see `WorldTokenizer`)
+========= ===================================================================================================
 
 Subword tokenizers keep frequent words whole and cut rare ones into pieces, down to bytes: every text can be
 tokenized and is recovered exactly.
@@ -41,7 +42,7 @@ from elman.text.decoders import (
 )
 from elman.text.jamo import READABLE, spelled
 from elman.text.reading import decode, nfc, normalise
-from elman.text.tokenizer_json import Pieces
+from elman.text.tokenizer_json import NEWLINE, Pieces
 from elman.text.vocabulary import Vocabulary
 from elman.text.world_vocabulary import NAME, LongestMatch
 
@@ -54,6 +55,7 @@ __all__ = [
     "JamoTokenizer",
     "LineCharacters",
     "PieceTokenizer",
+    "PretrainedTokenizer",
     "SubwordTokenizer",
     "Tokenizer",
     "UnendedLine",
@@ -489,6 +491,64 @@ class SubwordTokenizer(_LineTokenizer, PieceTokenizer):
         return spelled.decode("utf-8", "backslashreplace") if spelled else token
 
 
+_VISIBLE_BEFORE_NEWLINE = re.compile(r"\S\n")
+
+
+@dataclass(frozen=True, repr=False)
+class PretrainedTokenizer(SubwordTokenizer):
+    """The pieces of a tokenizer.json for a text as a whole, newlines included: what published models read.
+
+    There are ``size`` pieces, as the model has word vectors. A newline ends a line where it is a piece of its own;
+    after a space, or before another newline, it may be part of a longer one. The texts of special pieces, such as
+    ``<|endoftext|>``, are read as any other text.
+
+    Raises:
+        ConfigError: as for `SubwordTokenizer`, or the pieces are not those of GPT-2's byte-level pattern, or there are
+            more of them.
+    """
+
+    size: int = 0
+    eos: ClassVar[str | None] = NEWLINE
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All pieces, in the order of their ids."""
+        return Vocabulary(self._pieces.tokens, eos=NEWLINE)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 by which caches identify the tokenizer."""
+        return hashlib.sha256(f"{self.size} {self.json}".encode()).hexdigest()
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        pieces = Pieces(self.json, size=self.size)
+        if not pieces.splits_at_space or pieces.leads:
+            raise ConfigError(
+                "the tokenizer cuts texts in another way than GPT-2's byte-level pattern, so that a long text could "
+                "not be read in parts; the model cannot be imported"
+            )
+        return pieces
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text in blocks that end before a newline after a visible character; ``end`` adds nothing."""
+        waiting = ""
+        for chunk in filter(None, chunks):
+            cut, unread = 0, max(0, len(waiting) - 1)
+            waiting += chunk
+            for found in _VISIBLE_BEFORE_NEWLINE.finditer(waiting, unread):
+                cut = found.start() + 1
+            if cut:
+                yield _cased(waiting[:cut], self.lower)
+                waiting = waiting[cut:]
+        if waiting:
+            yield _cased(waiting, self.lower)
+
+    def split(self, block: str) -> list[str]:
+        """Return the pieces of a block."""
+        return next(self._pieces.tokenize([block.encode("utf-8", "replace").decode()]))
+
+
 @dataclass(frozen=True)
 class WorldTokenizer(PieceTokenizer):
     """The pieces of RWKV's world vocabulary, the longest at every place: see `elman.text.world_vocabulary`.
@@ -567,11 +627,12 @@ def make_tokenizer(
     json: str = "",
     whitespace: Whitespace = "unicode",
     pieces: Sequence[str] = (),
+    size: int = 0,
 ) -> Tokenizer:
     """Return the tokenizer of a level: word, char, jamo, byte, or subword with the text of its tokenizer.json.
 
     ``whitespace`` is what separates words, see `WordTokenizer`. ``pieces`` are those of a `WorldTokenizer`, which is a
-    tokenizer of subwords without a tokenizer.json.
+    tokenizer of subwords without a tokenizer.json. With ``size`` the subwords are those of a `PretrainedTokenizer`.
 
     Raises:
         ConfigError: the level or the whitespace is unknown, or the tokenizer.json is unsuitable.
@@ -590,5 +651,7 @@ def make_tokenizer(
     if level == "byte":
         return ByteTokenizer(lower)
     if level == "subword":
-        return WorldTokenizer(tuple(pieces)) if pieces else SubwordTokenizer(json, lower)
+        if pieces:
+            return WorldTokenizer(tuple(pieces))
+        return PretrainedTokenizer(json, lower, size) if size else SubwordTokenizer(json, lower)
     raise ConfigError(f"unknown level {level!r}; choose {', '.join(LEVELS)} or subword")

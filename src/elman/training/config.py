@@ -139,10 +139,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
             "mogrifier",
             "rwkv4",
             "rwkv7",
+            "mamba",
+            "mamba2",
         ],
         described(
-            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster, and rwkv4 "
-            "and rwkv7 are residual blocks by themselves, as wide as the word vectors (without `hidden`)"
+            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster; rwkv4, "
+            "rwkv7, mamba and mamba2 are residual blocks by themselves, of width `wordvec` (rwkv4 and rwkv7 without "
+            "`hidden`)"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

@@ -30,6 +30,7 @@ _T0, _T1, _T2, _T3, _T4 = (
 )
 _SMALL = np.float32(0.625)
 _NORM_EPS, _NOTHING = np.float32(NORM_EPS), np.float32(NOTHING)
+_TINY = np.float32(1e-30)  # products below are 0: denormal numbers are slow
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -305,14 +306,15 @@ def rwkv7_backward(
     rwkv7_steps_backward(first, last, *of_recurrence, kept, chunk, dys, dS, *gradients, states, rows)
 
 
-def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+@jit
+def norm(x: Array, gain: Array, scales: Array, out: Array, eps: float = NORM_EPS) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
     for k in range(K):
         row, squares = x[k], _ZERO
         for d in range(D):
             squares += row[d] * row[d]
-        r = _ONE / np.sqrt(squares / np.float32(D) + _NORM_EPS)
+        r = _ONE / np.sqrt(squares / np.float32(D) + np.float32(eps))
         scales[k] = r
         for d in range(D):
             out[k, d] = row[d] * r * gain[d]
@@ -365,6 +367,117 @@ def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: A
             d, factor = d_gated[n, j], factors[n, j]
             d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
             d_gated[n, j] = d * factor
+
+
+@jit
+def convolve(
+    first: int, last: int, before: Array, us: Array, W: Array, b: Array, sigmas: Array, vs: Array
+) -> None:
+    """vs[t] = silu(b + Σ_k W[k]∘us[t - K + 1 + k]) for these steps, and sigmas the σ of the sum.
+
+    us, sigmas and vs are (T, N, C), W is (K, C); ``before`` (K - 1, N, C) are the inputs of the steps before 0.
+    """
+    K, C = W.shape
+    for t in range(first, last):
+        for n in range(us.shape[1]):
+            v, sigma = vs[t, n], sigmas[t, n]
+            for j in range(C):
+                v[j] = b[j]
+            for k in range(K):
+                s, of_weight = t - K + 1 + k, W[k]
+                u = us[s, n] if s >= 0 else before[s + K - 1, n]
+                for j in range(C):
+                    v[j] += of_weight[j] * u[j]
+            for j in range(C):
+                sigma[j] = sigmoid(v[j])
+                v[j] *= sigma[j]
+
+
+@jit
+def convolve_backward(
+    first: int, last: int, dvs: Array, vs: Array, sigmas: Array, W: Array, dsums: Array, dus: Array
+) -> None:
+    """Write dsums, the gradients of the sums, and dus of these steps, (T, N, C) each; later steps are done."""
+    (K, C), (T, N) = W.shape, vs.shape[:2]
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            dsum, du, v, sigma, dv = dsums[t, n], dus[t, n], vs[t, n], sigmas[t, n], dvs[t, n]
+            for j in range(C):
+                dsum[j] = dv[j] * (sigma[j] + v[j] * (_ONE - sigma[j]))
+                du[j] = _ZERO
+            for k in range(min(K, T - t)):
+                after, of_weight = dsums[t + k, n], W[K - 1 - k]
+                for j in range(C):
+                    du[j] += of_weight[j] * after[j]
+
+
+def decays(logs: Array, out: Array) -> None:
+    """out[..., i, j] = exp(Σ logs[k] over j < k ≤ i), 0 for j > i: logs (Q, …), out (…, Q, Q)."""
+    Q = len(logs)
+    decay_rows(np.exp(logs).reshape(Q, -1), out.reshape(-1, Q, Q))
+
+
+@jit
+def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: Array) -> None:
+    """states = decay·states + x·Bᵀ, then out = states·C, for one step.
+
+    decay is (N, G, R), x and out (N, G, R, P), B and C (N, G, S), states (N, G, R·P, S).
+    """
+    N, G, R, P = x.shape
+    for n in range(N):
+        for g in range(G):
+            b, c = B[n, g], C[n, g]
+            for r in range(R):
+                a = decay[n, g, r]
+                for p in range(P):
+                    row, value, total = states[n, g, r * P + p], x[n, g, r, p], _ZERO
+                    for s in range(len(b)):
+                        row[s] = a * row[s] + value * b[s]
+                        total += row[s] * c[s]
+                    out[n, g, r, p] = total
+
+
+@jit
+def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Array, y: Array) -> None:
+    """state = exp(dt[t]∘A)∘state + B[t]·(dt[t]∘x[t])ᵀ and y[t] = C[t]·state, for all steps.
+
+    dt, x and y are (Q, N, H), B and C (Q, N, S), A is (S, H), state (N, S, H).
+    """
+    (Q, N, H), S = x.shape, len(A)
+    for t in range(Q):
+        for n in range(N):
+            dt_row, x_row, y_row = dt[t, n], x[t, n], y[t, n]
+            for j in range(H):
+                y_row[j] = _ZERO
+            for s in range(S):
+                row, a, b, c = state[n, s], A[s], B[t, n, s], C[t, n, s]
+                for j in range(H):
+                    row[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+                    y_row[j] += row[j] * c
+
+
+def selective_scan_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    buffers: Buffers,
+) -> None:
+    """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
+
+    ``before`` (N, S, H) is the state before the steps; those inside are computed again.
+    """
+    states = buffers.get("states", (len(x) + 1, *before.shape[1:]), before)  # (Q + 1, S, H), of one sequence
+    selective_steps_backward(dt, x, B, C, A, before, dy, flow, ddt, dx, dB, dC, dA, states)
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -998,6 +1111,77 @@ def rwkv7_steps_backward(
                         d_kappa[j] = from_removed[j] + db[j] * of_a[j]
                         d_a[j] = db[j] * of_kappa[j]
                 end = stop
+
+
+@jit
+def decay_rows(factors: Array, out: Array) -> None:
+    """out[k, i, j] = the product of factors[:, k] over j < · ≤ i, 0 for j > i: factors (Q, K), out (K, Q, Q)."""
+    Q, K = factors.shape
+    for k in range(K):
+        for i in range(Q):
+            row, a = out[k, i], factors[i, k]
+            for j in range(i):
+                product = out[k, i - 1, j] * a
+                row[j] = product if product > _TINY else _ZERO
+            row[i] = _ONE
+            for j in range(i + 1, Q):
+                row[j] = _ZERO
+
+
+@jit
+def selective_steps_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    states: Array,
+) -> None:
+    """Do what `selective_scan_backward` does, one sequence after another: states (Q + 1, S, H)."""
+    (Q, N, H), S = x.shape, len(A)
+    for n in range(N):
+        states[0] = before[n]
+        for t in range(Q):
+            dt_row, x_row = dt[t, n], x[t, n]
+            for s in range(S):
+                row, after, a, b = states[t, s], states[t + 1, s], A[s], B[t, n, s]
+                for j in range(H):
+                    after[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+        for t in range(Q - 1, -1, -1):
+            dt_row, x_row, dy_row, ddt_row, dx_row = dt[t, n], x[t, n], dy[t, n], ddt[t, n], dx[t, n]
+            for j in range(H):
+                ddt_row[j] = _ZERO
+                dx_row[j] = _ZERO
+            for s in range(S):
+                row, after, delta = states[t, s], states[t + 1, s], flow[n, s]
+                a, b, c, da = A[s], B[t, n, s], C[t, n, s], dA[s]
+                of_b = of_c = _ZERO
+                for j in range(H):  # several loops of few arrays: one of all would not be vectorised
+                    of_c += after[j] * dy_row[j]
+                for j in range(H):
+                    delta[j] += c * dy_row[j]
+                    of_b += delta[j] * dt_row[j] * x_row[j]
+                for j in range(H):
+                    dx_row[j] += b * delta[j]
+                for j in range(H):
+                    delta[j] *= exp(dt_row[j] * a[j])
+                for j in range(H):
+                    ddt_row[j] += delta[j] * row[j] * a[j]
+                for j in range(H):
+                    da[j] += delta[j] * row[j] * dt_row[j]
+                dB[t, n, s] = of_b
+                dC[t, n, s] = of_c
+            for j in range(H):
+                ddt_row[j] += x_row[j] * dx_row[j]
+                dx_row[j] *= dt_row[j]
 
 
 @jit
