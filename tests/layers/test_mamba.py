@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman.errors import ConfigError, ShapeError
 from elman.gradcheck import check_gradients
 from elman.layers import TimeMamba, TimeMamba2, selective_scan, state_space
-from elman.layers.mamba2 import A_RANGE, DT_RANGE, head_width
+from elman.layers.mamba2 import A_RANGE, DT_RANGE
+from elman.layers.sizes import head_width
 from support.loops import switch_jit
 from support.mamba import BLOCKS, Block
 

@@ -43,7 +43,7 @@ def test_blocks_are_not_put_into_blocks_and_need_word_vectors(cell: str) -> None
         plan_weights(V, 0, D, cell)
     with pytest.raises(ConfigError, match="`mlp=3` is the width of an MLP in residual blocks"):
         plan_weights(V, D, D, cell, mlp=3)
-    with pytest.raises(ConfigError, match="there is no size 'heads' in this block; it has"):
+    with pytest.raises(ConfigError, match="unknown size 'heads'; choose from"):
         plan_weights(V, D, D, cell, sizes={"heads": 2})
     with pytest.raises(ConfigError, match="`cell='gru'` has no sizes but `hidden`; leave out head"):
         plan_weights(V, D, D, "gru", sizes={"head": 2})

@@ -15,9 +15,10 @@ import numpy as np
 
 from elman.arrays import Array
 from elman.layers.base import Weight
-from elman.layers.mamba2 import EPS, KERNEL, checked_sizes, spread_dt_bias
+from elman.layers.mamba2 import EPS, KERNEL, spread_dt_bias
 from elman.layers.residual import TimeResidualBlock
 from elman.layers.selective_scan import TimeSelectiveScan
+from elman.layers.sizes import completed
 
 STATE = 16  # numbers of state a unit
 WIDTH_PER_RANK = 16  # of the block, for each of the numbers from which Δ follows
@@ -76,7 +77,7 @@ class TimeMamba(TimeResidualBlock):
         Raises:
             ConfigError: a size is below 1, or there is another one.
         """
-        S, R, K = checked_sizes(sizes, state=STATE, rank=-(-D // WIDTH_PER_RANK), kernel=KERNEL)
+        S, R, K = completed(sizes, state=STATE, rank=-(-D // WIDTH_PER_RANK), kernel=KERNEL).values()
         gain = Weight((D,), start=1.0, scalable=False)
         rates = np.repeat(np.log(np.arange(1, S + 1))[:, None], H, axis=1)  # (S, H)
         plan = {

@@ -18,11 +18,11 @@ from elman.arrays import Array
 from elman.errors import ConfigError
 from elman.layers.base import Weight
 from elman.layers.residual import TimeResidualBlock
+from elman.layers.sizes import MOST_WIDTH, completed, head_width
 from elman.layers.state_space import TimeStateSpace
 
 EPS = 1e-5  # of the norms
 KERNEL = 4  # steps of the convolution
-MOST_WIDTH = 64  # of a head, and of its state, if they are not given
 A_RANGE = (1.0, 16.0)
 DT_RANGE = (1e-3, 1e-1)
 GOLDEN = (5**0.5 - 1) / 2
@@ -90,9 +90,8 @@ class TimeMamba2(TimeResidualBlock):
         Raises:
             ConfigError: the sizes do not go together, or there is another one.
         """
-        P, S, G, K = checked_sizes(
-            sizes, head=head_width(H), state=min(H, MOST_WIDTH), groups=1, kernel=KERNEL
-        )
+        usual = {"head": head_width(H), "state": min(H, MOST_WIDTH), "groups": 1, "kernel": KERNEL}
+        P, S, G, K = completed(sizes, **usual).values()
         if H % P or (H // P) % G:
             raise ConfigError(
                 f"hidden {H} is not {G} groups of heads of width {P}; it must be a multiple of {G * P}"
@@ -115,19 +114,3 @@ class TimeMamba2(TimeResidualBlock):
             "Wo": Weight((H, D), (2 * layers * H) ** -0.5),
         }
         return {**plan, "last_gain": gain} if k == layers - 1 else plan
-
-
-def head_width(H: int) -> int:
-    """Return the largest divisor of H that is at most `MOST_WIDTH`."""
-    return max(P for P in range(1, min(H, MOST_WIDTH) + 1) if H % P == 0)
-
-
-def checked_sizes(given: Mapping[str, int] | None, **default: int) -> list[int]:
-    """Return the sizes in the order of the defaults. Raises ConfigError for an unknown one, or one below 1."""
-    given = given or {}
-    for name, size in given.items():
-        if name not in default:
-            raise ConfigError(f"unknown size {name!r}; choose from {', '.join(default)}")
-        if size < 1:
-            raise ConfigError(f"the size {name} must be ≥ 1, got {size}")
-    return [given.get(name, size) for name, size in default.items()]

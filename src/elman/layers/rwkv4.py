@@ -29,7 +29,8 @@ from elman.layers.base import Weight
 from elman.layers.kernels import kernels_for
 from elman.layers.kernels.numpy import sigmoid, sigmoid_slope
 from elman.layers.products import add_product
-from elman.layers.rwkv_block import TimeRWKVBlock, completed, factor, norm_plan
+from elman.layers.rwkv_block import TimeRWKVBlock, factor, norm_plan
+from elman.layers.sizes import completed
 from elman.layers.token_shift import TokenShift
 
 STATES = ("numerator", "denominator", "exponent")  # a, b and p
@@ -185,7 +186,7 @@ class TimeRWKV4(TimeRWKVBlock):
             layers, k: the number of blocks, and which one it is.
             sizes: ``ffn``, the width of the channel mix (4·D).
         """
-        ffn = completed(sizes, {"ffn": 4 * D})["ffn"]
+        ffn = completed(sizes, ffn=4 * D)["ffn"]
         at, depth = k / max(1, layers - 1), 1 - k / layers  # 0 … 1 and 1 … 0 from the first block to the last
         columns, fraction = np.arange(D) / D, np.arange(D) / max(1, D - 1)
         own_part = columns**depth  # of the step itself in a shift

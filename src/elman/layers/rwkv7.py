@@ -40,7 +40,8 @@ from elman.layers.kernels.numpy import sigmoid, sigmoid_slope, tanh_slope
 from elman.layers.layer_norm import TimeLayerNorm
 from elman.layers.products import LowRank, add_product
 from elman.layers.recurrent import StatefulLayer
-from elman.layers.rwkv_block import TimeRWKVBlock, completed, factor, head_width, norm_plan
+from elman.layers.rwkv_block import TimeRWKVBlock, factor, norm_plan
+from elman.layers.sizes import completed, head_width
 from elman.layers.token_shift import TokenShift
 
 CHUNK = 16  # steps from one kept state to the next
@@ -334,7 +335,7 @@ class TimeRWKV7(TimeRWKVBlock):
         """
         usual = {"head": head_width(D), "ffn": 4 * D}
         usual |= {f"rank_{part}": max(1, min(D, rank)) for part, rank in _usual_ranks(D).items()}
-        sizes = completed(sizes, usual)
+        sizes = completed(sizes, **usual)
         if D % sizes["head"]:
             raise ConfigError(
                 f"heads of width {sizes['head']} do not fill a width of {D}, which is no multiple of it"

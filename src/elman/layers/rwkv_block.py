@@ -247,18 +247,3 @@ def factor(values: Any) -> Weight:
     """Return the plan of a vector that begins as ``values`` whatever the scale of the drawn weights."""
     values = np.asarray(values, np.float64)
     return Weight(values.shape, start=values, scalable=False)
-
-
-def completed(sizes: Mapping[str, int] | None, usual: Mapping[str, int]) -> dict[str, int]:
-    """Return the usual sizes with those given instead. Raises ConfigError for an unknown name, or a size below 1."""
-    for name, size in (sizes or {}).items():
-        if name not in usual:
-            raise ConfigError(f"there is no size {name!r} in this block; it has {', '.join(usual)}")
-        if size < 1:
-            raise ConfigError(f"{name} must be ≥ 1, got {size}")
-    return {**usual, **(sizes or {})}
-
-
-def head_width(D: int) -> int:
-    """Return the usual width of a head: the largest divisor of D up to 64."""
-    return max(width for width in range(1, min(64, D) + 1) if D % width == 0)
