@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 import elman
 from elman.errors import ConfigError, ElmanError, ModelFileError, VocabularyError
+from elman.evaluation.perplexity import LineNlls, newlines_of
 from elman.formats.rwkv import from_rwkv
 from elman.formats.torch_zip import Refused, read_tensors, tensor_shapes
 from elman.text.world_vocabulary import is_world_vocabulary, read_world_vocabulary
@@ -49,6 +50,16 @@ def test_pth_and_safetensors_give_the_same_model(tmp_path: Path, vocab: Path, ce
     assert again.score(TEXT) == found[0]
     assert again.tokenizer == models[0].tokenizer
     assert again.model.sizes == BLOCKS[cell].sizes
+
+
+def test_a_piece_may_end_several_lines(tmp_path: Path, vocab: Path) -> None:
+    write_pth(tmp_path / "model.pth", arrays_of())
+    lm = elman.import_model(tmp_path / "model.pth", vocab=vocab)
+    lines, ids = LineNlls(lm.vocabulary.eos_id, newlines_of(lm)), lm.ids(f"ing\n\n{TEXT}")
+    lines(ids[None].astype(np.intp), np.full((1, len(ids)), -1.0, np.float32))
+    assert lines.nats()[:3].tolist() == [2, 0, len(lm.ids("tom was in the garden.\n"))]
+    assert len(lines.nats()) == 2 + TEXT.count("\n")
+    assert lines.nats().sum() == len(ids)
 
 
 @every_cell

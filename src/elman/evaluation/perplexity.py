@@ -16,8 +16,7 @@ from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
 from elman.models.tokenized import TokenizedModel, reading_threads
-from elman.text.tokenizer_json import NEWLINE
-from elman.text.tokenizers import PretrainedTokenizer
+from elman.text.tokenizers import PretrainedTokenizer, WorldTokenizer
 
 BLOCK = 512  # steps per block: bounds the memory whatever the text's length
 BLOCK_TOKENS = (
@@ -136,9 +135,11 @@ def evaluate(
 def newlines_of(text_model: TokenizedModel) -> NDArray[np.intp] | None:
     """Return how many newlines each token of a published model has, (V,); None where one token ends every line."""
     tokenizer = text_model.tokenizer
-    if not isinstance(tokenizer, PretrainedTokenizer):
+    if not isinstance(tokenizer, PretrainedTokenizer | WorldTokenizer):
         return None
-    return np.array([token.count(NEWLINE) for token in text_model.vocabulary.tokens], np.intp)
+    newline = tokenizer.eos
+    assert newline is not None
+    return np.array([token.count(newline) for token in text_model.vocabulary.tokens], np.intp)
 
 
 class LineNlls:
