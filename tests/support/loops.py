@@ -8,6 +8,7 @@ import pytest
 
 from elman import numba_jit
 from elman.layers.kernels import numba as kernels
+from elman.layers.kernels import tiles
 from elman.training import update_kernels
 
 CAN_COMPILE = numba_jit.is_available()
@@ -31,8 +32,9 @@ def switch_jit(patch: pytest.MonkeyPatch, on: bool) -> None:
 
 
 KERNELS: dict[str, Any] = {"plain": plain(kernels)}
+TILES: dict[str, Any] = {"plain": plain(tiles)}
 UPDATES: dict[str, Any] = {"plain": plain(update_kernels)}
 if CAN_COMPILE:
-    KERNELS["compiled"], UPDATES["compiled"] = kernels, update_kernels
+    KERNELS["compiled"], TILES["compiled"], UPDATES["compiled"] = kernels, tiles, update_kernels
 
 needs_numba = pytest.mark.skipif(not CAN_COMPILE, reason="numba is not in use")
