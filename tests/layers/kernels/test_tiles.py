@@ -32,6 +32,20 @@ def test_products_with_a_packed_matrix(tiles: Any, rows: int, K: int, G: int) ->
         assert (out[[0, -1]] == 777).all()
 
 
+@pytest.mark.parametrize("other", [16, 64])
+def test_panels_of_another_width_than_the_compiled_one(monkeypatch: pytest.MonkeyPatch, other: int) -> None:
+    tiles = TILES["plain"]
+    x, W, out = draw(0, 7, 5), draw(1, 5, 70), np.full((7, 70), 777, "f")
+    monkeypatch.setattr(tiles, "WIDTH", other)
+    panels = tiles.packed(W, 2, 7, Buffers(), "W")
+    for module in TILES.values():
+        if module is tiles:
+            monkeypatch.setattr(tiles, "WIDTH", 80 - other)
+        out[...] = 777
+        module.multiply(x, panels, out)
+        close(out, x.astype("d") @ W, 5)
+
+
 @every_compilation
 def test_nan_and_infinity_stay_in_their_rows(tiles: Any) -> None:
     x, W, out = draw(0, 8, 5), draw(1, 5, 70), np.empty((8, 70), "f")

@@ -292,7 +292,8 @@ def pool_backward(
 def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     xp = namespace(x)
-    scales[...] = (xp.einsum("kd,kd->k", x, x) / x.shape[1] + NORM_EPS) ** -0.5
+    xp.multiply(x, x, out=out)
+    scales[...] = (out.sum(axis=1) / x.shape[1] + NORM_EPS) ** -0.5
     xp.multiply(x, scales[:, None], out=out)
     xp.multiply(out, gain, out=out)
 
@@ -312,13 +313,16 @@ def norm_backward(
     ``besides`` is the gradient that reaches x on another way; it may be dx.
     """
     xp, (K, D) = namespace(x), x.shape
-    part, work = (buffers.get(name, (K, D), x) for name in ("part", "work"))
-    xp.multiply(dout, x, out=work)
-    dgain += scales @ work
-    along = work @ gain * scales**2 / D  # (K,), r·mean(d∘x̂)
-    xp.multiply(x, along[:, None], out=part)
+    normed = buffers.get("normed", (K, D), x)  # x̂
+    work = buffers.get("work", (K, D), x)
+    xp.multiply(x, scales[:, None], out=normed)
+    xp.multiply(dout, normed, out=work)
+    dgain += work.sum(axis=0)
+    xp.multiply(work, gain, out=work)  # d∘x̂
+    means = work.sum(axis=1) / D  # (K,)
+    xp.multiply(normed, means[:, None], out=normed)
     xp.multiply(dout, gain, out=work)
-    xp.subtract(work, part, out=work)
+    xp.subtract(work, normed, out=work)
     xp.multiply(work, scales[:, None], out=work)
     xp.add(besides, work, out=dx)
 

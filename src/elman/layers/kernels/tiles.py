@@ -122,15 +122,16 @@ six_rows, two_rows, one_row = tile(ROWS), tile(2), tile(1)
 @jit
 def multiply(x: Array, W: Array, out: Array) -> None:
     """out (N, G) = x (N, K) · W (K, G), or W in panels (P, K, WIDTH)."""
-    N, G = out.shape
     if W.ndim == 2:
-        for n in range(N):
-            for g in range(G):
-                out[n, g] = 0
-            add_product(x[n], W, out[n])
+        multiply_rows(x, W, out)
         return
+    N, G = out.shape
+    width = W.shape[2]
     for p in range(len(W)):
-        panel, j = W[p], min(p * WIDTH, G - WIDTH)
+        panel, j = W[p], min(p * width, G - width)
+        if width != WIDTH:  # in code from a cache that another processor filled
+            multiply_rows(x, panel, out[:, j : j + width])
+            continue
         n = 0
         while n + ROWS <= N:
             six_rows(x, n, panel, out, j)
@@ -140,6 +141,16 @@ def multiply(x: Array, W: Array, out: Array) -> None:
             n += 2
         if n < N:
             one_row(x, n, panel, out, j)
+
+
+@jit
+def multiply_rows(x: Array, W: Array, out: Array) -> None:
+    """out (N, G) = x (N, K) · W (K, G), row by row."""
+    N, G = out.shape
+    for n in range(N):
+        for g in range(G):
+            out[n, g] = 0
+        add_product(x[n], W, out[n])
 
 
 @jit
