@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -217,3 +218,18 @@ def test_a_numba_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
     with pytest.raises(ConfigError, match=r"numba cannot be loaded .* ELMAN_COMPILED=0"):
         numba_jit.jit(lambda x: x)(1)
+
+
+@needs_numba
+def test_cached_code_is_compiled_again_when_a_file_changes_that_it_calls(tmp_path: Path) -> None:
+    head = "from elman.numba_jit import jit\n"
+    (tmp_path / "outer.py").write_text(
+        f"{head}from inner import inner\n@jit\ndef outer(x):\n    return inner(x)\n"
+    )
+    program = "import outer; print(outer.outer(1)); print(sum(outer.outer.stats.cache_hits.values()))"
+    printed = []
+    for constant in (10, 10, 2000):
+        (inner := tmp_path / "inner.py").write_text(f"{head}@jit\ndef inner(x):\n    return x + {constant}\n")
+        os.utime(inner, (constant, constant))
+        printed.append(python(program, PYTHONPATH=os.pathsep.join((str(tmp_path), *sys.path))))
+    assert printed == [["11", "0"], ["11", "1"], ["2001", "0"]]

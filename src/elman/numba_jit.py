@@ -8,8 +8,9 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, update_wrapper
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -43,8 +44,8 @@ def can_jit(array: Any) -> bool:
 def jit(function: F) -> F:
     """Compile ``function`` when it is first called, to run without the interpreter's lock. Without numba: no change.
 
-    The machine code is cached on disk, next to this package or in the user's cache folder. numba compiles it again
-    when its own file changes, but not when only a function changes that it calls from another file: then change both.
+    The machine code is cached on disk, next to this package or in the user's cache folder. It is compiled again when
+    its own file changes, or one with a function that it calls.
     """
     return cast(F, _Jitted(function, fastmath=_FAST_MATH)) if is_available() else function
 
@@ -118,6 +119,28 @@ def _njit(function: Callable[..., Any], options: dict[str, Any]) -> Callable[...
             "ELMAN_COMPILED=0 to run without it"
         ) from error
     try:
-        return cast(Callable[..., Any], numba.njit(cache=True, **options)(function))
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to cache in
         return cast(Callable[..., Any], numba.njit(**options)(function))
+    cached = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if cached is not None:  # numba's own stamp is that of the function's file only
+        cached._source_stamp = (cached._source_stamp, *_stamps(_files_called(function, {})))
+    return cast(Callable[..., Any], compiled)
+
+
+def _files_called(function: Callable[..., Any], found: dict[str, None]) -> dict[str, None]:
+    """Add the files of a function and of all compiled functions that its module, and theirs, refer to."""
+    file = function.__code__.co_filename
+    if file not in found:
+        found[file] = None
+        for value in list(function.__globals__.values()):
+            called = value._function if isinstance(value, _Jitted) else getattr(value, "py_func", None)
+            if called is not None:
+                _files_called(called, found)
+    return found
+
+
+def _stamps(files: Iterable[str]) -> list[tuple[str, float, int]]:
+    """Return the name, the time of the last change and the size of each file."""
+    paths = [path for path in map(Path, sorted(files)) if path.is_file()]
+    return [(path.name, path.stat().st_mtime, path.stat().st_size) for path in paths]

@@ -3,9 +3,6 @@
 For a small model a call from Python costs as much as what it computes. The equations are those of the layers, and so
 are the compiled functions for the pointwise work. Plain Python, which `elman.numba_jit` compiles. N sequences, T steps,
 K = T·N rows in time-major order, D input width (0: one-hot), H hidden width, V words.
-
-numba keeps the machine code of a function until its own file changes. After a change in the other modules of compiled
-functions, delete what it has kept (``step_kernels*.nb*`` in ``__pycache__``).
 """
 
 import numpy as np
