@@ -20,8 +20,8 @@ LANES = 16  # numbers in a vector; one register with AVX-512, two with AVX2
 
 def width() -> int:
     """Return how many columns of sums in `ROWS` rows fill the registers; 0 on a processor of another kind."""
-    units = np.show_config(mode="dicts")["SIMD Extensions"]
-    present = {*units["baseline"], *units["found"]}
+    units = np.show_config(mode="dicts").get("SIMD Extensions", {})  # NumPy leaves out what is empty
+    present = {*units.get("baseline", ()), *units.get("found", ())}
     if present & {"AVX512F", "X86_V4"}:  # 32 registers
         return 4 * LANES
     return LANES if present & {"AVX2", "X86_V3"} else 0  # 16 registers of half the size
