@@ -6,9 +6,14 @@ derivatives that do not depend on what flows back (1 - h², say) are computed fo
 
 import numpy as np
 
-from elman.arrays import Array, Buffers, as_ids, asarray, namespace, one, sum_rows_by_id
+from elman.arrays import Array, Buffers, as_ids, asarray, contiguous, namespace, one, sum_rows_by_id
 
 NORM_EPS = 1e-6  # ε of `norm`
+
+
+def packed(W: Array, steps: int, rows: int, buffers: Buffers, name: str) -> Array:
+    """Return W (K, G) in row-major order: the form that so many products of so many rows take fastest."""
+    return contiguous(W)
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
