@@ -185,6 +185,13 @@ def test_an_exact_function_keeps_the_order_of_its_sums(monkeypatch: pytest.Monke
     assert ["fastmath" in options for options in numba.options] == [True, True, False, False]
 
 
+def test_without_numba_a_function_with_instructions_of_its_own_is_the_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    switch_jit(monkeypatch, False)
+    assert numba_jit.jit_as(len, typed=lambda *types: pytest.fail("nothing is compiled")) is len
+
+
 @needs_numba
 def test_numba_is_not_imported_before_it_is_needed() -> None:
     show = "print('numba' in sys.modules)\n"

@@ -55,6 +55,15 @@ def jit_exact(function: F) -> F:
     return cast(F, _Jitted(function)) if is_available() else function
 
 
+def jit_as(function: F, typed: Callable[..., Any]) -> F:
+    """Let compiled functions that call ``function`` run other instructions in its place. Without numba: no change.
+
+    ``typed`` takes numba's typing context and the types of the arguments, and returns the signature and the function
+    that builds the instructions: see `numba.extending.intrinsic`.
+    """
+    return cast(F, _Intrinsic(function, typed)) if is_available() else function
+
+
 class _Jitted:
     """A function to be compiled at its first call, together with all such functions of its module.
 
@@ -76,12 +85,28 @@ class _Jitted:
     def _compile(self) -> Callable[..., Any]:
         with self._lock:
             if self._compiled is None:
-                self._compiled = _njit(self._function, self._options)
+                self._compiled = self._make()
                 names = self._function.__globals__
                 waiting = {name: value for name, value in names.items() if isinstance(value, _Jitted)}
                 # one update, so that no thread sees one of them replaced and another not
                 names.update({name: value._compile() for name, value in waiting.items()})
             return self._compiled
+
+    def _make(self) -> Callable[..., Any]:
+        return _njit(self._function, self._options)
+
+
+class _Intrinsic(_Jitted):
+    """A function whose instructions are built by another; only compiled functions call it."""
+
+    def __init__(self, function: Callable[..., Any], typed: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._typed = typed
+
+    def _make(self) -> Callable[..., Any]:
+        from numba.extending import intrinsic
+
+        return cast(Callable[..., Any], intrinsic(self._typed))
 
 
 def _njit(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:

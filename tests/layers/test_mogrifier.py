@@ -1,4 +1,4 @@
-"""What is particular to the Mogrifier LSTM; what it shares with other planned cells is in test_diagonal.py."""
+"""What is particular to the Mogrifier LSTM; what it shares with other planned cells is in test_cells.py."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ from elman.models.rooms_truth import RoomsTruth
 from elman.models.window_models import CBOW, NPLM
 from elman.text.rooms import World
 from elman.workers import use_workers
-from support.diagonal import CELLS as LINEAR
+from support.cells import CELLS as PLANNED
 from support.tiny import ids_of_length, small_lm
 
 V, N, T = 9, 3, 11
@@ -95,7 +95,7 @@ MODELS: dict[str, Callable[[], Given]] = {
     "rnn float32": recurrent(dtype=np.float32),
     "lstm": recurrent(cell="lstm"),
     "gru": recurrent(cell="gru"),
-    **{cell: recurrent(cell=cell, layers=2) for cell in LINEAR},
+    **{cell: recurrent(cell=cell, layers=2) for cell in PLANNED},
     "lstm 2 layers dropout": recurrent(cell="lstm", layers=2, dropout=0.5),
     "gru tied": recurrent(cell="gru", D=5, tie_weights=True),
     "rnn one-hot": recurrent(D=0),

@@ -14,7 +14,7 @@ from elman.gradcheck import check_gradients
 from elman.layers import TimeAffine, TimeEmbedding, TimeGRU, TimeLSTM, TimeRNN, TimeSoftmaxWithLoss
 from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
-from support.diagonal import CELLS as LINEAR
+from support.cells import CELLS as PLANNED
 from support.tiny import blocks_of, ids_of_length, small_lm
 
 V, D, H, N, T = 9, 4, 5, 3, 6
@@ -140,7 +140,7 @@ def test_gradients_of_tied_weights(cell: str, T: int) -> None:
     prove(small_lm(D=H, cell=cell, tie_weights=True), T)
 
 
-@pytest.mark.parametrize("cell", LINEAR)
+@pytest.mark.parametrize("cell", PLANNED)
 def test_gradients_of_linear_recurrences(cell: str) -> None:
     prove(small_lm(D=H, cell=cell, layers=2, tie_weights=True), 3)
 

@@ -12,7 +12,7 @@ from elman.layers import output
 from elman.models import wavefront
 from elman.models.recurrent import RecurrentLM, SimpleRnnlm
 from elman.workers import Task, use_workers
-from support.diagonal import CELLS as LINEAR
+from support.cells import CELLS as PLANNED
 from support.tiny import blocks_of, small_lm
 
 V, D, H, N, T = 50, 4, 5, 3, 7  # V: enough words for a part of the vocabulary for each of three threads
@@ -194,7 +194,7 @@ def test_every_order_that_the_dependencies_allow_gives_the_same(
     assert_same(trained(model_of(cell, options), blocks(), 3), alone)
 
 
-@pytest.mark.parametrize("cell", LINEAR)
+@pytest.mark.parametrize("cell", PLANNED)
 def test_linear_recurrences_may_be_done_in_any_order_too(monkeypatch: pytest.MonkeyPatch, cell: str) -> None:
     options = {"layers": 3, "dropout": 0.4}
     alone = trained(model_of(cell, options), blocks(), 1)

@@ -8,6 +8,7 @@ import pytest
 
 from elman import numba_jit
 from elman.layers.kernels import numba as kernels
+from elman.layers.kernels import tiles
 from elman.training import step_kernels, update_kernels
 
 CAN_COMPILE = numba_jit.is_available()
@@ -31,9 +32,11 @@ def switch_jit(patch: pytest.MonkeyPatch, on: bool) -> None:
 
 
 KERNELS: dict[str, Any] = {"plain": plain(kernels)}
+TILES: dict[str, Any] = {"plain": plain(tiles)}
 UPDATES: dict[str, Any] = {"plain": plain(update_kernels)}
 STEPS: dict[str, Any] = {"plain": plain(step_kernels)}
 if CAN_COMPILE:
     KERNELS["compiled"], UPDATES["compiled"], STEPS["compiled"] = kernels, update_kernels, step_kernels
+    TILES["compiled"] = tiles
 
 needs_numba = pytest.mark.skipif(not CAN_COMPILE, reason="numba is not in use")

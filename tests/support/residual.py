@@ -9,13 +9,13 @@ import oracle
 from elman.layers import TimeResidualBlock
 from elman.layers.residual import OF_CELL
 from elman.models.parameters import CELLS, recurrent_layer
-from support import diagonal
+from support import cells
 
 ORACLES: dict[str, Callable[..., Any]] = {  # xs and the cell's weights by name -> hs
     "rnn": oracle.rnn,
     "lstm": lambda xs, **weights: oracle.lstm(xs, **weights)[0],
     "gru": oracle.gru,
-    **{name: cell.oracle for name, cell in diagonal.CELLS.items()},
+    **{name: cell.oracle for name, cell in cells.CELLS.items()},
 }
 
 

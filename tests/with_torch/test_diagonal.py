@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from support.diagonal import CELLS
+from support.cells import CELLS
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)

@@ -25,7 +25,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
     output,
 )
-from support.diagonal import CELLS, Cell
+from support.cells import CELLS, Cell
 from support.recurrent import KINDS, Kind
 
 torch = pytest.importorskip("torch")

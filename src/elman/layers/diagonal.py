@@ -33,6 +33,7 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     """
 
     recurrent_state: ClassVar[str] = "h"
+    scans: ClassVar[bool] = True  # whether a_t, b_t and δ_t are kept, and there is work space
     keeps: ClassVar[tuple[float, ...]] = ()  # the first gates' biases at the beginning; the others are 0
 
     @classmethod
@@ -47,9 +48,10 @@ class TimeDiagonalRecurrence(TimeRecurrence):
     def _prepare(self, T: int, N: int, H: int) -> None:
         self._steps_at_once = T if is_torch(self.b) else max(1, SPAN // (N * H))
         self._states = self._carried[self.recurrent_state]  # (T + 1, N, H)
-        self._a = self._buffers.get("a", (T, N, H), self.b)
-        self._b = self._buffers.get("b", (T, N, H), self.b)
         self._gates = self._buffers.get("gates", (len(self.gate_names), T, N, H), self.b)
+        if self.scans:
+            self._a = self._buffers.get("a", (T, N, H), self.b)
+            self._b = self._buffers.get("b", (T, N, H), self.b)
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last: all products at once, then a_t and b_t, then the states, then the output."""
@@ -60,8 +62,9 @@ class TimeDiagonalRecurrence(TimeRecurrence):
             self.output(span)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
-        self._deltas = self._buffers.get("deltas", (T, N, H), self.b)
-        self._work = self._buffers.get("work", (2, min(T, self._steps_at_once), N, H), self.b)
+        if self.scans:
+            self._deltas = self._buffers.get("deltas", (T, N, H), self.b)
+            self._work = self._buffers.get("work", (2, min(T, self._steps_at_once), N, H), self.b)
         self._dzs = self._buffers.get("dzs", (T, N, self.gates * H), self.b)
         return self._dzs
 

@@ -25,6 +25,7 @@ class TimeFPool(TimeDiagonalRecurrence):
     states = ("h",)
     gate_names = ("z", "n")
     keeps = (-1.0,)
+    scans = False
     positive = False  # whether n is the minGRU's function instead of tanh
 
     def coefficients(self, span: slice) -> None:

@@ -16,7 +16,6 @@ from elman.arrays import (
     Buffers,
     as_rows,
     batch_major,
-    contiguous,
     namespace,
     time_major,
     zeros,
@@ -31,6 +30,7 @@ from elman.layers.base import (
     copied_state,
 )
 from elman.layers.dropout import WeightDropout
+from elman.layers.kernels import kernels_for
 from elman.one_line import layer_line
 
 
@@ -362,14 +362,19 @@ class TimeDenseRecurrence(TimeRecurrence):
     def begin(self, xs: Array) -> Array:
         """Take xs (N, T, D), which may be filled later; return hs (N, T, H), which `forward_steps` fills."""
         hs = super().begin(xs)
-        self._product_Wh = self._buffers.operand("Wh", self._dropped_Wh())
+        self._operand_Wh = self._buffers.operand("Wh", self._dropped_Wh())
+        self._product_Wh = self._packed(self._operand_Wh, "packed Wh")
         return hs
 
     def begin_backward(self, dhs: Array) -> Array:
         """Take dhs (N, T, H), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
-        # one copy a block, after which the products are faster than with a transposed view
-        self._WhT = contiguous(self._product_Wh.T)  # (G, H)
+        self._WhT = self._packed(self._operand_Wh.T, "packed WhT")
         return super().begin_backward(dhs)
+
+    def _packed(self, W: Array, name: str) -> Array:
+        """Return a matrix as the loop over the steps takes it: one copy a block makes its products faster."""
+        T, N, _ = self._zs.shape
+        return kernels_for(W).packed(W, T, N, self._buffers, name)
 
     def _prepare_backward(self, T: int, N: int, H: int) -> Array:
         towards_x, self._towards_h = self._prepare_gradients(T, N, H)

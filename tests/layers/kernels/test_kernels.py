@@ -12,6 +12,7 @@ from elman.layers.kernels import kernels_for, numba, numpy
 from support.loops import KERNELS, needs_numba, switch_jit
 
 FUNCTIONS = (
+    "packed",
     "rnn_forward",
     "rnn_backward",
     "lstm_forward",
@@ -62,33 +63,34 @@ def test_kernels_are_chosen_by_array(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_numba
-def test_a_small_batch_is_multiplied_in_the_compiled_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    for N in (numba.SMALL_BATCH, numba.SMALL_BATCH + 1):
-        zs, Wh, hs = draw(0, T, N, H), draw(1, H, H), np.zeros((T + 1, N, H), "f")
-        calls: list[str] = []
-        with monkeypatch.context() as patch:
-            patch.setattr(numba, "rnn_steps", lambda *arrays, calls=calls: calls.append("all steps"))
-            patch.setattr(numba, "rnn_step", lambda *arrays, calls=calls: calls.append("one step"))
-            numba.rnn_forward(1, 3, zs, Wh, hs)
-        assert calls == (["all steps"] if N <= numba.SMALL_BATCH else ["one step"] * 2)
-
-
-@needs_numba
-@pytest.mark.parametrize("N", [1, 2])
-def test_all_steps_of_one_sequence_are_one_call(monkeypatch: pytest.MonkeyPatch, N: int) -> None:
-    calls: list[str] = []
-    for name in ("lstm_steps", "lstm_step", "gru_steps", "gru_step"):
-        monkeypatch.setattr(numba, name, lambda *arrays, name=name: calls.append(name))
+@pytest.mark.parametrize("compiled", [True, False])
+def test_all_steps_are_one_call_where_the_products_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    N, calls = 3, []
+    cells = ("rnn", "lstm", "gru")
+    for name in (f"{cell}_{what}" for cell in cells for what in ("steps", "step")):
+        for direction in ("", "_backward"):
+            function = name + direction
+            monkeypatch.setattr(numba, function, lambda *arrays, function=function: calls.append(function))
+    monkeypatch.setattr(numba, "can_multiply", lambda rows, W: compiled)
     hs, cs, ns = (np.zeros((T + 1, N, H), "f") for _ in range(3))
-    for gates in (4, 3):
-        zs, Wh, products = draw(0, T, N, gates * H), draw(1, H, gates * H), np.zeros((T, N, gates * H), "f")
-        if gates == 4:
+    dhs, dh, dc = draw(0, T, N, H), draw(1, N, H), draw(2, N, H)
+    for cell, gates in zip(cells, (1, 4, 3), strict=True):
+        zs, Wh = draw(3, T, N, gates * H), draw(4, H, gates * H)
+        products, others, WhT = np.zeros_like(zs), np.zeros_like(zs), draw(5, gates * H, H)
+        if cell == "rnn":
+            numba.rnn_forward(1, 3, zs, Wh, hs)
+            numba.rnn_backward(1, 3, dhs, hs, WhT, dh, products)
+        elif cell == "lstm":
             numba.lstm_forward(1, 3, zs, Wh, hs, cs, ns[:T], products, Buffers())
+            numba.lstm_backward(1, 3, dhs, cs, ns[:T], products, WhT, dh, dc, others, Buffers())
         else:
             numba.gru_forward(1, 3, zs, Wh, None, hs, products, ns[:T], Buffers())
-    assert calls == (
-        ["lstm_steps", "gru_steps"] if N == 1 else ["lstm_step", "lstm_step", "gru_step", "gru_step"]
-    )
+            numba.gru_backward(1, 3, dhs, hs, products, ns[:T], WhT, dh, others, others.copy(), Buffers())
+        wanted = ["steps", "steps_backward"] if compiled else ["step"] * 2 + ["step_backward"] * 2
+        assert calls == [f"{cell}_{each}" for each in wanted]
+        calls.clear()
 
 
 @every_compilation

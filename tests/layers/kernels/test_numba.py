@@ -155,7 +155,7 @@ def test_maximum_of_a_row_with_nan_is_nan(kernels: Any, rest: list[float]) -> No
         assert np.isnan(kernels.maximum(row))
 
 
-# Sums of rows, and products
+# Sums of rows
 
 
 @pytest.mark.parametrize("D", [1, 3, 17, 100])
@@ -168,15 +168,6 @@ def test_add_rows_unsorted_sums_repeated_ids_and_clears_seen(kernels: Any, D: in
         close(dW, expected)
         assert not seen.any()
         assert list(distinct[:count]) == list(dict.fromkeys(ids))
-
-
-@pytest.mark.parametrize("K", [1, 2, 3, 4, 5, 8, 17, 100])
-@pytest.mark.parametrize("G", [1, 3, 17])
-def test_add_product(kernels: Any, K: int, G: int) -> None:
-    x, W, out = draw(0, K), draw(1, K, G), draw(2, G)
-    expected = out + x.astype("d") @ W
-    kernels.add_product(x, W, out)
-    assert np.abs(out - expected).max() <= 1e-6 * np.sqrt(K) * np.abs(expected).max() + 1e-6
 
 
 # The simple RNN

@@ -3,21 +3,20 @@
 NumPy goes over the arrays once for every operation, which for a step of a small model costs more than the product
 before it. These loops go over them once: the equations are those of the layer files, unit by unit.
 
-First come the kernels, as in `elman.layers.kernels.numpy`; then the compiled functions that they call (sequences n,
-units j, words v). Those are plain Python, which `elman.numba_jit` compiles.
+First come the kernels, as in `elman.layers.kernels.numpy`, of which `packed` is in `elman.layers.kernels.tiles`; then
+the compiled functions that they call (sequences n, units j, words v). Those are plain Python, which
+`elman.numba_jit` compiles.
 """
 
 import numpy as np
 
 from elman.arrays import Array, Buffers
 from elman.layers.kernels.numpy import NORM_EPS, NOTHING
+from elman.layers.kernels.tiles import add_product, can_multiply, multiply
+from elman.layers.kernels.tiles import packed as packed
 from elman.numba_jit import jit
 
-SMALL_BATCH = (
-    2  # sequences of an RNN up to which the loop makes the products itself: the BLAS would cost more
-)
 COLUMNS = 4096  # of a reduced output matrix that are multiplied together
-
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2_E = np.float32(1.4426950408889634)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)  # ln 2 in two parts
@@ -35,7 +34,7 @@ _TINY = np.float32(1e-30)  # products below are 0: denormal numbers are slow
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
     """hs[t + 1] = tanh(hs[t]·Wh + zs[t]): zs (T, N, H), Wh (H, H), hs (T + 1, N, H)."""
-    if hs.shape[1] <= SMALL_BATCH:
+    if can_multiply(hs.shape[1], Wh):
         rnn_steps(zs[first:last], Wh, hs[first : last + 1])
         return
     for h_prev, z, h in zip(hs[first:last], zs[first:last], hs[first + 1 : last + 1], strict=True):
@@ -45,7 +44,7 @@ def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
 
 def rnn_backward(first: int, last: int, dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array) -> None:
     """dzs[t] = (dh + dhs[t])∘(1 - hs[t + 1]²), then dh = dzs[t]·Whᵀ: dhs, dzs (T, N, H), dh (N, H)."""
-    if hs.shape[1] <= SMALL_BATCH:
+    if can_multiply(hs.shape[1], WhT):
         rnn_steps_backward(dhs[first:last], hs[first : last + 1], WhT, dh, dzs[first:last])
         return
     for t in reversed(range(first, last)):
@@ -65,7 +64,7 @@ def lstm_forward(
     buffers: Buffers,
 ) -> None:
     """Write the gates i, f, g, o (T, N, 4H) of hs[t]·Wh + zs[t], and from them c_t, tanh(c_t) and h_t."""
-    if hs.shape[1] == 1:
+    if can_multiply(hs.shape[1], Wh):
         span, states = slice(first, last), slice(first, last + 1)
         lstm_steps(zs[span], Wh, hs[states], cs[states], tanh_cs[span], gates[span])
         return
@@ -102,6 +101,10 @@ def lstm_backward(
     buffers: Buffers,
 ) -> None:
     """Carry dh + dhs[t] and dc (N, H) back through the gates into dzs[t] (N, 4H), and on to dh and dc of t - 1."""
+    if can_multiply(cs.shape[1], WhT):
+        span = slice(first, last)
+        lstm_steps_backward(dhs[span], gates[span], cs[span], tanh_cs[span], WhT, dh, dc, dzs[span])
+        return
     for t in reversed(range(first, last)):
         dz = dzs[t]
         lstm_step_backward(dhs[t], gates[t], cs[t], tanh_cs[t], dh, dc, dz)
@@ -122,7 +125,7 @@ def gru_forward(
     """Write r, z and a (T, N, 3H) over the products hs[t]·Wh, and from them the candidate n_t and h_t."""
     if b_h is None:
         b_h = buffers.once("no b_h", lambda: np.zeros(hs.shape[2], hs.dtype))  # (H,)
-    if hs.shape[1] == 1:
+    if can_multiply(hs.shape[1], Wh):
         span = slice(first, last)
         gru_steps(zs[span], Wh, b_h, hs[first : last + 1], products[span], ns[span])
         return
@@ -150,6 +153,20 @@ def gru_backward(
     Those are the gradients of x_t·Wx + b and of h_{t-1}·Wh.
     """
     through_z = buffers.get("through_z", (hs.shape[1], hs.shape[2]), hs)
+    if can_multiply(hs.shape[1], WhT):
+        span = slice(first, last)
+        gru_steps_backward(
+            dhs[span],
+            products[span],
+            ns[span],
+            hs[span],
+            WhT,
+            dh,
+            towards_x[span],
+            towards_h[span],
+            through_z,
+        )
+        return
     for t in reversed(range(first, last)):
         d_product = towards_h[t]
         gru_step_backward(dhs[t], products[t], ns[t], hs[t], dh, towards_x[t], d_product, through_z)
@@ -580,21 +597,6 @@ def add_rows_unsorted(dW: Array, ids: Array, rows: Array, seen: Array, distinct:
 
 
 @jit
-def add_product(x: Array, W: Array, out: Array) -> None:
-    """out (G,) += x (K,) · W (K, G), four rows of W at a time so that `out` is read and written less often."""
-    K, G = W.shape
-    fours = K - K % 4
-    for k in range(0, fours, 4):
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        W0, W1, W2, W3 = W[k], W[k + 1], W[k + 2], W[k + 3]
-        for j in range(G):
-            out[j] += x0 * W0[j] + x1 * W1[j] + x2 * W2[j] + x3 * W3[j]
-    for k in range(fours, K):
-        for j in range(G):
-            out[j] += x[k] * W[k, j]
-
-
-@jit
 def from_bfloat16(bits: Array) -> Array:
     """Return the float32 whose upper half are these 16 bits."""
     return from_bits(np.int32(bits) << np.int32(16))
@@ -680,15 +682,9 @@ def rnn_step(z: Array, h: Array) -> None:
 @jit
 def rnn_steps(zs: Array, Wh: Array, hs: Array) -> None:
     """hs[t + 1] = tanh(hs[t]·Wh + zs[t]) for all t: zs (T, N, H), hs (T + 1, N, H)."""
-    T, N, H = zs.shape
-    for t in range(T):
-        for n in range(N):
-            h = hs[t + 1, n]
-            for j in range(H):
-                h[j] = zs[t, n, j]
-            add_product(hs[t, n], Wh, h)
-            for j in range(H):
-                h[j] = tanh(h[j])
+    for t in range(len(zs)):
+        multiply(hs[t], Wh, hs[t + 1])
+        rnn_step(zs[t], hs[t + 1])
 
 
 @jit
@@ -703,13 +699,9 @@ def rnn_step_backward(dh_t: Array, h: Array, dh: Array, dz: Array) -> None:
 @jit
 def rnn_steps_backward(dhs: Array, hs: Array, WhT: Array, dh: Array, dzs: Array) -> None:
     """From the last step to the first: dzs[t] = (dh + dhs[t])∘(1 - hs[t + 1]²), and dh = dzs[t]·Whᵀ."""
-    T, N, H = dhs.shape
-    for t in range(T - 1, -1, -1):
+    for t in range(len(dhs) - 1, -1, -1):
         rnn_step_backward(dhs[t], hs[t + 1], dh, dzs[t])
-        for n in range(N):
-            for j in range(H):
-                dh[n, j] = 0
-            add_product(dzs[t, n], WhT, dh[n])
+        multiply(dzs[t], WhT, dh)
 
 
 @jit
@@ -730,10 +722,9 @@ def lstm_step(z: Array, c_prev: Array, gates: Array, c: Array, tanh_c: Array, h:
 
 @jit
 def lstm_steps(zs: Array, Wh: Array, hs: Array, cs: Array, tanh_cs: Array, gates: Array) -> None:
-    """Do all steps of one sequence: zs and gates (T, 1, 4H), hs and cs (T + 1, 1, H), tanh_cs (T, 1, H)."""
+    """Do all steps: zs and gates (T, N, 4H), hs and cs (T + 1, N, H), tanh_cs (T, N, H)."""
     for t in range(len(zs)):
-        gates[t] = 0
-        add_product(hs[t, 0], Wh, gates[t, 0])
+        multiply(hs[t], Wh, gates[t])
         lstm_step(zs[t], cs[t], gates[t], cs[t + 1], tanh_cs[t], hs[t + 1])
 
 
@@ -758,6 +749,16 @@ def lstm_step_backward(
 
 
 @jit
+def lstm_steps_backward(
+    dhs: Array, gates: Array, cs: Array, tanh_cs: Array, WhT: Array, dh: Array, dc: Array, dzs: Array
+) -> None:
+    """Do all steps, from the last to the first, with dh = dzs[t]·Whᵀ after each."""
+    for t in range(len(dhs) - 1, -1, -1):
+        lstm_step_backward(dhs[t], gates[t], cs[t], tanh_cs[t], dh, dc, dzs[t])
+        multiply(dzs[t], WhT, dh)
+
+
+@jit
 def gru_step(z: Array, b_h: Array, h_prev: Array, products: Array, candidate: Array, h: Array) -> None:
     """products (N, 3H) holds h_{t-1}·Wh; make it r, z and a, and from them the candidate n and h (N, H)."""
     N, H = h.shape
@@ -774,10 +775,9 @@ def gru_step(z: Array, b_h: Array, h_prev: Array, products: Array, candidate: Ar
 
 @jit
 def gru_steps(zs: Array, Wh: Array, b_h: Array, hs: Array, products: Array, ns: Array) -> None:
-    """Do all steps of one sequence: zs and products (T, 1, 3H), hs (T + 1, 1, H), ns (T, 1, H)."""
+    """Do all steps: zs and products (T, N, 3H), hs (T + 1, N, H), ns (T, N, H)."""
     for t in range(len(zs)):
-        products[t] = 0
-        add_product(hs[t, 0], Wh, products[t, 0])
+        multiply(hs[t], Wh, products[t])
         gru_step(zs[t], b_h, hs[t], products[t], ns[t], hs[t + 1])
 
 
@@ -807,6 +807,28 @@ def gru_step_backward(
             xr[j], xz[j], xn[j] = dr, dz, dn
             hr[j], hz[j], hn[j] = dr, dz, dn * r
             through_z[n, j] = d * keep
+
+
+@jit
+def gru_steps_backward(
+    dhs: Array,
+    products: Array,
+    ns: Array,
+    hs: Array,
+    WhT: Array,
+    dh: Array,
+    towards_x: Array,
+    towards_h: Array,
+    through_z: Array,
+) -> None:
+    """Do all steps, from the last to the first, with dh = towards_h[t]·Whᵀ + dh∘z after each."""
+    N, H = dh.shape
+    for t in range(len(dhs) - 1, -1, -1):
+        gru_step_backward(dhs[t], products[t], ns[t], hs[t], dh, towards_x[t], towards_h[t], through_z)
+        multiply(towards_h[t], WhT, dh)
+        for n in range(N):
+            for j in range(H):
+                dh[n, j] += through_z[n, j]
 
 
 @jit

@@ -8,10 +8,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from elman.arrays import Array, Buffers, as_ids, asarray, in_double, namespace, one, sum_rows_by_id
+from elman.arrays import (
+    Array,
+    Buffers,
+    as_ids,
+    asarray,
+    contiguous,
+    in_double,
+    namespace,
+    one,
+    sum_rows_by_id,
+)
 
 NORM_EPS = 1e-6  # ε of `norm`
 NOTHING = -1e30  # the exponent of a sum without terms
+
+
+def packed(W: Array, steps: int, rows: int, buffers: Buffers, name: str) -> Array:
+    """Return W (K, G) in row-major order: the form that so many products of so many rows take fastest."""
+    return contiguous(W)
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:

@@ -1,4 +1,4 @@
-"""The cells of linear recurrences in one table, so that tests of all of them are written once."""
+"""The cells besides RNN, LSTM and GRU in one table, so that tests of all of them are written once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tests that the cells of linear recurrences have in common."""
+"""Tests that the cells besides RNN, LSTM and GRU have in common."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracle
 from elman.gradcheck import check_gradients
 from elman.layers import diagonal
-from support.diagonal import CELLS, Cell
+from support.cells import CELLS, Cell
 
 D, H = 3, 4
 every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
