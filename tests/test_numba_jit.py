@@ -233,3 +233,19 @@ def test_cached_code_is_compiled_again_when_a_file_changes_that_it_calls(tmp_pat
         os.utime(inner, (constant, constant))
         printed.append(python(program, PYTHONPATH=os.pathsep.join((str(tmp_path), *sys.path))))
     assert printed == [["11", "0"], ["11", "1"], ["2001", "0"]]
+
+
+@needs_numba
+def test_code_from_the_cache_computes_the_same_bits_as_new_code(tmp_path: Path) -> None:
+    program = """
+import zlib
+import numpy as np
+from elman.layers import TimeLSTM
+
+rng = np.random.default_rng(0)
+Wx, Wh, b, xs, dhs = (rng.standard_normal(s).astype("f") for s in ((16, 96), (24, 96), 96, (8, 5, 16), (8, 5, 24)))
+layer = TimeLSTM(Wx, Wh, b)
+print(*(zlib.crc32(np.ascontiguousarray(a)) for a in (layer.forward(xs), layer.backward(dhs), *layer.grads)))
+"""
+    new, cached = (python(program, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert new == cached

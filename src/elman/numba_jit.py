@@ -22,7 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Sums may be taken in another order, as a vector unit needs; NaN and infinity keep their meaning (with "arcp"
 # vectors would multiply by reciprocals, and x / infinity would be NaN).
 _FAST_MATH = {"reassoc", "contract", "nsz"}
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Inlined, because code that has just been compiled would otherwise call another copy of a function than code from the
+# cache does, one that was optimised on its own: a resumed run would have other last digits.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
 
 
 @cache
