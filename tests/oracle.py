@@ -405,3 +405,192 @@ def mogrifier(xs: Floats, Wx: Floats, Wh: Floats, b: Floats, **rounds: Floats) -
             h = sigmoid(o) * np.tanh(c)
             hs[n, t] = h
     return hs
+
+
+def layer_norm(x: Floats, gain: Floats, bias: Floats, eps: float = 1e-5) -> Floats:
+    """x (D,) -> (D,)."""
+    centred = x - np.mean(x)
+    return centred / np.sqrt(np.mean(centred**2) + eps) * gain + bias
+
+
+def rwkv7(xs: Floats, blocks: list[dict[str, Floats]]) -> Floats:
+    """xs (N, T, D) -> the output (N, T, D) of a stack of blocks, given the weights of each."""
+    ys = np.zeros(xs.shape)
+    for n in range(len(xs)):
+        outputs, first_values = xs[n], None
+        for p in blocks:
+            outputs, values = _rwkv7_block(outputs, first_values, p)
+            first_values = values if first_values is None else first_values
+        ys[n] = outputs
+    return ys
+
+
+def _rwkv7_block(xs: Floats, first_values: Any, p: dict[str, Floats]) -> tuple[Floats, Floats]:
+    """xs (T, D) -> the output and the values v of every step, (T, D) each."""
+    T, D = xs.shape
+    heads, d = p["r_k"].shape
+    S, last_att, last_ffn = np.zeros((heads, d, d)), np.zeros(D), np.zeros(D)
+    ys, values = np.zeros((T, D)), np.zeros((T, D))
+    for t in range(T):
+        x = xs[t]
+        if "ln0_gain" in p:
+            x = layer_norm(x, p["ln0_gain"], p["ln0_bias"])
+        n = layer_norm(x, p["ln1_gain"], p["ln1_bias"])
+        mixed = {c: n + (last_att - n) * p[f"x_{c}"] for c in "rwkvag"}
+        last_att = n
+        r, k, v = mixed["r"] @ p["Wr"], mixed["k"] @ p["Wk"], mixed["v"] @ p["Wv"]
+        w = np.exp(-np.exp(-0.5) * sigmoid(p["w0"] + np.tanh(mixed["w"] @ p["w1"]) @ p["w2"]))
+        a = sigmoid(p["a0"] + mixed["a"] @ p["a1"] @ p["a2"])
+        g = sigmoid(mixed["g"] @ p["g1"]) @ p["g2"]
+        if first_values is not None:
+            v = v + (first_values[t] - v) * sigmoid(p["v0"] + mixed["v"] @ p["v1"] @ p["v2"])
+        values[t] = v
+        added = np.zeros(D)
+        for h in range(heads):
+            at = slice(h * d, (h + 1) * d)
+            kappa = k[at] * p["k_k"][at]
+            kappa = kappa / np.sqrt(kappa @ kappa)
+            key = k[at] * (1 + (a[at] - 1) * p["k_a"][at])
+            S[h] = S[h] @ np.diag(w[at]) - np.outer(S[h] @ kappa, kappa * a[at]) + np.outer(v[at], key)
+            y = layer_norm(S[h] @ r[at], p["group_gain"][at], p["group_bias"][at], 64e-5)
+            added[at] = y + np.sum(r[at] * key * p["r_k"][h]) * v[at]
+        x = x + (added * g) @ p["Wo"]
+        n = layer_norm(x, p["ln2_gain"], p["ln2_bias"])
+        k = (n + (last_ffn - n) * p["ffn_k"]) @ p["ffn_Wk"]
+        last_ffn = n
+        x = x + np.maximum(k, 0) ** 2 @ p["ffn_Wv"]
+        ys[t] = layer_norm(x, p["last_gain"], p["last_bias"]) if "last_gain" in p else x
+    return ys, values
+
+
+def rwkv4(xs: Floats, blocks: list[dict[str, Floats]]) -> Floats:
+    """xs (N, T, D) -> the output (N, T, D) of a stack of blocks; the means are over all steps, by their definition."""
+    ys = np.zeros(xs.shape)
+    for n in range(len(xs)):
+        outputs = xs[n]
+        for p in blocks:
+            outputs = _rwkv4_block(outputs, p)
+        ys[n] = outputs
+    return ys
+
+
+def _rwkv4_block(xs: Floats, p: dict[str, Floats]) -> Floats:
+    T, D = xs.shape
+    last_att, last_ffn, ys = np.zeros(D), np.zeros(D), np.zeros((T, D))
+    keys, values = np.zeros((T, D)), np.zeros((T, D))
+    for t in range(T):
+        x = xs[t]
+        if "ln0_gain" in p:
+            x = layer_norm(x, p["ln0_gain"], p["ln0_bias"])
+        n = layer_norm(x, p["ln1_gain"], p["ln1_bias"])
+        mixed = {c: n + (last_att - n) * p[f"x_{c}"] for c in "rkv"}
+        last_att = n
+        keys[t], values[t] = mixed["k"] @ p["Wk"], mixed["v"] @ p["Wv"]
+        weights = [np.exp(keys[i] - (t - 1 - i) * np.exp(p["decay"])) for i in range(t)]
+        weights.append(np.exp(keys[t] + p["first"]))
+        mean = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
+        x = x + (sigmoid(mixed["r"] @ p["Wr"]) * mean) @ p["Wo"]
+        n = layer_norm(x, p["ln2_gain"], p["ln2_bias"])
+        k = (n + (last_ffn - n) * p["ffn_k"]) @ p["ffn_Wk"]
+        r = (n + (last_ffn - n) * p["ffn_r"]) @ p["ffn_Wr"]
+        last_ffn = n
+        x = x + sigmoid(r) * (np.maximum(k, 0) ** 2 @ p["ffn_Wv"])
+        ys[t] = layer_norm(x, p["last_gain"], p["last_bias"]) if "last_gain" in p else x
+    return ys
+
+
+def silu(z: Floats) -> Floats:
+    return z * sigmoid(z)
+
+
+def causal_convolution(us: Floats, W: Floats, b: Floats, before: Floats) -> Floats:
+    """us (T, C), before (K - 1, C), W (K, C) -> silu of the sums (T, C), for one sequence."""
+    whole, K = np.concatenate((before, us)), len(W)
+    return np.array([silu(b + (whole[t : t + K] * W).sum(axis=0)) for t in range(len(us))])
+
+
+def mamba2(
+    xs: Floats,
+    gain: Floats,
+    Wx: Floats,
+    conv: Floats,
+    conv_b: Floats,
+    Wdt: Floats,
+    dt_b: Floats,
+    A_log: Floats,
+    skip: Floats,
+    Wg: Floats,
+    inner_gain: Floats,
+    Wo: Floats,
+    last_gain: Floats | None = None,
+    s0: Floats | None = None,
+    conv0: Floats | None = None,
+) -> tuple[Floats, dict[str, Floats]]:
+    """xs (N, T, D) -> ys (N, T, D), and the last states s (N, H·S) and conv (N, (K - 1)·C)."""
+    (N, T, _), (G, R), H, K, C = xs.shape, A_log.shape, Wg.shape[1], *conv.shape
+    S, P = (C - H) // (2 * G), H // (G * R)
+    ns, ys = rms_norm(xs, gain, 1e-5), xs.copy()
+    states = np.zeros((N, G * R, P, S)) if s0 is None else s0.reshape(N, G * R, P, S).copy()
+    inputs = np.zeros((N, K - 1, C)) if conv0 is None else conv0.reshape(N, K - 1, C)
+    after = np.zeros((N, K - 1, C))
+    for n in range(N):
+        us = ns[n] @ Wx
+        vs = causal_convolution(us, conv, conv_b, inputs[n])
+        after[n] = np.concatenate((inputs[n], us))[T:]
+        for t in range(T):
+            dt = np.log(1 + np.exp(ns[n, t] @ Wdt + dt_b))
+            y = np.zeros(H)
+            for head in range(G * R):
+                group = head // R
+                x = vs[t, head * P : (head + 1) * P]
+                B = vs[t, H + group * S : H + (group + 1) * S]
+                c = vs[t, H + (G + group) * S : H + (G + group + 1) * S]
+                a = np.exp(-dt[head] * np.exp(A_log[group, head % R]))
+                states[n, head] = a * states[n, head] + dt[head] * np.outer(x, B)
+                y[head * P : (head + 1) * P] = states[n, head] @ c + skip[head] * x
+            gated = (y * silu(ns[n, t] @ Wg)).reshape(G, H // G)
+            normed = gated / np.sqrt((gated**2).mean(axis=1, keepdims=True) + 1e-5)
+            ys[n, t] += (normed.reshape(H) * inner_gain) @ Wo
+    last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
+    return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last
+
+
+def mamba(
+    xs: Floats,
+    gain: Floats,
+    Wx: Floats,
+    conv: Floats,
+    conv_b: Floats,
+    Wr: Floats,
+    Wbc: Floats,
+    Wdt: Floats,
+    dt_b: Floats,
+    A_log: Floats,
+    skip: Floats,
+    Wg: Floats,
+    Wo: Floats,
+    last_gain: Floats | None = None,
+    s0: Floats | None = None,
+    conv0: Floats | None = None,
+) -> tuple[Floats, dict[str, Floats]]:
+    """xs (N, T, D) -> ys (N, T, D), and the last states s (N, S·H) and conv (N, (K - 1)·H)."""
+    (N, T, _), (S, H), K = xs.shape, A_log.shape, len(conv)
+    ns, ys = rms_norm(xs, gain, 1e-5), xs.copy()
+    states = np.zeros((N, S, H)) if s0 is None else s0.reshape(N, S, H).copy()
+    inputs = np.zeros((N, K - 1, H)) if conv0 is None else conv0.reshape(N, K - 1, H)
+    after = np.zeros((N, K - 1, H))
+    for n in range(N):
+        us = ns[n] @ Wx
+        vs = causal_convolution(us, conv, conv_b, inputs[n])
+        after[n] = np.concatenate((inputs[n], us))[T:]
+        for t in range(T):
+            x = vs[t]
+            B, C = np.split(x @ Wbc, 2)
+            dt = np.log(1 + np.exp(x @ Wr @ Wdt + dt_b))
+            y = np.zeros(H)
+            for j in range(H):
+                states[n, :, j] = np.exp(-dt[j] * np.exp(A_log[:, j])) * states[n, :, j] + dt[j] * x[j] * B
+                y[j] = C @ states[n, :, j] + skip[j] * x[j]
+            ys[n, t] += (y * silu(ns[n, t] @ Wg)) @ Wo
+    last = {"s": states.reshape(N, -1), "conv": after.reshape(N, -1)}
+    return ys if last_gain is None else rms_norm(ys, last_gain, 1e-5), last

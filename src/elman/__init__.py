@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeFPool as TimeFPool
     from elman.layers import TimeGRU as TimeGRU
     from elman.layers import TimeLSTM as TimeLSTM
+    from elman.layers import TimeMamba as TimeMamba
+    from elman.layers import TimeMamba2 as TimeMamba2
     from elman.layers import TimeMinGRU as TimeMinGRU
     from elman.layers import TimeMinLSTM as TimeMinLSTM
     from elman.layers import TimeMogrifierLSTM as TimeMogrifierLSTM
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from elman.layers import TimeRGLRU as TimeRGLRU
     from elman.layers import TimeRMSNorm as TimeRMSNorm
     from elman.layers import TimeRNN as TimeRNN
+    from elman.layers import TimeRWKV4 as TimeRWKV4
+    from elman.layers import TimeRWKV7 as TimeRWKV7
     from elman.layers import TimeSoftmaxWithLoss as TimeSoftmaxWithLoss
     from elman.layers import TimeSRU as TimeSRU
     from elman.layers import flatten_trees as flatten_trees
@@ -143,12 +147,16 @@ _HOMES = {
         "TimeFPool",
         "TimeGRU",
         "TimeLSTM",
+        "TimeMamba",
+        "TimeMamba2",
         "TimeMinGRU",
         "TimeMinLSTM",
         "TimeQRNN",
         "TimeRGLRU",
         "TimeRMSNorm",
         "TimeMogrifierLSTM",
+        "TimeRWKV4",
+        "TimeRWKV7",
         "TimeRNN",
         "TimeResidualBlock",
         "TimeSRU",

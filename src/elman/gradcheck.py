@@ -25,7 +25,7 @@ from elman.layers import (
     TimeSoftmaxWithLoss,
 )
 from elman.layers.adaptive import AdaptiveWeights
-from elman.models.parameters import CELLS
+from elman.models.parameters import CELLS, draw_weights
 from elman.models.recurrent import RecurrentLM
 from elman.models.window_models import CBOW, NPLM
 from elman.results import Table
@@ -215,10 +215,16 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
     def weights(gates: int) -> tuple[Any, Any, Any]:
         return randn(D, gates * H), randn(H, gates * H), randn(gates * H)
 
+    def entries(cell: Any) -> int:
+        return 25 if cell.is_block else 200  # blocks have many weights
+
     rows: list[GradientRow] = []
     for cell in CELLS.values():
-        drawn = {name: randn(*weight.shape) for name, weight in cell.plan(D, H).items()}
-        rows += check_gradients(cell(**drawn, stateful=True), xs, before=before)
+        plan = cell.plan(D, H)
+        drawn = {name: randn(*weight.shape) for name, weight in plan.items()}
+        if cell.is_block:  # whose norms and decays need weights near those of a model
+            drawn = draw_weights(plan, 0.5, rng, np.float64)
+        rows += check_gradients(cell(**drawn, stateful=True), xs, before=before, max_entries=entries(cell))
     block = TimeResidualBlock(
         TimeGRU(*weights(3), randn(H), stateful=True),
         *(randn(*shape) for shape in ((D,), (D, H), (H, D), (D,), (D, H), (D, H), (H, D), (D,))),
@@ -237,7 +243,11 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
     rows += check_gradients(clusters, xs, ts, before=before)
     for name in CELLS:
         model = RecurrentLM(V, D, H, name, layers=2, rng=rng, weight_scale=0.5, dtype=np.float64)
-        found = check_gradients(model, ids, ts, before=ids[:, ::-1])
+        # the norms of blocks make the loss so curved, and some gradients so small, that differences are less exact
+        exactness: dict[str, Any] = {"eps": 3e-6, "tolerance": 2e-5} if CELLS[name].is_block else {}
+        found = check_gradients(
+            model, ids, ts, before=ids[:, ::-1], max_entries=entries(CELLS[name]), **exactness
+        )
         rows += [replace(row, layer=f"RecurrentLM {name}, 2 layers") for row in found]
     scales: dict[str, Any] = {"rng": rng, "weight_scale": 0.5, "dtype": np.float64}
     for window in (CBOW(V, D, 3, **scales), NPLM(V, D, H, 3, **scales)):

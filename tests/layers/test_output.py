@@ -157,6 +157,21 @@ def test_log_probs_of_targets_equal_the_whole_distribution(
         assert_allclose(whole[k, targets[k]], -loss)
 
 
+@pytest.mark.parametrize("words", [1, 2, V - 1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scores_of_a_large_vocabulary_are_those_of_all_words_at_once(
+    monkeypatch: pytest.MonkeyPatch, words: int, dtype: str
+) -> None:
+    W, b, xs, _ = (array.astype(dtype) for array in case())
+    flat, targets = xs.reshape(N * T, H), np.arange(N * T) % V
+    whole = output.target_log_probs(flat, targets, W, b)
+    monkeypatch.setattr(output, "LARGE", V - 1)
+    monkeypatch.setattr(output, "WORDS_AT_ONCE", words)
+    set_rows_per_chunk(monkeypatch, 2)
+    in_parts = output.target_log_probs(flat, targets, W, b)
+    assert_allclose(in_parts, whole, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
 def test_inputs_are_left_as_they_were_and_their_layout_does_not_matter() -> None:
     arrays = case()
     kept = [a.copy() for a in arrays]

@@ -24,6 +24,7 @@ from elman.training.budget import (
     sized,
 )
 from elman.training.config import Config
+from elman.training.model_options import check_options
 
 WORDS = Task(Config(), frozenset(), 1_000_000, 10_000)
 FEW_WORDS = Task(Config(), frozenset(), 90_000, 10_000)
@@ -164,6 +165,14 @@ def test_given_options_stay(held: dict[str, object], vocab_size: int) -> None:
         block=config.block,
     )
     assert config.wrap == "circle" or config.batch_size == 1
+
+
+@pytest.mark.parametrize("cell", ["rwkv4", "rwkv7"])
+def test_a_block_by_itself_is_as_wide_as_the_word_vectors(cell: str) -> None:
+    config = chosen(task(level="char", cell=cell), 600)
+    assert (config.cell, config.block) == (cell, "plain")
+    assert config.wordvec == config.hidden
+    check_options(config)
 
 
 def test_given_epochs_and_iterations_limit_the_time_that_can_be_used() -> None:

@@ -66,6 +66,10 @@ LINEAR: list[dict[str, Any]] = [
     {"cell": "qrnn", "layers": 2, "dropout": 0.3},
     {"cell": "sru", "layers": 2, "softmax": "adaptive", "cutoffs": "6,12"},
     {"cell": "rglru", "layers": 2, "batch_size": 1, "wrap": "restart"},
+    {"cell": "rwkv4", "batch_size": 4, "tie_weights": True, "wordvec": 8, "hidden": 100},
+    {"cell": "rwkv7", "wordvec": 8, "hidden": 100, "layers": 2, "dropout": 0.3},
+    {"cell": "mamba", "batch_size": 4, "tie_weights": True, "wordvec": 6},
+    {"cell": "mamba2", "layers": 2, "dropout": 0.3, "wordvec": 6},
 ]
 
 

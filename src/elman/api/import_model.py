@@ -8,6 +8,7 @@ from typing import Any
 from elman.errors import ConfigError
 from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.kenlm_binary import refuse_kenlm_binary
+from elman.formats.pretrained import read_pretrained
 from elman.formats.torch_file import SUFFIXES, read_torch
 from elman.text_model import TextModel, text_model_of
 
@@ -30,12 +31,15 @@ def import_model(
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
     Args:
-        file: an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU,
-            and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it runs no code
-            from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``. The other
-            arguments, but for ``encoding``, describe a state dict.
+        file: the folder of a published model, as `transformers` writes it (of type mamba or mamba2), with config.json,
+            model.safetensors and tokenizer.json; a checkpoint of RWKV-4 or RWKV-7, as .pth (without PyTorch) or
+            safetensors; an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
+            or nn.GRU, and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it
+            runs no code from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``.
+            The other arguments, but for ``encoding``, describe a state dict.
         vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
-            ids; a state dict that elman wrote holds its own.
+            ids; a state dict that elman wrote holds its own. For an RWKV checkpoint: RWKV's world vocabulary, which is
+            found by itself in the installed package `rwkv`.
         level: what a token is: "word" (the default), "char", "jamo" or "byte".
         lower: the tokens come from lower-cased text.
         unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`
@@ -46,7 +50,7 @@ def import_model(
         encoding: of an ARPA file, or of ``vocab``.
 
     Raises:
-        ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
+        ModelFileError: the file is missing or damaged, or its model is none that elman has.
         VocabularyError: the vocabulary cannot be read.
         ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
         MissingExtra: PyTorch is needed and not installed.
@@ -63,6 +67,12 @@ def import_model(
         "nonlinearity": nonlinearity,
     }
     given = {name: value for name, value in described.items() if value is not None}
+    if file.is_dir():
+        if given:
+            raise ConfigError(
+                f"`{next(iter(given))}` applies only to a state dict, not to a folder; leave it out"
+            )
+        return text_model_of(read_pretrained(file))
     if is_arpa(file, encoding):
         if given:
             raise ConfigError(

@@ -19,7 +19,8 @@ from elman.formats.run_files import check_run_folder
 @click.option(
     "--vocab",
     type=click.Path(path_type=Path),
-    help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object",
+    help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object; or "
+    "RWKV's world vocabulary",
 )
 @click.option(
     "--level", type=click.Choice(["word", "char", "jamo", "byte"]), help="what a token is  [default: word]"
@@ -44,12 +45,18 @@ from elman.formats.run_files import check_run_folder
 def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], **described: Any) -> None:
     """Import the model in FILE, from another program, into the run folder RUN (-o).
 
+    A folder with config.json, model.safetensors (or its parts, with an index) and tokenizer.json: a published model, as
+    Hugging Face's transformers writes it, of type mamba or mamba2. Nothing but its tokenizer needs another library.
+
     An ARPA file, whatever its name, compressed or not: an n-gram model. Other commands read such a file directly, too,
     but load the run folder many times faster.
 
     FILE.safetensors, FILE.pt (.pth, .bin, .ckpt, .pth.tar): the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
     or nn.GRU, and nn.Linear, with --vocab. All but the first need PyTorch, which reads arrays and runs no code from the
     file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
+
+    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab,
+    or from the installed package rwkv).
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

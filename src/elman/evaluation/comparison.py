@@ -12,7 +12,7 @@ from elman.errors import ShapeError
 from elman.models.tokenized import TokenizedModel
 from elman.text.corpus import Corpus
 from elman.text.reading import read_bytes
-from elman.text.tokenizers import SubwordTokenizer
+from elman.text.tokenizers import PieceTokenizer
 
 Measure = Literal["perplexity", "perplexity_known_tokens", "bits_per_char"]
 DRAWS = 10_000  # bootstrap samples, and sign flips: the smallest p is 1 / 10,001
@@ -60,7 +60,7 @@ def ranking(models: Sequence[TokenizedModel], unknown: Sequence[int]) -> Ranking
 def _coding(model: TokenizedModel) -> tuple[Any, ...]:
     """Return everything that determines the predicted tokens, regardless of their ids."""
     tokenizer, vocabulary = model.tokenizer, model.vocabulary
-    subwords = tokenizer.digest if isinstance(tokenizer, SubwordTokenizer) else None
+    subwords = tokenizer.digest if isinstance(tokenizer, PieceTokenizer) else None
     tokens = frozenset(vocabulary.tokens)
     return tokenizer.level, tokenizer.lower, subwords, tokens, vocabulary.unk, vocabulary.eos
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from elman.evaluation.comparison import LineDifference, Ranking, line_difference, ranking, replaced_tokens
 from elman.evaluation.line_scores import warm_up
 from elman.evaluation.measures import TextEvaluation, measure
-from elman.evaluation.perplexity import BLOCK, LineNlls, evaluate
+from elman.evaluation.perplexity import BLOCK, LineNlls, evaluate, newlines_of
 from elman.formats.model_file import describe_model
 from elman.models.base import Ids, LogProbs
 from elman.models.tokenized import TokenizedModel
@@ -57,7 +57,7 @@ def compared(
     errors: str = "strict",
 ) -> Compared:
     """Measure a model on a text, read as one sequence, and how fast it reads after a warm-up."""
-    lines = LineNlls(text_model.vocabulary.eos_id)
+    lines = LineNlls(text_model.vocabulary.eos_id, newlines_of(text_model))
     start = end = 0.0
 
     def watch(ids: Ids, log_probs: LogProbs) -> None:

@@ -176,12 +176,19 @@ def measure(
         nll_nats=found.nll_nats,
         vocab_size=len(vocabulary),
         end_of_line="counted" if vocabulary.eos_id is not None else "not in the vocabulary",
-        first_token="from the empty past" if text_model.start_id is None else "from the end of a line",
+        first_token=_describe_start(text_model),
         state=_describe_state(text_model, found.batch_size),
         lowest_possible_perplexity=None if optimum is None else optimum.perplexity,
         versions=versions(text_model.model),
         **adaptations(text_model.model),
     )
+
+
+def _describe_start(text_model: TokenizedModel) -> str:
+    """Describe what the first token of a text is predicted from."""
+    if text_model.start_id is None:
+        return "from the empty past"
+    return "from the end of a line" if text_model.start == "eos" else f"from {text_model.start}"
 
 
 MEMBERS = {"dynamic": "each recurrent or window member: ", "cache": "each recurrent member: "}

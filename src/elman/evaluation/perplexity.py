@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
-from elman.models.tokenized import reading_threads
+from elman.models.tokenized import TokenizedModel, reading_threads
+from elman.text.tokenizers import PretrainedTokenizer, WorldTokenizer
 
 BLOCK = 512  # steps per block: bounds the memory whatever the text's length
 BLOCK_TOKENS = (
@@ -131,24 +132,43 @@ def evaluate(
     return Evaluation(len(ids), nll, unknown, unknown_nll, unknown_scored=missing == 0, batch_size=batch_size)
 
 
+def newlines_of(text_model: TokenizedModel) -> NDArray[np.intp] | None:
+    """Return how many newlines each token of a published model has, (V,); None where one token ends every line."""
+    tokenizer = text_model.tokenizer
+    if not isinstance(tokenizer, PretrainedTokenizer | WorldTokenizer):
+        return None
+    newline = tokenizer.eos
+    assert newline is not None
+    return np.array([token.count(newline) for token in text_model.vocabulary.tokens], np.intp)
+
+
 class LineNlls:
     """Sums -ln P over each line, including its end, as the ``watch`` of `evaluate` with ``batch_size`` 1.
 
-    A last line without an end counts as a line. If ``eos`` is None, the whole text is one line.
+    A last line without an end counts as a line. If ``eos`` is None, the whole text is one line. ``newlines`` (V,), if
+    given, is how many newlines each token has: a token belongs to the line of the first of them.
     """
 
-    def __init__(self, eos: int | None) -> None:
-        self._eos = eos
+    def __init__(self, eos: int | None, newlines: NDArray[np.intp] | None = None) -> None:
+        self._eos, self._newlines = eos, newlines
         self._whole: list[NDArray[np.float64]] = []
         self._begun: float | None = None
 
     def __call__(self, ids: Ids, log_probs: LogProbs) -> None:
         """Add a block of ids (1, T) and their ln P."""
         sums = np.concatenate([[0.0], -np.cumsum(log_probs[0], dtype=np.float64)])  # (T + 1,)
-        ends = np.flatnonzero(ids[0] == (-1 if self._eos is None else self._eos)) + 1
+        if self._newlines is None:
+            counts = (ids[0] == (-1 if self._eos is None else self._eos)).astype(np.intp)  # (T,)
+        else:
+            counts = self._newlines[ids[0]]
+        ends = np.flatnonzero(counts) + 1
         parts = np.diff(sums[[0, *ends, -1]])  # (lines that end in this block + 1,): the last one continues
         parts[0] += self._begun or 0.0
-        self._whole.append(parts[:-1])
+        counts = counts[ends - 1]
+        # (lines that end in this block,): after the first line that a token ends come empty ones
+        whole = np.zeros(counts.sum())
+        whole[np.cumsum(counts) - counts] = parts[:-1]
+        self._whole.append(whole)
         ended = len(ends) > 0 and ends[-1] == ids.shape[1]
         self._begun = None if ended else float(parts[-1])
 

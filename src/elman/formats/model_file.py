@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import mmap
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from elman.backend import NUMPY, Backend
 from elman.errors import ConfigError, ElmanError, MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
-from elman.formats.tensors import refuse_other_dtypes
+from elman.formats.tensors import map_arrays, refuse_other_dtypes
 from elman.formats.versions import versions
 from elman.layers.base import Weight
 from elman.models.clusters import checked_ranks
@@ -32,14 +31,21 @@ from elman.models.tokenized import TokenizedModel
 from elman.models.window import WindowLM
 from elman.models.window_models import CBOW, NPLM
 from elman.parsing import parse_json, parsing
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer, make_tokenizer
+from elman.text.tokenizers import (
+    PretrainedTokenizer,
+    SubwordTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    WorldTokenizer,
+    make_tokenizer,
+)
 from elman.text.vocabulary import Vocabulary
 
 FORMAT = 1
 KEY = "elman"
 DIGEST = re.compile(r'\{"sha256": "([0-9a-f]{64})", ')  # the beginning of a description
 OLD_KEYS = {"format", "kind", "model", "tokenizer", "vocabulary", "start", "info", "training"}
-NUMPY_DTYPES = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}  # in model files and checkpoints
+MODEL_DTYPES = ("F32", "F64", "I32", "I64")  # of the arrays in model files and checkpoints
 MOST_WINDOW, MOST_SIZE = 1_000_000, 2**31 - 1
 _SHOWN = 4
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
@@ -114,8 +120,8 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
         about = metadata.get(KEY)
         if about is None:
             raise ModelFileError(f"{path} is a safetensors file, but not one that elman wrote")
-        refuse_other_dtypes(file, path, tuple(NUMPY_DTYPES))
-        arrays = _mapped(path)
+        refuse_other_dtypes(file, path, MODEL_DTYPES)
+    arrays = map_arrays(path)
     description = parse_json(about, f"{path}: its description cannot be read: it", ModelFileError)
     version = description.get("format") if isinstance(description, dict) else None
     if not isinstance(version, int):
@@ -131,21 +137,6 @@ def read_arrays(path: Path, verify: bool = True) -> tuple[Arrays, dict[str, Any]
             f"{path} has format {version}, this elman reads format {FORMAT}; use a newer elman"
         )
     return arrays, description
-
-
-def _mapped(path: Path) -> Arrays:
-    """Return the arrays of a safetensors file whose header is known to be valid, memory-mapped."""
-    with path.open("rb") as file:
-        begin = 8 + int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(begin - 8))
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    header.pop("__metadata__", None)
-    arrays: Arrays = {}
-    for name, about in header.items():
-        place = begin + about["data_offsets"][0]
-        mapped: NDArray[Any] = np.ndarray(about["shape"], NUMPY_DTYPES[about["dtype"]], memory, place)
-        arrays[name] = np.require(mapped, requirements="A")  # other programs may not align arrays
-    return arrays
 
 
 def _matches(arrays: Arrays, text: str, description: Mapping[str, Any]) -> bool:
@@ -234,6 +225,8 @@ def _check_sizes(shape: Mapping[str, Any], arrays: Arrays, where: Path) -> None:
             valid = isinstance(value, bool)
         elif name in ("cell", "block"):
             valid = isinstance(value, str)
+        elif name == "sizes":
+            valid = isinstance(value, dict) and all(_is_size(size) and size for size in value.values())
         elif name == "dropout":
             valid = isinstance(value, (int, float)) and 0 <= value < 1
         elif name == "adaptive":
@@ -328,8 +321,12 @@ def describe(text_model: TokenizedModel) -> tuple[Arrays, dict[str, Any]]:
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the arguments from which `make_tokenizer` rebuilds a tokenizer."""
     about: dict[str, Any] = {"level": tokenizer.level, "lower": tokenizer.lower}
+    if isinstance(tokenizer, PretrainedTokenizer):
+        return about | {"json": tokenizer.json, "size": tokenizer.size}
     if isinstance(tokenizer, SubwordTokenizer):
         return about | {"json": tokenizer.json}
+    if isinstance(tokenizer, WorldTokenizer):
+        return about | {"pieces": list(tokenizer.pieces_by_id)}
     if isinstance(tokenizer, WordTokenizer) and tokenizer.whitespace != "unicode":
         return about | {"whitespace": tokenizer.whitespace}
     return about
@@ -380,8 +377,10 @@ def read_model(path: Path, backend: Backend = NUMPY, verify: bool = True) -> Tok
         vocabulary = Vocabulary.from_json(about["vocabulary"])
         tokenizer = make_tokenizer(**about["tokenizer"])
         info, start = dict(about.get("info", {})), about.get("start", "eos")
-        if start not in ("eos", "empty"):
-            raise ModelFileError(f"{path}: its description says start = {start!r}; it must be eos or empty")
+        if start not in ("eos", "empty") and start not in vocabulary:
+            raise ModelFileError(
+                f"{path}: its description says start = {start!r}; it must be eos, empty or a token"
+            )
     if len(vocabulary) != model.vocab_size:
         raise ModelFileError(
             f"{path}: the vocabulary has {len(vocabulary)} tokens but the model {model.vocab_size}; "

@@ -1,5 +1,6 @@
 """Read and write files with PyTorch state dicts, as safetensors or pickles."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from elman.errors import ConfigError, MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.model_file import KEY
+from elman.formats.rwkv import is_rwkv, read_rwkv
 from elman.formats.state_dict import from_state_dict, to_arrays
 from elman.formats.tensors import dtypes_of, read_bfloat16, refuse_other_dtypes
+from elman.formats.torch_zip import Refused, is_torch_zip, read_tensors, tensor_shapes
 from elman.formats.vocabulary_file import from_metadata, read_text, to_metadata
 from elman.models.tokenized import TokenizedModel
 from elman.parsing import parsing
@@ -60,6 +63,8 @@ def read_torch(
 ) -> TokenizedModel:
     """Return the model in a state dict file, with the vocabulary from a second file.
 
+    An RWKV checkpoint is recognised by its names, see `elman.formats.rwkv`; it needs no PyTorch.
+
     Args:
         path: a .safetensors file, or one written by ``torch.save(model.state_dict(), path)``, or a checkpoint that has
             it under NESTED. The latter two need PyTorch, which reads them with ``weights_only=True``, so that no code
@@ -78,6 +83,10 @@ def read_torch(
     """
     path = Path(path)
     state_dict, metadata = read_state_dict(path)
+    if is_rwkv(state_dict):
+        _refuse_parts(names, tie_weights, nonlinearity)
+        vocab = None if vocab is None else Path(vocab)
+        return read_rwkv(path, state_dict, vocab, level, lower, unk, eos, encoding)
     with parsing(path, ModelFileError, "cannot be read as a state dict"):
         used = nonlinearity or ("relu" if _says_relu(metadata) else "tanh")
         model = from_state_dict(state_dict, names=names, tie_weights=tie_weights, nonlinearity=used)
@@ -126,6 +135,15 @@ def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, metadata
 
 
+def _refuse_parts(
+    names: Mapping[str, str] | None, tie_weights: bool | None, nonlinearity: str | None
+) -> None:
+    given = {"names": names, "tie_weights": tie_weights, "nonlinearity": nonlinearity}
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"`{name}` does not apply to an RWKV checkpoint; leave it out")
+
+
 def _says_relu(metadata: Any) -> bool:
     """Return whether what comes with a state dict names relu as the nonlinearity of its layer."""
     if isinstance(metadata, Mapping):
@@ -134,6 +152,10 @@ def _says_relu(metadata: Any) -> bool:
 
 
 def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    if is_torch_zip(path):
+        with contextlib.suppress(Refused):  # more than tensors: PyTorch may know what it is
+            if is_rwkv(tensor_shapes(path)):
+                return dict(read_tensors(path)), {}
     try:
         import torch
     except ImportError as error:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.inspection.network import Network, target_gradient
-from elman.layers.diagonal import TimeDiagonalRecurrence
-from elman.layers.recurrent import TimeRecurrence
+from elman.layers.recurrent import StatefulLayer
 from elman.models.recurrent import RecurrentLM
 
 Norms = NDArray[np.float64]
@@ -22,14 +21,14 @@ Norms = NDArray[np.float64]
 class GradientFlow:
     """Norms of the gradients with respect to h_t of one layer at L steps, (L + 1, L) each.
 
-    In a residual block h_t is that of the cell: no later step reads the output of the block.
+    In a residual block h_t is the output of the cell: no later step reads that of the block.
     Row e < L is for a block that ends at step e: the gradient of the losses of steps 0 to e. Row L is for the loss of
     the last step alone. ``arriving`` is ‖dh_t‖, the sum of what comes from above at step t and what flows back from
     step t + 1; ``above`` and ``flowing`` are the norms of the two.
 
     ``through`` is the state whose gradient flows from step to step. Where it is not h, because the next step reads
-    another state only (c of an SRU), ``flowing`` is the gradient with respect to that state, and ``arriving`` is
-    ‖(dh_t, dc_t)‖.
+    another state only (c of an SRU, s of Mamba), ``flowing`` is the gradient with respect to that state, and
+    ``arriving`` is ‖(dh_t, dc_t)‖.
     """
 
     above: Norms
@@ -79,26 +78,29 @@ def gradient_flow(model: RecurrentLM, ids: NDArray[np.integer], first: int = 0) 
         dxs, cell = layer.begin_backward(dhs), layer.recurrence
         reaching = cell.dhs  # (L + 1, L, H): dhs itself, or what a residual block fills step by step
         through = flowing_state(cell)
-        flowing = np.zeros_like(reaching)  # (L + 1, L, H)
+        flowing = np.zeros_like(reaching)  # (L + 1, L, H), where it is h that flows
+        norms = np.zeros(reaching.shape[:2])  # (L + 1, L); a state may be too wide to keep that of every step
         for t in reversed(range(L)):
             layer.backward_steps(t, t + 1)
             layer.end_backward()
             if t:
-                flowing[:, t - 1] = getattr(cell, f"d{through}")
-        of_both = (
-            _norms(reaching + flowing) if through == "h" else np.hypot(_norms(reaching), _norms(flowing))
-        )
-        found.append(GradientFlow(_norms(reaching), _norms(flowing), of_both, through))
+                flow = getattr(cell, f"d{through}")  # (L + 1, width)
+                norms[:, t - 1] = _norms(flow)
+                if through == "h":
+                    flowing[:, t - 1] = flow
+        of_both = _norms(reaching + flowing) if through == "h" else np.hypot(_norms(reaching), norms)
+        found.append(GradientFlow(_norms(reaching), norms, of_both, through))
         dhs = dxs
     return found[::-1]
 
 
-def flowing_state(cell: TimeRecurrence) -> str:
+def flowing_state(cell: StatefulLayer) -> str:
     """Return the name of the state whose gradient flows back from step to step: h unless no step reads it."""
-    return cell.recurrent_state if isinstance(cell, TimeDiagonalRecurrence) else "h"
+    name: str = getattr(cell, "recurrent_state", "h")
+    return name
 
 
 def _norms(gradients: NDArray[np.floating]) -> Norms:
-    """Return the norms (L + 1, L) of gradients (L + 1, L, H), in float64 so that small ones do not underflow."""
-    norms: Norms = np.linalg.norm(gradients.astype(np.float64), axis=2)
+    """Return the norms of gradients (…, H), in float64 so that small ones do not underflow."""
+    norms: Norms = np.linalg.norm(gradients.astype(np.float64), axis=-1)
     return norms

@@ -16,7 +16,7 @@ from elman.layers import output
 from elman.layers.adaptive import AdaptiveWeights
 from elman.models.base import Ids, LanguageModel
 from elman.models.mixture import Mixture
-from elman.models.parameters import adaptive_softmax_layer, recurrent_layer
+from elman.models.parameters import adaptive_softmax_layer, recurrent_layers
 from elman.models.recurrent import RecurrentLM
 from elman.text_model import TextModel
 
@@ -58,9 +58,7 @@ class Network:
     def __init__(self, model: RecurrentLM) -> None:
         self.weights: dict[str, Array] = {name: to_numpy(weight) for name, weight in model.weights.items()}
         self.one_hot = not model.wordvec_size
-        self.layers = [
-            recurrent_layer(model.cell, self.weights, k, model.block) for k in range(len(model.rnn_layers))
-        ]
+        self.layers = recurrent_layers(model.cell, self.weights, len(model.rnn_layers), model.block)
 
     def read(self, ids: Ids | Sequence[int]) -> NDArray[np.floating]:
         """Return the top layer's hs (T, H) for ids (T,), T ≥ 1; the layers keep their states and gates."""

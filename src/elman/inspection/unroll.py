@@ -154,18 +154,18 @@ def unroll(text_model: TextModel, text: str, steps: int = STEPS) -> Unrolled:
 
 def _incoming(layer: StatefulLayer) -> Inside:
     """Return the states that come in, (width,) each; zeros before the first step."""
-    widths, dtype = layer.state_widths, layer.recurrence.b.dtype
+    widths, dtype = layer.state_widths, layer.params[0].dtype
     return {
         name: np.zeros(widths[name], dtype) if state is None else np.asarray(state)[0]
         for name, state in layer.carried().items()
     }
 
 
-def _read_states(layer: StatefulLayer) -> list[str]:
+def _read_states(layer: Any) -> list[str]:
     """Return the names of the states that the next step reads: those of the cell, h only if it is among them."""
     cell = layer.recurrence
     own = [name for name in cell.state_widths if name != "h" or flowing_state(cell) == "h"]
-    return own if cell is layer else [f"cell_{name}" for name in own]
+    return own if cell is layer else [f"{layer.of_cell}{name}" for name in own]
 
 
 def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Inside]) -> list[Inside]:
@@ -187,7 +187,7 @@ def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Insi
 def _shapes(network: Network, k: int) -> dict[str, list[int]]:
     """Return the shapes of Wx and Wh of layer k; for one-hot input, the embedding is Wx."""
     cell = network.layers[k].recurrence
-    Wx = cell.projection.Wx
+    Wx = cell.Wx
     found = {"Wx": list((network.weights["embedding"] if Wx is None else Wx).shape)}
     if isinstance(cell, TimeDenseRecurrence):
         found["Wh"] = list(cell.Wh.shape)

@@ -9,6 +9,8 @@ from elman.layers.embedding import TimeEmbedding
 from elman.layers.fpool import TimeFPool
 from elman.layers.gru import GRU, TimeGRU
 from elman.layers.lstm import LSTM, TimeLSTM
+from elman.layers.mamba import TimeMamba
+from elman.layers.mamba2 import TimeMamba2
 from elman.layers.mingru import TimeMinGRU
 from elman.layers.minlstm import TimeMinLSTM
 from elman.layers.mogrifier import TimeMogrifierLSTM
@@ -19,6 +21,8 @@ from elman.layers.recursive import Recursive, flatten_trees
 from elman.layers.residual import TimeResidualBlock
 from elman.layers.rglru import TimeRGLRU
 from elman.layers.rnn import RNN, TimeRNN
+from elman.layers.rwkv4 import TimeRWKV4
+from elman.layers.rwkv7 import TimeRWKV7
 from elman.layers.sampled import TimeSampledSoftmaxWithLoss
 from elman.layers.softmax import TimeSoftmaxWithLoss
 from elman.layers.sru import TimeSRU
@@ -38,6 +42,8 @@ __all__ = [
     "TimeFPool",
     "TimeGRU",
     "TimeLSTM",
+    "TimeMamba",
+    "TimeMamba2",
     "TimeMinGRU",
     "TimeMinLSTM",
     "TimeMogrifierLSTM",
@@ -45,6 +51,8 @@ __all__ = [
     "TimeRGLRU",
     "TimeRMSNorm",
     "TimeRNN",
+    "TimeRWKV4",
+    "TimeRWKV7",
     "TimeResidualBlock",
     "TimeSRU",
     "TimeSampledSoftmaxWithLoss",

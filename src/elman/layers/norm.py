@@ -11,17 +11,22 @@ from collections.abc import Callable
 from elman.arrays import Array, Buffers, as_rows, batch_major, time_major, zeros
 from elman.layers.base import check_gradient, check_sequence
 from elman.layers.kernels import kernels_for
+from elman.layers.kernels.numpy import NORM_EPS
 from elman.one_line import layer_line
 
 
 class TimeRMSNorm:
-    """xs (N, T, D) -> ns (N, T, D), each row normalised, with the gain g (D,) as the weight.
+    """xs (N, T, D) -> ns (N, T, D), each row normalised, with the gain g (D,) as the weight; ``eps`` is ε.
+
+    With several ``groups``, each is that part of the columns, and normalised by itself.
 
     The steps can be done in spans: see `elman.layers.recurrent`.
     """
 
-    def __init__(self, gain: Array) -> None:
-        self.params = [gain]
+    def __init__(self, gain: Array, eps: float = NORM_EPS, groups: int = 1) -> None:
+        self.params, self.eps = [gain], eps
+        width = len(gain) // groups
+        self._groups = [slice(g * width, (g + 1) * width) for g in range(groups)]
         self.grads = [zeros(tuple(gain.shape), gain)]
         self._buffers = Buffers()
 
@@ -46,14 +51,21 @@ class TimeRMSNorm:
         check_sequence("xs", xs, len(gain))
         self._xs = time_major(xs)  # (T, N, D)
         T, N, D = self._xs.shape
-        self._scales = self._buffers.get("scales", (T, N), gain)  # r
+        self._scales = self._buffers.get("scales", (len(self._groups), T, N), gain)  # r
         self._ns = self._buffers.get("ns", (T, N, D), gain)
         return batch_major(self._ns)
 
     def forward_steps(self, first: int, last: int) -> None:
         """Do the steps first ≤ t < last."""
         xs, ns = as_rows(self._xs[first:last]), as_rows(self._ns[first:last])
-        kernels_for(xs).norm(xs, self.params[0], self._scales[first:last].reshape(-1), ns)
+        for scales, columns in zip(self._scales, self._groups, strict=True):
+            kernels_for(xs).norm(
+                xs[:, columns],
+                self.params[0][columns],
+                scales[first:last].reshape(-1),
+                ns[:, columns],
+                self.eps,
+            )
 
     def end(self) -> None:
         """Do nothing: no state is carried to the next block."""
@@ -80,16 +92,17 @@ class TimeRMSNorm:
         xs, dns, besides, dxs = (
             as_rows(array[span]) for array in (self._xs, self._dns, self._besides, self._dxs)
         )
-        kernels_for(xs).norm_backward(
-            xs,
-            self.params[0],
-            self._scales[span].reshape(-1),
-            dns,
-            besides,
-            dxs,
-            self.grads[0],
-            self._buffers,
-        )
+        for scales, columns in zip(self._scales, self._groups, strict=True):
+            kernels_for(xs).norm_backward(
+                xs[:, columns],
+                self.params[0][columns],
+                scales[span].reshape(-1),
+                dns[:, columns],
+                besides[:, columns],
+                dxs[:, columns],
+                self.grads[0][columns],
+                self._buffers,
+            )
 
     def end_backward(self) -> None:
         """Do nothing: no state came in from the block before."""

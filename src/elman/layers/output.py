@@ -22,6 +22,7 @@ from elman.arrays import (
     asarray,
     batch_major,
     empty,
+    is_torch,
     namespace,
     time_major,
     zeros,
@@ -85,17 +86,22 @@ class VocabularyPart:
         return matrix[:, self.words], vector[self.words]
 
 
-def joined(parts: Sequence[VocabularyPart]) -> tuple[Array, Array]:
-    """Return the maxima (K,) of the rows over all parts, and the sums (K,) of exponentials relative to them."""
-    top, sums = parts[0].maxima, parts[0].sums
+def joined(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Return the maxima (K,) of rows over all words, and the sums (K,) of exponentials relative to them.
+
+    ``parts`` are the maxima and the sums over parts of the words.
+    """
+    (top, sums), *others = parts
     xp = namespace(top)
-    for part in parts[1:]:
-        higher = xp.maximum(top, part.maxima)
-        sums = sums * xp.exp(top - higher) + part.sums * xp.exp(part.maxima - higher)
+    for maxima, more in others:
+        higher = xp.maximum(top, maxima)
+        sums = sums * xp.exp(top - higher) + more * xp.exp(maxima - higher)
         top = higher
     return top, sums
 
 
+WORDS_AT_ONCE = 1 << 12  # of a larger vocabulary than `LARGE`, when only scores are needed
+LARGE = 1 << 14  # words, from which a chunk of all of them has too few rows for fast products
 CHUNK_SCORES = 1 << 22  # scores kept at once: 16 MB in float32, with enough rows for fast products
 LEAST_ROWS = 64
 LEAST_WORDS = 16  # in a thread's part of the vocabulary
@@ -140,14 +146,25 @@ def target_log_probs(
         return found - maxima - xp.log(sums)
     buffers = Buffers() if buffers is None else buffers
     chosen = zeros((K,), rows)
-    step = rows_per_chunk(-(-K // worker_count()), V * worker_count())  # equally many chunks for every worker
+    width = V if V <= LARGE or is_torch(W) else WORDS_AT_ONCE
+    # equally many chunks for every worker
+    step = rows_per_chunk(-(-K // worker_count()), width * worker_count())
 
     def score(number: int, k: int) -> None:
         span = slice(k, min(k + step, K))
-        scores = buffers.get(f"scores {number}", (step, V), W)[: span.stop - k]  # (rows of the span, V)
-        xp.matmul(rows[span], W, out=scores)
-        found, maxima, sums = kernels_for(scores).score_rows(scores, b, targets[span])
-        chosen[span] = found - maxima - xp.log(sums)
+        parts = []
+        for first in range(0, V, width):
+            words = slice(first, min(first + width, V))
+            size = words.stop - first
+            # (rows of the span, words)
+            scores = buffers.get(f"scores-{number}-{size}", (step, size), W)[: span.stop - k]
+            xp.matmul(rows[span], W[:, words], out=scores)
+            found, *part = kernels_for(scores).score_rows(scores, b[words], targets[span] - first)
+            chosen[span] += found  # 0 for a target among other words
+            parts.append(part)
+        top, sums = joined(parts)
+        chosen[span] -= top
+        chosen[span] -= xp.log(sums)
 
     tasks: list[Task] = []
     for number, k in enumerate(range(0, K, step)):  # a chunk overwrites the scores of an earlier one
@@ -241,7 +258,7 @@ class TimeAffineSoftmaxWithLoss:
         part.score(self._rows[chunk], self._targets[chunk])
 
     def _differentiate(self, part: VocabularyPart, chunk: slice) -> None:
-        top, sums = joined(self._parts)
+        top, sums = joined([(each.maxima, each.sums) for each in self._parts])
         if part is self._parts[0]:
             chosen = self._parts[0].chosen
             for other in self._parts[1:]:

@@ -7,7 +7,7 @@ multiplied by a matrix (RNN, LSTM, GRU), or to `elman.layers.diagonal.TimeDiagon
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -107,6 +107,7 @@ class StatefulLayer(ABC):
     params: list[Array]
     grads: list[Array]
     stateful: bool
+    is_block: ClassVar[bool] = False  # whether it is normalised and adds to its input by itself
 
     @property
     @abstractmethod
@@ -119,7 +120,7 @@ class StatefulLayer(ABC):
 
     @property
     @abstractmethod
-    def recurrence(self) -> "TimeRecurrence":
+    def recurrence(self) -> Any:
         """The recurrence in the layer, which may be the layer itself."""
 
     def forward(self, xs: Array) -> Array:
@@ -179,6 +180,15 @@ class StatefulLayer(ABC):
     @abstractmethod
     def weight_gradients(self) -> list[Callable[[], None]]:
         """Return the functions to call after the steps; they do not depend on each other."""
+
+    @classmethod
+    def hidden_size(cls, D: int, H: int) -> int:
+        """Return the hidden size that layers for an input of D numbers have where H is wanted: H, if it is free."""
+        return H
+
+    def connect(self, first: "StatefulLayer") -> None:
+        """Take the first layer of the model, if this is another one; only a layer that reads from it keeps it."""
+        return
 
     def carry(self, states: Mapping[str, Array | None]) -> None:
         """Set the carried states, (N, width) each, by name; None stands for zeros."""
@@ -240,6 +250,11 @@ class TimeRecurrence(StatefulLayer):
     def recurrence(self) -> "TimeRecurrence":
         """This layer."""
         return self
+
+    @property
+    def Wx(self) -> Array | None:
+        """Wx (D, G); None for a one-hot input."""
+        return self.projection.Wx
 
     def __repr__(self) -> str:
         return layer_line(self, self.D, self.H)

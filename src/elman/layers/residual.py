@@ -25,6 +25,7 @@ from elman.errors import ShapeError
 from elman.layers.base import Weight, check_gradient, check_sequence, check_weights
 from elman.layers.dropout import TimeDropout, WeightDropout, dropouts_of
 from elman.layers.kernels import kernels_for
+from elman.layers.kernels.numpy import NORM_EPS
 from elman.layers.norm import TimeRMSNorm
 from elman.layers.recurrent import StatefulLayer, TimeRecurrence
 from elman.one_line import layer_line
@@ -85,15 +86,29 @@ class GatedBranch:
     """y = x + (f(n)∘silu(n·Wg))·Wo with n = RMSNorm(x)∘g: (N, T, D) -> (N, T, D).
 
     ``f`` is a recurrent layer or a `TimeProduct`, (N, T, D) -> (N, T, H). ``dropout``, if set, drops a part of
-    what is added to x.
+    what is added to x. With ``inner_gain`` (H,) what is multiplied by Wo is normalised before, in
+    ``groups`` of columns. ``eps`` is that of the norms.
     """
 
-    def __init__(self, gain: Array, f: Any, Wg: Array, Wo: Array) -> None:
+    def __init__(
+        self,
+        gain: Array,
+        f: Any,
+        Wg: Array,
+        Wo: Array,
+        inner_gain: Array | None = None,
+        eps: float = NORM_EPS,
+        groups: int = 1,
+    ) -> None:
         D, H = Wg.shape
         check_weights("GatedBranch", gain=(gain, (D,)), Wo=(Wo, (H, D)))
-        self.norm, self.f, self.gate, self.out = TimeRMSNorm(gain), f, TimeProduct(Wg), TimeProduct(Wo)
+        self.norm, self.f, self.gate, self.out = TimeRMSNorm(gain, eps), f, TimeProduct(Wg), TimeProduct(Wo)
+        self.inner_norm = None if inner_gain is None else TimeRMSNorm(inner_gain, eps, groups)
+        if inner_gain is not None:
+            check_weights("GatedBranch", inner_gain=(inner_gain, (H,)))
         self.dropout: TimeDropout | None = None
-        self._with_weights = (self.norm, self.f, self.gate, self.out)
+        after_gate = [] if self.inner_norm is None else [self.inner_norm]
+        self._with_weights = (self.norm, self.f, self.gate, *after_gate, self.out)
         self.params = [param for part in self._with_weights for param in part.params]
         self.grads = [grad for part in self._with_weights for grad in part.grads]
         self._buffers = Buffers()
@@ -104,7 +119,10 @@ class GatedBranch:
         self._hs, self._us = time_major(self.f.begin(ns)), time_major(self.gate.begin(ns))  # (T, N, H)
         self._sigmas = self._buffers.get("sigmas", tuple(self._us.shape), self._us)  # σ(u)
         self._ps = self._buffers.get("ps", tuple(self._us.shape), self._us)
-        added = self.out.begin(batch_major(self._ps))  # (N, T, D)
+        into_out = batch_major(self._ps)  # (N, T, H)
+        if self.inner_norm is not None:
+            into_out = self.inner_norm.begin(into_out)
+        added = self.out.begin(into_out)  # (N, T, D)
         if self.dropout is not None:
             added = self.dropout.begin(added)
         self._xs, self._ys = time_major(xs), time_major(added)  # (T, N, D)
@@ -117,6 +135,8 @@ class GatedBranch:
         self.gate.forward_steps(first, last)
         span = slice(first, last)
         kernels_for(self._us).gate(self._hs[span], self._us[span], self._sigmas[span], self._ps[span])
+        if self.inner_norm is not None:
+            self.inner_norm.forward_steps(first, last)
         self.out.forward_steps(first, last)
         if self.dropout is not None:
             self.dropout.forward_steps(first, last)
@@ -130,6 +150,8 @@ class GatedBranch:
         """Take dys (N, T, D), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
         of_added = dys if self.dropout is None else self.dropout.begin_backward(dys)  # (N, T, D)
         dps = self.out.begin_backward(of_added)  # (N, T, H), which turn into dhs
+        if self.inner_norm is not None:
+            dps = self.inner_norm.begin_backward(dps)
         self._dhs = time_major(dps)  # (T, N, H)
         self._dus = self._buffers.get("dus", tuple(self._us.shape), self._us)
         dns = self.f.begin_backward(dps)  # and what comes through the gate is added
@@ -143,6 +165,8 @@ class GatedBranch:
         if self.dropout is not None:
             self.dropout.backward_steps(first, last)
         self.out.backward_steps(first, last)
+        if self.inner_norm is not None:
+            self.inner_norm.backward_steps(first, last)
         span = slice(first, last)
         kernels_for(self._us).gate_backward(
             self._dhs[span], self._hs[span], self._us[span], self._sigmas[span], self._dus[span]
@@ -169,6 +193,8 @@ class TimeResidualBlock(StatefulLayer):
         gain, Wg, Wo: g (D,), (D, H) and (H, D).
         mlp_gain, W1, W2, W3: g₂ (D,), (D, M) twice and (M, D); all or none.
         last_gain: the gain (D,) of a norm after all, for the last block of a model.
+        inner_gain: the gain (H,) of a norm before Wo, in ``groups`` of columns; none if it is not given.
+        eps: ε of the norms.
 
     ``h`` is the output at the last step, of width D; the states of the cell are carried as ``cell_h`` and so on.
 
@@ -176,9 +202,12 @@ class TimeResidualBlock(StatefulLayer):
         ShapeError: the shapes of the weights do not go together.
     """
 
+    is_block = True
+    of_cell = "cell_"  # prefix of the names under which the states of the cell are carried
+
     def __init__(
         self,
-        cell: TimeRecurrence,
+        cell: Any,
         gain: Array,
         Wg: Array,
         Wo: Array,
@@ -187,6 +216,9 @@ class TimeResidualBlock(StatefulLayer):
         W2: Array | None = None,
         W3: Array | None = None,
         last_gain: Array | None = None,
+        inner_gain: Array | None = None,
+        eps: float = NORM_EPS,
+        groups: int = 1,
     ) -> None:
         self.D, self.H = D, H = Wg.shape
         if (cell.D, cell.H) != (D, H):
@@ -195,14 +227,14 @@ class TimeResidualBlock(StatefulLayer):
                 f"{cell.D} and returns {cell.H}"
             )
         self.cell, self.stateful = cell, cell.stateful
-        self.parts: list[Any] = [GatedBranch(gain, cell, Wg, Wo)]
+        self.parts: list[Any] = [GatedBranch(gain, cell, Wg, Wo, inner_gain, eps, groups)]
         if W1 is not None:
             self.parts.append(GatedBranch(mlp_gain, TimeProduct(W2), W1, W3))
         if last_gain is not None:
-            self.parts.append(TimeRMSNorm(last_gain))
+            self.parts.append(TimeRMSNorm(last_gain, eps))
         self.params = [param for part in self.parts for param in part.params]
         self.grads = [grad for part in self.parts for grad in part.grads]
-        self._states = {f"cell_{name}": name for name in cell.state_widths}  # the cell's own names
+        self._states = {f"{self.of_cell}{name}": name for name in cell.state_widths}  # the cell's own names
         self.reset_state()
         for name in self.state_widths:
             setattr(self, "d" + name, None)
@@ -240,7 +272,7 @@ class TimeResidualBlock(StatefulLayer):
         return {"h": self.D, **{name: of_cell[own] for name, own in self._states.items()}}
 
     @property
-    def recurrence(self) -> TimeRecurrence:
+    def recurrence(self) -> Any:
         """The cell."""
         return self.cell
 

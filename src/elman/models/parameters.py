@@ -13,23 +13,27 @@ from elman.layers import (
     TimeFPool,
     TimeGRU,
     TimeLSTM,
+    TimeMamba,
+    TimeMamba2,
     TimeMinGRU,
     TimeMinLSTM,
     TimeMogrifierLSTM,
     TimeQRNN,
     TimeRGLRU,
     TimeRNN,
+    TimeRWKV4,
+    TimeRWKV7,
     TimeSRU,
 )
 from elman.layers.adaptive import AdaptiveWeights, TimeAdaptiveSoftmaxWithLoss
 from elman.layers.base import Weight
 from elman.layers.embedding import TimeEmbedding
-from elman.layers.recurrent import StatefulLayer, TimeRecurrence
+from elman.layers.recurrent import StatefulLayer
 from elman.layers.residual import OF_CELL, TimeResidualBlock
 from elman.models.base import Ids
 from elman.models.clusters import tail_sizes, tail_width
 
-CELLS: dict[str, type[TimeRecurrence]] = {
+CELLS: dict[str, type[Any]] = {  # of `TimeRecurrence`, or of blocks that stand for themselves (``is_block``)
     "rnn": TimeRNN,
     "lstm": TimeLSTM,
     "gru": TimeGRU,
@@ -40,6 +44,10 @@ CELLS: dict[str, type[TimeRecurrence]] = {
     "sru": TimeSRU,
     "rglru": TimeRGLRU,
     "mogrifier": TimeMogrifierLSTM,
+    "rwkv4": TimeRWKV4,
+    "rwkv7": TimeRWKV7,
+    "mamba": TimeMamba,
+    "mamba2": TimeMamba2,
 }
 DRAWN_AT_ONCE = 1 << 20  # numbers
 MOST_LAYERS = 1_000
@@ -59,6 +67,7 @@ def plan_weights(
     adaptive: Sequence[int] | None = None,
     block: Block = "plain",
     mlp: int = 0,
+    sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Weight]:
     """Return the shape and scale of every weight, in the order of drawing.
 
@@ -66,12 +75,12 @@ def plan_weights(
     ``wordvec_size=0`` means one-hot input: the embedding then holds the rows of the first Wx. ``adaptive`` are the
     cutoffs of an adaptive softmax, whose weights are those of `TimeAdaptiveSoftmaxWithLoss`. With ``block="residual"``
     every layer is a `TimeResidualBlock`, with an MLP of width ``mlp`` unless that is 0; H is then the width of the
-    cells, and the softmax reads D numbers.
+    cells, and the softmax reads D numbers; so it is with a cell that is a block by itself, whose plan takes ``sizes``.
 
     Raises:
         ConfigError: the cell or the block is unknown, a size is below 1, there are too many layers, weights cannot be
-            tied, the cutoffs do not fit the vocabulary, the input of residual blocks is one-hot, or plain layers were
-            given an MLP.
+            tied, the cutoffs do not fit the vocabulary, the input of residual blocks is one-hot, plain layers were
+            given an MLP, a block by itself is to be put into another, or a cell without them was given ``sizes``.
     """
     if cell not in CELLS:
         raise ConfigError(f"unknown cell {cell!r}; choose from {', '.join(CELLS)}")
@@ -81,7 +90,8 @@ def plan_weights(
     if wordvec_size < 0:
         raise ConfigError(f"wordvec_size must be ≥ 1, or 0 for one-hot input, got {wordvec_size}")
     _check_block(block, mlp, wordvec_size)
-    width = output_size(block, wordvec_size, hidden_size)
+    _check_block_cell(cell, block, wordvec_size, sizes)
+    width = output_size(block, wordvec_size, hidden_size, cell)
     if tie_weights and wordvec_size != width:
         raise ConfigError(
             "tied weights need word vectors as wide as the hidden state, got "
@@ -92,21 +102,40 @@ def plan_weights(
             "tied weights need one output matrix over all words, but an adaptive softmax has several; "
             "use only one of the two"
         )
-    V, D, H, G = vocab_size, wordvec_size, hidden_size, CELLS[cell].gates_of(0, hidden_size) * hidden_size
-    plan = {"embedding": Weight((V, D), embedding_scale) if D else Weight((V, G), V**-0.5)}
+    V, D, H = vocab_size, wordvec_size, hidden_size
+    columns = D or CELLS[cell].gates_of(0, H) * H
+    plan = {"embedding": Weight((V, columns), embedding_scale if D else V**-0.5)}
     for k in range(layers):
-        of_layer = CELLS[cell].plan(H if k else D, H)
-        if block == "residual":
+        if CELLS[cell].is_block:
+            of_layer = CELLS[cell].plan(D, H, layers, k, sizes)
+        elif block == "residual":
             of_layer = TimeResidualBlock.plan(CELLS[cell], D, H, layers, mlp, last=k == layers - 1)
+        else:
+            of_layer = CELLS[cell].plan(H if k else D, H)
         plan |= {f"{k}.{name}": weight for name, weight in of_layer.items()}
     if adaptive is not None:
         return plan | _plan_adaptive(V, width, adaptive)
     return plan | plan_output(V, width, tie_weights)
 
 
-def output_size(block: Block, wordvec_size: int, hidden_size: int) -> int:
+def output_size(block: Block, wordvec_size: int, hidden_size: int, cell: str) -> int:
     """Return the width of what the softmax reads: that of the word vectors for residual blocks, else H."""
-    return wordvec_size if block == "residual" else hidden_size
+    return wordvec_size if block == "residual" or CELLS[cell].is_block else hidden_size
+
+
+def _check_block_cell(cell: str, block: Block, wordvec_size: int, sizes: Mapping[str, int] | None) -> None:
+    """Raise ConfigError for what does not go with a cell that is a block by itself, or only with such a one."""
+    if not CELLS[cell].is_block:
+        if sizes:
+            raise ConfigError(f"`cell={cell!r}` has no sizes but `hidden`; leave out {', '.join(sizes)}")
+    elif block != "plain":
+        raise ConfigError(
+            f"`cell={cell!r}` is a residual block by itself; leave out `block={block!r}`, or use another cell"
+        )
+    elif not wordvec_size:
+        raise ConfigError(
+            f"`cell={cell!r}` adds to the word vectors, but wordvec is 0 (one-hot input); set `wordvec`, to 100 say"
+        )
 
 
 def _check_block(block: Block, mlp: int, wordvec_size: int) -> None:
@@ -236,10 +265,11 @@ def _draw(draw: Draw, shape: tuple[int, ...], scale: float, dtype: DTypeLike) ->
     return drawn
 
 
-def add_cell(name: str, layer: type[TimeRecurrence]) -> None:
+def add_cell(name: str, layer: type[StatefulLayer]) -> None:
     """Make a recurrent layer of one's own available as ``RecurrentLM(..., cell=name)``, in this process.
 
-    Layers are built by the names that ``layer.plan(D, H)`` gives to its weights.
+    Layers are built by the names that ``layer.plan(D, H)`` gives to its weights. A layer that is a block by itself, of
+    width D, has ``is_block = True`` and ``plan(D, H, layers, k, sizes)``, for block k of so many.
 
     Raises:
         ConfigError: another layer has this name already.
@@ -248,13 +278,28 @@ def add_cell(name: str, layer: type[TimeRecurrence]) -> None:
         raise ConfigError(f"there is a cell {name!r} already; give yours another name")
 
 
+def recurrent_layers(
+    cell: str, weights: Mapping[str, Array], layers: int, block: Block = "plain"
+) -> list[StatefulLayer]:
+    """Return the recurrent layers of a model, which are stateful, bottom first; see `recurrent_layer`."""
+    first, *others = stack = [recurrent_layer(cell, weights, k, block) for k in range(layers)]
+    for layer in others:
+        layer.connect(first)
+    return stack
+
+
 def recurrent_layer(cell: str, weights: Mapping[str, Array], k: int, block: Block = "plain") -> StatefulLayer:
     """Return the k-th recurrent layer, or the k-th residual block; it is stateful."""
     of_layer = {
         name.removeprefix(f"{k}."): weight for name, weight in weights.items() if name.startswith(f"{k}.")
     }
+    made: StatefulLayer
+    if CELLS[cell].is_block:
+        made = CELLS[cell](**of_layer, stateful=True)
+        return made
     if block == "plain":
-        return CELLS[cell](**{"Wx": None, **of_layer}, stateful=True)
+        made = CELLS[cell](**{"Wx": None, **of_layer}, stateful=True)
+        return made
     of_cell = {name: weight for name, weight in of_layer.items() if name.startswith(OF_CELL)}
     of_block = {name: weight for name, weight in of_layer.items() if name not in of_cell}
     inside = CELLS[cell](

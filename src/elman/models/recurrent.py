@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from elman.arrays import Array, as_ids, as_number, batch_major, namespace, time_major, to_numpy, zeros
+from elman.arrays import Array, as_ids, as_number, batch_major, empty, namespace, time_major, to_numpy, zeros
 from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
@@ -22,13 +22,14 @@ from elman.models import wavefront
 from elman.models.base import Ids, LogProbs, Mask, checked_ids, checked_mask
 from elman.models.clusters import checked_ranks
 from elman.models.parameters import (
+    CELLS,
     Block,
     Init,
     adaptive_softmax_layer,
     draw_weights,
     output_size,
     plan_weights,
-    recurrent_layer,
+    recurrent_layers,
     softmax_layer,
 )
 from elman.models.recurrent_state import RecurrentState, put_state, state_of
@@ -36,6 +37,10 @@ from elman.models.regularisation import NONE, Regularisation
 from elman.numba_jit import can_jit
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
+
+# Every layer keeps what its gradient would need, some ten numbers for each of its units and every row that it read.
+NUMBERS_AT_ONCE = 1 << 23  # rows·units·layers that are read at a time
+LEAST_ROWS = 64
 
 
 class RecurrentLM:
@@ -46,7 +51,8 @@ class RecurrentLM:
         wordvec_size: D; 0 for one-hot input.
         hidden_size: H of every layer; in residual blocks that of the cell.
         cell: "rnn" (Elman), "lstm", "gru", "mogrifier", or an elementwise one, which is faster: "mingru", "minlstm",
-            "fpool", "qrnn", "sru" or "rglru".
+            "fpool", "qrnn", "sru" or "rglru"; or "rwkv4", "rwkv7", "mamba" or "mamba2", whose layers are residual
+            blocks of width D by themselves (for RWKV, H is then D).
         layers: number of recurrent layers.
         dropout: fraction dropped after the embedding, between layers and before the output; in residual blocks of
             what each branch adds, instead of between them.
@@ -57,6 +63,8 @@ class RecurrentLM:
             order of decreasing frequency.
         block: "plain" stacks the recurrent layers; "residual" puts each into a `TimeResidualBlock`, whose width is D.
         mlp: width of the gated MLP of a residual block; 0 for none.
+        sizes: further sizes of a cell that is a block by itself, see ``plan`` of its class; those left out are the
+            usual ones.
         regularisation: further regularisation of training; it does not affect the LanguageModel methods.
         weight_scale, embedding_scale, init: see `draw_weights` and `plan_weights`.
         dtype: float32, or float64 for gradient checks.
@@ -83,6 +91,7 @@ class RecurrentLM:
         ranks: Ids | None = None,
         block: Block = "plain",
         mlp: int = 0,
+        sizes: Mapping[str, int] | None = None,
         regularisation: Regularisation = NONE,
         weight_scale: float | None = None,
         embedding_scale: float = 0.01,
@@ -107,6 +116,7 @@ class RecurrentLM:
                 adaptive,
                 block,
                 mlp,
+                sizes,
             )
             weights = draw_weights(plan, weight_scale, rng, dtype, init)
         self.backend = Backend.of(weights) if backend is None else backend
@@ -117,14 +127,13 @@ class RecurrentLM:
             self.adaptive = tuple(adaptive)
             self.ranks = checked_ranks(np.arange(vocab_size) if ranks is None else ranks, vocab_size)
         self.cell, self.dropout, self.tie_weights = cell, dropout, tie_weights
-        self.wordvec_size, self.hidden_size = wordvec_size, hidden_size
-        self.block, self.mlp = block, mlp
+        self.wordvec_size = wordvec_size
+        self.hidden_size: int = CELLS[cell].hidden_size(wordvec_size, hidden_size)
+        self.block, self.mlp, self.sizes = block, mlp, dict(sizes or {})
         self.dropout_rng = rng if rng is not None else np.random.default_rng()
 
         self.embedding = TimeEmbedding(self.weights["embedding"], tied=tie_weights)
-        self.rnn_layers: list[StatefulLayer] = [
-            recurrent_layer(cell, self.weights, k, block) for k in range(layers)
-        ]
+        self.rnn_layers: list[StatefulLayer] = recurrent_layers(cell, self.weights, layers, block)
         self.layers: list[Any] = regularisation.around(
             self.embedding, self.rnn_layers, dropout, self.dropout_rng, one_hot=not wordvec_size
         )
@@ -153,7 +162,7 @@ class RecurrentLM:
 
     def _new_reader(self) -> list[Any]:
         """Return layers on the model's weights, with buffers of their own, for one call that reads."""
-        cells = [recurrent_layer(self.cell, self.weights, k, self.block) for k in range(len(self.rnn_layers))]
+        cells = recurrent_layers(self.cell, self.weights, len(self.rnn_layers), self.block)
         return [TimeEmbedding(self.weights["embedding"]), *cells]
 
     def _output(self) -> Any:
@@ -170,7 +179,7 @@ class RecurrentLM:
     @property
     def output_size(self) -> int:
         """The width of the top layer's h, which the softmax reads."""
-        return output_size(self.block, self.wordvec_size, self.hidden_size)
+        return output_size(self.block, self.wordvec_size, self.hidden_size, self.cell)
 
     @property
     def rnn_layer(self) -> StatefulLayer:
@@ -191,6 +200,8 @@ class RecurrentLM:
         }
         if self.block != "plain":  # so that older versions read the files of plain models
             shape |= {"block": self.block, "mlp": self.mlp}
+        if self.sizes:
+            shape["sizes"] = self.sizes
         return shape if self.adaptive is None else {**shape, "adaptive": list(self.adaptive)}
 
     # Training
@@ -383,13 +394,25 @@ class RecurrentLM:
         return W, self.weights["output.b"]
 
     def _read(self, reader: list[Any], ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
-        """Return the top layer's hs (N, T, H), in a buffer of the reader, and the state after ids."""
+        """Return the top layer's hs (N, T, H), maybe in a buffer of the reader, and the state after ids."""
         embedding, *cells = reader
         put_state(cells, state)
+        ids = checked_ids(ids, state.batch_size, self.vocab_size)
         with self.backend.reading():
-            vectors = embedding.forward(checked_ids(ids, state.batch_size, self.vocab_size))
-            hs = wavefront.read(cells, vectors)
+            hs = self._through(cells, embedding.forward(ids))
         return hs, state_of(cells)
+
+    def _through(self, cells: list[Any], xs: Array) -> Array:
+        """Return the top layer's hs (N, T, H) for xs (N, T, D); models of wide blocks read some steps at a time."""
+        N, T, _ = xs.shape
+        rows = max(LEAST_ROWS, NUMBERS_AT_ONCE // (self.hidden_size * len(cells)))
+        steps = max(1, rows // N)
+        if steps >= T or not cells[0].is_block:
+            return wavefront.read(cells, xs)
+        hs = empty((T, N, self.output_size), xs)
+        for t in range(0, T, steps):
+            hs[t : t + steps] = time_major(wavefront.read(cells, xs[:, t : t + steps]))
+        return batch_major(hs)
 
 
 class SimpleRnnlm(RecurrentLM):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,15 +106,15 @@ class TokenizedModel:
     """The content of a model file: a model with its tokenizer and vocabulary; see `elman.TextModel`.
 
     ``info`` describes how the model was made (corpus, seed, …), for display. ``start`` is the past at the beginning
-    of a text: the end-of-line token ("eos", if the vocabulary has one), or nothing ("empty"), for a model that was
-    trained to begin so.
+    of a text: the end-of-line token ("eos", if the vocabulary has one), nothing ("empty"), for a model that was trained
+    to begin so, or another token, such as `<|endoftext|>`.
     """
 
     model: LanguageModel
     tokenizer: Tokenizer
     vocabulary: Vocabulary
     info: dict[str, Any] = field(default_factory=dict)
-    start: Literal["eos", "empty"] = "eos"
+    start: str = "eos"
 
     def __repr__(self) -> str:
         return one_line(self, repr(self.model), f"{self.unit}s")
@@ -122,7 +122,9 @@ class TokenizedModel:
     @property
     def start_id(self) -> int | None:
         """The id that precedes a text; None for the empty past."""
-        return self.vocabulary.eos_id if self.start == "eos" else None
+        if self.start == "eos":
+            return self.vocabulary.eos_id
+        return None if self.start == "empty" else self.vocabulary.id(self.start)
 
     @property
     def unit(self) -> str:

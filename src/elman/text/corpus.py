@@ -34,7 +34,7 @@ from elman.text.stream import (
     encode_piece,
     read_pieces,
 )
-from elman.text.tokenizers import OF_CHARACTERS, SubwordTokenizer, Tokenizer
+from elman.text.tokenizers import OF_CHARACTERS, PieceTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary
 
 Stamp: TypeAlias = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
@@ -263,7 +263,7 @@ def fixed_vocabulary(tokenizer: Tokenizer, vocabulary: Vocabulary | None) -> Voc
     """Return the vocabulary of a byte or subword tokenizer, which ``vocabulary`` must equal; None at other levels."""
     if tokenizer.level == "byte":
         own, expected = Vocabulary.of_bytes(), "byte level must be the 256 bytes"
-    elif isinstance(tokenizer, SubwordTokenizer):
+    elif isinstance(tokenizer, PieceTokenizer):
         own, expected = tokenizer.vocabulary, "subword level must be that of the tokenizer"
     else:
         return None

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elman.text.jamo import letter_counts
 from elman.text.reading import LINE_MARKS, starts_composition
-from elman.text.tokenizers import SubwordTokenizer, Tokenizer, WordTokenizer
+from elman.text.tokenizers import PieceTokenizer, Tokenizer, WordTokenizer
 from elman.text.vocabulary import code_points
 
 Change = tuple[int, int, str]  # (first, last, new): the characters [first, last) become new
@@ -68,7 +68,7 @@ def token_offsets(tokenizer: Tokenizer, text: str) -> NDArray[np.intp]:
     traced = traced_normalised(text)
     if tokenizer.lower:
         traced = _composed(folded(traced, str.lower))
-    if isinstance(tokenizer, SubwordTokenizer):
+    if isinstance(tokenizer, PieceTokenizer):
         return _of_bytes(traced, tokenizer.byte_lengths(tokenizer.split(traced.text)))
     if tokenizer.level == "jamo":
         counts = letter_counts(traced.text)

@@ -4,7 +4,7 @@ Used wherever tokens are listed next to a text: by the server's answers and by r
 """
 
 from elman.text.decoders import JamoDecoder
-from elman.text.tokenizers import EOS, SubwordTokenizer, Tokenizer
+from elman.text.tokenizers import EOS, PieceTokenizer, Tokenizer
 from elman.text.vocabulary import Vocabulary
 
 
@@ -29,7 +29,7 @@ class TokenWriter:
         token = self._vocabulary.tokens[id_]
         if token == EOS:
             return "\n"
-        if isinstance(self._tokenizer, SubwordTokenizer):
+        if isinstance(self._tokenizer, PieceTokenizer):
             return self._tokenizer.readable(token)
         if self._tokenizer.level == "byte":
             return token if token.isascii() else f"bytes:\\x{ord(token):02x}"

@@ -60,22 +60,29 @@ def with_end_of_line(text: str, where: str) -> str:
 class Pieces:
     """The pieces of a tokenizer.json, given as text; errors call it ``where``.
 
-    ``leads`` says whether it puts a space, which is not part of the text, before each line.
+    ``leads`` says whether it puts a space, which is not part of the text, before each line. ``splits_at_space`` says
+    whether no piece has visible characters before a space: it is byte-level, cuts texts by the pattern of GPT-2 (A.
+    Radford et al., 2019), and changes nothing else. With ``size`` there are so many pieces, in the order of their ids,
+    and those that the tokenizer.json leaves out are called ``<unused k>`` and are empty.
 
     Raises:
         ConfigError: ``text`` is not a valid tokenizer.json, or some texts cannot be recovered from its pieces.
         MissingExtra: the library ``tokenizers`` is not installed.
     """
 
-    def __init__(self, text: str, where: str = "the tokenizer") -> None:
+    def __init__(self, text: str, where: str = "the tokenizer", size: int = 0) -> None:
         library()
         with parsing(where, ConfigError, _INVALID):
-            self._read(text, where)
+            self._read(text, where, size)
 
-    def _read(self, text: str, where: str) -> None:
+    def _read(self, text: str, where: str, size: int) -> None:
         data = json.loads(str(_parsed(text, where).to_str()))
         parts = [*_parts(data, "normalizer", "normalizers"), *_parts(data, "pre_tokenizer", "pretokenizers")]
         self._byte_level = any(part["type"] == "ByteLevel" for part in parts)
+        names = [part["type"] for part in parts]
+        self.splits_at_space = names in (["ByteLevel"], ["NFC", "ByteLevel"]) and parts[-1].get(
+            "use_regex", True
+        )
         self.leads = sum(map(_disable_leading_space, parts)) > 0  # every part is visited
         data |= {"truncation": None, "padding": None, "post_processor": None}
         data["model"] |= {"dropout": None} if "dropout" in data["model"] else {}
@@ -83,11 +90,10 @@ class Pieces:
         self._library.encode_special_tokens = True  # `<eos>` in a text does not end a line
         added = {part["content"] for part in data["added_tokens"]}
         ids = self._library.get_vocab(with_added_tokens=True)
-        self.tokens = sorted(ids, key=ids.__getitem__)
+        self.tokens = _by_id(ids, size, where) if size else sorted(ids, key=ids.__getitem__)
         self._by_id = {id_: token for token, id_ in ids.items()}
-        self._bytes = {
-            token: token.encode() if token in added else self._spelled(token) for token in self.tokens
-        }
+        self._bytes = {token: token.encode() if token in added else self._spelled(token) for token in ids}
+        self._bytes |= dict.fromkeys(set(self.tokens).difference(ids), b"")
         self._check(data, where)
 
     def tokenize(self, lines: Sequence[str]) -> Iterator[list[str]]:
@@ -128,7 +134,22 @@ class Pieces:
                 )
 
 
+def _by_id(ids: dict[str, int], size: int, where: str) -> list[str]:
+    """Return ``size`` pieces in the order of their ids. Raises ConfigError if an id is not below ``size``."""
+    last, most = max(ids.items(), key=lambda item: item[1])
+    if most >= size:
+        raise ConfigError(
+            f"{where} has the id {most} ({last!r}), but the model has only {size} word vectors; they do not belong "
+            "together"
+        )
+    tokens = [f"<unused {k}>" for k in range(size)]
+    for token, id_ in ids.items():
+        tokens[id_] = token
+    return tokens
+
+
 BYTES = byte_characters()
+NEWLINE = next(character for character, byte in BYTES.items() if byte == 10)
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -1,14 +1,15 @@
 r"""Tokenizers: text to words, characters, bytes or subwords, and back.
 
-========= =========================================================================================
+========= ===================================================================================================
 level     token
-========= =========================================================================================
+========= ===================================================================================================
 word      a maximal run of characters other than whitespace (see `Whitespace`); ``<eos>`` for each newline
 char      one Unicode code point
 jamo      a letter of a Hangul syllable (see `JamoTokenizer`); one code point of anything else
 byte      one of the 256 values, written as the character of that number: byte 235 is ``"\xeb"``
-subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline
-========= =========================================================================================
+subword   a piece that a tokenizer.json defines; ``<eos>`` for each newline (but see `PretrainedTokenizer`). Or one of
+          RWKV's world vocabulary (see `WorldTokenizer`)
+========= ===================================================================================================
 
 Subword tokenizers keep frequent words whole and cut rare ones into pieces, down to bytes: every text can be
 tokenized and is recovered exactly.
@@ -18,7 +19,8 @@ import codecs
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol, get_args
@@ -27,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman import numba_jit
-from elman.errors import ConfigError, TextError
+from elman.errors import ConfigError, TextError, VocabularyError
 from elman.one_line import number_of, one_line
 from elman.text.decoders import (
     EOS,
@@ -40,8 +42,9 @@ from elman.text.decoders import (
 )
 from elman.text.jamo import READABLE, spelled
 from elman.text.reading import decode, nfc, normalise
-from elman.text.tokenizer_json import Pieces
+from elman.text.tokenizer_json import NEWLINE, Pieces
 from elman.text.vocabulary import Vocabulary
+from elman.text.world_vocabulary import NAME, LongestMatch
 
 __all__ = [
     "EOS",
@@ -51,11 +54,14 @@ __all__ = [
     "Decoder",
     "JamoTokenizer",
     "LineCharacters",
+    "PieceTokenizer",
+    "PretrainedTokenizer",
     "SubwordTokenizer",
     "Tokenizer",
     "UnendedLine",
     "Whitespace",
     "WordTokenizer",
+    "WorldTokenizer",
     "make_tokenizer",
 ]
 
@@ -391,8 +397,36 @@ class LineCharacters(_LineTokenizer, CharTokenizer):
     level: ClassVar[str] = "characters of lines"
 
 
+class PieceTokenizer(_Tokenizer, ABC):
+    """A tokenizer whose tokens are pieces of a fixed vocabulary, so that it knows the bytes of each."""
+
+    level: ClassVar[str] = "subword"
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """The SHA-256 by which caches identify the tokenizer."""
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> Vocabulary:
+        """All pieces, in the order of the tokenizer's ids."""
+
+    @abstractmethod
+    def split(self, block: str) -> list[str]:
+        """Return the pieces of a block."""
+
+    @abstractmethod
+    def byte_lengths(self, tokens: Iterable[str]) -> list[int]:
+        """Return the number of bytes of a text that each of its tokens, from the first on, covers."""
+
+    @abstractmethod
+    def readable(self, token: str) -> str:
+        r"""Return a piece in readable form: bytes of incomplete characters as ``\xea``."""
+
+
 @dataclass(frozen=True)
-class SubwordTokenizer(_LineTokenizer):
+class SubwordTokenizer(_LineTokenizer, PieceTokenizer):
     """The pieces of a tokenizer.json, whose text is ``json``, and ``<eos>`` for each newline.
 
     Raises:
@@ -402,7 +436,6 @@ class SubwordTokenizer(_LineTokenizer):
 
     json: str
     lower: bool = False
-    level: ClassVar[str] = "subword"
     eos: ClassVar[str | None] = EOS
 
     def __repr__(self) -> str:
@@ -458,12 +491,148 @@ class SubwordTokenizer(_LineTokenizer):
         return spelled.decode("utf-8", "backslashreplace") if spelled else token
 
 
+_VISIBLE_BEFORE_NEWLINE = re.compile(r"\S\n")
+
+
+@dataclass(frozen=True, repr=False)
+class PretrainedTokenizer(SubwordTokenizer):
+    """The pieces of a tokenizer.json for a text as a whole, newlines included: what published models read.
+
+    There are ``size`` pieces, as the model has word vectors. A newline ends a line where it is a piece of its own;
+    after a space, or before another newline, it may be part of a longer one. The texts of special pieces, such as
+    ``<|endoftext|>``, are read as any other text.
+
+    Raises:
+        ConfigError: as for `SubwordTokenizer`, or the pieces are not those of GPT-2's byte-level pattern, or there are
+            more of them.
+    """
+
+    size: int = 0
+    eos: ClassVar[str | None] = NEWLINE
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All pieces, in the order of their ids."""
+        return Vocabulary(self._pieces.tokens, eos=NEWLINE)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 by which caches identify the tokenizer."""
+        return hashlib.sha256(f"{self.size} {self.json}".encode()).hexdigest()
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        pieces = Pieces(self.json, size=self.size)
+        if not pieces.splits_at_space or pieces.leads:
+            raise ConfigError(
+                "the tokenizer cuts texts in another way than GPT-2's byte-level pattern, so that a long text could "
+                "not be read in parts; the model cannot be imported"
+            )
+        return pieces
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield the text in blocks that end before a newline after a visible character; ``end`` adds nothing."""
+        waiting = ""
+        for chunk in filter(None, chunks):
+            cut, unread = 0, max(0, len(waiting) - 1)
+            waiting += chunk
+            for found in _VISIBLE_BEFORE_NEWLINE.finditer(waiting, unread):
+                cut = found.start() + 1
+            if cut:
+                yield _cased(waiting[:cut], self.lower)
+                waiting = waiting[cut:]
+        if waiting:
+            yield _cased(waiting, self.lower)
+
+    def split(self, block: str) -> list[str]:
+        """Return the pieces of a block."""
+        return next(self._pieces.tokenize([block.encode("utf-8", "replace").decode()]))
+
+
+@dataclass(frozen=True)
+class WorldTokenizer(PieceTokenizer):
+    """The pieces of RWKV's world vocabulary, the longest at every place: see `elman.text.world_vocabulary`.
+
+    ``pieces_by_id`` are written with a character for each byte. The end of a line has no token of its own: a piece may
+    go on in the next line. Texts are normalised as at the other levels.
+
+    Raises:
+        VocabularyError: a byte is not among the pieces, so that some texts could not be encoded.
+    """
+
+    pieces_by_id: tuple[str, ...]
+    lower: ClassVar[bool] = False
+    eos: ClassVar[str | None] = "\n"
+
+    def __repr__(self) -> str:
+        return one_line(self, number_of(len(self.pieces_by_id), "piece"))
+
+    def __post_init__(self) -> None:
+        single = set(self.pieces_by_id)
+        if missing := [byte for byte in range(256) if chr(byte) not in single]:
+            raise VocabularyError(
+                f"the vocabulary lacks {len(missing)} of the 256 bytes, such as {missing[0]}"
+            )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All pieces, in the order of the tokenizer's ids."""
+        return Vocabulary(self.pieces_by_id, eos=self.eos)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 by which caches identify the tokenizer."""
+        return self.vocabulary.digest
+
+    @cached_property
+    def _longest(self) -> LongestMatch:
+        return LongestMatch(piece for piece in self.pieces_by_id if not NAME.fullmatch(piece))
+
+    def blocks(self, chunks: Iterable[str], end: bool = False) -> Iterator[str]:
+        """Yield whole lines, cut where no piece can go on; ``end`` adds the newline that a last line lacks."""
+        waiting = ""
+        for chunk in filter(None, chunks):
+            waiting += chunk
+            cut = waiting.rfind("\n", 0, -1) + 1
+            while (
+                cut and waiting[cut].encode("utf-8", "replace")[:1].decode("latin-1") in self._longest.inside
+            ):
+                cut = waiting.rfind("\n", 0, cut - 1) + 1
+            if cut:
+                yield waiting[:cut]
+                waiting = waiting[cut:]
+        if waiting:
+            yield f"{waiting}\n" if end and waiting[-1] != "\n" else waiting
+
+    def split(self, block: str) -> list[str]:
+        """Return the pieces of a block."""
+        return self._longest.cut(block.encode("utf-8", "replace").decode("latin-1"))
+
+    def byte_lengths(self, tokens: Iterable[str]) -> list[int]:
+        """Return the number of bytes of each token."""
+        return [len(token) for token in tokens]
+
+    def decoder(self) -> Decoder:
+        """Return a decoder that returns whole characters only; bytes that are not UTF-8 become U+FFFD."""
+        return ByteDecoder()
+
+    def readable(self, token: str) -> str:
+        r"""Return a piece in readable form: bytes of incomplete characters as ``\xea``."""
+        return token.encode("latin-1").decode("utf-8", "backslashreplace")
+
+
 def make_tokenizer(
-    level: str, lower: bool = False, json: str = "", whitespace: Whitespace = "unicode"
+    level: str,
+    lower: bool = False,
+    json: str = "",
+    whitespace: Whitespace = "unicode",
+    pieces: Sequence[str] = (),
+    size: int = 0,
 ) -> Tokenizer:
     """Return the tokenizer of a level: word, char, jamo, byte, or subword with the text of its tokenizer.json.
 
-    ``whitespace`` is what separates words, see `WordTokenizer`.
+    ``whitespace`` is what separates words, see `WordTokenizer`. ``pieces`` are those of a `WorldTokenizer`, which is a
+    tokenizer of subwords without a tokenizer.json. With ``size`` the subwords are those of a `PretrainedTokenizer`.
 
     Raises:
         ConfigError: the level or the whitespace is unknown, or the tokenizer.json is unsuitable.
@@ -482,5 +651,7 @@ def make_tokenizer(
     if level == "byte":
         return ByteTokenizer(lower)
     if level == "subword":
-        return SubwordTokenizer(json, lower)
+        if pieces:
+            return WorldTokenizer(tuple(pieces))
+        return PretrainedTokenizer(json, lower, size) if size else SubwordTokenizer(json, lower)
     raise ConfigError(f"unknown level {level!r}; choose {', '.join(LEVELS)} or subword")

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from elman.layers.residual import TimeResidualBlock
-from elman.models.parameters import CELLS, output_size
+from elman.models.parameters import CELLS, output_size, plan_weights
 from elman.training.config import Config
 from elman.training.corpora import RunCorpora
 
@@ -81,20 +80,22 @@ class Task:
 
 def recurrent_weights(config: Config) -> int:
     """Return the number of weights of the recurrent layers, without biases."""
-    D, H, cell = config.wordvec, config.hidden, CELLS[config.cell]
-    if config.block == "residual":
-        plans = [TimeResidualBlock.plan(cell, D, H, mlp=config.mlp)] * config.layers
-    else:
-        plans = [cell.plan(width, H) for width in (D, *[H] * (config.layers - 1))]
-    weights = [weight for plan in plans for weight in plan.values()]
-    return sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
+    plan = plan_weights(
+        1, config.wordvec, config.hidden, config.cell, config.layers, block=config.block, mlp=config.mlp
+    )
+    return sum(
+        math.prod(weight.shape)
+        for name, weight in plan.items()
+        if name[0].isdigit() and len(weight.shape) > 1
+    )
 
 
 def multiplications(config: Config, vocab_size: int) -> float:
     """Return roughly how many multiplications a token takes, in the recurrent layers and the output."""
     cutoffs = config.adaptive(vocab_size)
     scored = vocab_size if cutoffs is None else 2 * (cutoffs[0] + len(cutoffs))
-    return recurrent_weights(config) + scored * output_size(config.block, config.wordvec, config.hidden)
+    width = output_size(config.block, config.wordvec, config.hidden, config.cell)
+    return recurrent_weights(config) + scored * width
 
 
 def sized(task: Task, layers: int, width: int) -> Config:
@@ -113,6 +114,7 @@ def sized(task: Task, layers: int, width: int) -> Config:
     config = task.with_chosen(config, softmax="adaptive" if large else "full")
     tied = may_tie and config.softmax == "full"
     narrow = V < TIED_FROM and not (tied or config.tie_weights or residual)
+    narrow = narrow and CELLS[config.cell].hidden_size(1, width) == width  # not as wide as its input
     wordvec = min(width, MAX_UNTIED_INPUT) if narrow else max(8, round(width / 12) * 8) if residual else width
     return _with_block(task, task.with_chosen(config, tie_weights=tied, wordvec=wordvec))
 

@@ -126,9 +126,26 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ] = 5
 
     cell: Annotated[
-        Literal["rnn", "lstm", "gru", "mingru", "minlstm", "fpool", "qrnn", "sru", "rglru", "mogrifier"],
+        Literal[
+            "rnn",
+            "lstm",
+            "gru",
+            "mingru",
+            "minlstm",
+            "fpool",
+            "qrnn",
+            "sru",
+            "rglru",
+            "mogrifier",
+            "rwkv4",
+            "rwkv7",
+            "mamba",
+            "mamba2",
+        ],
         described(
-            "recurrent layer; rnn is Elman's, and those from mingru to rglru are elementwise, which is faster"
+            "recurrent layer; rnn is Elman's, those from mingru to rglru are elementwise, which is faster; rwkv4, "
+            "rwkv7, mamba and mamba2 are residual blocks by themselves, of width `wordvec` (rwkv4 and rwkv7 without "
+            "`hidden`)"
         ),
     ] = "rnn"
     wordvec: Annotated[int, width("width of the word vectors; 0: one-hot input", 0)] = 100

@@ -13,6 +13,7 @@ from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.models.base import Ids
 from elman.models.clusters import frequency_ranks
+from elman.models.parameters import CELLS
 from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import Regularisation
 from elman.models.window import WindowLM
@@ -73,6 +74,13 @@ def check_options(config: Config) -> None:
             raise ConfigError(
                 f"`{name}` applies only to {_models_with(name)}, but model is {config.model!r}; "
                 f"leave out `{name}={getattr(config, name)!r}`"
+            )
+        if name == "hidden" and config.hidden != CELLS[config.cell].hidden_size(
+            config.wordvec, config.hidden
+        ):
+            raise ConfigError(
+                f"`hidden` does not apply to `cell={config.cell!r}`, which is as wide as the word vectors; leave out "
+                f"`hidden={config.hidden}`, or set `wordvec` to it"
             )
 
 

@@ -17,6 +17,7 @@ from elman.errors import ConfigError, ModelFileError, RunError
 from elman.files import atomic_write
 from elman.formats.model_file import Arrays, describe, read_arrays, write_arrays
 from elman.formats.run_files import CONFIG_NAME, STAGED, replacing, run_files, writing_run
+from elman.models.parameters import CELLS
 from elman.models.window import WindowLM
 from elman.models.window_models import NPLM
 from elman.text.vocabulary import ORDERS
@@ -113,7 +114,9 @@ def trained_options(config: Config, model: Network) -> dict[str, Any]:
     if isinstance(model, WindowLM):
         trained |= {"model": model.kind, "window": model.window}
         return trained | ({"hidden": model.hidden_size} if isinstance(model, NPLM) else {})
-    trained |= {"model": "rnn", "hidden": model.hidden_size}
+    trained["model"] = "rnn"
+    if CELLS[model.cell].hidden_size(model.wordvec_size, config.hidden) == config.hidden:
+        trained["hidden"] = model.hidden_size
     trained |= {"cell": model.cell, "layers": len(model.rnn_layers)}
     trained |= {"block": model.block, "mlp": model.mlp}
     trained["softmax"] = config.softmax.replace("adaptive", "full") if model.adaptive is None else "adaptive"

@@ -12,6 +12,7 @@ from elman.errors import ConfigError, MissingExtra, RunError
 from elman.formats.metrics_log import read_metrics
 from elman.formats.model_file import LAST_NAME, MODEL_NAME, model_file
 from elman.formats.run_files import CONFIG_NAME, METRICS_NAME, run_file
+from elman.models.parameters import CELLS
 from elman.plots import plot_runs, save, svg
 from elman.results import as_row, html_text
 from elman.text.sources import Text
@@ -207,7 +208,8 @@ def _sizes(options: Mapping[str, Any]) -> str:
             return f"cbow of {options['window']} words, word vectors of {options['wordvec']}"
         case "nplm":
             return f"nplm of {options['window']} words, {options['wordvec']}→{options['hidden']}"
-    return f"{options['cell']} {options['layers']}×{options['hidden']}, word vectors of {options['wordvec']}"
+    width = CELLS[options["cell"]].hidden_size(options["wordvec"], options["hidden"])
+    return f"{options['cell']} {options['layers']}×{width}, word vectors of {options['wordvec']}"
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:

@@ -11,7 +11,7 @@ the compiled functions that they call (sequences n, units j, words v). Those are
 import numpy as np
 
 from elman.arrays import Array, Buffers
-from elman.layers.kernels.numpy import NORM_EPS
+from elman.layers.kernels.numpy import NORM_EPS, NOTHING
 from elman.layers.kernels.tiles import add_product, can_multiply, multiply
 from elman.layers.kernels.tiles import packed as packed
 from elman.numba_jit import jit
@@ -28,7 +28,8 @@ _T0, _T1, _T2, _T3, _T4 = (
     np.float32(c) for c in (-0.33333329, 0.13332782, -0.0538525, 0.02100364, -0.00610495)
 )
 _SMALL = np.float32(0.625)
-_NORM_EPS = np.float32(NORM_EPS)
+_NORM_EPS, _NOTHING = np.float32(NORM_EPS), np.float32(NOTHING)
+_TINY = np.float32(1e-30)  # products below are 0: denormal numbers are slow
 
 
 def rnn_forward(first: int, last: int, zs: Array, Wh: Array, hs: Array) -> None:
@@ -228,14 +229,109 @@ def pool_backward(
 
 
 @jit
-def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    rwkv4_steps(first, last, k, v, rate, u, a, b, p, ys)
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    rwkv4_steps_backward(first, last, k, v, rate, u, a, b, p, ys, dys, flow, dk, dv, d_rate, du)
+
+
+def rwkv7_forward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
+
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
+    """
+    rwkv7_steps(first, last, r, w, k, v, kappa, a, S, kept, chunk, ys)
+
+
+def rwkv7_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dys and dS back into the gradients of r, w, k, v, κ and a, (T, N, heads·d) each, and dS of ``first``.
+
+    The states are computed again from ``kept``, which `rwkv7_forward` wrote.
+    """
+    d = dS.shape[2]
+    states = buffers.get("states", (chunk + 1, d, d), dS)  # of one head at a time
+    rows = buffers.get("rows", (3, d), dS)
+    of_recurrence, gradients = (r, w, k, v, kappa, a), (dr, dw, dk, dv, dkappa, da)
+    rwkv7_steps_backward(first, last, *of_recurrence, kept, chunk, dys, dS, *gradients, states, rows)
+
+
+@jit
+def norm(x: Array, gain: Array, scales: Array, out: Array, eps: float = NORM_EPS) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     K, D = x.shape
     for k in range(K):
         row, squares = x[k], _ZERO
         for d in range(D):
             squares += row[d] * row[d]
-        r = _ONE / np.sqrt(squares / np.float32(D) + _NORM_EPS)
+        r = _ONE / np.sqrt(squares / np.float32(D) + np.float32(eps))
         scales[k] = r
         for d in range(D):
             out[k, d] = row[d] * r * gain[d]
@@ -288,6 +384,117 @@ def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: A
             d, factor = d_gated[n, j], factors[n, j]
             d_products[n, j] = d * gated[n, j] * (_ONE - _HALF * factor)
             d_gated[n, j] = d * factor
+
+
+@jit
+def convolve(
+    first: int, last: int, before: Array, us: Array, W: Array, b: Array, sigmas: Array, vs: Array
+) -> None:
+    """vs[t] = silu(b + Σ_k W[k]∘us[t - K + 1 + k]) for these steps, and sigmas the σ of the sum.
+
+    us, sigmas and vs are (T, N, C), W is (K, C); ``before`` (K - 1, N, C) are the inputs of the steps before 0.
+    """
+    K, C = W.shape
+    for t in range(first, last):
+        for n in range(us.shape[1]):
+            v, sigma = vs[t, n], sigmas[t, n]
+            for j in range(C):
+                v[j] = b[j]
+            for k in range(K):
+                s, of_weight = t - K + 1 + k, W[k]
+                u = us[s, n] if s >= 0 else before[s + K - 1, n]
+                for j in range(C):
+                    v[j] += of_weight[j] * u[j]
+            for j in range(C):
+                sigma[j] = sigmoid(v[j])
+                v[j] *= sigma[j]
+
+
+@jit
+def convolve_backward(
+    first: int, last: int, dvs: Array, vs: Array, sigmas: Array, W: Array, dsums: Array, dus: Array
+) -> None:
+    """Write dsums, the gradients of the sums, and dus of these steps, (T, N, C) each; later steps are done."""
+    (K, C), (T, N) = W.shape, vs.shape[:2]
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            dsum, du, v, sigma, dv = dsums[t, n], dus[t, n], vs[t, n], sigmas[t, n], dvs[t, n]
+            for j in range(C):
+                dsum[j] = dv[j] * (sigma[j] + v[j] * (_ONE - sigma[j]))
+                du[j] = _ZERO
+            for k in range(min(K, T - t)):
+                after, of_weight = dsums[t + k, n], W[K - 1 - k]
+                for j in range(C):
+                    du[j] += of_weight[j] * after[j]
+
+
+def decays(logs: Array, out: Array) -> None:
+    """out[..., i, j] = exp(Σ logs[k] over j < k ≤ i), 0 for j > i: logs (Q, …), out (…, Q, Q)."""
+    Q = len(logs)
+    decay_rows(np.exp(logs).reshape(Q, -1), out.reshape(-1, Q, Q))
+
+
+@jit
+def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: Array) -> None:
+    """states = decay·states + x·Bᵀ, then out = states·C, for one step.
+
+    decay is (N, G, R), x and out (N, G, R, P), B and C (N, G, S), states (N, G, R·P, S).
+    """
+    N, G, R, P = x.shape
+    for n in range(N):
+        for g in range(G):
+            b, c = B[n, g], C[n, g]
+            for r in range(R):
+                a = decay[n, g, r]
+                for p in range(P):
+                    row, value, total = states[n, g, r * P + p], x[n, g, r, p], _ZERO
+                    for s in range(len(b)):
+                        row[s] = a * row[s] + value * b[s]
+                        total += row[s] * c[s]
+                    out[n, g, r, p] = total
+
+
+@jit
+def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Array, y: Array) -> None:
+    """state = exp(dt[t]∘A)∘state + B[t]·(dt[t]∘x[t])ᵀ and y[t] = C[t]·state, for all steps.
+
+    dt, x and y are (Q, N, H), B and C (Q, N, S), A is (S, H), state (N, S, H).
+    """
+    (Q, N, H), S = x.shape, len(A)
+    for t in range(Q):
+        for n in range(N):
+            dt_row, x_row, y_row = dt[t, n], x[t, n], y[t, n]
+            for j in range(H):
+                y_row[j] = _ZERO
+            for s in range(S):
+                row, a, b, c = state[n, s], A[s], B[t, n, s], C[t, n, s]
+                for j in range(H):
+                    row[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+                    y_row[j] += row[j] * c
+
+
+def selective_scan_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    buffers: Buffers,
+) -> None:
+    """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
+
+    ``before`` (N, S, H) is the state before the steps; those inside are computed again.
+    """
+    states = buffers.get("states", (len(x) + 1, *before.shape[1:]), before)  # (Q + 1, S, H), of one sequence
+    selective_steps_backward(dt, x, B, C, A, before, dy, flow, ddt, dx, dB, dC, dA, states)
 
 
 def score_rows(scores: Array, b: Array, targets: Array) -> tuple[Array, Array, Array]:
@@ -713,6 +920,290 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
             for j in range(H):
                 f[j] = sigmoid(z[j] + v[j] * before[j])
                 after[j] = u[j] + f[j] * (before[j] - u[j])
+
+
+@jit
+def rwkv4_steps(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv4_forward`, column by column."""
+    _, N, D = k.shape
+    for t in range(first, last):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                ys[t, n, j] = (kept * of_a + new * value) / (kept * of_b + new)
+                q = max(before - rate[j], key)
+                kept, new = exp(before - rate[j] - q), exp(key - q)
+                a[t + 1, n, j] = kept * of_a + new * value
+                b[t + 1, n, j] = kept * of_b + new
+                p[t + 1, n, j] = q
+
+
+@jit
+def rwkv4_steps_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Do the steps of `rwkv4_backward`, column by column."""
+    _, N, D = k.shape
+    for t in range(last - 1, first - 1, -1):
+        for n in range(N):
+            for j in range(D):
+                of_a, of_b, key, value = a[t, n, j], b[t, n, j], k[t, n, j], v[t, n, j]
+                y, da, db = ys[t, n, j], flow[0, n, j], flow[1, n, j]
+                before = p[t, n, j] if of_b != _ZERO else _NOTHING
+                q = max(before, key + u[j])
+                kept, new = exp(before - q), exp(key + u[j] - q)
+                d_numerator = dys[t, n, j] / (kept * of_b + new)
+                d_value = d_numerator * new
+                d_key = d_value * (value - y)
+                du[j] += d_key
+                through, added = exp(before - rate[j] - p[t + 1, n, j]), exp(key - p[t + 1, n, j])
+                dv[t, n, j] = d_value + da * added
+                dk[t, n, j] = d_key + (da * value + db) * added
+                da *= through
+                db *= through
+                d_rate[j] -= da * of_a + db * of_b
+                flow[0, n, j] = da + d_numerator * kept
+                flow[1, n, j] = db - d_numerator * kept * y
+
+
+@jit
+def rwkv7_step(w: Array, k: Array, v: Array, kappa: Array, b: Array, before: Array, after: Array) -> None:
+    """Write after = before·diag(w) - (before·κ)bᵀ + v·kᵀ for one head: (d, d), which may be the same, and (d,) each."""
+    d = len(w)
+    for i in range(d):
+        removed, value = _ZERO, v[i]
+        for j in range(d):
+            removed += before[i, j] * kappa[j]
+        for j in range(d):
+            after[i, j] = before[i, j] * w[j] - removed * b[j] + value * k[j]
+
+
+@jit
+def rwkv7_steps(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache.
+
+    S is transposed for that, (keys, values): then a vector unit adds up S·κ and S·r for many values at once.
+    """
+    N, heads, d, _ = S.shape
+    state, removed, y = np.empty((d, d), np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
+    for n in range(N):
+        for head in range(heads):
+            at = slice(head * d, (head + 1) * d)
+            transpose(S[n, head], state)
+            for t in range(first, last):
+                if t % chunk == 0:
+                    transpose(state, kept[t // chunk, n, head])
+                of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                of_kappa, of_a = kappa[t, n, at], a[t, n, at]
+                for i in range(d):
+                    removed[i] = y[i] = _ZERO
+                for j in range(d):
+                    factor = of_kappa[j]
+                    for i in range(d):
+                        removed[i] += state[j, i] * factor
+                for j in range(d):
+                    decay, key, read, taken = of_w[j], of_k[j], of_r[j], of_kappa[j] * of_a[j]
+                    for i in range(d):
+                        value = state[j, i] * decay - removed[i] * taken + of_v[i] * key
+                        state[j, i] = value
+                        y[i] += value * read
+                for i in range(d):
+                    ys[t, n, head * d + i] = y[i]
+            transpose(state, S[n, head])
+
+
+@jit
+def transpose(matrix: Array, out: Array) -> None:
+    """out = matrixᵀ: (d, d) both."""
+    d = len(matrix)
+    for i in range(d):
+        for j in range(d):
+            out[j, i] = matrix[i, j]
+
+
+@jit
+def rwkv7_steps_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    states: Array,
+    rows: Array,
+) -> None:
+    """Do the steps of `rwkv7_backward`, head after head: states (chunk + 1, d, d) and rows (3, d) are work space."""
+    N, heads, d, _ = dS.shape
+    b, db, from_removed = rows[0], rows[1], rows[2]
+    for n in range(N):
+        for head in range(heads):
+            at = slice(head * d, (head + 1) * d)
+            flow, end = dS[n, head], last
+            while end > first:
+                begin = (end - 1) // chunk * chunk
+                states[0] = kept[begin // chunk, n, head]
+                for t in range(begin, end):
+                    of_kappa, of_a = kappa[t, n, at], a[t, n, at]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    rwkv7_step(w[t, n, at], k[t, n, at], v[t, n, at], of_kappa, b, before, after)
+                stop = max(first, begin)
+                for t in range(end - 1, stop - 1, -1):
+                    of_r, of_w, of_k, of_v = r[t, n, at], w[t, n, at], k[t, n, at], v[t, n, at]
+                    of_kappa, of_a, dy = kappa[t, n, at], a[t, n, at], dys[t, n, at]
+                    d_r, d_w, d_k, d_v = dr[t, n, at], dw[t, n, at], dk[t, n, at], dv[t, n, at]
+                    d_kappa, d_a = dkappa[t, n, at], da[t, n, at]
+                    before, after = states[t - begin], states[t - begin + 1]
+                    for j in range(d):
+                        b[j] = of_kappa[j] * of_a[j]
+                        d_r[j] = d_w[j] = d_k[j] = db[j] = from_removed[j] = _ZERO
+                    for i in range(d):
+                        value = removed = d_removed = _ZERO
+                        for j in range(d):
+                            ds = flow[i, j] + dy[i] * of_r[j]
+                            flow[i, j] = ds
+                            value += ds * of_k[j]
+                            d_removed -= ds * b[j]
+                            removed += before[i, j] * of_kappa[j]
+                        d_v[i] = value
+                        for j in range(d):
+                            ds = flow[i, j]
+                            d_r[j] += after[i, j] * dy[i]
+                            d_w[j] += ds * before[i, j]
+                            d_k[j] += ds * of_v[i]
+                            db[j] -= ds * removed
+                            from_removed[j] += d_removed * before[i, j]
+                            flow[i, j] = ds * of_w[j] + d_removed * of_kappa[j]
+                    for j in range(d):
+                        d_kappa[j] = from_removed[j] + db[j] * of_a[j]
+                        d_a[j] = db[j] * of_kappa[j]
+                end = stop
+
+
+@jit
+def decay_rows(factors: Array, out: Array) -> None:
+    """out[k, i, j] = the product of factors[:, k] over j < · ≤ i, 0 for j > i: factors (Q, K), out (K, Q, Q)."""
+    Q, K = factors.shape
+    for k in range(K):
+        for i in range(Q):
+            row, a = out[k, i], factors[i, k]
+            for j in range(i):
+                product = out[k, i - 1, j] * a
+                row[j] = product if product > _TINY else _ZERO
+            row[i] = _ONE
+            for j in range(i + 1, Q):
+                row[j] = _ZERO
+
+
+@jit
+def selective_steps_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    states: Array,
+) -> None:
+    """Do what `selective_scan_backward` does, one sequence after another: states (Q + 1, S, H)."""
+    (Q, N, H), S = x.shape, len(A)
+    for n in range(N):
+        states[0] = before[n]
+        for t in range(Q):
+            dt_row, x_row = dt[t, n], x[t, n]
+            for s in range(S):
+                row, after, a, b = states[t, s], states[t + 1, s], A[s], B[t, n, s]
+                for j in range(H):
+                    after[j] = exp(dt_row[j] * a[j]) * row[j] + dt_row[j] * x_row[j] * b
+        for t in range(Q - 1, -1, -1):
+            dt_row, x_row, dy_row, ddt_row, dx_row = dt[t, n], x[t, n], dy[t, n], ddt[t, n], dx[t, n]
+            for j in range(H):
+                ddt_row[j] = _ZERO
+                dx_row[j] = _ZERO
+            for s in range(S):
+                row, after, delta = states[t, s], states[t + 1, s], flow[n, s]
+                a, b, c, da = A[s], B[t, n, s], C[t, n, s], dA[s]
+                of_b = of_c = _ZERO
+                for j in range(H):  # several loops of few arrays: one of all would not be vectorised
+                    of_c += after[j] * dy_row[j]
+                for j in range(H):
+                    delta[j] += c * dy_row[j]
+                    of_b += delta[j] * dt_row[j] * x_row[j]
+                for j in range(H):
+                    dx_row[j] += b * delta[j]
+                for j in range(H):
+                    delta[j] *= exp(dt_row[j] * a[j])
+                for j in range(H):
+                    ddt_row[j] += delta[j] * row[j] * a[j]
+                for j in range(H):
+                    da[j] += delta[j] * row[j] * dt_row[j]
+                dB[t, n, s] = of_b
+                dC[t, n, s] = of_c
+            for j in range(H):
+                ddt_row[j] += x_row[j] * dx_row[j]
+                dx_row[j] *= dt_row[j]
 
 
 @jit

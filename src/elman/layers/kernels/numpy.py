@@ -4,11 +4,24 @@ All of them write into arrays that exist already, so that a loop over the steps 
 derivatives that do not depend on what flows back (1 - h², say) are computed for all steps at once, before the loop.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from elman.arrays import Array, Buffers, as_ids, asarray, contiguous, namespace, one, sum_rows_by_id
+from elman.arrays import (
+    Array,
+    Buffers,
+    as_ids,
+    asarray,
+    contiguous,
+    in_double,
+    namespace,
+    one,
+    sum_rows_by_id,
+)
 
 NORM_EPS = 1e-6  # ε of `norm`
+NOTHING = -1e30  # the exponent of a sum without terms
 
 
 def packed(W: Array, steps: int, rows: int, buffers: Buffers, name: str) -> Array:
@@ -304,11 +317,171 @@ def pool_backward(
     xp.multiply(work, delta, out=dn)
 
 
-def norm(x: Array, gain: Array, scales: Array, out: Array) -> None:
+def rwkv4_forward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+) -> None:
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
+    xp = namespace(ys)
+    for t in range(first, last):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        ys[t] = (kept * a[t] + new * v[t]) / (kept * b[t] + new)
+        p[t + 1] = xp.maximum(before - rate, k[t])
+        kept, new = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        a[t + 1] = kept * a[t] + new * v[t]
+        b[t + 1] = kept * b[t] + new
+
+
+def rwkv4_backward(
+    first: int,
+    last: int,
+    k: Array,
+    v: Array,
+    rate: Array,
+    u: Array,
+    a: Array,
+    b: Array,
+    p: Array,
+    ys: Array,
+    dys: Array,
+    flow: Array,
+    dk: Array,
+    dv: Array,
+    d_rate: Array,
+    du: Array,
+) -> None:
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
+    xp = namespace(ys)
+    da, db = flow
+    for t in reversed(range(first, last)):
+        before = _exponents(b[t], p[t])
+        q = xp.maximum(before, k[t] + u)
+        kept, new = xp.exp(before - q), xp.exp(k[t] + u - q)
+        d_numerator = dys[t] / (kept * b[t] + new)
+        dv[t] = d_numerator * new
+        dk[t] = dv[t] * (v[t] - ys[t])
+        du += dk[t].sum(axis=0)
+        through, added = xp.exp(before - rate - p[t + 1]), xp.exp(k[t] - p[t + 1])
+        dv[t] += da * added
+        dk[t] += (da * v[t] + db) * added
+        da *= through
+        db *= through
+        d_rate -= (da * a[t] + db * b[t]).sum(axis=0)
+        da += d_numerator * kept
+        db -= d_numerator * kept * ys[t]
+
+
+def _exponents(b: Array, p: Array) -> Array:
+    """Return p, but what is as good as -∞ where b is 0."""
+    return p + NOTHING * (b == 0)
+
+
+def rwkv7_forward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    S: Array,
+    kept: Array,
+    chunk: int,
+    ys: Array,
+) -> None:
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
+
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
+    """
+    N, heads, d, _ = S.shape
+    for t in range(first, last):
+        if t % chunk == 0:
+            kept[t // chunk] = S
+        _rwkv7_step([x[t].reshape(N, heads, d) for x in (w, k, v, kappa, a)], S)
+        ys[t] = namespace(S).matmul(S, r[t].reshape(N, heads, d, 1)).reshape(N, heads * d)
+
+
+def _rwkv7_step(parts: Sequence[Array], S: Array) -> None:
+    """Make S (N, heads, d, d) that of the next step, given its w, k, v, κ and a (N, heads, d)."""
+    w, k, v, kappa, a = parts
+    removed = namespace(S).matmul(S, kappa[..., None])  # (N, heads, d, 1)
+    S *= w[:, :, None]
+    S -= removed * (kappa * a)[:, :, None]
+    S += v[..., None] * k[:, :, None]
+
+
+def rwkv7_backward(
+    first: int,
+    last: int,
+    r: Array,
+    w: Array,
+    k: Array,
+    v: Array,
+    kappa: Array,
+    a: Array,
+    kept: Array,
+    chunk: int,
+    dys: Array,
+    dS: Array,
+    dr: Array,
+    dw: Array,
+    dk: Array,
+    dv: Array,
+    dkappa: Array,
+    da: Array,
+    buffers: Buffers,
+) -> None:
+    """Carry dys and dS back into the gradients of r, w, k, v, κ and a, (T, N, heads·d) each, and dS of ``first``.
+
+    The states are computed again from ``kept``, which `rwkv7_forward` wrote.
+    """
+    xp = namespace(dS)
+    N, heads, d, _ = dS.shape
+    states = buffers.get("states", (chunk + 1, *dS.shape), dS)  # states[j]: before step j of a chunk
+    while last > first:
+        begin = (last - 1) // chunk * chunk
+        states[0] = kept[begin // chunk]
+        for j, t in enumerate(range(begin, last)):
+            states[j + 1] = states[j]
+            _rwkv7_step([x[t].reshape(N, heads, d) for x in (w, k, v, kappa, a)], states[j + 1])
+        for t in reversed(range(max(first, begin), last)):
+            before, after = states[t - begin], states[t - begin + 1]
+            of_r, of_w, of_k, of_v, of_kappa, of_a, dy = (
+                x[t].reshape(N, heads, d, 1) for x in (r, w, k, v, kappa, a, dys)
+            )
+            dS += dy * of_r.swapaxes(2, 3)
+            d_removed = -xp.matmul(dS, of_kappa * of_a)  # the gradient of S·κ, (N, heads, d, 1)
+            db = -xp.matmul(dS.swapaxes(2, 3), xp.matmul(before, of_kappa))  # of κ∘a
+            dkappa[t] = (xp.matmul(before.swapaxes(2, 3), d_removed) + db * of_a).reshape(N, heads * d)
+            da[t] = (db * of_kappa).reshape(N, heads * d)
+            dr[t] = xp.matmul(after.swapaxes(2, 3), dy).reshape(N, heads * d)
+            dw[t] = (dS * before).sum(axis=2).reshape(N, heads * d)
+            dk[t] = xp.matmul(dS.swapaxes(2, 3), of_v).reshape(N, heads * d)
+            dv[t] = xp.matmul(dS, of_k).reshape(N, heads * d)
+            dS *= of_w.swapaxes(2, 3)
+            dS += d_removed * of_kappa.swapaxes(2, 3)
+        last = max(first, begin)
+
+
+def norm(x: Array, gain: Array, scales: Array, out: Array, eps: float = NORM_EPS) -> None:
     """out = x·r∘gain row by row, scales = r = 1/√(mean(x²) + ε): x and out (K, D), gain (D,), scales (K,)."""
     xp = namespace(x)
     xp.multiply(x, x, out=out)
-    scales[...] = (out.sum(axis=1) / x.shape[1] + NORM_EPS) ** -0.5
+    scales[...] = (out.sum(axis=1) / x.shape[1] + eps) ** -0.5
     xp.multiply(x, scales[:, None], out=out)
     xp.multiply(out, gain, out=out)
 
@@ -405,6 +578,116 @@ def mogrify_backward(factors: Array, gated: Array, d_gated: Array, d_products: A
     xp.multiply(d_products, gated, out=d_products)
     xp.multiply(d_products, d_gated, out=d_products)
     xp.multiply(d_gated, factors, out=d_gated)
+
+
+def convolve(
+    first: int, last: int, before: Array, us: Array, W: Array, b: Array, sigmas: Array, vs: Array
+) -> None:
+    """vs[t] = silu(b + Σ_k W[k]∘us[t - K + 1 + k]) for these steps, and sigmas the σ of the sum.
+
+    us, sigmas and vs are (T, N, C), W is (K, C); ``before`` (K - 1, N, C) are the inputs of the steps before 0.
+    """
+    xp, K, span = namespace(us), len(W), slice(first, last)
+    out, work = vs[span], sigmas[span]
+    xp.multiply(us[span], W[K - 1], out=out)
+    for k in range(1, K):  # steps back
+        inner = min(max(first, k), last)  # from here on the step lies in this block
+        at, of_weight = first + K - 1 - k, W[K - 1 - k]
+        xp.multiply(before[at : at + inner - first], of_weight, out=work[: inner - first])
+        xp.multiply(us[inner - k : last - k], of_weight, out=work[inner - first :])
+        xp.add(out, work, out=out)
+    xp.add(out, b, out=out)
+    sigmoid(out, out=work)
+    xp.multiply(out, work, out=out)
+
+
+def convolve_backward(
+    first: int, last: int, dvs: Array, vs: Array, sigmas: Array, W: Array, dsums: Array, dus: Array
+) -> None:
+    """Write dsums, the gradients of the sums, and dus of these steps, (T, N, C) each; later steps are done."""
+    xp, K, span, T = namespace(vs), len(W), slice(first, last), len(vs)
+    dsum, du = dsums[span], dus[span]
+    one_minus(sigmas[span], out=dsum)
+    xp.multiply(dsum, vs[span], out=dsum)
+    xp.add(dsum, sigmas[span], out=dsum)  # silu' = σ + silu∘(1 - σ)
+    xp.multiply(dsum, dvs[span], out=dsum)
+    xp.multiply(dsum, W[K - 1], out=du)
+    for k in range(1, K):
+        after = dsums[first + k : min(last + k, T)]
+        du[: len(after)] += after * W[K - 1 - k]
+
+
+def decays(logs: Array, out: Array) -> None:
+    """out[..., i, j] = exp(Σ logs[k] over j < k ≤ i), 0 for j > i: logs (Q, …), out (…, Q, Q)."""
+    xp = namespace(logs)
+    sums = xp.cumsum(in_double(logs, logs), 0)  # (Q, …), in float64: differences of large sums follow
+    rows = xp.moveaxis(sums, 0, -1)  # (…, Q)
+    differences = rows[..., :, None] - rows[..., None, :]  # (…, Q, Q)
+    out[...] = xp.exp(xp.clip(differences, None, 0.0))
+    out *= xp.tril(xp.ones_like(out))
+
+
+def step_states(decay: Array, x: Array, B: Array, C: Array, states: Array, out: Array) -> None:
+    """states = decay·states + x·Bᵀ, then out = states·C, for one step.
+
+    decay is (N, G, R), x and out (N, G, R, P), B and C (N, G, S), states (N, G, R·P, S).
+    """
+    N, G, R, P = x.shape
+    heads = states.reshape(N, G, R, P, -1)  # (N, G, R, P, S)
+    heads *= decay[..., None, None]
+    heads += x[..., None] * B[:, :, None, None]
+    out[...] = namespace(x).matmul(states, C[..., None]).reshape(N, G, R, P)
+
+
+def selective_scan(dt: Array, x: Array, B: Array, C: Array, A: Array, state: Array, y: Array) -> None:
+    """state = exp(dt[t]∘A)∘state + B[t]·(dt[t]∘x[t])ᵀ and y[t] = C[t]·state, for all steps.
+
+    dt, x and y are (Q, N, H), B and C (Q, N, S), A is (S, H), state (N, S, H).
+    """
+    xp = namespace(x)
+    for dt_t, x_t, B_t, C_t, y_t in zip(dt, x, B, C, y, strict=True):
+        state *= xp.exp(dt_t[:, None] * A)
+        state += B_t[..., None] * (dt_t * x_t)[:, None]
+        y_t[...] = (C_t[:, None] @ state)[:, 0]
+
+
+def selective_scan_backward(
+    dt: Array,
+    x: Array,
+    B: Array,
+    C: Array,
+    A: Array,
+    before: Array,
+    dy: Array,
+    flow: Array,
+    ddt: Array,
+    dx: Array,
+    dB: Array,
+    dC: Array,
+    dA: Array,
+    buffers: Buffers,
+) -> None:
+    """Write ddt, dx (Q, N, H), dB and dC (Q, N, S), add to dA (S, H), and carry ``flow`` (N, S, H) back over all steps.
+
+    ``before`` (N, S, H) is the state before the steps; those inside are computed again.
+    """
+    xp = namespace(x)
+    states = buffers.get("states", (len(x) + 1, *before.shape), before)  # (Q + 1, N, S, H)
+    states[0] = before
+    for t in range(len(x)):
+        xp.exp(dt[t][:, None] * A, out=states[t + 1])
+        states[t + 1] *= states[t]
+        states[t + 1] += B[t][..., None] * (dt[t] * x[t])[:, None]
+    for t in reversed(range(len(x))):
+        dC[t] = (states[t + 1] @ dy[t][..., None])[..., 0]
+        flow += C[t][..., None] * dy[t][:, None]
+        dB[t] = (flow @ (dt[t] * x[t])[..., None])[..., 0]
+        inputs = (B[t][:, None] @ flow)[:, 0]  # (N, H)
+        flow *= xp.exp(dt[t][:, None] * A)
+        dlogs = flow * states[t]  # (N, S, H)
+        ddt[t] = (dlogs * A).sum(axis=1) + x[t] * inputs
+        dx[t] = dt[t] * inputs
+        dA += (dlogs * dt[t][:, None]).sum(axis=0)
 
 
 def exp_rows(scores: Array) -> tuple[Array, Array]:

@@ -52,7 +52,7 @@
         states: own,
         gates: Object.keys(inside).filter((each) => !(each in data.before[layer])),
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
-        number: (value) => words.number(rounded(value), 2),
+        number: (value) => (value === undefined ? "" : words.number(rounded(value), 2)), // some gates are narrower
         before: (state) => before(of(state))[unit],
         value: (name) => (inside[of(name)] ?? terms[name])[at][unit],
         units: (gate) => inside[gate]?.[at],
