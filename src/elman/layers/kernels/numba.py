@@ -228,69 +228,6 @@ def pool_backward(
     pool_steps_backward(dhs, states, z, n, positive, flow, dus)
 
 
-@jit
-def rwkv4_forward(
-    first: int,
-    last: int,
-    k: Array,
-    v: Array,
-    rate: Array,
-    u: Array,
-    a: Array,
-    b: Array,
-    p: Array,
-    ys: Array,
-) -> None:
-    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
-
-    See `elman.layers.rwkv4`.
-    """
-    rwkv4_steps(first, last, k, v, rate, u, a, b, p, ys)
-
-
-def rwkv4_backward(
-    first: int,
-    last: int,
-    k: Array,
-    v: Array,
-    rate: Array,
-    u: Array,
-    a: Array,
-    b: Array,
-    p: Array,
-    ys: Array,
-    dys: Array,
-    flow: Array,
-    dk: Array,
-    dv: Array,
-    d_rate: Array,
-    du: Array,
-) -> None:
-    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
-    rwkv4_steps_backward(first, last, k, v, rate, u, a, b, p, ys, dys, flow, dk, dv, d_rate, du)
-
-
-def rwkv7_forward(
-    first: int,
-    last: int,
-    r: Array,
-    w: Array,
-    k: Array,
-    v: Array,
-    kappa: Array,
-    a: Array,
-    S: Array,
-    kept: Array,
-    chunk: int,
-    ys: Array,
-) -> None:
-    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
-
-    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`.
-    """
-    rwkv7_steps(first, last, r, w, k, v, kappa, a, S, kept, chunk, ys)
-
-
 def rwkv7_backward(
     first: int,
     last: int,
@@ -923,7 +860,7 @@ def sru_steps(zs: Array, v: Array, fs: Array, cs: Array) -> None:
 
 
 @jit
-def rwkv4_steps(
+def rwkv4_forward(
     first: int,
     last: int,
     k: Array,
@@ -935,7 +872,10 @@ def rwkv4_steps(
     p: Array,
     ys: Array,
 ) -> None:
-    """Do the steps of `rwkv4_forward`, column by column."""
+    """Write y and the states a, b and p (T + 1, N, D) of each step: k, v and ys (T, N, D), rate and u (D,).
+
+    See `elman.layers.rwkv4`.
+    """
     _, N, D = k.shape
     for t in range(first, last):
         for n in range(N):
@@ -953,7 +893,7 @@ def rwkv4_steps(
 
 
 @jit
-def rwkv4_steps_backward(
+def rwkv4_backward(
     first: int,
     last: int,
     k: Array,
@@ -971,7 +911,7 @@ def rwkv4_steps_backward(
     d_rate: Array,
     du: Array,
 ) -> None:
-    """Do the steps of `rwkv4_backward`, column by column."""
+    """Carry dys and the flow of da and db (2, N, D) back into dk and dv; add to d_rate and du (D,)."""
     _, N, D = k.shape
     for t in range(last - 1, first - 1, -1):
         for n in range(N):
@@ -1008,7 +948,7 @@ def rwkv7_step(w: Array, k: Array, v: Array, kappa: Array, b: Array, before: Arr
 
 
 @jit
-def rwkv7_steps(
+def rwkv7_forward(
     first: int,
     last: int,
     r: Array,
@@ -1022,9 +962,11 @@ def rwkv7_steps(
     chunk: int,
     ys: Array,
 ) -> None:
-    """Do the steps of `rwkv7_forward`, one head after another, so that its S stays in the cache.
+    """S = S·diag(w) - (S·κ)(κ∘a)ᵀ + v·kᵀ and y = S·r, in each head: S (N, heads, d, d), all others (T, N, heads·d).
 
-    S is transposed for that, (keys, values): then a vector unit adds up S·κ and S·r for many values at once.
+    Before every ``chunk``-th step S is copied to kept (chunks, N, heads, d, d). See `elman.layers.rwkv7`. One head is
+    done after another, so that its S stays in the cache. It is transposed for that, (keys, values): then a vector unit
+    adds up S·κ and S·r for many values at once.
     """
     N, heads, d, _ = S.shape
     state, removed, y = np.empty((d, d), np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
