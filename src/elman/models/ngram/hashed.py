@@ -99,13 +99,20 @@ def bits_for(n_tokens: int) -> int:
 
 
 @jit_exact
+def end_of_context(keys: NDArray[np.int64], begin: int, symbols: int) -> int:
+    """Return where the keys end that have the same context as keys[begin]."""
+    end, limit = begin, (keys[begin] // symbols + 1) * symbols
+    while end < len(keys) and keys[end] < limit:
+        end += 1
+    return end
+
+
+@jit_exact
 def count_slots(keys: NDArray[np.int64], symbols: int) -> int:
     """Return how many slots the tables of a level's contexts take in all."""
     total = begin = 0
     while begin < len(keys):
-        end, limit = begin, (keys[begin] // symbols + 1) * symbols
-        while end < len(keys) and keys[end] < limit:
-            end += 1
+        end = end_of_context(keys, begin, symbols)
         total += 1 << bits_for(end - begin)
         begin = end
     return total
@@ -131,9 +138,7 @@ def insert(
     begin = 0
     while begin < len(keys):
         context = keys[begin] // symbols
-        end = begin
-        while end < len(keys) and keys[end] < (context + 1) * symbols:
-            end += 1
+        end = end_of_context(keys, begin, symbols)
         bits = bits_for(end - begin)
         last = (1 << bits) - 1
         slots[contexts[context], _TABLE] = (first << _SHIFT) + bits
