@@ -16,7 +16,7 @@ from elman.errors import TextError
 from elman.models.base import Ids, LanguageModel, LogProbs
 from elman.models.base import begin as begin
 from elman.models.tokenized import TokenizedModel, reading_threads
-from elman.text.tokenizers import PretrainedTokenizer, WorldTokenizer
+from elman.text.tokenizers import EOS, PieceTokenizer
 
 BLOCK = 512  # steps per block: bounds the memory whatever the text's length
 BLOCK_TOKENS = (
@@ -135,10 +135,9 @@ def evaluate(
 def newlines_of(text_model: TokenizedModel) -> NDArray[np.intp] | None:
     """Return how many newlines each token of a published model has, (V,); None where one token ends every line."""
     tokenizer = text_model.tokenizer
-    if not isinstance(tokenizer, PretrainedTokenizer | WorldTokenizer):
-        return None
     newline = tokenizer.eos
-    assert newline is not None
+    if not isinstance(tokenizer, PieceTokenizer) or newline is None or newline == EOS:
+        return None
     return np.array([token.count(newline) for token in text_model.vocabulary.tokens], np.intp)
 
 
