@@ -127,10 +127,16 @@ def train(command: str) -> None:
 
 
 def describe_training(folder: str) -> str:
-    """Return in words how long the run took."""
+    """Return in words how much the run has read, for how long and how fast; validation is part of the time."""
     lines = Path(folder, "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    epochs = [line for line in map(json.loads, lines) if line["kind"] == "epoch"]
-    return f"{epochs[-1]['epoch']} epochs, {epochs[-1]['seconds'] / 60:.1f} min" if epochs else "counted"
+    events = list(map(json.loads, lines))
+    epochs = [event for event in events if event["kind"] == "epoch"]
+    if not epochs:
+        return "counted"
+    options, text = events[0]["options"], events[0]["tokens"]
+    tokens = epochs[-1]["iteration"] * options["batch_size"] * options["time_size"]
+    seconds = epochs[-1]["seconds"]
+    return f"{tokens / text:.1f} epochs, {seconds / 60:.1f} min, {tokens / seconds:,.0f} tokens/s"
 
 
 def show(trial: Trial) -> None:

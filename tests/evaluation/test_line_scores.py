@@ -27,6 +27,7 @@ from elman.models.ngram.model import NgramModel
 from elman.text.tokenizers import UnendedLine, make_tokenizer
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
+from elman.workers import limited_threads, use_workers
 from support.every_kind import KINDS, word_model
 from support.tiny import STORY, small_lm, text_model
 
@@ -147,12 +148,13 @@ def test_many_lines_score_as_each_does(name: str) -> None:
     tolerance = 1e-6 if name == "float32" else 1e-12
 
     @hypothesis.settings(max_examples=25, deadline=None)
-    @hypothesis.given(some_lines, st.sampled_from([1, 2, 7, 1024]))
-    @hypothesis.example([], 7)
-    @hypothesis.example(["tom was reading ."], 7)
-    @hypothesis.example(["tom " * 100, "", "mary", "", "was . " * 30], 1024)
-    def check(lines: list[str], window: int) -> None:
-        with pytest.MonkeyPatch.context() as patch:
+    @hypothesis.given(some_lines, st.sampled_from([1, 2, 7, 1024]), st.sampled_from([1, 3]))
+    @hypothesis.example([], 7, 1)
+    @hypothesis.example(["tom was reading ."], 7, 3)
+    @hypothesis.example(["tom " * 100, "", "mary", "", "was . " * 30], 1024, 1)
+    @hypothesis.example(["tom was reading . " * n for n in range(1, 200)], 1024, 3)
+    def check(lines: list[str], window: int, workers: int) -> None:
+        with pytest.MonkeyPatch.context() as patch, limited_threads(0), use_workers(workers):
             patch.setattr(line_scores, "WINDOW_LINES", window)
             patch.setattr(line_scores, "BLOCK_TOKENS", 64)
             found = list(score_lines(whole, lines))

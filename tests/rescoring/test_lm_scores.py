@@ -18,6 +18,7 @@ from elman.rescoring.rescorer import Rescorer
 from elman.rescoring.tuning import Weights
 from elman.text.vocabulary import Vocabulary
 from elman.text_model import TextModel
+from elman.workers import limited_threads, use_workers
 from support.ngrams import sentence_model
 from support.tiny import text_model
 
@@ -64,11 +65,14 @@ def test_steps_are_the_nodes_of_the_trees() -> None:
     assert work.saved == 0.5
 
 
-def test_batches_do_not_change_scores() -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_do_not_change_scores(workers: int) -> None:
     model = text_model()
     many = [encode(model, texts) for texts in TEXTS] * (BATCH // 4)
-    scores, _ = lm_scores(model, many)
-    few, _ = lm_scores(model, many[:3])
+    with limited_threads(0), use_workers(workers):
+        scores, work = lm_scores(model, many)
+    few, of_few = lm_scores(model, many[:3])
+    assert work.tokens == of_few.tokens * (BATCH // 4)
     for found, same in zip(scores[-3:], few, strict=True):
         assert_allclose(found, same, rtol=1e-10)
 

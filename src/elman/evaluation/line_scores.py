@@ -7,6 +7,7 @@ import heapq
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from elman.models.base import Ids, LanguageModel
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel, reading_threads, use_hash_tables
 from elman.text.vocabulary import Vocabulary
+from elman.workers import Task, run_tasks
 
 AnyLine = TypeVar("AnyLine", bound=str | bytes)
 
@@ -184,8 +186,8 @@ class CarriedLines:
 def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray[np.float64]:
     """Return -ln P in nats of every text of ids, each read from ``start``, a state of one sequence.
 
-    Texts of similar length are batched, so that few positions are padding. -1 stands for a token that the vocabulary
-    lacks: a text with one has probability 0 (infinite -ln P) and is not read.
+    Texts of similar length are batched, so that few positions are padding. Each thread reads other batches. -1 stands
+    for a token that the vocabulary lacks: a text with one has probability 0 (infinite -ln P) and is not read.
     """
     if isinstance(model, NgramModel) and texts:
         return _ngram_nlls(model, texts, start)
@@ -195,10 +197,16 @@ def text_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArray
     nlls[~possible] = np.inf
     (readable,) = np.nonzero(possible & (lengths > 0))
     indices = iter(readable[np.argsort(-lengths[readable], kind="stable")].tolist())  # the longest first
+
+    def read(batch: list[int]) -> None:
+        nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
+
+    tasks = []
+    while batch := list(islice(indices, 1)):
+        batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
+        tasks.append(Task(partial(read, batch)))
     with reading_threads(min(int(lengths[readable].sum()), BLOCK_TOKENS), model):
-        while batch := list(islice(indices, 1)):
-            batch += islice(indices, max(MIN_BATCH, BLOCK_TOKENS // len(texts[batch[0]])) - 1)
-            nlls[batch] = _batch_nlls(model, [texts[index] for index in batch], start)
+        run_tasks(tasks)
     return nlls
 
 

@@ -7,6 +7,7 @@ The candidates of one utterance share the states of their common prefixes. Utter
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from elman.rescoring.nbest import Utterance
 from elman.rescoring.tuning import Floats
 from elman.rescoring.unknown_words import LEXICON_FRACTION, Lexicon, Recurring, Spelling
 from elman.text_model import TextModel
+from elman.workers import Task, run_tasks
 
 Unknown = Literal["spelled", "plain"]
 Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
@@ -45,10 +47,8 @@ class StepCounts:
     steps: int = 0
     tokens: int = 0
 
-    def add(self, other: "StepCounts") -> None:
-        """Add another's counts."""
-        self.steps += other.steps
-        self.tokens += other.tokens
+    def __add__(self, other: "StepCounts") -> "StepCounts":
+        return StepCounts(self.steps + other.steps, self.tokens + other.tokens)
 
     @property
     def saved(self) -> float:
@@ -81,14 +81,18 @@ def lm_scores(
     """
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(utterances)
     start = begin(text_model.model, text_model.start_id)
-    counts = StepCounts()
+    batches = list(_batches(utterances))
+    counts = [StepCounts() for _ in batches]
+
+    def read(batch: list[int], count: StepCounts) -> None:
+        state = start.select([0] * len(batch))
+        found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, count)
+        for k, ln_probs in zip(batch, found, strict=True):
+            scores[k] = ln_probs
+
     with reading_threads(BATCH, text_model.model):
-        for batch in _batches(utterances):
-            state = start.select([0] * len(batch))
-            found, _ = read_tree(text_model.model, [utterances[k] for k in batch], state, counts)
-            for k, ln_probs in zip(batch, found, strict=True):
-                scores[k] = ln_probs
-    return scores, counts
+        run_tasks([Task(partial(read, *each)) for each in zip(batches, counts, strict=True)])
+    return scores, sum(counts, StepCounts())
 
 
 def _batches(utterances: Sequence[Encoded]) -> Iterator[list[int]]:

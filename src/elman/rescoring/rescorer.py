@@ -61,7 +61,7 @@ class Rescorer:
         found = []
         for reader in self.readers:
             scores, counts = lm_scores(reader.text_model, reader.encoded)
-            self.work.add(counts)
+            self.work += counts
             found.append([ln_probs + reader.spelled(index) for index, ln_probs in enumerate(scores)])
         return Table.of(self.utterances, [_mean(each) for each in zip(*found, strict=True)])
 
@@ -85,7 +85,7 @@ class Rescorer:
             return best
 
         models = [(reader.text_model, reader.encoded) for reader in self.readers]
-        self.work.add(carried_lm_scores(models, by_speaker(names, separator), choose))
+        self.work += carried_lm_scores(models, by_speaker(names, separator), choose)
         return Table.of(self.utterances, means)
 
     def unknown_words(self) -> list[int]:
