@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from elman.arrays import Array, is_torch
+from elman.arrays import Array, as_number, is_torch
 from elman.layers.dropout import TimeDropout
 from elman.layers.output import TimeAffineSoftmaxWithLoss
 from elman.layers.penalty import TimePenalty
@@ -27,7 +27,6 @@ def applies(layers: Sequence[Any], loss_layer: Any) -> bool:
     return (
         worker_count() > 1
         and all(isinstance(layer, StatefulLayer | TimeDropout | TimePenalty) for layer in layers)
-        and isinstance(loss_layer, TimeAffineSoftmaxWithLoss)
         and not is_torch(loss_layer.params[0])  # torch has threads of its own
     )
 
@@ -38,8 +37,11 @@ def spans(T: int) -> list[tuple[int, int]]:
     return [(t, min(t + size, T)) for t in range(0, T, size)]
 
 
-def forward(layers: Sequence[Any], loss_layer: TimeAffineSoftmaxWithLoss, xs: Array, ts: Array) -> float:
+def forward(layers: Sequence[Any], loss_layer: Any, xs: Array, ts: Array) -> float:
     """Return the loss of xs (N, T, D) and ts (N, T), as calling one layer after another does."""
+    if not isinstance(loss_layer, TimeAffineSoftmaxWithLoss):  # one that needs all rows at once
+        loss: float = as_number(loss_layer.forward(_through(layers, xs), ts))
+        return loss
     N, T = ts.shape
     cut = spans(T)
     for layer in layers:
@@ -63,6 +65,10 @@ def read(layers: Sequence[Any], xs: Array) -> Array:
         for layer in layers:
             xs = layer.forward(xs)
         return xs
+    return _through(layers, xs)
+
+
+def _through(layers: Sequence[Any], xs: Array) -> Array:
     cut = spans(xs.shape[1])
     for layer in layers:
         xs = layer.begin(xs)
