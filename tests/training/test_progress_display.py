@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import elman
+from elman.training import progress_display
 from elman.training.progress import Overfitting
 from elman.training.progress_display import encoding_bar, overfitting_line
 from support.tiny import STORY
@@ -73,6 +74,17 @@ def test_without_progress_there_is_no_bar(tmp_path: Path, terminal: Callable[[],
     shown = terminal()
     elman.train(STORY.splitlines(), tmp_path / "run", options=SMALL)
     assert shown.getvalue() == ""
+
+
+def test_a_large_model_says_how_much_memory_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "elman"):
+        elman.train(STORY.splitlines(), tmp_path / "small", options=SMALL)
+        assert "of memory" not in caplog.text
+        monkeypatch.setattr(progress_display, "WORTH_SAYING", 1)
+        elman.train(STORY.splitlines(), tmp_path / "large", options=SMALL)
+    assert "at least 0.0 GB of memory, for the weights" in caplog.text
 
 
 def test_fast_encoding_shows_no_bar(terminal: Callable[[], Terminal], clock: list[float]) -> None:

@@ -55,6 +55,14 @@ def test_the_first_line_of_the_metrics_says_what_the_run_is_about(tmp_path: Path
     assert first["options"] == run.config.to_dict()
 
 
+def test_the_memory_is_that_of_all_arrays_of_the_weights_shapes(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", optimizer="adam")
+    run.train()
+    model, optimizer = run.trainer.model, run.trainer.optimizer
+    arrays = [*model.params, *model.grads, *(array for kept in optimizer.state.values() for array in kept)]
+    assert run.memory_needed() == sum(array.nbytes for array in arrays)
+
+
 def test_the_best_model_is_kept_and_not_the_last(tmp_path: Path) -> None:
     (tmp_path / "valid.txt").write_text("tom said hi to mary .\n" * 3, encoding="utf-8")
     run = new_run(tmp_path / "run", valid=str(tmp_path / "valid.txt"), epochs=12, optimizer="adam", lr=0.05)

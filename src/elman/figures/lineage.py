@@ -1,4 +1,4 @@
-"""A figure of the recurrent cells from 1990 to 2024: what each changed, and whether a matrix stands in its loop."""
+"""A figure of the recurrent cells from 1990 to 2025: what each changed, and whether a learnt matrix stands in its loop."""
 
 from typing import NamedTuple
 
@@ -40,11 +40,35 @@ LINEAGE = (
         "Mogrifier LSTM",
         ("x_t and h_{t−1} first gate each other", "먼저 x_t와 h_{t−1}이 서로를 조절한다"),
     ),
+    Step(
+        "2023",
+        "RWKV-4",
+        ("a mean of all values; each unit forgets at its rate", "모든 값의 평균, 유닛마다 다른 속도로 잊는다"),
+        dense=False,
+    ),
+    Step(
+        "2023",
+        "Mamba",
+        ("16 numbers a unit; x_t sets how fast they decay", "유닛마다 수 16개, 감쇠의 빠르기를 x_t가 정한다"),
+        dense=False,
+    ),
     Step("2024", "RG-LRU", ("a decay that each unit learns", "유닛마다 감쇠율을 배운다"), dense=False),
     Step(
         "2024",
         "minGRU, minLSTM",
         ("the GRU and the LSTM with gates of x_t only", "게이트가 x_t만 보는 GRU와 LSTM"),
+        dense=False,
+    ),
+    Step(
+        "2024",
+        "Mamba-2",
+        ("one decay a head: many steps in one product", "헤드마다 감쇠 하나: 여러 시각을 곱 하나로"),
+        dense=False,
+    ),
+    Step(
+        "2025",
+        "RWKV-7",
+        ("a matrix of values by key; x_t replaces old values", "키로 값을 찾는 행렬, x_t가 낡은 값을 바꾼다"),
         dense=False,
     ),
 )
@@ -53,21 +77,22 @@ LINEAGE = (
 def lineage(*, lang: str | None = None) -> Figure:
     """Draw the cells below each other, by year, in two lines: those with a matrix in the loop, and those without."""
     about = (
-        "Recurrent cells by year. With a matrix in the loop: Elman network 1990, LSTM 1997, GRU 2014, Mogrifier LSTM "
-        "2020. Without: QRNN 2016, SRU 2018, RG-LRU, minGRU and minLSTM 2024.",
-        "연도별 순환 셀. 상태에 행렬을 곱하는 셀: 엘만 신경망 1990, LSTM 1997, GRU 2014, Mogrifier LSTM 2020. "
-        "곱하지 않는 셀: QRNN 2016, SRU 2018, RG-LRU와 minGRU, minLSTM 2024.",
+        "Recurrent cells by year. With a learnt matrix in the loop: Elman network 1990, LSTM 1997, GRU 2014, Mogrifier "
+        "LSTM 2020. Without: QRNN 2016, SRU 2018, RWKV-4 and Mamba 2023, RG-LRU, minGRU, minLSTM and Mamba-2 2024, "
+        "RWKV-7 2025.",
+        "연도별 순환 셀. 상태에 학습한 행렬을 곱하는 셀: 엘만 신경망 1990, LSTM 1997, GRU 2014, Mogrifier LSTM 2020. "
+        "곱하지 않는 셀: QRNN 2016, SRU 2018, RWKV-4와 Mamba 2023, RG-LRU, minGRU, minLSTM, Mamba-2 2024, RWKV-7 2025.",
     )
     title = ("The lineage of recurrent cells", "순환 셀의 계보")
     drawing = Drawing(FIRST + ROW * len(LINEAGE) - 10, title, about, lang)
     drawing.dot((28, 26), "forward", 7)
     drawing.text(
-        (44, 26), ("h_{t−1} is multiplied by a matrix", "h_{t−1}에 행렬을 곱한다"), size=SMALL, anchor="start"
+        (44, 26), ("h_{t−1} is multiplied by a learnt matrix", "h_{t−1}에 학습한 행렬을 곱한다"), size=SMALL, anchor="start"
     )
     drawing.dot((28, 52), "backward", 7)
     drawing.text(
         (44, 52),
-        ("each unit multiplies its own number only", "유닛마다 자신의 수만 곱한다"),
+        ("the past is scaled by gates, without such a matrix", "그런 행렬 없이 게이트로 조절한다"),
         size=SMALL,
         anchor="start",
     )

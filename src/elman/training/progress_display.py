@@ -15,6 +15,7 @@ from elman.training.progress import BlockDone, EpochDone, Event, Overfitting, Sa
 from elman.training.run import TrainingRun
 
 logger = logging.getLogger(__name__)
+WORTH_SAYING = 500_000_000  # bytes of memory that a training needs
 
 
 def new_bar(**options: Any) -> Any:
@@ -68,6 +69,9 @@ def log_start(run: TrainingRun, resumed: bool) -> None:
         f"{about['vocab_size']:,}",
         f"{about['parameters']:,}",
     )
+    if (needed := run.memory_needed()) >= WORTH_SAYING:
+        amount = f"{needed / 1e9:.1f} GB"
+        logger.info("  at least %s of memory, for the weights, their gradients and the optimizer", amount)
     _log_validation(run.corpora)
     if resumed and progress.iteration:
         logger.info("resuming after iteration %d (epoch %d)", progress.iteration, progress.epoch + 1)

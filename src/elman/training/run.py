@@ -331,6 +331,13 @@ class TrainingRun:
             "versions": versions(model),
         }
 
+    def memory_needed(self) -> int:
+        """Return the bytes of the weights, the gradients and what the optimizer keeps for every weight.
+
+        The arrays of a block, which depend on its size, come on top.
+        """
+        return sum(p.nbytes for p in self.trainer.model.params) * (2 + len(self.trainer.optimizer.slots))
+
     @property
     def finished(self) -> bool:
         """Whether a limit is reached: of epochs, iterations, time or patience."""
