@@ -16,6 +16,7 @@ from elman.formats.rwkv import from_rwkv
 from elman.formats.torch_zip import Refused, read_tensors, tensor_shapes
 from elman.text.world_vocabulary import is_world_vocabulary, read_world_vocabulary
 from support.blocks import BLOCKS
+from support.pretrained import byte_level
 from support.rwkv import checkpoint, write_pth, write_world_vocabulary
 
 D, LAYERS = 8, 2
@@ -50,6 +51,21 @@ def test_pth_and_safetensors_give_the_same_model(tmp_path: Path, vocab: Path, ce
     assert again.score(TEXT) == found[0]
     assert again.tokenizer == models[0].tokenizer
     assert again.model.sizes == BLOCKS[cell].sizes
+
+
+@every_cell
+def test_a_model_trained_on_the_pile_takes_a_tokenizer_json(tmp_path: Path, cell: str) -> None:
+    tokenizer = byte_level()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    write_pth(tmp_path / "model.pth", arrays_of(cell))
+    lm = elman.import_model(tmp_path / "model.pth", vocab=tmp_path / "tokenizer.json")
+    assert lm.encode(TEXT)[1].tolist() == tokenizer.encode(TEXT).ids
+    assert (lm.start, lm.start_id, len(lm.vocabulary)) == ("<|endoftext|>", 0, V)
+    lm.save(tmp_path / "run")
+    assert elman.load(tmp_path / "run").score(TEXT) == lm.score(TEXT)
+    write_pth(tmp_path / "small.pth", arrays_of(cell, 200))
+    with pytest.raises(ConfigError, match=r"tokenizer.json.*200"):
+        elman.import_model(tmp_path / "small.pth", vocab=tmp_path / "tokenizer.json")
 
 
 def test_a_piece_may_end_several_lines(tmp_path: Path, vocab: Path) -> None:
@@ -198,7 +214,8 @@ def test_a_file_of_tokens_needs_a_level(tmp_path: Path) -> None:
     write_pth(tmp_path / "model.pth", arrays_of(V=3))
     (tmp_path / "tokens.txt").write_text("a\nb\nc\n")
     with pytest.raises(
-        ConfigError, match=r"tokens.txt is not RWKV's vocabulary.*say what they are: `level='char'`"
+        ConfigError,
+        match=r"tokens.txt is neither RWKV's vocabulary.*nor a tokenizer.json.*say what they are: `level='char'`",
     ):
         elman.import_model(tmp_path / "model.pth", vocab=tmp_path / "tokens.txt")
     lm = elman.import_model(tmp_path / "model.pth", vocab=tmp_path / "tokens.txt", level="char")

@@ -39,7 +39,7 @@ def import_model(
             The other arguments, but for ``encoding``, describe a state dict.
         vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
             ids; a state dict that elman wrote holds its own. For an RWKV checkpoint: RWKV's world vocabulary, which is
-            found by itself in the installed package `rwkv`.
+            found by itself in the installed package `rwkv`; or, of a model trained on the Pile, its tokenizer.json.
         level: what a token is: "word" (the default), "char", "jamo" or "byte".
         lower: the tokens come from lower-cased text.
         unk, eos: the tokens for unknown words and for the end of a line; `<unk>` and `<eos>` by default, or `<UNK>`

@@ -20,7 +20,7 @@ from elman.formats.run_files import check_run_folder
     "--vocab",
     type=click.Path(path_type=Path),
     help="file of tokens for a state dict: one per line, maybe with its count or id; or JSON, a list or an object; or "
-    "RWKV's world vocabulary",
+    "RWKV's world vocabulary or tokenizer.json",
 )
 @click.option(
     "--level", type=click.Choice(["word", "char", "jamo", "byte"]), help="what a token is  [default: word]"
@@ -56,7 +56,7 @@ def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], *
     file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
 
     A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab,
-    or from the installed package rwkv).
+    or from the installed package rwkv) or, for a model trained on the Pile, its tokenizer.json (--vocab).
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

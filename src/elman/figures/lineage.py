@@ -1,4 +1,4 @@
-"""A figure of the recurrent cells from 1990 to 2025: what each changed, and whether a learnt matrix stands in its loop."""
+"""A figure of the recurrent cells from 1990 to 2025: what each changed, and whether its loop has a learnt matrix."""
 
 from typing import NamedTuple
 
@@ -43,7 +43,10 @@ LINEAGE = (
     Step(
         "2023",
         "RWKV-4",
-        ("a mean of all values; each unit forgets at its rate", "모든 값의 평균, 유닛마다 다른 속도로 잊는다"),
+        (
+            "a mean of all values; each unit forgets at its rate",
+            "모든 값의 평균, 유닛마다 다른 속도로 잊는다",
+        ),
         dense=False,
     ),
     Step(
@@ -86,16 +89,11 @@ def lineage(*, lang: str | None = None) -> Figure:
     title = ("The lineage of recurrent cells", "순환 셀의 계보")
     drawing = Drawing(FIRST + ROW * len(LINEAGE) - 10, title, about, lang)
     drawing.dot((28, 26), "forward", 7)
-    drawing.text(
-        (44, 26), ("h_{t−1} is multiplied by a learnt matrix", "h_{t−1}에 학습한 행렬을 곱한다"), size=SMALL, anchor="start"
-    )
+    with_matrix = ("h_{t−1} is multiplied by a learnt matrix", "h_{t−1}에 학습한 행렬을 곱한다")
+    drawing.text((44, 26), with_matrix, size=SMALL, anchor="start")
     drawing.dot((28, 52), "backward", 7)
-    drawing.text(
-        (44, 52),
-        ("the past is scaled by gates, without such a matrix", "그런 행렬 없이 게이트로 조절한다"),
-        size=SMALL,
-        anchor="start",
-    )
+    without = ("the past is scaled by gates, without such a matrix", "그런 행렬 없이 게이트로 조절한다")
+    drawing.text((44, 52), without, size=SMALL, anchor="start")
     ys = [FIRST + ROW * k for k in range(len(LINEAGE))]
     of_dense = [y for y, step in zip(ys, LINEAGE, strict=True) if step.dense]
     of_diagonal = [y for y, step in zip(ys, LINEAGE, strict=True) if not step.dense]

@@ -106,13 +106,12 @@ def _json(path: Path) -> Any:
 
 
 def read_pretrained(folder: Path) -> TokenizedModel:
-    """Return the model of a folder, with its tokenizer; texts begin after ``<|endoftext|>``, if there is such a piece.
+    """Return the model of a folder, `with_tokenizer`.
 
     Raises:
         ModelFileError: a file is missing or damaged, the architecture is none of `READERS`, or an array is missing, of
             another shape, additional or not finite.
-        ConfigError: the tokenizer cannot be used, or does not belong to the model.
-        MissingExtra: the library ``tokenizers`` is not installed.
+        ConfigError, MissingExtra: see `with_tokenizer`.
     """
     config = _json(folder / CONFIG)
     kind = config.get("model_type")
@@ -124,10 +123,20 @@ def read_pretrained(folder: Path) -> TokenizedModel:
     shape, weights = READERS[kind](config, stored)
     stored.refuse_others()
     check_finite(weights, folder)
-    tokenizer = _tokenizer(folder / TOKENIZER, shape["vocab_size"])
-    start = SEPARATOR if SEPARATOR in tokenizer.vocabulary else "eos"
     info = {"imported": f"a model of type {kind} from {folder.resolve().name}"}
-    return TokenizedModel(RecurrentLM(**shape, weights=weights), tokenizer, tokenizer.vocabulary, info, start)
+    return with_tokenizer(RecurrentLM(**shape, weights=weights), folder / TOKENIZER, info)
+
+
+def with_tokenizer(model: RecurrentLM, path: Path, info: Mapping[str, Any]) -> TokenizedModel:
+    """Return a published model with its tokenizer.json; texts begin after ``<|endoftext|>``, if that is a piece.
+
+    Raises:
+        ConfigError: the tokenizer cannot be used, or does not belong to the model.
+        MissingExtra: the library ``tokenizers`` is not installed.
+    """
+    tokenizer = _tokenizer(path, model.vocab_size)
+    start = SEPARATOR if SEPARATOR in tokenizer.vocabulary else "eos"
+    return TokenizedModel(model, tokenizer, tokenizer.vocabulary, dict(info), start)
 
 
 def _tokenizer(path: Path, size: int) -> PretrainedTokenizer:

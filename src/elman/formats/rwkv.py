@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from elman.errors import ConfigError, ModelFileError
 from elman.formats.model_file import check_finite
+from elman.formats.pretrained import TOKENIZER, with_tokenizer
 from elman.formats.vocabulary_file import read_text
 from elman.layers.rwkv7 import MIXES
 from elman.models.parameters import CELLS, plan_weights
@@ -139,18 +140,20 @@ def read_rwkv(
     eos: str | None = None,
     encoding: str = "utf-8",
 ) -> TokenizedModel:
-    """Return the model of a checkpoint with its tokenizer: the world vocabulary, or tokens of a ``level``.
+    """Return the model of a checkpoint with its tokenizer: the world vocabulary, a tokenizer.json, or a ``level``.
 
     Args:
         path: the file, for messages.
         arrays: what is in it.
-        vocab: RWKV's vocabulary file; None: that of the installed package `rwkv`. With a ``level``, a file of tokens,
-            which ``lower``, ``unk``, ``eos`` and ``encoding`` describe: see `read_text`.
+        vocab: RWKV's vocabulary file, or the tokenizer.json of a model trained on the Pile; None: the vocabulary of the
+            installed package `rwkv`. With a ``level``, a file of tokens, which ``lower``, ``unk``, ``eos`` and
+            ``encoding`` describe: see `read_text`.
 
     Raises:
         ModelFileError: see `from_rwkv`; or the vocabulary has another size than the model.
         VocabularyError: the vocabulary cannot be read.
-        ConfigError: there is no vocabulary, or the arguments about it contradict each other.
+        ConfigError: there is no vocabulary, or the arguments about it contradict each other; or see `with_tokenizer`.
+        MissingExtra: a tokenizer.json needs the library ``tokenizers``.
     """
     model = from_rwkv(arrays, path)
     info = {"imported": path.name}
@@ -176,10 +179,12 @@ def read_rwkv(
             f"{path} contains no vocabulary; give RWKV's with `vocab='{FILE}'`, or install the package `{PACKAGE}`, "
             "which has it"
         )
+    if found.suffix == Path(TOKENIZER).suffix:
+        return with_tokenizer(model, found, info)
     if not is_world_vocabulary(found):
         raise ConfigError(
-            f"{found} is not RWKV's vocabulary, with an id, a piece in quotes and its number of bytes in every line; "
-            "for a file of tokens say what they are: `level='char'`"
+            f"{found} is neither RWKV's vocabulary, with an id, a piece in quotes and its number of bytes in every "
+            f"line, nor a {TOKENIZER}; for a file of tokens say what they are: `level='char'`"
         )
     tokenizer = WorldTokenizer(tuple(read_world_vocabulary(found, model.vocab_size)))
     return TokenizedModel(model, tokenizer, tokenizer.vocabulary, info)
