@@ -44,7 +44,7 @@ LINEAGE = (
         "2023",
         "RWKV-4",
         (
-            "a mean of all values; each unit forgets at its rate",
+            "a mean of all values, slowly forgotten",
             "모든 값의 평균, 유닛마다 다른 속도로 잊는다",
         ),
         dense=False,
@@ -52,7 +52,7 @@ LINEAGE = (
     Step(
         "2023",
         "Mamba",
-        ("16 numbers a unit; x_t sets how fast they decay", "유닛마다 수 16개, 감쇠의 빠르기를 x_t가 정한다"),
+        ("16 numbers a unit; x_t sets their decay", "유닛마다 수 16개, 감쇠의 빠르기를 x_t가 정한다"),
         dense=False,
     ),
     Step("2024", "RG-LRU", ("a decay that each unit learns", "유닛마다 감쇠율을 배운다"), dense=False),
@@ -71,7 +71,7 @@ LINEAGE = (
     Step(
         "2025",
         "RWKV-7",
-        ("a matrix of values by key; x_t replaces old values", "키로 값을 찾는 행렬, x_t가 낡은 값을 바꾼다"),
+        ("a matrix of values by key, which x_t replaces", "키로 값을 찾는 행렬, x_t가 낡은 값을 바꾼다"),
         dense=False,
     ),
 )
@@ -92,7 +92,7 @@ def lineage(*, lang: str | None = None) -> Figure:
     with_matrix = ("h_{t−1} is multiplied by a learnt matrix", "h_{t−1}에 학습한 행렬을 곱한다")
     drawing.text((44, 26), with_matrix, size=SMALL, anchor="start")
     drawing.dot((28, 52), "backward", 7)
-    without = ("the past is scaled by gates, without such a matrix", "그런 행렬 없이 게이트로 조절한다")
+    without = ("the past is scaled by gates instead", "그런 행렬 없이 게이트로 조절한다")
     drawing.text((44, 52), without, size=SMALL, anchor="start")
     ys = [FIRST + ROW * k for k in range(len(LINEAGE))]
     of_dense = [y for y, step in zip(ys, LINEAGE, strict=True) if step.dense]
