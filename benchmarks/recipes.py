@@ -92,7 +92,10 @@ TRIALS = {
         "wikitext-2/train.txt",
     ),
     "shakespeare-3m": held_out(
-        "shakespeare-3m", "char-lstm", "tinyshakespeare/input.txt", "--time-budget 170s --epochs 1000 "
+        "shakespeare-3m",
+        "chars",
+        "tinyshakespeare/input.txt",
+        "--wordvec 128 --hidden 192 --dropout 0 --output-dropout 0 --lr 0.005 --time-budget 170s ",
     ),
     "shakespeare-15m": held_out("shakespeare-15m", "chars", "tinyshakespeare/input.txt"),
     "ptb-chars": Trial(
