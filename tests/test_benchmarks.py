@@ -21,8 +21,10 @@ from elman.training.config import Config
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import cells
+import linguistics
 from inputs import Inputs, draw_weights, load_inputs, make_inputs, save_inputs, zipf_text
 from peers import ours, textbook
+from support.tiny import text_model
 from tables import summary, verdicts
 from workloads import WORKLOADS, Workload, chosen
 
@@ -201,3 +203,19 @@ def test_the_products_of_a_cell_are_those_of_the_floor() -> None:
     config = Config(batch_size=workload.N, time_size=workload.T, hidden=workload.H)
     ours = cells.products(model, config)
     assert sorted(ours) == sorted(shapes(workload, workload.N, workload.T))
+
+
+@pytest.mark.parametrize("kind", linguistics.GARDEN_PATHS)
+def test_both_sentences_of_a_garden_path_end_alike(kind: str) -> None:
+    for item in linguistics.GARDEN_PATHS[kind]:
+        sentences = [item.ambiguous.split(), item.plain.split()]
+        ambiguous, plain = (words[words.index(item.word) :] for words in sentences)
+        assert ambiguous == plain
+        assert sentences[0] != sentences[1]
+
+
+def test_the_surprisal_at_a_word_is_that_of_its_last_occurrence() -> None:
+    model = text_model()
+    words = linguistics.bits(model, "tom was in tom")
+    assert [word for word, _ in words] == ["tom", "was", "in", "tom"]
+    assert linguistics.at(model, "tom was in tom", "tom") == words[-1][1] != words[0][1]
