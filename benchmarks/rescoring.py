@@ -3,7 +3,7 @@
 Every figure is made by the commands that are printed above it, run in FOLDER. Texts and lists come from
 $ELMAN_DATA: each folder of librispeech-nbest that has `nbest.tsv` and `ref.txt` is measured. A model that is there
 already is not trained again. Needs `pip install 'elman[fast,rescore,speech,lexicon]'`. Training takes
-40 minutes, each way to measure with an LSTM some minutes for every list.
+40 minutes, each way to measure less than a minute for every list.
 """
 
 import argparse
@@ -22,13 +22,13 @@ BOOKS = "gutenberg"  # a folder of books, none of which the lists quote
 WIKI = "wikitext-2/train.txt"
 WAYS = {
     "4-gram": "elman rescore kn4 {list}",
-    "LSTM": "elman rescore lstm {list}",
-    "mixture (`elman mix`)": "elman rescore mixed {list}",
-    "LSTM and 4-gram": "elman rescore lstm {list} --with kn4",
+    "minGRU": "elman rescore mingru {list}",
+    "both": "elman rescore mingru {list} --with kn4",
+    "both, carried": "elman rescore mingru {list} --with kn4 --carry",
     "4-gram, lexicon": "elman rescore kn4 {list} --lexicon wordfreq",
-    "LSTM, lexicon": "elman rescore lstm {list} --lexicon wordfreq",
-    "LSTM and 4-gram, lexicon": "elman rescore lstm {list} --with kn4 --lexicon wordfreq",
-    "LSTM and 4-gram, lexicon, carried": "elman rescore lstm {list} --with kn4 --carry --lexicon wordfreq",
+    "minGRU, lexicon": "elman rescore mingru {list} --lexicon wordfreq",
+    "both, lexicon": "elman rescore mingru {list} --with kn4 --lexicon wordfreq",
+    "both, lexicon, carried": "elman rescore mingru {list} --with kn4 --lexicon wordfreq --carry",
 }
 
 
@@ -38,8 +38,7 @@ def train(folder: Path, data: Path) -> None:
     for name, command in (
         ("speech.txt", f"elman normalise {books} {data / WIKI} -o speech.txt --valid-output valid.txt"),
         ("kn4", "elman train speech.txt --valid valid.txt --model ngram --order 4 -o kn4"),
-        ("lstm", "elman train speech.txt --valid valid.txt --recipe speech -o lstm"),
-        ("mixed", "elman mix lstm kn4 --tune valid.txt -o mixed"),
+        ("mingru", "elman train speech.txt --valid valid.txt --recipe speech -o mingru"),
     ):
         if not (folder / name).exists():
             run(folder, command)
