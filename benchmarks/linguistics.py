@@ -104,13 +104,14 @@ def garden_paths(model: Any) -> str:
 def draw(model: Any, item: Item, path: Path) -> None:
     """Draw the surprisal of every word of both sentences, by its place before or after the word where they part."""
     figure, axes = new_figure("linear")
-    for sentence, colour, line in ((item.ambiguous, COLOURS[0], "o-"), (item.plain, COLOURS[1], "s--")):
+    sentences = ((item.ambiguous, COLOURS[0], "o-", 8), (item.plain, COLOURS[1], "s--", -16))
+    for sentence, colour, line, above in sentences:
         words = sentence.split()
         xs = [place - words.index(item.word) for place in range(len(words))]
         found = bits(model, sentence)
         axes.plot(xs, [value for _, value in found], line, color=colour, label=sentence)
         for x, (word, value) in zip(xs, found, strict=True):
-            axes.annotate(word, (x, value), (0, 7), textcoords="offset points", ha="center", color=colour)
+            axes.annotate(word, (x, value), (0, above), textcoords="offset points", ha="center", color=colour)
     axes.set_xlabel(f"words before and after “{item.word}”")
     axes.set_ylabel("surprisal in bits")
     axes.legend(frameon=False)
@@ -130,7 +131,7 @@ def main() -> None:
     else:
         print("($ELMAN_DATA/blimp is not there)")
     model = elman.load(given.run)
-    draw(model, GARDEN_PATHS["a subject, not an object"][0], given.output / "garden-path.png")
+    draw(model, GARDEN_PATHS["a clause, not an object"][0], given.output / "garden-path.png")
     print(f"\n{garden_paths(model)}")
 
 
