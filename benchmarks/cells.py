@@ -156,6 +156,8 @@ for _cell in CELLS:
     for _name in ("tinyshakespeare", "korean"):
         SIZES[_name, _cell, "plain"] = Size(2, 256 if _cell in ELEMENTWISE else 128, 0.004)
         SIZES[_name, _cell, "residual"] = Size(3, 192, 0.005, wordvec=128)
+        if CELLS[_cell].is_block:
+            SIZES[_name, _cell, "plain"] = Size(3, CELLS[_cell].hidden_size(128, 256), 0.003, wordvec=128)
     for _name in ("ptb", "wikitext-2"):
         SIZES[_name, _cell, "residual"] = Size(2, 300, 0.003)
 
@@ -199,6 +201,7 @@ class Task:
     def config(self) -> Config:
         size = {name: value for name, value in asdict(self.size).items() if value is not None}
         options = {**SHARED, **self.text.options, **size, "cell": self.cell, "seed": self.seed}
+        options["hidden"] = CELLS[self.cell].hidden_size(options["wordvec"], options["hidden"])
         if self.block != "plain":
             options["block"] = self.block
         config = Config.of({**options, "time_budget": self.seconds}, "benchmarks/cells.py")
