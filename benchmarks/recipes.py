@@ -95,7 +95,7 @@ TRIALS = {
         "shakespeare-3m",
         "chars",
         "tinyshakespeare/input.txt",
-        "--wordvec 128 --hidden 192 --dropout 0 --output-dropout 0 --lr 0.005 --time-budget 170s ",
+        "--hidden 192 --dropout 0 --time-budget 170s ",
     ),
     "shakespeare-15m": held_out("shakespeare-15m", "chars", "tinyshakespeare/input.txt"),
     "ptb-chars": Trial(
@@ -105,7 +105,7 @@ TRIALS = {
         prepare=without_margins,
     ),
     "korean-chars": held_out("korean-chars", "chars", "korean/wikinews.txt", "--min-count 2 "),
-    "korean-bytes": held_out("korean-bytes", "chars", "korean/wikinews.txt", "--level byte "),
+    "korean-bytes": held_out("korean-bytes", "bytes", "korean/wikinews.txt"),
 }
 
 
