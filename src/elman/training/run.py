@@ -336,7 +336,8 @@ class TrainingRun:
 
         The arrays of a block, which depend on its size, come on top.
         """
-        return sum(p.nbytes for p in self.trainer.model.params) * (2 + len(self.trainer.optimizer.slots))
+        weights: int = sum(p.nbytes for p in self.trainer.model.params)
+        return weights * (2 + len(self.trainer.optimizer.slots))
 
     @property
     def finished(self) -> bool:
