@@ -86,7 +86,7 @@ def test_invalid_value_is_a_one_line_error(
         ),
         (
             ["--recipe", "textbok"],
-            "unknown recipe 'textbok'; did you mean 'textbook'.*choose from char-lstm",
+            "unknown recipe 'textbok'; did you mean 'textbook'.*choose from bytes, char-lstm",
         ),
         (
             ["--recipe", "mine.toml"],
