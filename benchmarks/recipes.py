@@ -91,13 +91,8 @@ TRIALS = {
         "elman generate wikitext-2 --length 60 --temperature 0.8 --seed 1",
         "wikitext-2/train.txt",
     ),
-    "shakespeare-3m": held_out(
-        "shakespeare-3m",
-        "chars",
-        "tinyshakespeare/input.txt",
-        "--hidden 192 --dropout 0 --time-budget 170s ",
-    ),
-    "shakespeare-15m": held_out("shakespeare-15m", "chars", "tinyshakespeare/input.txt"),
+    "shakespeare-3m": held_out("shakespeare-3m", "chars", "tinyshakespeare/input.txt"),
+    "shakespeare-15m": held_out("shakespeare-15m", "bytes", "tinyshakespeare/input.txt", "--level char "),
     "ptb-chars": Trial(
         "elman train ptb-chars-train.txt --valid ptb-chars-valid.txt --recipe ptb-chars -o ptb-chars",
         ("elman eval ptb-chars ptb-chars-valid.txt", "elman eval ptb-chars ptb-chars-test.txt"),
