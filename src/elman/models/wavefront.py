@@ -40,7 +40,7 @@ def spans(T: int) -> list[tuple[int, int]]:
 def forward(layers: Sequence[Any], loss_layer: Any, xs: Array, ts: Array) -> float:
     """Return the loss of xs (N, T, D) and ts (N, T), as calling one layer after another does."""
     if not isinstance(loss_layer, TimeAffineSoftmaxWithLoss):  # one that needs all rows at once
-        loss: float = as_number(loss_layer.forward(_through(layers, xs), ts))
+        loss: float = as_number(loss_layer.forward(read(layers, xs), ts))
         return loss
     N, T = ts.shape
     cut = spans(T)
@@ -65,10 +65,6 @@ def read(layers: Sequence[Any], xs: Array) -> Array:
         for layer in layers:
             xs = layer.forward(xs)
         return xs
-    return _through(layers, xs)
-
-
-def _through(layers: Sequence[Any], xs: Array) -> Array:
     cut = spans(xs.shape[1])
     for layer in layers:
         xs = layer.begin(xs)
