@@ -25,6 +25,7 @@ BASE = (
     "arrays",
     "numba_jit",
     "matmul_precision",
+    "bfloat16",
     "backend",
 )
 PLACES = {  # the middle of each box; a new package needs one

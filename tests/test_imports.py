@@ -14,7 +14,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 BASE = (
-    "errors language catalogue environment parsing results one_line numba_jit files workers arrays "
+    "errors language catalogue environment parsing results one_line numba_jit files workers bfloat16 arrays "
     "matmul_precision backend"
 )
 ORDER = [  # lowest first; the packages and modules of one line may import each other

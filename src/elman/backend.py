@@ -63,9 +63,10 @@ class Backend:
     def place(self, array: Array) -> Array:
         """Return ``array`` in this library and on this device, without a copy if possible."""
         if self.library == "numpy":
-            return to_numpy(array)
-        if isinstance(array, np.ndarray) and not array.flags.writeable:
-            array = array.copy()  # torch warns about read-only arrays
+            return to_numpy(array) if is_torch(array) else array
+        if not is_torch(array):
+            array = np.asarray(array)
+            array = array if array.flags.writeable else array.copy()  # torch warns about read-only arrays
         return _torch().as_tensor(array, device=self.device).detach()
 
     def training(self) -> contextlib.AbstractContextManager[None]:

@@ -7,8 +7,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from elman.errors import ConfigError
+from elman.layers.bfloat16_matrix import FEW_ROWS
 from elman.layers.output import log_probs, target_log_probs
-from elman.layers.reduced import FEW_ROWS, ReducedMatrix
+from elman.layers.reduced import ReducedMatrix
 from support.loops import KERNELS
 
 DTYPES = ("bfloat16", "int8")

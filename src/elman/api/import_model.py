@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from elman.errors import ConfigError
 from elman.formats.arpa_reader import is_arpa, read_arpa
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.pretrained import read_pretrained
 from elman.formats.torch_file import SUFFIXES, read_torch
+from elman.models.recurrent import RecurrentLM
+from elman.models.tokenized import TokenizedModel
 from elman.text_model import TextModel, text_model_of
 
+Dtype = Literal["float32", "bfloat16"]
 Names = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -27,6 +31,7 @@ def import_model(
     tie_weights: bool = False,
     nonlinearity: str | None = None,
     encoding: str = "utf-8",
+    dtype: Dtype = "float32",
 ) -> TextModel:
     """Return the model in a file of another program; `TextModel.save` makes a run of it.
 
@@ -48,6 +53,8 @@ def import_model(
         tie_weights: the decoder shares its matrix with the word vectors; found by itself if both are one tensor.
         nonlinearity: of an nn.RNN: "tanh" (the default) or "relu", which is refused. A state dict does not record it.
         encoding: of an ARPA file, or of ``vocab``.
+        dtype: of the matrices of an RWKV or Mamba model: "float32", or "bfloat16", which takes half of the memory. The
+            model can then be read, but not trained; numbers that are bfloat16 in the file stay as they are.
 
     Raises:
         ModelFileError: the file is missing or damaged, or its model is none that elman has.
@@ -55,6 +62,8 @@ def import_model(
         ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
         MissingExtra: PyTorch is needed and not installed.
     """
+    if dtype not in get_args(Dtype):
+        raise ConfigError(f"`dtype` must be one of {', '.join(get_args(Dtype))}, got {dtype!r}")
     file, parts = Path(file), dict(names)
     described: dict[str, Any] = {
         "vocab": None if vocab is None else Path(vocab),
@@ -72,17 +81,25 @@ def import_model(
             raise ConfigError(
                 f"`{next(iter(given))}` applies only to a state dict, not to a folder; leave it out"
             )
-        return text_model_of(read_pretrained(file))
-    if is_arpa(file, encoding):
+        found = read_pretrained(file)
+    elif is_arpa(file, encoding):
         if given:
             raise ConfigError(
                 f"`{next(iter(given))}` applies only to a state dict, not to an ARPA file; leave it out"
             )
-        return text_model_of(read_arpa(file, encoding))
-    refuse_kenlm_binary(file)
-    if not file.name.endswith(SUFFIXES):
-        raise ConfigError(
-            f"{file} cannot be imported: it is not an ARPA file, and its suffix is not one of a state dict: "
-            f"{', '.join(SUFFIXES)}"
-        )
-    return text_model_of(read_torch(file, **given, encoding=encoding))
+        found = read_arpa(file, encoding)
+    else:
+        refuse_kenlm_binary(file)
+        if not file.name.endswith(SUFFIXES):
+            raise ConfigError(
+                f"{file} cannot be imported: it is not an ARPA file, and its suffix is not one of a state dict: "
+                f"{', '.join(SUFFIXES)}"
+            )
+        found = read_torch(file, **given, encoding=encoding)
+    return text_model_of(found if dtype == "float32" else _in_bfloat16(found))
+
+
+def _in_bfloat16(found: TokenizedModel) -> TokenizedModel:
+    if not isinstance(found.model, RecurrentLM):
+        raise ConfigError("an n-gram model has no matrices to keep in bfloat16; leave `dtype` out")
+    return replace(found, model=found.model.in_bfloat16())

@@ -42,6 +42,13 @@ from elman.formats.run_files import check_run_folder
     help="of an nn.RNN, which the file does not record; relu is refused  [default: tanh]",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="of an ARPA file, or of --vocab")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="of the matrices of an RWKV or Mamba model; bfloat16 takes half of the memory and cannot be trained",
+)
 def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], **described: Any) -> None:
     """Import the model in FILE, from another program, into the run folder RUN (-o).
 

@@ -15,16 +15,18 @@ from safetensors.numpy import save
 
 from elman.arrays import not_finite, to_numpy
 from elman.backend import NUMPY, Backend
+from elman.bfloat16 import all_finite
 from elman.errors import ConfigError, ElmanError, MissingExtra, ModelFileError
 from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
-from elman.formats.tensors import map_arrays, refuse_other_dtypes
+from elman.formats.tensors import map_arrays, marked_bfloat16, refuse_other_dtypes
 from elman.formats.versions import versions
 from elman.layers.base import Weight
+from elman.layers.bfloat16_matrix import Bfloat16Matrix, is_product
 from elman.models.clusters import checked_ranks
 from elman.models.mixture import Mixture
 from elman.models.ngram.model import NgramModel
-from elman.models.parameters import MOST_LAYERS, plan_weights
+from elman.models.parameters import CELLS, MOST_LAYERS, plan_weights
 from elman.models.recurrent import RecurrentLM
 from elman.models.regularisation import NONE, Regularisation
 from elman.models.tokenized import TokenizedModel
@@ -45,7 +47,7 @@ FORMAT = 1
 KEY = "elman"
 DIGEST = re.compile(r'\{"sha256": "([0-9a-f]{64})", ')  # the beginning of a description
 OLD_KEYS = {"format", "kind", "model", "tokenizer", "vocabulary", "start", "info", "training"}
-MODEL_DTYPES = ("F32", "F64", "I32", "I64")  # of the arrays in model files and checkpoints
+MODEL_DTYPES = ("F32", "F64", "BF16", "I32", "I64")  # of the arrays in model files and checkpoints
 MOST_WINDOW, MOST_SIZE = 1_000_000, 2**31 - 1
 _SHOWN = 4
 MODEL_NAME, LAST_NAME = "model.safetensors", "last.safetensors"
@@ -63,11 +65,12 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
         ModelFileError: the folder cannot be written or the disk is full.
     """
     # safetensors silently corrupts arrays that are not in row-major order
-    ordered = {name: np.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
+    ordered = {name: np.ascontiguousarray(_stored(array)) for name, array in arrays.items()}
     # names of files that are not UTF-8 contain lone surrogates, which are written as JSON's escapes
     text = json.dumps(about, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
     # the digest is part of the one description, because safetensors writes several in any order
     data = save(ordered, metadata={KEY: f'{{"sha256": "{digest_of(ordered, text)}", {text[1:]}'})
+    data = marked_bfloat16(data)
     try:
         with atomic_write(path) as file:
             file.write(data)
@@ -75,6 +78,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
         raise ModelFileError(
             f"cannot write {path}: {error.strerror or error}; nothing was changed"
         ) from error
+
+
+def _stored(array: Any) -> NDArray[Any]:
+    """Return an array as NumPy's; bfloat16 as its bits, uint16, which no other array has."""
+    return array.bits if isinstance(array, Bfloat16Matrix) else to_numpy(array)
 
 
 def is_safetensors(path: Path) -> bool:
@@ -206,7 +214,7 @@ def build_model(
         made = WINDOWS[kind]
         weights = _planned(arrays, made.plan(**shape), where)
         return made(**shape, dropout=dropout, weights=weights, backend=backend)
-    weights = _planned(arrays, plan_weights(**shape), where)
+    weights = _planned(arrays, plan_weights(**shape), where, bfloat16=CELLS[shape["cell"]].is_block)
     ranks = _ranks(arrays, shape, where)
     return RecurrentLM(
         **shape,
@@ -248,18 +256,23 @@ def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_SIZE
 
 
-def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
-    """Return copies of the planned weights.
+def _planned(
+    arrays: Arrays, plan: Mapping[str, Weight], where: Path, bfloat16: bool = False
+) -> dict[str, Any]:
+    """Return copies of the planned weights; matrices of ``bfloat16``, if allowed, stay mapped into memory.
 
     Raises:
         ModelFileError: one is missing, has another shape, is not float32 or float64 as the others, or is not finite.
     """
-    weights: Arrays = {}
+    weights: dict[str, Any] = {}
     for name, like in plan.items():
         found = arrays.get(name)
         if found is None or found.shape != like.shape:
             what = "missing" if found is None else f"of shape {found.shape}"
             raise ModelFileError(f"{where}: the array {name!r} must be of shape {like.shape}, but is {what}")
+        if bfloat16 and found.dtype == np.uint16 and is_product(name):
+            weights[name] = Bfloat16Matrix(found)
+            continue
         first = next(iter(weights.values()), found)
         if found.dtype.name not in ("float32", "float64") or found.dtype != first.dtype:
             raise ModelFileError(
@@ -270,10 +283,13 @@ def _planned(arrays: Arrays, plan: Mapping[str, Weight], where: Path) -> Arrays:
     return weights
 
 
-def check_finite(arrays: Mapping[str, NDArray[Any]], where: object) -> None:
+def check_finite(arrays: Mapping[str, Any], where: object) -> None:
     """Raise ModelFileError where arrays hold NaN or infinite numbers; names each, their count and the first place."""
     wrong = []
     for name, array in arrays.items():
+        if isinstance(array, Bfloat16Matrix) and all_finite(array.bits):
+            continue
+        array = np.asarray(array)
         count, place = not_finite(array) if array.dtype.kind == "f" else (0, ())
         if count:
             at = f"[{', '.join(map(str, place))}]"

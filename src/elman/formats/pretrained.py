@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.bfloat16 import widened
 from elman.errors import ConfigError, ModelFileError
 from elman.formats import mamba
 from elman.formats.model_file import check_finite
@@ -49,7 +50,7 @@ class StoredArrays:
             raise ModelFileError(
                 f"{self._where}: the array {name!r} must be of shape {shape}, but is of shape {array.shape}"
             )
-        return widened(array)
+        return in_float32(array)
 
     def refuse_others(self) -> None:
         """Raise ModelFileError if arrays are left, naming some."""
@@ -59,10 +60,10 @@ class StoredArrays:
             raise ModelFileError(f"{self._where}: the model has no place for the arrays {names}{more}")
 
 
-def widened(array: NDArray[Any]) -> NDArray[Any]:
+def in_float32(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array as float32; uint16 stands for bfloat16, the upper half of a float32."""
     if array.dtype == np.uint16:
-        return (array.astype(np.uint32) << 16).view(np.float32)
+        return widened(array)
     return array.astype(np.float32, copy=False)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import deserialize
 
+from elman.bfloat16 import widened
 from elman.errors import ModelFileError
 from elman.parsing import parsing
 
@@ -38,12 +39,24 @@ def read_bfloat16(path: Path) -> dict[str, NDArray[np.float32]]:
     """Return a file's arrays of bfloat16 as float32, which holds each exactly: it is the upper half of one."""
     every: Any = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     return {
-        name: (np.frombuffer(array["data"], "<u2").astype(np.uint32) << 16)
-        .view(np.float32)
-        .reshape(array["shape"])
+        name: widened(np.frombuffer(array["data"], "<u2")).reshape(array["shape"])
         for name, array in every
         if array["dtype"] == "BF16"
     }
+
+
+def marked_bfloat16(data: bytes) -> bytes:
+    """Return the bytes of a safetensors file with its arrays of uint16 declared as bfloat16, which NumPy lacks."""
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begin])
+    bits = [about for about in header.values() if about.get("dtype") == "U16"]
+    if not bits:
+        return data
+    for about in bits:
+        about["dtype"] = "BF16"
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[begin:]
 
 
 def map_arrays(path: Path) -> dict[str, NDArray[Any]]:

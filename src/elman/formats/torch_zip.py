@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.bfloat16 import widened
 from elman.errors import ModelFileError
 from elman.parsing import parsing
 
@@ -117,7 +118,7 @@ def _folder(archive: zipfile.ZipFile) -> str:
 def _numbers(data: bytes, dtype: str) -> NDArray[Any]:
     if dtype != "bfloat16":
         return np.frombuffer(data, dtype)
-    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return widened(np.frombuffer(data, "<u2"))
 
 
 def _view(numbers: NDArray[Any], tensor: _Tensor, name: str, path: Path) -> NDArray[Any]:

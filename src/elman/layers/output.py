@@ -29,8 +29,9 @@ from elman.arrays import (
 )
 from elman.errors import ShapeError
 from elman.layers.base import check_sequence, check_weights
+from elman.layers.bfloat16_matrix import FEW_ROWS
 from elman.layers.kernels import kernels_for
-from elman.layers.reduced import FEW_ROWS, ReducedMatrix
+from elman.layers.reduced import ReducedMatrix
 from elman.layers.softmax import IGNORE_LABEL, check_targets, log_softmax_rows
 from elman.one_line import layer_line
 from elman.workers import Task, run_tasks, split_evenly, worker_count

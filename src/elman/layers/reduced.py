@@ -1,22 +1,23 @@
 """Output weights rounded to 16 or 8 bits, so that the scores of one word take less memory traffic.
 
 To predict one word, a model reads its whole output matrix W (H, V), which takes longer than all else if V is large.
-bfloat16 is the upper half of a float32: 8 bits of precision, half of the bytes. int8 stands for q·s, with one scale s
+bfloat16 is half of the bytes, see `elman.bfloat16`. int8 stands for q·s, with one scale s
 for each word and integers q from -127 to 127: a quarter of the bytes. Sums are float32.
 """
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.arrays import Array
+from elman.bfloat16 import Bits, rounded_bits, widened
 from elman.errors import ConfigError
+from elman.layers.bfloat16_matrix import FEW_ROWS
 from elman.layers.kernels import kernels_for
 from elman.numba_jit import can_jit
 
 OutputDtype = Literal["float32", "bfloat16", "int8"]
-FEW_ROWS = 4  # up to which the reduced form is faster than a product with float32
 _LARGEST = 127
 
 
@@ -35,9 +36,7 @@ class ReducedMatrix:
         self.dtype = dtype
         self.scales = np.ones(W.shape[1], np.float32)  # (V,)
         if dtype == "bfloat16":
-            bits = np.ascontiguousarray(W).view(np.uint32)  # (H, V)
-            nearest = bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)  # of two equally near, the even one
-            self.values: NDArray[np.uint16] | NDArray[np.int8] = (nearest >> 16).astype(np.uint16)  # (H, V)
+            self.values: Bits | NDArray[np.int8] = rounded_bits(W)  # (H, V)
         elif dtype == "int8":
             largest = np.abs(W).max(axis=0)  # (V,)
             self.scales[largest > 0] = largest[largest > 0] / _LARGEST
@@ -50,7 +49,7 @@ class ReducedMatrix:
         """Return the numbers that the reduced form stands for, (H, V)."""
         if self.dtype == "int8":
             return np.multiply(self.values, self.scales, dtype=np.float32)
-        return (self.values.astype(np.uint32) << 16).view(np.float32)
+        return widened(cast(Bits, self.values))
 
     def product(self, rows: Array, W: Array) -> Array:
         """Return rows·W (K, V) for rows (K, H) and the rounded matrix W: a new array.

@@ -12,6 +12,7 @@ from elman.backend import Backend
 from elman.errors import ConfigError
 from elman.layers import TimeAffine, TimeEmbedding, TimeLSTM, TimeSoftmaxWithLoss
 from elman.layers import adaptive as adaptive_output
+from elman.layers.bfloat16_matrix import Bfloat16Matrix, is_product
 from elman.layers.dropout import dropouts_of
 from elman.layers.kernels import kernels_for
 from elman.layers.output import log_probs, target_log_probs
@@ -386,6 +387,22 @@ class RecurrentLM:
         W, _ = self.loss_weights
         self.reduced_output = ReducedMatrix(W, dtype)
         W[...] = self.reduced_output.rounded()
+
+    def in_bfloat16(self) -> "RecurrentLM":
+        """Return the model with its matrices rounded to bfloat16: half of the memory, and it can only be read.
+
+        Raises:
+            ConfigError: its cells are not blocks by themselves, such as "rwkv7" or "mamba2", or its weights are not
+                float32 arrays of NumPy.
+        """
+        if not self.rnn_layer.is_block or self.block != "plain":
+            raise ConfigError(f"a model of {self.cell} cells cannot be kept in bfloat16; leave it in float32")
+        if not all(isinstance(W, np.ndarray) and W.dtype == np.float32 for W in self.weights.values()):
+            raise ConfigError(
+                "only float32 weights of NumPy can be rounded; load the model with `backend='numpy'`"
+            )
+        weights = {name: Bfloat16Matrix.of(W) if is_product(name) else W for name, W in self.weights.items()}
+        return RecurrentLM(**self.hyperparameters, weights=weights)
 
     @property
     def loss_weights(self) -> tuple[Array, Array]:

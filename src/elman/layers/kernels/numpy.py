@@ -19,6 +19,7 @@ from elman.arrays import (
     one,
     sum_rows_by_id,
 )
+from elman.bfloat16 import widened
 
 NORM_EPS = 1e-6  # ε of `norm`
 NOTHING = -1e30  # the exponent of a sum without terms
@@ -733,7 +734,7 @@ def reduced_product(rows: Array, values: Array, scales: Array, out: Array) -> No
         np.matmul(rows, values.astype(np.float32), out=out)
         np.multiply(out, scales, out=out)
     else:
-        np.matmul(rows, (values.astype(np.uint32) << 16).view(np.float32), out=out)
+        np.matmul(rows, widened(values), out=out)
 
 
 def add_rows(dW: Array, ids: Array, rows: Array, buffers: Buffers) -> Array:
