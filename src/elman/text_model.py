@@ -16,7 +16,8 @@ from elman.backend import Backend, Library
 from elman.errors import ConfigError, RunError
 from elman.evaluation.adaptation import DYNAMIC_BLOCK, Step, with_cache, with_dynamic
 from elman.evaluation.full_scores import FullScore, full_scores
-from elman.evaluation.line_scores import Per, Unit, score_line, score_lines, sentence_log10
+from elman.evaluation.line_measures import Per, Unit
+from elman.evaluation.line_scores import score_line, score_lines, sentence_log10
 from elman.evaluation.measures import TextEvaluation, evaluate_text
 from elman.evaluation.next_tokens import NextTokens, next_tokens
 from elman.evaluation.scored_lines import ScoreStream, ScoreTable, StateRule

@@ -12,15 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from elman.evaluation import line_scores
-from elman.evaluation.line_scores import (
-    CarriedLines,
-    LeastProbableLines,
-    LineScore,
-    Measure,
-    ScoredLine,
-    score_line,
-    score_lines,
-)
+from elman.evaluation.line_measures import LeastProbableLines, Measure, ScoredLine
+from elman.evaluation.line_scores import CarriedLines, LineScore, score_line, score_lines
 from elman.evaluation.perplexity import begin, evaluate
 from elman.evaluation.surprisal import TokenReader
 from elman.models.ngram.model import NgramModel

@@ -1,15 +1,11 @@
-"""Log-probabilities of lines: one, many in a batch, or with the state carried from line to line.
+"""Log-probabilities of lines: one, many in a batch, or with the state carried from line to line."""
 
-`Measure` converts a line's probability to the requested unit; `LeastProbableLines` keeps those with the lowest scores.
-"""
-
-import heapq
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +77,7 @@ def sentence_log10(
     """
     start = text_model.begin_sentence() if bos else text_model.null_context()
     _, _, nll = _read(text_model, text_model.prepared(sentence, eos), start)
-    return (0.0 - nll) / NATS["log10"]
+    return (0.0 - nll) / math.log(10)
 
 
 def _read(text_model: TokenizedModel, prepared: str, start: Any) -> tuple[int, int, float]:
@@ -235,71 +231,3 @@ def _batch_nlls(model: LanguageModel, texts: Sequence[Ids], start: Any) -> NDArr
         nlls[:N] -= log_probs.sum(axis=1, dtype=np.float64)
         first += T
     return nlls
-
-
-Unit = Literal["nats", "bits", "log10"]
-Per = Literal["none", "token", "char"]
-NATS = {"nats": 1.0, "bits": math.log(2), "log10": math.log(10)}  # nats per unit
-_NAMES = {"nats": "ln_prob", "bits": "log2_prob", "log10": "log10_prob"}
-
-
-@dataclass(frozen=True)
-class Measure:
-    """log P of a line: natural ("nats"), base 2 ("bits") or base 10, in total ("none") or per token or character."""
-
-    unit: Unit = "nats"
-    per: Per = "none"
-
-    @property
-    def name(self) -> str:
-        """The name of the measure, for column headings: ``log2_prob_per_char``."""
-        return _NAMES[self.unit] + ("" if self.per == "none" else f"_per_{self.per}")
-
-    def of(self, score: LineScore, characters: int) -> float:
-        """Return the measure of a line with this many characters, including its scored end; nan if there are none."""
-        count = {"none": 1, "token": score.tokens, "char": characters}[self.per]
-        return 0.0 - score.nll_nats / NATS[self.unit] / count if count else math.nan
-
-
-@dataclass(frozen=True)
-class ScoredLine(LineScore):
-    """A line of a text, its number from 1, and its score; ``characters`` counts its end, if the end is scored.
-
-    ``kept`` are the other columns of its row, where it comes from a table.
-    """
-
-    line: int
-    characters: int
-    text: str
-    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class _Entry:
-    measure: float
-    line: ScoredLine
-
-    def __lt__(self, other: "_Entry") -> bool:
-        """Return whether this line is dropped before the other: it is more probable, or equally probable and later."""
-        return (self.measure, self.line.line) > (other.measure, other.line.line)
-
-
-class LeastProbableLines:
-    """Keeps the ``most`` lines with the lowest measure; of lines with equal measures the earlier ones."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._heap: list[_Entry] = []  # the most probable of the kept lines is first
-
-    def add(self, measure: float, line: ScoredLine) -> None:
-        """Add a line with its measure; one whose measure is nan is ignored."""
-        if math.isnan(measure):
-            return
-        if len(self._heap) < self._most:
-            heapq.heappush(self._heap, _Entry(measure, line))
-        else:
-            heapq.heappushpop(self._heap, _Entry(measure, line))
-
-    def in_order(self) -> list[ScoredLine]:
-        """Return the kept lines, the one with the lowest measure first."""
-        return [entry.line for entry in sorted(self._heap, reverse=True)]

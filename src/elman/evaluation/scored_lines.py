@@ -8,17 +8,8 @@ from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from elman.errors import ConfigError
-from elman.evaluation.line_scores import (
-    NATS,
-    CarriedLines,
-    LeastProbableLines,
-    LineScore,
-    Measure,
-    Per,
-    ScoredLine,
-    Unit,
-    score_lines,
-)
+from elman.evaluation.line_measures import NATS, LeastProbableLines, Measure, Per, ScoredLine, Unit
+from elman.evaluation.line_scores import CarriedLines, LineScore, score_lines
 from elman.evaluation.sentences import Sentence, read_sentences
 from elman.evaluation.surprisal import TokenReader, TokenScore, printable
 from elman.evaluation.surprisal_table import check_kept, warn_of_zero_probability
