@@ -10,7 +10,9 @@ import pytest
 from elman import CBOW, NPLM, RNN, SimpleRnnlm, TimeRNN, figures
 from elman.errors import ConfigError
 from elman.figures.drawing import LANGUAGES, SIZE, WIDTH, text_width
+from elman.models.parameters import CELLS
 from elman.training.batches import Minibatches
+from support.tiny import small_lm
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "figures"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
@@ -68,6 +70,19 @@ def test_a_figure_is_shown_and_saved(tmp_path: Path) -> None:
 def test_words_are_not_markup() -> None:
     svg = figures.left_context(["a<b", "c_d", "&"], 2).svg
     assert {"a<b", "c_d", "&"} <= {letters for *_, letters in texts(svg)}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_model_can_be_drawn(cell: str) -> None:
+    model = small_lm(8, 5, 6, cell=cell, layers=2)
+    for figure in (
+        figures.network(model),
+        figures.unrolled(model, ["a", "b"]),
+        figures.time_layers(model),
+    ):
+        for left, right, _, letters in texts(figure.svg):
+            assert left > -2, letters
+            assert right < WIDTH + 2, letters
 
 
 def test_minibatches_are_those_of_training() -> None:

@@ -51,7 +51,8 @@ def test_what_flows_back_is_that_of_the_backward_pass(cell: str, kind: str) -> N
 @pytest.mark.parametrize("cell", EVERY_CELL)
 def test_the_gradient_flows_through_the_state_that_the_next_step_reads(cell: str) -> None:
     (flow,) = gradient_flow(recurrent(network(cell)), IDS, FIRST)
-    assert flow.through == {"qrnn": "c", "sru": "c", "mamba": "s", "mamba2": "s"}.get(cell, "h")
+    others = {"qrnn": "c", "sru": "c", "mamba": "s", "mamba2": "s", "rwkv4": "numerator", "rwkv7": "S"}
+    assert flow.through == others.get(cell, "h")
     assert (flow.flowing[L, : L - 1] > 0).all()
     if flow.through != "h":
         np.testing.assert_allclose(flow.arriving, np.hypot(flow.above, flow.flowing))

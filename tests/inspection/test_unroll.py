@@ -85,7 +85,7 @@ def test_the_json_has_the_shapes_of_weights_and_states(cell: str) -> None:
     lm = network(cell)
     found = json.loads(json.dumps(unroll(lm, TEXT).as_json(lm), allow_nan=False))
     (layer,) = recurrent(lm).rnn_layers
-    shapes = {"Wx": layer.recurrence.Wx, "Wh": getattr(layer, "Wh", None)}
+    shapes = {name: getattr(layer.recurrence, name, None) for name in ("Wx", "Wh")}
     assert found["weights"] == [{name: list(W.shape) for name, W in shapes.items() if W is not None}]
     assert found["widths"] == [layer.state_widths]
     assert set(found["before"][0]) == set(layer.state_widths) & set(found["inside"][0])

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.layers import GRU, LSTM, RNN
-from elman.layers.rwkv_block import TimeRWKVBlock
 from elman.models import parameters
 from elman.models.recurrent import RecurrentLM
 from elman.models.recurrent_state import RecurrentState
@@ -14,9 +13,7 @@ from elman.text_model import TextModel
 from support.tiny import text_model
 
 CELLS = ("rnn", "lstm", "gru")
-EVERY_CELL = tuple(  # but for blocks whose recurrence cannot be taken out
-    name for name, cell in parameters.CELLS.items() if not issubclass(cell, TimeRWKVBlock)
-)
+EVERY_CELL = tuple(parameters.CELLS)
 KINDS: dict[str, dict[str, Any]] = {
     "one layer": {"layers": 1},
     "two layers": {"layers": 2},

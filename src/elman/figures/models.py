@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from elman.errors import ConfigError
 from elman.figures.drawing import SMALL, WIDTH, Drawing, Figure, Kind
 from elman.layers.recurrent import TimeDenseRecurrence
+from elman.layers.rwkv_block import TimeRWKVBlock
+from elman.layers.selective import TimeSelective
 from elman.models.recurrent import RecurrentLM
 
 MOST_STEPS = 8
@@ -49,6 +51,10 @@ def network(model: RecurrentLM, *, lang: str | None = None) -> Figure:
 
 def _weights(model: RecurrentLM, k: int) -> str:
     layer = model.rnn_layers[k].recurrence
+    if isinstance(layer, TimeRWKVBlock):
+        return f"Wr, Wk, Wv, Wo ({layer.D}, {layer.D})"
+    if isinstance(layer, TimeSelective):
+        return f"Wx ({layer.D}, {layer.Wx.shape[1]})"
     if not isinstance(layer, TimeDenseRecurrence):
         return f"Wx ({layer.projection.D}, {len(layer.b)})"
     shape = f"({', '.join(map(str, layer.Wh.shape))})"

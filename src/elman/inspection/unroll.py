@@ -48,7 +48,7 @@ class Unrolled:
     terms: list[Inside]  # of each layer: (L, H)
     carried: list[list[str]]  # of each layer, the states that the next step reads
     through: list[str]  # of each layer, the state of its cell whose gradient flows from step to step
-    weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and, if it has one, Wh
+    weights: list[dict[str, list[int]]]  # of each layer, the shapes of Wx and Wh, where it has them
     scores: Values
     gradients: list[
         GradientFlow
@@ -185,10 +185,11 @@ def _terms(network: Network, xs: Values, layers: list[Inside], before: list[Insi
 
 
 def _shapes(network: Network, k: int) -> dict[str, list[int]]:
-    """Return the shapes of Wx and Wh of layer k; for one-hot input, the embedding is Wx."""
+    """Return the shapes of Wx and Wh of layer k, where it has them; for one-hot input, the embedding is Wx."""
     cell = network.layers[k].recurrence
-    Wx = cell.Wx
-    found = {"Wx": list((network.weights["embedding"] if Wx is None else Wx).shape)}
+    if not hasattr(cell, "Wx"):  # RWKV, whose input goes through several matrices
+        return {}
+    found = {"Wx": list((network.weights["embedding"] if cell.Wx is None else cell.Wx).shape)}
     if isinstance(cell, TimeDenseRecurrence):
         found["Wh"] = list(cell.Wh.shape)
     return found

@@ -164,6 +164,8 @@ class TimeRWKV4(TimeRWKVBlock):
 
     time_mix: TimeMix4
 
+    recurrent_state = "numerator"
+
     @classmethod
     def _time_mix(cls, weights: Mapping[str, Array]) -> TimeMix4:
         return TimeMix4(weights)

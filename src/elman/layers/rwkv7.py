@@ -300,6 +300,8 @@ class TimeRWKV7(TimeRWKVBlock):
 
     time_mix: TimeMix7
 
+    recurrent_state = "S"
+
     @classmethod
     def _time_mix(cls, weights: Mapping[str, Array]) -> TimeMix7:
         return TimeMix7(weights)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from elman.arrays import Array, Buffers, batch_major, is_torch, time_major, zeros
-from elman.errors import ConfigError, ShapeError
+from elman.errors import ShapeError
 from elman.layers.base import Weight, check_gradient, check_sequence, check_state
 from elman.layers.channel_mix import ChannelMix
 from elman.layers.layer_norm import TimeLayerNorm
@@ -42,6 +42,7 @@ class TimeRWKVBlock(StatefulLayer):
     """
 
     is_block: ClassVar[bool] = True
+    recurrent_state: ClassVar[str]
 
     def __init__(self, stateful: bool = False, **weights: Array) -> None:
         self._check(weights)
@@ -105,12 +106,14 @@ class TimeRWKVBlock(StatefulLayer):
         return {"h": self.D, "x_att": self.D, "x_ffn": self.D, **self.time_mix.state_widths}
 
     @property
-    def recurrence(self) -> Any:
-        """There is none that could stand alone. Raises ConfigError."""
-        raise ConfigError(
-            f"the recurrence of a {type(self).__name__} cannot be taken out of its block, as is needed here; use "
-            "another cell, such as `cell='gru'`"
-        )
+    def recurrence(self) -> "TimeRWKVBlock":
+        """This layer: its recurrence, which reads and is read by the two mixes, could not stand alone."""
+        return self
+
+    @property
+    def dhs(self) -> Array:
+        """The gradient (N, T, D) that the output received from above in the last `backward`."""
+        return self._dhs
 
     def names_inside(self) -> tuple[str, ...]:
         """Return the names of what `inside` has: h, then the parts of the time mix."""
@@ -174,6 +177,7 @@ class TimeRWKVBlock(StatefulLayer):
         """Take dhs (N, T, D), which may be filled later; return dxs (N, T, D), which `backward_steps` fills."""
         T, N, D = self._hs.shape
         check_gradient(dhs, (N, T, D))
+        self._dhs = dhs
         d_sum = time_major(dhs)  # (T, N, D)
         if "last" in self.norms:
             d_sum = self.norms["last"].begin_backward(d_sum)
