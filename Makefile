@@ -10,6 +10,9 @@ BIN    := $(VENV)/bin
 # them would only wait for the slowest test
 PARALLEL ?= -n $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() + 1))")
 
+# compiled modules are kept, whatever the environment says: tests start hundreds of processes
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint types tests coverage docs clean
 
 demo: $(VENV)/.installed-plot
