@@ -105,13 +105,14 @@
     drawing.text([8, Y.input], reads, { anchor: "start" });
     drawing.line([[18 + elman.textWidth(reads.replace(/[_{}]/g, ""), 12), Y.input], [xs[xs.length - 1], Y.input]],
       { width: 1.5, kind: "forward" });
+    const wide = Math.min(BOX[0], ...xs.slice(1).map((x, k) => x - xs[k] - 4));
     gates.forEach(([name, through], k) => {
       const label = through ? `${name} = ${through}` : name;
       const known = units(name);
       drawing.arrow([[xs[k], Y.input], [xs[k], Y.gate + BOX[1] / 2 + (known ? 12 : 0)]], { width: 1.5 });
-      drawing.box([xs[k], Y.gate], BOX, label, { look: "outlined", note: known ? number(value(name)) : "" });
+      drawing.box([xs[k], Y.gate], [wide, BOX[1]], label, { look: "outlined", note: known ? number(value(name)) : "" });
       const limit = Math.max(1, ...(known ?? []).map(Math.abs));
-      if (known) drawing.strip([xs[k], Y.gate + BOX[1] / 2 + 7], [BOX[0], 7], known, limit);
+      if (known) drawing.strip([xs[k], Y.gate + BOX[1] / 2 + 7], [wide, 7], known, limit);
     });
   }
 
@@ -199,15 +200,18 @@
     drawing.text([end + 46, Y.gate], "h_t");
   }
 
-  /** The values of a cell without a description: its states before and after the step, and its gates. */
+  /** The values of a cell without a description: its states after the step, before it if they are carried; its gates. */
   function drawValues(drawing, cell) {
-    const { number, value, before, states, gates } = cell;
+    const { number, value, before, states, carried, gates } = cell;
     const wide = WIDTH / Math.max(1, states.length);
     states.forEach((name, k) => {
       const x = k * wide;
-      drawing.text([x + 24, Y.factor], `${name}_{t−1}`);
-      drawing.arrow([[x + 50, Y.factor], [x + wide - 50, Y.factor]]);
-      shown(drawing, [x + 74, Y.factor - 14], number(before(name)));
+      const comes = carried.includes(name);
+      drawing.arrow([[x + (comes ? 50 : wide - 130), Y.factor], [x + wide - 50, Y.factor]]);
+      if (comes) {
+        drawing.text([x + 24, Y.factor], `${name}_{t−1}`);
+        shown(drawing, [x + 74, Y.factor - 14], number(before(name)));
+      }
       shown(drawing, [x + wide - 74, Y.factor - 14], number(value(name)));
       drawing.text([x + wide - 30, Y.factor], `${name}_t`);
     });
@@ -217,7 +221,7 @@
 
   /**
    * Draws one step of a cell as a computation graph, with the values of one unit.
-   * cell: {kind, label, states, gates, number(value), value(name), units(name), before(name), term(name)}.
+   * cell: {kind, label, states, carried, gates, number(value), value(name), units(name), before(name), term(name)}.
    */
   elman.drawCell = (node, cell) => {
     const isRnn = cell.kind === "rnn" && cell.term("h") !== undefined;

@@ -73,7 +73,7 @@
       forward.box([0, Y.embedding], [WIDE, 26], this.data.below, { size: 11 });
       const inputs = forward.group({ class: "weights-x" });
       inputs.arrow([[UP, Y.embedding - 13], [UP, Y.cell + CELL / 2]]);
-      inputs.text([DOWN, Y.cell + CELL / 2 + 9], "Wx", { kind: "forward", size: 11 });
+      inputs.text([DOWN, Y.cell + CELL / 2 + 9], this.data.input, { kind: "forward", size: 11 });
       if (column.x.length) forward.strip([0, Y.x], [WIDE, 9], column.x, this.data.limit);
       forward.box([0, Y.cell], [WIDE, CELL]);
       const size = Math.min(13, (13 * (WIDE - 4)) / elman.textWidth(this.data.cell, 14.5)); // bold letters are wider

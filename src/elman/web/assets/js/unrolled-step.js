@@ -50,6 +50,7 @@
       elman.drawCell(this.$("cell"), {
         kind: data.cell,
         states: own,
+        carried: data.carried[layer].map(elman.stateName),
         gates: Object.keys(inside).filter((each) => !(each in data.before[layer])),
         label: t("unroll.cell", { ...values, unit: words.number(unit) }),
         number: (value) => (value === undefined ? "" : words.number(rounded(value), 2)), // some gates are narrower

@@ -153,6 +153,7 @@
         above: layer === data.layers - 1 ? "Affine" : `${named(layer + 1)} …`,
         below: layer ? named(layer - 1) : data.wordvec ? "Embedding" : "one-hot",
         states: data.carried[layer].map(elman.stateName),
+        input: data.weights[layer].Wx ? "Wx" : "",
         factor: data.weights[layer].Wh ? "Wh" : elman.keptBy(data.cell),
         limit: Math.max(...inputs.flat().map(Math.abs), 1e-9),
         largest: Math.max(...data.inside[layer].h.flat().map(Math.abs), 1),
