@@ -60,7 +60,7 @@ class Corpus:
 
 
 CORPORA = {
-    "ptb": Corpus(("ptb/ptb.train.txt", "ptb/ptb.valid.txt", "ptb/ptb.test.txt"), "word", "ptb-lstm"),
+    "ptb": Corpus(("ptb/ptb.train.txt", "ptb/ptb.valid.txt", "ptb/ptb.test.txt"), "word", "ptb"),
     "tinyshakespeare": Corpus(("tinyshakespeare/input.txt",), "char", "chars"),
     "korean": Corpus(("korean/wikinews.txt",), "byte", "bytes"),
 }

@@ -69,6 +69,7 @@ def held_out(run: str, recipe: str, file: str, options: str = "") -> Trial:
 
 ADAPTED = "--dynamic --dynamic-lr 0.003 --neural-cache 500 --theta 0.5 --cache-weight 0.08"
 TRIALS = {
+    "ptb": on_ptb("ptb"),
     "ptb-rnn": on_ptb("ptb-rnn"),
     "ptb-lstm": on_ptb("ptb-lstm"),
     "ptb-best": on_ptb("ptb-best"),

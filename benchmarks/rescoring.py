@@ -22,15 +22,15 @@ BOOKS = "gutenberg"  # a folder of books, none of which the lists quote
 WIKI = "wikitext-2/train.txt"
 WAYS = {
     "4-gram": "elman rescore kn4 {list}",
-    "minGRU": "elman rescore mingru {list}",
-    "minGRU, carried": "elman rescore mingru {list} --carry",
-    "both": "elman rescore mingru {list} --with kn4",
-    "both, carried": "elman rescore mingru {list} --with kn4 --carry",
+    "network": "elman rescore network {list}",
+    "network, carried": "elman rescore network {list} --carry",
+    "both": "elman rescore network {list} --with kn4",
+    "both, carried": "elman rescore network {list} --with kn4 --carry",
     "4-gram, lexicon": "elman rescore kn4 {list} --lexicon wordfreq",
-    "minGRU, lexicon": "elman rescore mingru {list} --lexicon wordfreq",
-    "minGRU, lexicon, carried": "elman rescore mingru {list} --lexicon wordfreq --carry",
-    "both, lexicon": "elman rescore mingru {list} --with kn4 --lexicon wordfreq",
-    "both, lexicon, carried": "elman rescore mingru {list} --with kn4 --lexicon wordfreq --carry",
+    "network, lexicon": "elman rescore network {list} --lexicon wordfreq",
+    "network, lexicon, carried": "elman rescore network {list} --lexicon wordfreq --carry",
+    "both, lexicon": "elman rescore network {list} --with kn4 --lexicon wordfreq",
+    "both, lexicon, carried": "elman rescore network {list} --with kn4 --lexicon wordfreq --carry",
 }
 
 
@@ -40,7 +40,7 @@ def train(folder: Path, data: Path) -> None:
     for name, command in (
         ("speech.txt", f"elman normalise {books} {data / WIKI} -o speech.txt --valid-output valid.txt"),
         ("kn4", "elman train speech.txt --valid valid.txt --model ngram --order 4 -o kn4"),
-        ("mingru", "elman train speech.txt --valid valid.txt --recipe speech -o mingru"),
+        ("network", "elman train speech.txt --valid valid.txt --recipe speech -o network"),
     ):
         if not (folder / name).exists():
             run(folder, command)

@@ -94,8 +94,9 @@ def test_a_model_without_an_end_of_line_token_is_refused() -> None:
         encode(without, ["tom"])
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["lstm", "3-gram", "mixture"])
-def test_carried_candidates_score_what_they_score_in_one_text(kind: str) -> None:
+def test_carried_candidates_score_what_they_score_in_one_text(kind: str, workers: int) -> None:
     model = KINDS[kind]()
     encoded = [encode(model, texts) for texts in TEXTS]
     best = [1, 0, 2]
@@ -105,7 +106,8 @@ def test_carried_candidates_score_what_they_score_in_one_text(kind: str) -> None
         (found[place],) = ln_probs
         return best[place]
 
-    work = carried_lm_scores([(model, encoded)], [[0, 2], [1]], choose)
+    with limited_threads(0), use_workers(workers):
+        work = carried_lm_scores([(model, encoded)], [[0, 2], [1]], choose)
     alone, _ = lm_scores(model, encoded)
     assert_allclose(found[0], alone[0], rtol=1e-6)
     assert_allclose(found[1], alone[1], rtol=1e-6)

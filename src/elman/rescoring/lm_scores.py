@@ -21,7 +21,7 @@ from elman.rescoring.nbest import Utterance
 from elman.rescoring.tuning import Floats
 from elman.rescoring.unknown_words import LEXICON_FRACTION, Lexicon, Recurring, Spelling
 from elman.text_model import TextModel
-from elman.workers import Task, run_tasks
+from elman.workers import Task, run_tasks, worker_count
 
 Unknown = Literal["spelled", "plain"]
 Choose = Callable[[int, Sequence[NDArray[np.float64]]], int]
@@ -154,29 +154,44 @@ def carried_lm_scores(
     """Score every utterance after the best candidates of the same speaker's earlier ones; return the step counts.
 
     ``speakers`` lists the indices of each speaker's utterances in their order, the speaker with the most utterances
-    first; all speakers are read in one batch. ``choose(index, ln_probs)`` is called with ln P (K,) of an utterance's
-    candidates by each model, and returns the candidate from which the models continue.
+    first; each thread reads its share of the speakers in one batch. ``choose(index, ln_probs)`` is called with ln P
+    (K,) of an utterance's candidates by each model, and returns the candidate from which the models continue.
     """
-    counts = StepCounts()
-    states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
     with reading_threads(BATCH, *(model.model for model, _ in models)):
-        for turn in range(max(map(len, speakers), default=0)):
-            indices = [own[turn] for own in speakers if turn < len(own)]
-            found, ends = [], []
-            for (model, encoded), state in zip(models, states, strict=True):
-                sequences = state.select(range(len(indices)))
-                scores, after = read_tree(
-                    model.model, [encoded[index] for index in indices], sequences, counts, keep=True
-                )
-                found.append(scores)
-                ends.append(after)
-            best = [
-                choose(index, ln_probs)
-                for index, ln_probs in zip(indices, zip(*found, strict=True), strict=True)
+        shares = [speakers[k :: worker_count()] for k in range(min(worker_count(), len(speakers)))]
+        counts = [StepCounts() for _ in shares]
+        run_tasks(
+            [
+                Task(partial(_read_speakers, models, share, choose, count))
+                for share, count in zip(shares, counts, strict=True)
             ]
-            firsts = np.cumsum([0, *map(len, found[0][:-1])])
-            states = [after.select(firsts + best) for after in ends]
-    return counts
+        )
+    return sum(counts, StepCounts())
+
+
+def _read_speakers(
+    models: Sequence[tuple[TextModel, Sequence[Encoded]]],
+    speakers: Sequence[Sequence[int]],
+    choose: Choose,
+    counts: StepCounts,
+) -> None:
+    """Read the utterances of some speakers, one of each at a time; the steps are added to ``counts``."""
+    states = [begin(model.model, model.start_id, len(speakers)) for model, _ in models]
+    for turn in range(len(speakers[0])):
+        indices = [own[turn] for own in speakers if turn < len(own)]
+        found, ends = [], []
+        for (model, encoded), state in zip(models, states, strict=True):
+            sequences = state.select(range(len(indices)))
+            scores, after = read_tree(
+                model.model, [encoded[index] for index in indices], sequences, counts, keep=True
+            )
+            found.append(scores)
+            ends.append(after)
+        best = [
+            choose(index, ln_probs) for index, ln_probs in zip(indices, zip(*found, strict=True), strict=True)
+        ]
+        firsts = np.cumsum([0, *map(len, found[0][:-1])])
+        states = [after.select(firsts + best) for after in ends]
 
 
 class Reader:
