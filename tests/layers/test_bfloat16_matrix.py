@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from elman.bfloat16 import all_finite, rounded_bits, widened
 from elman.errors import ConfigError
 from elman.layers import bfloat16_matrix
-from elman.layers.bfloat16_matrix import FEW_ROWS, Bfloat16Matrix, is_product
+from elman.layers.bfloat16_matrix import FEW_ROWS, MANY_ROWS, Bfloat16Matrix, is_product
 
 
 def draw(*shape: int) -> Any:
@@ -22,13 +22,14 @@ def test_widening_rounded_numbers_gives_them_back() -> None:
     assert_allclose(once, draw(5, 7), rtol=2**-8)
 
 
-@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 30])
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 30, MANY_ROWS])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("sliced", [False, True])
 def test_products_are_those_of_the_rounded_numbers(
     rows: int, transposed: bool, sliced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bfloat16_matrix, "BLOCK", 40)  # several blocks, the last one smaller
+    monkeypatch.setattr(bfloat16_matrix, "LARGE_BLOCK", 80)
     bits = rounded_bits(draw(23, 12) if transposed else draw(12, 23))
     W = Bfloat16Matrix(bits).T if transposed else Bfloat16Matrix(bits)
     if sliced:

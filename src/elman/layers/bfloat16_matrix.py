@@ -12,7 +12,11 @@ from elman.errors import ConfigError
 from elman.layers.kernels import kernels_for
 from elman.numba_jit import can_jit
 
-BLOCK = 1 << 17  # numbers that a product widens at a time: as float32 they stay in the second-level cache
+BLOCK = (
+    1 << 17
+)  # numbers that a product of few rows widens at a time: as float32 they stay in the second-level cache
+LARGE_BLOCK = 1 << 21  # of many rows, whose products take 1.5 to 2.5 times as long with narrow blocks
+MANY_ROWS = 64
 FEW_ROWS = 4  # up to which compiled loops that widen each number as they need it are faster than a product
 _own = threading.local()  # each thread's block of widened numbers
 
@@ -95,7 +99,7 @@ class Bfloat16Matrix(NDArrayOperatorsMixin):
         if len(rows) <= FEW_ROWS and can_jit(rows) and self.bits.flags.c_contiguous:
             kernels_for(rows).bfloat16_product(rows, self.bits, out)
             return out
-        step = max(1, BLOCK // max(1, H))
+        step = max(1, (BLOCK if len(rows) < MANY_ROWS else LARGE_BLOCK) // max(1, H))
         for first in range(0, V, step):
             columns = self.bits[:, first : first + step]
             np.matmul(rows, _block(columns), out=out[:, first : first + step])
