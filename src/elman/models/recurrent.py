@@ -39,8 +39,8 @@ from elman.numba_jit import can_jit
 from elman.one_line import one_line, parameters
 from elman.workers import Pool
 
-# Every layer keeps what its gradient would need, some ten numbers for each of its units and every row that it read.
-NUMBERS_AT_ONCE = 1 << 23  # rows·units·layers that are read at a time
+# Every layer keeps what its gradient would need, ten to forty numbers for each of its units and every row that it read.
+NUMBERS_AT_ONCE = 1 << 22  # rows·units·layers that are read at a time
 LEAST_ROWS = 64
 
 
