@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from elman.errors import ConfigError, ShapeError
+from elman.errors import ShapeError
 from elman.gradcheck import check_gradients
 from elman.layers import rwkv_block
 from support.blocks import BLOCKS, BlockCell, Stack
@@ -187,7 +187,15 @@ def test_weights_of_another_shape_are_refused_by_name(cell: BlockCell) -> None:
 
 
 @every_cell
-def test_there_is_no_recurrence_to_take_out(cell: BlockCell) -> None:
-    layer = cell.Time(**cell.weights(np.random.default_rng(0), D, 1)[0])
-    with pytest.raises(ConfigError, match="cannot be taken out"):
-        layer.recurrence  # noqa: B018
+def test_the_gradient_of_the_output_and_of_the_state_can_be_read(cell: BlockCell) -> None:
+    rng = np.random.default_rng(0)
+    layer = cell.Time(**cell.weights(rng, D, 1)[0])
+    hs = layer.forward(rng.standard_normal((2, 3, D)))
+    dhs = rng.standard_normal(hs.shape)
+    layer.backward(dhs)
+    assert layer.recurrence is layer
+    assert_array_equal(layer.dhs, dhs)
+    assert getattr(layer, f"d{layer.recurrent_state}").shape == (
+        2,
+        layer.state_widths[layer.recurrent_state],
+    )

@@ -385,3 +385,19 @@ def test_a_word_that_does_not_exist_is_an_error_for_one_word_too() -> None:
     for wrong in (30, -1):
         with pytest.raises(VocabularyError, match="ids must lie in"):
             model.target_log_probs(np.array([[wrong]]), model.start())
+
+
+@pytest.mark.parametrize(
+    ("cell", "block"),
+    [
+        *((cell, "plain") for cell in CELLS),
+        *((cell, "residual") for cell in CELLS if not CELLS[cell].is_block),
+    ],
+)
+def test_reading_nothing_changes_nothing(cell: str, block: str) -> None:
+    model = small_lm(V, D, H, cell=cell, layers=2, block=block)
+    state, nothing = model.feed(np.array([[1, 2, 3]]), model.start()), np.zeros((1, 0), np.intp)
+    assert model.feed(nothing, state) == state
+    scores, hidden, after = model.target_log_probs_and_hidden(nothing, state)
+    assert (scores.shape, hidden.shape) == ((1, 0), (1, 0, model.output_size))
+    assert after == state

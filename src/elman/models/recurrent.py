@@ -413,8 +413,10 @@ class RecurrentLM:
     def _read(self, reader: list[Any], ids: Ids, state: RecurrentState) -> tuple[Array, RecurrentState]:
         """Return the top layer's hs (N, T, H), maybe in a buffer of the reader, and the state after ids."""
         embedding, *cells = reader
-        put_state(cells, state)
         ids = checked_ids(ids, state.batch_size, self.vocab_size)
+        if not ids.shape[1]:
+            return empty((len(ids), 0, self.output_size), self.weights["embedding"]), state
+        put_state(cells, state)
         with self.backend.reading():
             hs = self._through(cells, embedding.forward(ids))
         return hs, state_of(cells)
