@@ -3,7 +3,7 @@
 Every figure is made by the commands that are printed above it, run in FOLDER. Texts and lists come from
 $ELMAN_DATA: each folder of librispeech-nbest that has `nbest.tsv` and `ref.txt` is measured. A model that is there
 already is not trained again. Needs `pip install 'elman[fast,rescore,speech,lexicon]'`. Training takes
-40 minutes, each way to measure less than half a minute for every list, or one and a half if the state is carried.
+40 minutes, each way to measure less than half a minute for every list, or a minute if the state is carried.
 """
 
 import argparse
