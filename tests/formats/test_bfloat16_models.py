@@ -115,6 +115,13 @@ def test_other_models_are_refused(tmp_path: Path) -> None:
         elman.import_model(tmp_path / "model.pth", dtype="int8")  # type: ignore[arg-type]
 
 
+def test_a_model_with_an_adaptive_softmax_can_be_kept_in_it() -> None:
+    model = small_lm(30, cell="mamba2", adaptive=[4, 12], dtype=np.float32)
+    ids = np.array([[1, 29, 7, 3]])
+    found, _ = model.in_bfloat16().target_log_probs(ids, model.start())
+    assert_allclose(found, model.target_log_probs(ids, model.start())[0], atol=0.05)
+
+
 def test_damaged_numbers_are_refused(tmp_path: Path) -> None:
     path, about = source("mamba2", tmp_path)
     elman.import_model(path, dtype="bfloat16", **about).save(tmp_path / "run")

@@ -70,7 +70,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[
     text = json.dumps(about, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
     # the digest is part of the one description, because safetensors writes several in any order
     data = save(ordered, metadata={KEY: f'{{"sha256": "{digest_of(ordered, text)}", {text[1:]}'})
-    data = marked_bfloat16(data)
+    if any(array.dtype == np.uint16 for array in ordered.values()):
+        data = marked_bfloat16(data)
     try:
         with atomic_write(path) as file:
             file.write(data)

@@ -49,11 +49,9 @@ def marked_bfloat16(data: bytes) -> bytes:
     """Return the bytes of a safetensors file with its arrays of uint16 declared as bfloat16, which NumPy lacks."""
     begin = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:begin])
-    bits = [about for about in header.values() if about.get("dtype") == "U16"]
-    if not bits:
-        return data
-    for about in bits:
-        about["dtype"] = "BF16"
+    for about in header.values():
+        if about.get("dtype") == "U16":
+            about["dtype"] = "BF16"
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8 bytes
     return len(text).to_bytes(8, "little") + text + data[begin:]

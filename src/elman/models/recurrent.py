@@ -402,7 +402,7 @@ class RecurrentLM:
                 "only float32 weights of NumPy can be rounded; load the model with `backend='numpy'`"
             )
         weights = {name: Bfloat16Matrix.of(W) if is_product(name) else W for name, W in self.weights.items()}
-        return RecurrentLM(**self.hyperparameters, weights=weights)
+        return RecurrentLM(**self.hyperparameters, ranks=self.ranks, weights=weights)
 
     @property
     def loss_weights(self) -> tuple[Array, Array]:

@@ -160,19 +160,15 @@ def carried_lm_scores(
     with reading_threads(BATCH, *(model.model for model, _ in models)):
         shares = [speakers[k :: worker_count()] for k in range(min(worker_count(), len(speakers)))]
         counts = [StepCounts() for _ in shares]
-        run_tasks(
-            [
-                Task(partial(_read_speakers, models, share, choose, count))
-                for share, count in zip(shares, counts, strict=True)
-            ]
-        )
+        each_share = zip(shares, counts, strict=True)
+        run_tasks([Task(partial(_read_speakers, models, choose, *each)) for each in each_share])
     return sum(counts, StepCounts())
 
 
 def _read_speakers(
     models: Sequence[tuple[TextModel, Sequence[Encoded]]],
-    speakers: Sequence[Sequence[int]],
     choose: Choose,
+    speakers: Sequence[Sequence[int]],
     counts: StepCounts,
 ) -> None:
     """Read the utterances of some speakers, one of each at a time; the steps are added to ``counts``."""
