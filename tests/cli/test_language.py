@@ -135,7 +135,8 @@ WRONG = [
     (
         ("train", "bad.txt"),
         "bad.txt: 위치 7(1행)의 바이트 0xff이(가) utf-8에 맞지 않습니다; 파일의 인코딩을 --encoding으로 적거나"
-        "(latin-1, cp949, utf-16), (score, surprisal, eval, compare, train에서는) --errors replace로 계속 읽으세요",
+        "(latin-1, cp949, utf-16), (score, surprisal, eval, compare, mix, normalise, train에서는) "
+        "--errors replace로 계속 읽으세요",
     ),
 ]
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import shutil
 import sys
 import unicodedata
 from pathlib import Path
@@ -89,18 +90,21 @@ def test_top_finds_what_is_odd_behind_an_invalid_line(command: Any, runs: Path) 
     assert "elman: standard input: skipped 1 line not in utf-8\n" in skipped.err
 
 
-@pytest.mark.parametrize("name", ["surprisal", "eval", "compare", "train"])
+@pytest.mark.parametrize("name", ["surprisal", "eval", "compare", "mix", "normalise", "train"])
 def test_errors_of_other_commands(command: Any, runs: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "log.txt").write_bytes(LOG)
+    shutil.copytree(runs / "open", tmp_path / "twin")
     arguments: dict[str, list[Any]] = {
         "surprisal": [runs / "open", "log.txt"],
         "eval": [runs / "open", "log.txt"],
         "compare": [runs / "open", runs / "word", "log.txt"],
+        "mix": [runs / "open", "twin", "--tune", "log.txt", "-o", "mix"],
+        "normalise": ["log.txt", "--layout", "lines", "-o", "spoken.txt"],
         "train": ["log.txt", "-o", "run", *SMALL],
     }
     assert command(name, *arguments[name]).code == 1
     for errors, what in (("replace", "replaced bytes in 1 line"), ("skip", "skipped 1 line")):
-        over = ["--overwrite"] if name == "train" else []
+        over = ["--overwrite"] if name in ("mix", "train") else []
         found = command(name, *arguments[name], "--errors", errors, *over)
         assert found.code == 0
         assert f"log.txt: {what} not in utf-8" in found.err

@@ -10,6 +10,7 @@ from elman.evaluation.adaptation import as_read
 from elman.evaluation.mixing import Mixed, in_one_order
 from elman.evaluation.mixing import mix as mix_members
 from elman.formats.run_files import FILES, check_run_folder, save_run, writing_run
+from elman.text.reading import Errors
 from elman.text.sources import Text, encoded, is_path, text_name
 from elman.text_model import Model, TextModel, as_model, by_name
 from elman.training.corpora import absolute_source
@@ -24,6 +25,7 @@ def mix(
     split: str = "valid",
     *,
     encoding: str = "utf-8",
+    errors: Errors = "strict",
     overwrite: bool = False,
     **adaptation: Any,
 ) -> Mixed[TextModel]:
@@ -39,6 +41,7 @@ def mix(
         output: the run folder to create; without it, nothing is saved.
         split: the part of a named corpus.
         encoding: of files and streams.
+        errors: what happens to a line that is not in the encoding: see `elman.TextModel.evaluate`.
         overwrite: replace the run that is in the folder.
         adaptation: ``dynamic=True``, ``neural_cache=100`` and so on, as of the command's options: the weights are then
             fitted to the models as they adapt, while the mixture holds the models as trained.
@@ -52,12 +55,12 @@ def mix(
     if len(named) < 2:
         raise ConfigError("name two or more different models to mix")
     if output is None:
-        return _mixed(named, tune, split, encoding, "mixture", adaptation)
+        return _mixed(named, tune, split, encoding, errors, "mixture", adaptation)
     if Path(output).resolve() in {_folder(each) for each in named.values()}:
         raise RunError(f"{output} is one of the runs to mix; choose another folder for the mixture")
     with writing_run(Path(output)):
         check_run_folder(Path(output), overwrite)
-        mixed = _mixed(named, tune, split, encoding, os.fspath(output), adaptation)
+        mixed = _mixed(named, tune, split, encoding, errors, os.fspath(output), adaptation)
         save_run(Path(output), mixed.model, overwrite)
     return mixed
 
@@ -67,12 +70,13 @@ def _mixed(
     tune: Text,
     split: str,
     encoding: str,
+    errors: Errors,
     name: str,
     adaptation: Mapping[str, Any],
 ) -> Mixed[TextModel]:
     members = in_one_order({member: as_model(model) for member, model in models.items()})
     first = next(iter(members.values()))
-    with encoded(tune, first.tokenizer, first.vocabulary, split, encoding) as corpus:
+    with encoded(tune, first.tokenizer, first.vocabulary, split, encoding, errors) as corpus:
         readers = as_read(members, encoding, **adaptation)
         info = {"tuned_on": absolute_source(text_name(tune)) if is_path(tune) else text_name(tune)}
         return mix_members(members, corpus.ids, info, readers.__getitem__, name)

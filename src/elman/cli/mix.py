@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from elman.api.mix import mix
-from elman.cli.options import dynamic_options, neural_cache_options
+from elman.cli.options import dynamic_options, errors_option, neural_cache_options
 from elman.errors import ConfigError
 
 
@@ -15,6 +15,7 @@ from elman.errors import ConfigError
 @click.option("--tune", help="text to fit the weights to: a file, a folder, or a named corpus")
 @click.option("--split", default="valid", show_default=True, help="the part of a named corpus")
 @click.option("--encoding", default="utf-8", show_default=True, help="the text's encoding")
+@errors_option
 @dynamic_options
 @neural_cache_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="the run folder to create")
@@ -24,6 +25,7 @@ def command(
     tune: str | None,
     split: str,
     encoding: str,
+    errors: Any,
     output: Path | None,
     overwrite: bool,
     **adaptation: Any,
@@ -44,5 +46,7 @@ def command(
         )
     if output is None:
         raise ConfigError("name the run folder to create: -o MIX")
-    mixed = mix(models, tune, output, split, encoding=encoding, overwrite=overwrite, **adaptation)
+    mixed = mix(
+        models, tune, output, split, encoding=encoding, errors=errors, overwrite=overwrite, **adaptation
+    )
     click.echo("\n".join(map("\t".join, mixed.text_rows())))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from elman.cli.inputs import text_argument
+from elman.cli.options import errors_option
 from elman.errors import ConfigError
 from elman.text.normalising import normalise
 from elman.text.spoken import LAYOUTS
@@ -34,6 +35,7 @@ from elman.text.spoken import LAYOUTS
     help="a second file, for the last 5 % of the sentences of each FILE, to validate or fit weights on",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="the encoding of the FILEs")
+@errors_option
 def command(
     files: tuple[str, ...],
     style: Any,
@@ -41,6 +43,7 @@ def command(
     output: Path | None,
     valid_output: Path | None,
     encoding: str,
+    errors: Any,
 ) -> None:
     """Write the text of FILEs (- is standard input) as it is spoken, one sentence per line.
 
@@ -58,4 +61,5 @@ def command(
         style=style,
         layout=layout,
         encoding=encoding,
+        errors=errors,
     )

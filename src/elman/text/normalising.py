@@ -11,6 +11,7 @@ from typing import IO, Any, Literal
 from elman.errors import ConfigError, TextError
 from elman.files import open_output
 from elman.results import Table
+from elman.text.reading import Errors
 from elman.text.sources import Text, read_lines, text_name
 from elman.text.spoken import LAYOUTS, spoken_lines
 
@@ -42,6 +43,7 @@ def normalise(
     style: Literal["speech"] = "speech",
     layout: Literal["paragraphs", "lines"] = "paragraphs",
     encoding: str = "utf-8",
+    errors: Errors = "strict",
 ) -> Normalised:
     """Return texts as they are spoken, one sentence per line, for models that rescore speech recognition.
 
@@ -52,6 +54,7 @@ def normalise(
         style: "speech", as in LibriSpeech: capital letters, no punctuation, and numbers as words.
         layout: what sentences are cut from: "paragraphs", the text between empty lines, or "lines".
         encoding: of files and streams.
+        errors: what happens to a line that is not in the encoding: see `elman.TextModel.evaluate`.
 
     >>> normalise(["Mr. Brown paid $5.", "", "He left."]).lines
     ['MISTER BROWN PAID FIVE DOLLARS', 'HE LEFT']
@@ -81,7 +84,7 @@ def normalise(
         valid = None if valid_output is None else stack.enter_context(open_output(valid_output))
         text = None if output is None else stack.enter_context(open_output(output))
         for source in files:
-            sentences = spoken_lines(read_lines(source, encoding), layout)
+            sentences = spoken_lines(read_lines(source, encoding, errors), layout)
             if text is None:
                 whole = list(sentences)
                 lines += whole

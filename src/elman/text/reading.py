@@ -15,7 +15,7 @@ from elman.errors import ConfigError, TextError
 from elman.files import reason
 from elman.text.compressed import decompressed
 
-READ_ON = "(in score, surprisal, eval, compare, train) read on with `errors='replace'`"
+READ_ON = "(in score, surprisal, eval, compare, mix, normalise, train) read on with `errors='replace'`"
 CHUNK = 1 << 20  # bytes
 BOM = "\ufeff"
 Source = Path | str | BinaryIO
