@@ -1,8 +1,9 @@
 """Train the recipes and print what they reach: `python benchmarks/recipes.py [NAME ...] [-o FOLDER]`.
 
-Every figure is made by the commands that stand above it, run in FOLDER. A run that is there already is gone on with,
-or only measured. Corpora come from $ELMAN_DATA; a recipe whose corpus is not there is skipped, saying so. All of
-them together take about six hours on two cores.
+Every figure is made by the commands that stand above it, run in FOLDER. A run that is there already is resumed, or
+only measured. Corpora come from $ELMAN_DATA; a recipe whose corpus is not there is skipped, saying so. All of them
+together take about eight hours on two cores. `python benchmarks/recipes.py ablation` runs the changes of the recipe
+`ptb`, 15 minutes each.
 """
 
 import argparse
@@ -55,6 +56,12 @@ def on_ptb(recipe: str) -> Trial:
     )
 
 
+def changed(run: str, options: str) -> Trial:
+    """The recipe `ptb` with other options, for 15 minutes; measured on the validation text only."""
+    command = " ".join(f"elman train ptb --recipe ptb {options} --time-budget 15m -o {run}".split())
+    return Trial(command, (f"elman eval {run} ptb --split valid",))
+
+
 def held_out(run: str, recipe: str, file: str, options: str = "") -> Trial:
     """A recipe on the first 90 % of a text, all of it; measured on the other 10 %."""
     name = Path(file).parent.name
@@ -103,6 +110,20 @@ TRIALS = {
     "korean-chars": held_out("korean-chars", "chars", "korean/wikinews.txt", "--min-count 2 "),
     "korean-bytes": held_out("korean-bytes", "bytes", "korean/wikinews.txt"),
 }
+ABLATION = {
+    "as-it-is": "",
+    "untied": "--no-tie-weights",
+    "full-softmax": "--softmax full",
+    "no-dropout": "--dropout 0 --input-dropout 0 --output-dropout 0 --embedding-dropout 0",
+    "dropout-per-step": "--dropout-mask step",
+    "penalties": "--activation-penalty 2 --temporal-penalty 1",
+    "averaged": "--averaging tail",
+    "larger-batches": "--batch-size 64 --lr 0.007",
+    "mogrifier": "--cell mogrifier",
+    "lstm": "--cell lstm",
+    "lstm-dropconnect": "--cell lstm --recurrent-dropout 0.2",
+}
+TRIALS |= {name: changed(name, options) for name, options in ABLATION.items()}
 
 
 def run(command: str) -> str:
@@ -158,14 +179,17 @@ def show(trial: Trial) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(TRIALS)}; all of them unless given")
+    parser.add_argument(
+        "names", nargs="*", help=f"of {', '.join(TRIALS)}, or ablation; all of them unless given"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("recipes"), help="where the runs are")
     given = parser.parse_args()
-    if unknown := [name for name in given.names if name not in TRIALS]:
+    names = [each for name in given.names for each in (ABLATION if name == "ablation" else [name])]
+    if unknown := [name for name in names if name not in TRIALS]:
         parser.error(f"no recipe {unknown[0]!r}; choose from {', '.join(TRIALS)}")
     given.output.mkdir(parents=True, exist_ok=True)
     os.chdir(given.output)
-    for name in given.names or TRIALS:
+    for name in names or TRIALS:
         print(f"## {name}\n")
         trial = TRIALS[name]
         corpus = Path(CORPORA, trial.needs)
