@@ -55,7 +55,9 @@ def write_pth(path: Path, arrays: dict[str, Any], last: bytes = b"") -> None:
     program, data = [b"\x80\x02}("], {}
     for k, (name, array) in enumerate(arrays.items()):
         array = np.asarray(array)
-        kind = {"f2": "HalfStorage", "f4": "FloatStorage", "u2": "BFloat16Storage"}[array.dtype.str[1:]]
+        kind = {"f2": "HalfStorage", "f4": "FloatStorage", "f8": "DoubleStorage", "u2": "BFloat16Storage"}[
+            array.dtype.str[1:]
+        ]
         strides = tuple(stride // array.itemsize for stride in array.strides)
         storage = b"(" + _text("storage") + _global("torch", kind) + _text(str(k)) + _text("cpu") + b"K\x00tQ"
         rebuilt = b"(" + storage + b"K\x00" + _sizes(array.shape) + _sizes(strides) + b"\x89"

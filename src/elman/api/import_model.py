@@ -37,11 +37,11 @@ def import_model(
 
     Args:
         file: the folder of a published model, as `transformers` writes it (of type mamba or mamba2), with config.json,
-            model.safetensors and tokenizer.json; a checkpoint of RWKV-4 or RWKV-7, as .pth (without PyTorch) or
-            safetensors; an ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
-            or nn.GRU, and nn.Linear, as safetensors or as ``torch.save`` writes it, for which PyTorch is needed (it
-            runs no code from it). It may be in a checkpoint, under ``state_dict``, ``model_state_dict`` or ``model``.
-            The other arguments, but for ``encoding``, describe a state dict.
+            model.safetensors and tokenizer.json; a checkpoint of RWKV-4 or RWKV-7, as .pth or safetensors; an
+            ARPA file, compressed or not; or the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM or nn.GRU, and
+            nn.Linear, as safetensors or as ``torch.save`` writes it. It may be in a checkpoint, under ``state_dict``,
+            ``model_state_dict`` or ``model``. PyTorch is not needed, and no code in a file is run. The other arguments,
+            but for ``encoding``, describe a state dict.
         vocab: file of tokens, one per line (maybe with its count or id), or JSON: a list, or an object of tokens and
             ids; a state dict that elman wrote holds its own. For an RWKV checkpoint: RWKV's world vocabulary, which is
             found by itself in the installed package `rwkv`; or, of a model trained on the Pile, its tokenizer.json.
@@ -60,7 +60,7 @@ def import_model(
         ModelFileError: the file is missing or damaged, or its model is none that elman has.
         VocabularyError: the vocabulary cannot be read.
         ConfigError: the file is of no known format, there is no vocabulary, or the arguments contradict each other.
-        MissingExtra: PyTorch is needed and not installed.
+        MissingExtra: a tokenizer.json needs the library ``tokenizers``, which is not installed.
     """
     if dtype not in get_args(Dtype):
         raise ConfigError(f"`dtype` must be one of {', '.join(get_args(Dtype))}, got {dtype!r}")

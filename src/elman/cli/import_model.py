@@ -59,11 +59,11 @@ def command(file: Path, output: Path, overwrite: bool, names: tuple[str, ...], *
     but load the run folder many times faster.
 
     FILE.safetensors, FILE.pt (.pth, .bin, .ckpt, .pth.tar): the state dict of PyTorch's nn.Embedding, nn.RNN, nn.LSTM
-    or nn.GRU, and nn.Linear, with --vocab. All but the first need PyTorch, which reads arrays and runs no code from the
-    file. A checkpoint may hold the state dict under state_dict, model_state_dict or model.
+    or nn.GRU, and nn.Linear, with --vocab. A checkpoint may hold it under state_dict, model_state_dict or model.
+    PyTorch is not needed, and no code in the file is run.
 
-    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors: needs no PyTorch, and RWKV's world vocabulary (--vocab,
-    or from the installed package rwkv) or, for a model trained on the Pile, its tokenizer.json (--vocab).
+    A checkpoint of RWKV-4 or RWKV-7, as .pth or .safetensors, with RWKV's world vocabulary (--vocab, or from the
+    installed package rwkv) or, for a model trained on the Pile, its tokenizer.json (--vocab).
     """
     check_run_folder(output, overwrite)  # before a long time is spent on reading
     import_model(file, names=tuple(map(_part_and_name, names)), **described).save(output, overwrite)

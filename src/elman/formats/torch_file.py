@@ -1,6 +1,5 @@
 """Read and write files with PyTorch state dicts, as safetensors or pickles."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,14 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from elman.errors import ConfigError, MissingExtra, ModelFileError
+from elman.errors import ConfigError, ModelFileError
 from elman.files import atomic_write
 from elman.formats.kenlm_binary import refuse_kenlm_binary
 from elman.formats.model_file import KEY
 from elman.formats.rwkv import is_rwkv, read_rwkv
 from elman.formats.state_dict import from_state_dict, to_arrays
 from elman.formats.tensors import dtypes_of, read_bfloat16, refuse_other_dtypes
-from elman.formats.torch_zip import Refused, is_torch_zip, read_tensors, tensor_shapes
+from elman.formats.torch_zip import ADVICE, is_torch_zip, read_torch_zip
 from elman.formats.vocabulary_file import from_metadata, read_text, to_metadata
 from elman.models.tokenized import TokenizedModel
 from elman.parsing import parsing
@@ -63,12 +62,12 @@ def read_torch(
 ) -> TokenizedModel:
     """Return the model in a state dict file, with the vocabulary from a second file.
 
-    An RWKV checkpoint is recognised by its names, see `elman.formats.rwkv`; it needs no PyTorch.
+    No file needs PyTorch, and no code in one is run. An RWKV checkpoint is recognised by its names, see
+    `elman.formats.rwkv`.
 
     Args:
         path: a .safetensors file, or one written by ``torch.save(model.state_dict(), path)``, or a checkpoint that has
-            it under NESTED. The latter two need PyTorch, which reads them with ``weights_only=True``, so that no code
-            in the file is run.
+            it under NESTED.
         vocab: see `read_tokens`; not needed for bytes, nor for a file written by `write_torch`.
         level, lower, unk, eos: the kind of tokens, see `read_text`; words by default.
         names, tie_weights: see `from_state_dict`.
@@ -79,7 +78,6 @@ def read_torch(
         ModelFileError: the file is missing or damaged, or its model is not the plain recurrent one.
         VocabularyError: the vocabulary cannot be read.
         ConfigError: there is no vocabulary, or the arguments about it contradict each other.
-        MissingExtra: PyTorch is needed and not installed.
     """
     path = Path(path)
     state_dict, metadata = read_state_dict(path)
@@ -111,13 +109,14 @@ def read_state_dict(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         ModelFileError: the file is missing, damaged, or not a state dict.
-        MissingExtra: it is a pickle and PyTorch is not installed.
     """
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
     refuse_kenlm_binary(path)
     if path.name.endswith(PICKLES):
-        return _read_pickle(path)
+        if not is_torch_zip(path):
+            raise ModelFileError(f"{path} is damaged, or was written by PyTorch before 1.6; {ADVICE}")
+        return _state_dict_in(read_torch_zip(path), path)
     with parsing(path, ModelFileError, "is damaged, or is not a safetensors file"):
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata() or {}
@@ -151,23 +150,8 @@ def _says_relu(metadata: Any) -> bool:
     return isinstance(metadata, str) and metadata.lower() in ("relu", "rnn_relu")
 
 
-def _read_pickle(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    if is_torch_zip(path):
-        with contextlib.suppress(Refused):  # more than tensors: PyTorch may know what it is
-            if is_rwkv(tensor_shapes(path)):
-                return dict(read_tensors(path)), {}
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("torch", "torch") from error
-    advice = "save one with torch.save(model.state_dict(), 'model.pt'), or as safetensors"
-    with parsing(path, ModelFileError, "is damaged, or not just a state dict", advice):
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        return _state_dict_in(found, path, advice)
-
-
-def _state_dict_in(found: Any, path: Path, advice: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the state dict in what a pickle holds, and the rest of it."""
+def _state_dict_in(found: Any, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the state dict in what a file holds, and the rest of it."""
     if isinstance(found, Mapping):
         if found and all(hasattr(value, "shape") for value in found.values()):
             return dict(found), {}
@@ -176,5 +160,5 @@ def _state_dict_in(found: Any, path: Path, advice: str) -> tuple[dict[str, Any],
             if isinstance(inner, Mapping) and all(hasattr(value, "shape") for value in inner.values()):
                 return dict(inner), {str(name): value for name, value in found.items() if name != key}
     raise ModelFileError(
-        f"{path} is not a state dict of tensors, nor has it one under {', '.join(NESTED)}; {advice}"
+        f"{path} is not a state dict of tensors, nor has it one under {', '.join(NESTED)}; {ADVICE}"
     )

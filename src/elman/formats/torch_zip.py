@@ -1,9 +1,10 @@
-"""Read the tensors of a file that ``torch.save`` wrote, without PyTorch and without running anything in the file.
+"""Read a file that ``torch.save`` wrote, without PyTorch and without running anything in it.
 
-Such a file is a ZIP archive: ``data.pkl``, a pickle of the dictionary, and ``data/0``, ``data/1`` … with the numbers of
-the tensors. A pickle is a program for a stack machine, which may call any function of any module. Here only its
-instructions are read (`pickletools.genops` runs none), and the few that build dictionaries of tensors are carried out;
-of the functions that it may name, only the ones that rebuild a tensor are known. Everything else is refused by name.
+Such a file is a ZIP archive: ``data.pkl``, a pickle of the saved object, and ``data/0``, ``data/1`` … with the numbers
+of the tensors. A pickle is a program for a stack machine, which may call any function of any module. Here only its
+instructions are read (`pickletools.genops` runs none), and those that build plain values, dictionaries and lists are
+carried out; of the functions that it may name, only the ones that rebuild a tensor are known. Everything else is
+refused by name.
 """
 
 import pickletools
@@ -21,6 +22,7 @@ from elman.errors import ModelFileError
 from elman.parsing import parsing
 
 MOST_INSTRUCTIONS = 10_000_000
+ADVICE = "save one with torch.save(model.state_dict(), 'model.pt'), or as safetensors"
 _STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -51,20 +53,6 @@ class _Storage:
     dtype: str
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """A view of a storage."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class Refused(ModelFileError):
-    """Raised where a file holds something other than a dictionary of tensors."""
-
-
 def is_torch_zip(path: Path) -> bool:
     """Return whether a file is an archive with a pickle, as ``torch.save`` writes it.
 
@@ -78,80 +66,39 @@ def is_torch_zip(path: Path) -> bool:
         return any(name.endswith("/data.pkl") for name in archive.namelist())
 
 
-def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors in a file by name, without reading their numbers.
+def read_torch_zip(path: Path) -> Any:
+    """Return what a file holds: dictionaries, lists and plain values, with an array in place of every tensor.
+
+    Arrays of tensors that share memory share it, too; bfloat16 becomes float32, which holds each number exactly.
 
     Raises:
-        Refused: it holds something else.
-        ModelFileError: it is damaged.
+        ModelFileError: the file is damaged, or holds another object.
     """
     with parsing(path, ModelFileError, "is damaged"), zipfile.ZipFile(path) as archive:
-        return {name: tensor.shape for name, tensor in _tensors(archive, path).items()}
-
-
-def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors in a file by name; bfloat16 as float32, which holds each number exactly.
-
-    Raises:
-        Refused: it holds something else.
-        ModelFileError: it is damaged.
-    """
-    with parsing(path, ModelFileError, "is damaged"), zipfile.ZipFile(path) as archive:
-        tensors = _tensors(archive, path)
         folder = _folder(archive)
         if f"{folder}/byteorder" in archive.namelist() and archive.read(f"{folder}/byteorder") != b"little":
             raise ModelFileError(f"{path} was written on a big-endian machine; save it again on another one")
-        storages: dict[str, NDArray[Any]] = {}
-        for tensor in tensors.values():
-            storage = tensor.storage
-            if storage.key not in storages:
-                storages[storage.key] = _numbers(archive.read(f"{folder}/data/{storage.key}"), storage.dtype)
-        return {
-            name: _view(storages[tensor.storage.key], tensor, name, path) for name, tensor in tensors.items()
-        }
+        return _Machine(path, archive, folder).run(archive.read(f"{folder}/data.pkl"))
 
 
 def _folder(archive: zipfile.ZipFile) -> str:
     return next(name for name in archive.namelist() if name.endswith("/data.pkl")).removesuffix("/data.pkl")
 
 
-def _numbers(data: bytes, dtype: str) -> NDArray[Any]:
+def _as_numbers(data: bytes, dtype: str) -> NDArray[Any]:
     if dtype != "bfloat16":
         return np.frombuffer(data, dtype)
     return widened(np.frombuffer(data, "<u2"))
 
 
-def _view(numbers: NDArray[Any], tensor: _Tensor, name: str, path: Path) -> NDArray[Any]:
-    """Return the view of a storage that a tensor is. Raises ModelFileError if it reaches beyond the storage."""
-    spans = [(size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)]
-    empty = 0 in tensor.shape
-    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or (
-        not empty and tensor.offset + sum(spans) >= len(numbers)
-    ):
-        raise ModelFileError(f"{path} is damaged: the tensor {name!r} does not lie within its numbers")
-    if empty:
-        return np.empty(tensor.shape, numbers.dtype)
-    strides = [stride * numbers.itemsize for stride in tensor.strides]
-    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
-
-
-def _tensors(archive: zipfile.ZipFile, path: Path) -> dict[str, _Tensor]:
-    found = _Machine(path).run(archive.read(f"{_folder(archive)}/data.pkl"))
-    if not isinstance(found, dict):
-        raise Refused(f"{path} holds a {type(found).__name__.strip('_')}, not a dictionary of tensors")
-    for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, _Tensor):
-            raise Refused(f"{path} holds {str(name)[:60]!r}, which is not a tensor")
-    return found
-
-
 class _Machine:
-    """The stack machine of a pickle, with the instructions that build dictionaries of tensors."""
+    """The stack machine of a pickle, with the instructions that build plain values and tensors."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, archive: zipfile.ZipFile, folder: str) -> None:
+        self._path, self._archive, self._folder = path, archive, folder
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._numbers: dict[str, NDArray[Any]] = {}  # by the key of their storage
 
     def run(self, program: bytes) -> Any:
         """Return what the program builds."""
@@ -193,16 +140,18 @@ class _Machine:
             stack[-1].extend(items)
         elif name == "BINPERSID":
             stack.append(self._storage(stack.pop()))
-        elif name == "REDUCE":
+        elif name in ("REDUCE", "NEWOBJ"):
             arguments, function = stack.pop(), stack.pop()
             stack.append(self._call(function, arguments))
         elif name == "BUILD":  # attributes of a dictionary, such as the versions of a state dict
             stack.pop()
             if not isinstance(stack[-1], dict):
-                raise Refused(f"{self._path} sets attributes of something that is not a dictionary")
+                raise ModelFileError(
+                    f"{self._path} sets attributes of something that is not a dictionary; {ADVICE}"
+                )
         elif name not in ("PROTO", "FRAME"):
-            raise Refused(
-                f"{self._path} uses the instruction {name} of pickles, which no dictionary of tensors needs"
+            raise ModelFileError(
+                f"{self._path} uses the instruction {name} of pickles, which no dictionary of tensors needs; {ADVICE}"
             )
 
     def _to_mark(self) -> list[Any]:
@@ -216,23 +165,41 @@ class _Machine:
         kind, storage, key, *_ = reference
         dtype = _STORAGES.get(storage.name.rpartition(".")[2])
         if kind != "storage" or dtype is None:
-            raise Refused(f"{self._path} holds numbers of the type {storage.name}, which elman does not read")
+            raise ModelFileError(
+                f"{self._path} holds numbers of the type {storage.name}, which elman does not read; {ADVICE}"
+            )
         return _Storage(str(key), dtype)
 
     def _call(self, function: Any, arguments: Any) -> Any:
-        """Return what one of the known functions returns. Raises Refused for all others: nothing is ever called."""
+        """Return what one of the known functions returns. Raises ModelFileError for others: nothing is ever called."""
         name = function.name if isinstance(function, _Global) else type(function).__name__
         if name == "collections.OrderedDict" and not arguments:
             return {}
         if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
-            storage, offset, shape, strides = arguments[:4]
-            return _Tensor(storage, offset, tuple(shape), tuple(strides))
-        if name == "torch._utils._rebuild_parameter":
+            return self._tensor(*arguments[:4])
+        if name in ("torch._utils._rebuild_parameter", "torch.Size"):
             return arguments[0]
-        raise Refused(
+        raise ModelFileError(
             f"{self._path} holds the Python object {name}, and could run code when it is loaded by other programs; "
-            "elman reads tensors only"
+            f"elman reads tensors and plain values only; {ADVICE}"
         )
+
+    def _tensor(
+        self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """Return the view of a storage that a tensor is. Raises ModelFileError if it reaches beyond the storage."""
+        if storage.key not in self._numbers:
+            data = self._archive.read(f"{self._folder}/data/{storage.key}")
+            self._numbers[storage.key] = _as_numbers(data, storage.dtype)
+        numbers = self._numbers[storage.key]
+        spans = [(size - 1) * stride for size, stride in zip(shape, strides, strict=True)]
+        empty = 0 in shape
+        if min((offset, *shape, *strides)) < 0 or (not empty and offset + sum(spans) >= len(numbers)):
+            raise ModelFileError(f"{self._path} is damaged: a tensor does not lie within its numbers")
+        if empty:
+            return np.empty(shape, numbers.dtype)
+        steps = [stride * numbers.itemsize for stride in strides]
+        return np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
 
 
 _CONSTANTS: dict[str, Callable[[], Any]] = {
