@@ -94,7 +94,7 @@ TRIALS = {
         (
             "elman eval wikitext-2 wikitext-2 --split valid",
             "elman eval wikitext-2 wikitext-2",
-            "elman eval wikitext-2 wikitext-2 --neural-cache 4000 --theta 0.4 --cache-weight 0.2",
+            "elman eval wikitext-2 wikitext-2 --neural-cache 8000 --theta 1.2 --cache-weight 0.25",
         ),
         "elman generate wikitext-2 --length 60 --temperature 0.8 --seed 1",
         "wikitext-2/train.txt",
