@@ -109,6 +109,7 @@ TRIALS = {
     ),
     "korean-chars": held_out("korean-chars", "chars", "korean/wikinews.txt", "--min-count 2 "),
     "korean-bytes": held_out("korean-bytes", "bytes", "korean/wikinews.txt"),
+    "korean-subwords": held_out("korean-subwords", "subwords", "korean/wikinews.txt"),
 }
 ABLATION = {
     "as-it-is": "",
