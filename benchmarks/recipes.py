@@ -86,7 +86,7 @@ TRIALS = {
         "elman generate kn5 --length 60 --seed 1",
     ),
     "ptb-all": Trial(
-        f"elman mix ptb kn5 --tune ptb {ADAPTED} -o ptb-all",
+        f"elman mix ptb ptb-lstm kn5 --tune ptb {ADAPTED} -o ptb-all",
         (f"elman eval ptb-all ptb --split valid {ADAPTED}", f"elman eval ptb-all ptb {ADAPTED}"),
     ),
     "wikitext-2": Trial(
