@@ -134,7 +134,7 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> 
             "n-gram models have no learning curve; give a recurrent model's run too, to compare its curve with them"
         )
     for name, perplexity in references.items():
-        draw_reference(axes, name, perplexity, below=perplexity == min(references.values()))
+        draw_reference(axes, name, perplexity)
     axes.set_xlabel(in_language("blocks of training (truncated BPTT)"))
     axes.set_ylabel(in_language(f"perplexity per {' or '.join(sorted(units))}"))
     axes.legend(frameon=False)
@@ -227,7 +227,7 @@ def plot_by_distance(
             label=name,
         )
     if lowest is not None:
-        draw_reference(axes, LOWEST, lowest, below=True)
+        draw_reference(axes, LOWEST, lowest)
     if window is not None:
         axes.axvline(window + 0.5, color="#555555", linestyle=":", linewidth=1.2, zorder=0)
         axes.annotate(
@@ -347,8 +347,9 @@ def svg(figure: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def draw_reference(axes: Any, name: str, perplexity: float, below: bool) -> None:
-    """Draw a dashed line across the figure, labelled with its name and value at the right end."""
+def draw_reference(axes: Any, name: str, perplexity: float) -> None:
+    """Draw a dashed line across the figure, labelled at the right end on the side where no curve ends."""
+    below = name == LOWEST
     axes.axhline(perplexity, color="#555555", linestyle="--", linewidth=1.2)
     axes.annotate(
         f"{in_language(LOWEST) if name == LOWEST else name}: {perplexity:.3f}",
