@@ -41,14 +41,10 @@ def test_a_vocabulary_and_other_names_are_options(command: Any, refused: Refused
     assert message == "--name must be PART=NAME, such as rnn=lstm, got 'lstm'"
 
 
-def test_failed_import_is_a_one_line_error(
-    refused: Refused, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+def test_failed_import_is_a_one_line_error(refused: Refused, runs: Path) -> None:
     Path("model.pt").write_bytes(b"PK")
-    assert (
-        refused("import", "model.pt", "-o", "a") == "torch is not installed; type: pip install 'elman[torch]'"
-    )
+    message = refused("import", "model.pt", "-o", "a")
+    assert message.startswith("model.pt is damaged, or was written by PyTorch before 1.6; save one with")
     assert refused("import", "model.txt", "-o", "a").startswith("model.txt cannot be imported")
     assert refused("import", "gone.safetensors", "-o", "a") == "there is no file gone.safetensors"
     for option in (("--name", "rnn=lstm"), ("--tie-weights",)):
