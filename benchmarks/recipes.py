@@ -2,7 +2,7 @@
 
 Every figure is made by the commands that stand above it, run in FOLDER. A run that is there already is resumed, or
 only measured. Corpora come from $ELMAN_DATA; a recipe whose corpus is not there is skipped, saying so. All of them
-together take about eight hours on two cores. `python benchmarks/recipes.py ablation` runs the changes of the recipe
+together take about nine hours on two cores. `python benchmarks/recipes.py ablation` runs the changes of the recipe
 `ptb`, 15 minutes each.
 """
 

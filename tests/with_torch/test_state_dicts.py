@@ -186,6 +186,17 @@ def test_what_is_no_state_dict_is_one_line(tmp_path: Path) -> None:
             read_torch(path, level="byte")
 
 
+def test_tensors_without_real_numbers_are_named() -> None:
+    good = PlainLM(256, 3, 4, "rnn", 1).state_dict()
+    for bias, message in (
+        (torch.zeros(256, device="meta"), "decoder.bias is a meta tensor"),
+        (torch.zeros(256, dtype=torch.complex64), "must contain floating-point"),
+        (torch.zeros(256, dtype=torch.bool), "must contain floating-point"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
+            from_state_dict({**good, "decoder.bias": bias})
+
+
 def test_bfloat16_and_float16_tensors(tmp_path: Path) -> None:
     for dtype in (torch.bfloat16, torch.float16):
         state = {
