@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "elman"
-PAGE = ROOT / "docs" / "en" / "explanation" / "architecture.md"
+EXPLANATIONS = [ROOT / "docs" / language / "explanation" for language in ("en", "ko")]
+ARCHITECTURE = [folder / "architecture.md" for folder in EXPLANATIONS]
+PROMISES = [folder / "promises.md" for folder in EXPLANATIONS]
 PATH = re.compile(r"`([\w./-]*(?:/|\.(?:py|md|toml|json|yml|cff|svg)))`")
 WRITTEN_BY_ELMAN = {"tokenizer.json"}  # into the folders of users
 
@@ -37,10 +39,9 @@ def script() -> ModuleType:
     return module
 
 
-PROMISES = [ROOT / "docs" / language / "explanation" / "promises.md" for language in ("en", "ko")]
-
-
-@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PROMISES], ids=str)
+@pytest.mark.parametrize(
+    "page", [*ARCHITECTURE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PROMISES], ids=str
+)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert missing_paths(page.read_text("utf-8")) == []
 
@@ -59,9 +60,9 @@ def test_a_missing_path_is_noticed() -> None:
     ]
 
 
-def test_the_page_names_every_package_and_module_at_the_top() -> None:
-    text = PAGE.read_text("utf-8")
-    table = text.partition("## What is where")[2].partition("\n## ")[0]
+@pytest.mark.parametrize("page", ARCHITECTURE, ids=str)
+def test_the_page_names_every_package_and_module_at_the_top(page: Path) -> None:
+    table = page.read_text("utf-8").split("\n## ")[2]
     names = [path.name + "/" for path in SOURCE.iterdir() if (path / "__init__.py").exists()]
     names += [path.name for path in SOURCE.glob("*.py")]
     assert [name for name in names if f"`{name}`" not in table] == []
