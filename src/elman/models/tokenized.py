@@ -22,6 +22,7 @@ from elman.models.window import WindowLM
 from elman.one_line import one_line
 from elman.text.hashed_words import HashedWords
 from elman.text.tokenizers import EOS, Tokenizer, UnendedLine, WordTokenizer
+from elman.text.tokenizers.base import cased
 from elman.text.vocabulary import Vocabulary
 from elman.workers import limited_threads
 
@@ -168,7 +169,7 @@ class TokenizedModel:
         model, tokenizer = self.model, self.tokenizer
         if not (isinstance(model, NgramModel) and model.is_hashed and isinstance(tokenizer, WordTokenizer)):
             return None
-        text = tokenizer.cased(prepared) if tokenizer.lower else prepared
+        text = cased(prepared, tokenizer.lower)
         return model.word_log_probs(text, *self._words, start) if tokenizer.splits_at_ascii(text) else None
 
     @cached_property

@@ -43,14 +43,10 @@ class WordTokenizer(BaseTokenizer):
 
     def ids(self, text: str, vocabulary: Vocabulary) -> NDArray[np.int32]:
         """Return the ids of the words of a text, found by compiled code where numba is loaded."""
-        text = self.cased(text)
+        text = cased(text, self.lower)
         if numba_jit.is_loaded() and self.splits_at_ascii(text):
             return vocabulary.encode_words(text, EOS, self.separators)
         return vocabulary.encode(self.split(text))
-
-    def cased(self, text: str) -> str:
-        """Return a text of whole words, lower-cased if requested."""
-        return cased(text, self.lower)
 
     def splits_at_ascii(self, text: str) -> bool:
         """Return whether the words of a text are separated by ASCII's whitespace only, as in `HashedWords.find`."""
