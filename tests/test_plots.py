@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from elman import plots
-from elman.errors import MissingExtra, RunError
+from elman.errors import ConfigError, MissingExtra, RunError
 from elman.evaluation.rooms import Distances
 from elman.plots import plot_by_distance, plot_perplexities, plot_runs
 
@@ -33,11 +33,11 @@ def make(tmp_path: Path) -> Make:
 
 
 def interval(iteration: int, perplexity: float) -> dict[str, Any]:
-    return {"kind": "interval", "iteration": iteration, "perplexity": perplexity}
+    return {"kind": "interval", "iteration": iteration, "perplexity": perplexity, "seconds": 6.0 * iteration}
 
 
 def epoch(iteration: int, perplexity: float, valid: float | None = None) -> dict[str, Any]:
-    return {"kind": "epoch", "iteration": iteration, "perplexity": perplexity, "valid_perplexity": valid}
+    return interval(iteration, perplexity) | {"kind": "epoch", "valid_perplexity": valid}
 
 
 def curves(figure: Any) -> dict[str, list[tuple[float, float]]]:
@@ -69,6 +69,21 @@ def test_two_runs_and_the_optimum_in_one_picture(make: Make, tmp_path: Path) -> 
     picture = (tmp_path / "curve.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert 5_000 < len(picture) < 500_000
+
+
+def test_curves_by_minutes(make: Make) -> None:
+    run = make("rnn", START, interval(5, 30.0), interval(10, 9.0), epoch(10, 15.0, 12.0))
+    figure = plot_runs([run], by="minutes")
+    drawn = curves(figure)
+    assert drawn["rnn: training"] == [(0.5, 30.0), (1.0, 9.0)]
+    assert drawn["rnn: validation"] == [(1.0, 12.0)]
+    assert figure.axes[0].get_xlabel() == "minutes of training"
+
+
+def test_another_axis_is_refused(make: Make) -> None:
+    by: Any = "epochs"
+    with pytest.raises(ConfigError, match="cannot draw curves by 'epochs'; choose one of: blocks, minutes"):
+        plot_runs([make("rnn", START, interval(5, 30.0))], by=by)
 
 
 @pytest.fixture

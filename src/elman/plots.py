@@ -8,18 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from elman.errors import MissingExtra, RunError
+from elman.errors import ConfigError, MissingExtra, RunError
 from elman.evaluation.rooms import LOWEST, Distances
 from elman.files import atomic_write
 from elman.formats.metrics_log import read_metrics
 from elman.language import is_korean, translate
 
-__all__ = ["Plot", "plot", "plot_by_distance", "plot_perplexities", "plot_runs"]
+__all__ = ["By", "Plot", "plot", "plot_by_distance", "plot_perplexities", "plot_runs"]
 
 log = logging.getLogger(__name__)
 
+By = Literal["blocks", "minutes"]
+X_LABELS: dict[By, str] = {"blocks": "blocks of training (truncated BPTT)", "minutes": "minutes of training"}
 # Okabe and Ito's palette, whose colours people with any kind of colour vision can distinguish
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP*X"
@@ -71,14 +73,18 @@ class Plot:
 def plot(
     runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str] | None = None,
+    by: By = "blocks",
 ) -> Plot:
     """Draw the learning curves of one or several runs in one image, and save it.
 
     Args:
         runs: a run folder or several.
         output: the image to write (.png, .svg, .pdf); by default curve.png in the first run.
+        by: the horizontal axis: blocks of truncated BPTT, or minutes of training, which compare runs whose blocks
+            differ in size.
 
     Raises:
+        ConfigError: there is no such axis.
         MissingExtra: matplotlib is not installed.
         RunError: a folder is not a run, has no point to plot yet, or the picture cannot be written.
     """
@@ -86,7 +92,7 @@ def plot(
     if not folders:
         raise RunError("there is no run to draw; give one or more")
     path = folders[0] / "curve.png" if output is None else Path(output)
-    figure = plot_runs(folders, path)
+    figure = plot_runs(folders, path, by)
     units = {line["unit"] for folder in folders for line in read_metrics(folder) if "unit" in line}
     if len(units) > 1:
         log.warning(
@@ -96,16 +102,19 @@ def plot(
     return Plot(figure, path)
 
 
-def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> Any:
+def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None, by: By = "blocks") -> Any:
     """Plot the learning curves of runs: training perplexity (thin), validation (dots) and reference lines.
 
     Returns the figure, saved if a path is given. The run of an n-gram model, which is not trained step by step, is a
     horizontal line.
 
     Raises:
+        ConfigError: there is no axis ``by``.
         MissingExtra: matplotlib is not installed.
         RunError: a folder is not a run, has no point to plot yet, or the picture cannot be written.
     """
+    if by not in X_LABELS:
+        raise ConfigError(f"cannot draw curves by {by!r}; choose one of: {', '.join(get_args(By))}")
     figure, axes = new_figure()
     references: dict[str, float] = {}
     units = set()
@@ -122,7 +131,7 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> 
                 references |= _level_of(names[k], counted[-1])
                 continue
             curves += 1
-            drawn = _draw_run(axes, names[k], lines, COLOURS[k % len(COLOURS)])
+            drawn = _draw_run(axes, names[k], lines, COLOURS[k % len(COLOURS)], by)
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"{folder}/metrics.jsonl is damaged ({error!r}); elman did not write it like this"
@@ -135,7 +144,7 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None) -> 
         )
     for name, perplexity in references.items():
         draw_reference(axes, name, perplexity)
-    axes.set_xlabel(in_language("blocks of training (truncated BPTT)"))
+    axes.set_xlabel(in_language(X_LABELS[by]))
     axes.set_ylabel(in_language(f"perplexity per {' or '.join(sorted(units))}"))
     axes.legend(frameon=False)
     finish(figure, axes)
@@ -164,14 +173,14 @@ def _marker(points: list[Any]) -> str | None:
     return "o" if len(points) == 1 else None
 
 
-def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) -> bool:
+def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str, by: By) -> bool:
     """Plot one run; return whether there were training points to plot."""
-    intervals = [_point(line, "perplexity") for line in lines if line["kind"] == "interval"]
+    intervals = [_point(line, "perplexity", by) for line in lines if line["kind"] == "interval"]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     sampled = any(line.get("options", {}).get("softmax") == "sampled" for line in lines[:1])
     if not intervals:
-        intervals = [_point(line, "perplexity") for line in epochs]
-    valid = [_point(e, "valid_perplexity") for e in epochs if e["valid_perplexity"] is not None]
+        intervals = [_point(line, "perplexity", by) for line in epochs]
+    valid = [_point(e, "valid_perplexity", by) for e in epochs if e["valid_perplexity"] is not None]
     if intervals:
         axes.plot(
             *zip(*intervals, strict=True),
@@ -194,8 +203,9 @@ def _draw_run(axes: Any, name: str, lines: list[dict[str, Any]], colour: str) ->
     return bool(intervals)
 
 
-def _point(line: dict[str, Any], quantity: str) -> tuple[int, float]:
-    return int(line["iteration"]), float(line[quantity])
+def _point(line: dict[str, Any], quantity: str, by: By) -> tuple[float, float]:
+    x = line["iteration"] if by == "blocks" else line["seconds"] / 60
+    return float(x), float(line[quantity])
 
 
 def plot_by_distance(

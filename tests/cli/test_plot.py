@@ -12,7 +12,10 @@ Refused = Callable[..., str]
 
 def test_image_is_written_to_the_first_run_or_output(command: Any, runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "word", "mine")
-    for options, path in (([], "mine/curve.png"), (["-o", "new/both.svg"], "new/both.svg")):
+    for options, path in (
+        ([], "mine/curve.png"),
+        (["-o", "new/both.svg", "--by", "minutes"], "new/both.svg"),
+    ):
         outcome = command("plot", "mine", runs / "open", *options)
         assert (outcome.code, outcome.out, outcome.err) == (0, f"{path}\n", "")
         assert (tmp_path / path).stat().st_size > 5_000
