@@ -149,7 +149,7 @@ def mean_loss(
     mean = float(np.mean(losses))
     about = (
         f"The loss of the block is the mean of its {T} losses: {mean:.2f} nats.",
-        f"블록의 손실은 손실 {T}개의 평균인 {mean:.2f}내트이다.",
+        f"블록의 손실은 손실 {T}개의 평균인 {mean:.2f} nat이다.",
     )
     drawing = Drawing(330, ("The loss is a mean", "손실은 평균"), about, lang)
     step = (WIDTH - 20) / T
@@ -167,5 +167,5 @@ def mean_loss(
         drawing.arrow(box.top, (middle + lean, 92 + (18**2 - lean**2) ** 0.5))
         drawing.arrow((x, 290), box.bottom)
         drawing.text((x, 306), f"h_{t}·W + b", "soft", size=SMALL)
-    drawing.text((12, 24), ("in nats", "단위: 내트"), "soft", size=SMALL, anchor="start")
+    drawing.text((12, 24), ("in nats", "단위: nat"), "soft", size=SMALL, anchor="start")
     return drawing.finish()
