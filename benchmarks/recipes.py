@@ -74,7 +74,7 @@ def held_out(run: str, recipe: str, file: str, options: str = "") -> Trial:
     )
 
 
-ADAPTED = "--dynamic --dynamic-lr 0.003 --neural-cache 500 --theta 0.5 --cache-weight 0.08"
+ADAPTED = "--dynamic --dynamic-lr 0.003 --neural-cache 1000 --theta 0.8 --cache-weight 0.1"
 TRIALS = {
     "ptb": on_ptb("ptb"),
     "ptb-rnn": on_ptb("ptb-rnn"),
@@ -86,7 +86,7 @@ TRIALS = {
         "elman generate kn5 --length 60 --seed 1",
     ),
     "ptb-all": Trial(
-        f"elman mix ptb ptb-lstm kn5 --tune ptb {ADAPTED} -o ptb-all",
+        f"elman mix ptb-best kn5 --tune ptb {ADAPTED} -o ptb-all",
         (f"elman eval ptb-all ptb --split valid {ADAPTED}", f"elman eval ptb-all ptb {ADAPTED}"),
     ),
     "wikitext-2": Trial(
@@ -100,7 +100,12 @@ TRIALS = {
         "wikitext-2/train.txt",
     ),
     "shakespeare-3m": held_out("shakespeare-3m", "chars", "tinyshakespeare/input.txt"),
-    "shakespeare-15m": held_out("shakespeare-15m", "bytes", "tinyshakespeare/input.txt", "--level char "),
+    "shakespeare-15m": held_out(
+        "shakespeare-15m",
+        "chars",
+        "tinyshakespeare/input.txt",
+        "--hidden 256 --dropout 0.1 --lr 0.005 --time-budget 14m ",
+    ),
     "ptb-chars": Trial(
         "elman train ptb-chars-train.txt --valid ptb-chars-valid.txt --recipe ptb-chars -o ptb-chars",
         ("elman eval ptb-chars ptb-chars-valid.txt", "elman eval ptb-chars ptb-chars-test.txt"),
