@@ -216,7 +216,7 @@ def check_all_gradients(seed: int = 0) -> GradientReport:
         return randn(D, gates * H), randn(H, gates * H), randn(gates * H)
 
     def entries(cell: Any) -> int:
-        return 12 if cell.is_block else 200  # blocks have many weights
+        return 25 if cell.is_block else 200  # blocks have many weights
 
     rows: list[GradientRow] = []
     for cell in CELLS.values():
