@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from elman.errors import ConfigError, MissingExtra, RunError
 from elman.evaluation.rooms import LOWEST, Distances
@@ -114,7 +114,7 @@ def plot_runs(folders: Sequence[str | Path], path: str | Path | None = None, by:
         RunError: a folder is not a run, has no point to plot yet, or the picture cannot be written.
     """
     if by not in X_LABELS:
-        raise ConfigError(f"cannot draw curves by {by!r}; choose one of: {', '.join(get_args(By))}")
+        raise ConfigError(f"cannot draw curves by {by!r}; choose one of: {', '.join(X_LABELS)}")
     figure, axes = new_figure()
     references: dict[str, float] = {}
     units = set()
