@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -10,7 +11,7 @@ from elman.training.run import TrainingRun
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from influence import LINES, counts, greetings, of_name
+from influence import LINES, greetings, of_name
 
 
 @pytest.mark.slow
@@ -18,6 +19,9 @@ def test_another_name_changes_the_greeting_of_the_gru_and_not_that_of_the_rnn(tm
     runs = [TrainingRun.create(tmp_path / config.cell, "rooms", config) for config in (GRU, RNN)]
     for run in runs:
         run.train()
-    pairs = [tuple(of_name(run.text_model, *each) for run in runs) for each in greetings()]
-    assert len(pairs) == LINES == 20
-    assert min(counts(pairs)) >= 18
+    gru, rnn = ([of_name(run.text_model, *each).bits for each in greetings()] for run in runs)
+    assert len(gru) == LINES == 20
+    # Another processor rounds differently and so trains another network: of these lines the GRU had over 5 bits in
+    # 7 to 20 with 12 seeds, and the RNN under 0.5 in 18 to 20.
+    assert mean(gru) > 1
+    assert mean(rnn) < 0.6
