@@ -121,6 +121,7 @@ ABLATION = {
     "untied": "--no-tie-weights",
     "full-softmax": "--softmax full",
     "no-dropout": "--dropout 0 --input-dropout 0 --output-dropout 0 --embedding-dropout 0",
+    "more-dropout": "--dropout 0.35 --input-dropout 0.4 --output-dropout 0.5 --embedding-dropout 0.1",
     "dropout-per-step": "--dropout-mask step",
     "penalties": "--activation-penalty 2 --temporal-penalty 1",
     "averaged": "--averaging tail",
