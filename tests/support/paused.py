@@ -11,6 +11,7 @@ time, the process prints the point's name and waits for a line of standard input
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -100,6 +101,8 @@ def main() -> None:
     Metrics.write = pausing(Metrics.write, after="metrics")  # type: ignore[method-assign]
     files.os.fsync = pausing(os.fsync, before="flush")
     files.os.replace = pausing(os.replace, before="rename")
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     run_elman()
 
 
