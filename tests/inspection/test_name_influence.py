@@ -23,5 +23,5 @@ def test_another_name_changes_the_greeting_of_the_gru_and_not_that_of_the_rnn(tm
     assert len(gru) == LINES == 20
     # Another processor rounds differently and so trains another network: of these lines the GRU had over 5 bits in
     # 7 to 20 with 12 seeds, and the RNN under 0.5 in 18 to 20.
-    assert mean(gru) > 1
+    assert mean(gru) > max(1, 5 * mean(rnn))
     assert mean(rnn) < 0.6
