@@ -5,8 +5,9 @@
 3. Speed: the workloads D and E (`elman.benchmark.workloads`) and a larger LSTM, in float32 and bf16, against PyTorch's
    `nn.LSTM` (cuDNN's on a GPU) and the same with `torch.compile`. All train from the same weights on the same ids.
 
-``--device cpu --quick`` runs everything but the recorded step on tiny sizes, to see that the script works. Text and
-weights are random. Needs the extra `torch`. The exit status is 1 if a number differs or a measurement fails.
+``--device cpu --quick`` runs everything but the recorded step on tiny sizes, to see that the script works; some
+processors have no `nn.LSTM` in bf16, which is then left out. Text and weights are random. Needs the extra `torch`. The
+exit status is 1 if a number differs or a measurement fails.
 """
 
 import argparse
@@ -226,6 +227,18 @@ def pytorch_peer(
     return peer
 
 
+def pytorch_has_lstm(precision: Precision, device: str) -> bool:
+    """Return whether `nn.LSTM` runs in this precision; on a CPU that depends on its instructions."""
+    if precision == "float32" or device != "cpu":
+        return True
+    try:
+        with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16):
+            torch.nn.LSTM(1, 1)(torch.zeros((1, 1, 1)))
+    except RuntimeError:
+        return False
+    return True
+
+
 def lstm_dtype(peer: Peer, precision: Precision) -> str:
     """Return the type in which the peer's LSTM multiplies: autocast chooses float16 for cuDNN's, not bf16."""
     if not isinstance(peer, Training) or precision == "float32":
@@ -304,9 +317,13 @@ def compare_speed(
     }
     found: list[Measured] = []
     for precision in PRECISIONS:
+        has_lstm = pytorch_has_lstm(precision, device)
         for name, make in peers.items():
             what = f"{workload.name}, {name}, {precision}"
             if checks.late(what):
+                continue
+            if "PyTorch" in name and not has_lstm:
+                print(f"Left out, since PyTorch has no LSTM in {precision} for this processor: {what}.\n")
                 continue
             with checks.attempt(what):
                 peer = make(workload, inputs, precision, device)
