@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from elman.evaluation import line_scores
-from elman.evaluation.line_scores import CarriedLines, LineScore, score_line, score_lines
+from elman.evaluation.line_scores import CarriedLines, LineScore, score_line, score_lines, windows
 from elman.evaluation.perplexity import begin, evaluate
 from elman.evaluation.surprisal import TokenReader
 from elman.models.ngram.model import NgramModel
@@ -176,6 +176,16 @@ def test_long_lines_are_not_all_kept_in_memory(monkeypatch: pytest.MonkeyPatch) 
     lines = iter(["tom " * 20] * 10)
     next(score_lines(text_model(), lines))
     assert len(list(lines)) == 8
+
+
+def test_lines_that_arrive_in_groups_are_read_ahead_like_those_that_arrive_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(line_scores, "WINDOW_LINES", 10)
+    monkeypatch.setattr(line_scores, "WINDOW_CHARACTERS", 100)
+    lines = ["tom " * (30 * (k % 7 == 3)) + str(k) for k in range(47)]
+    groups = (lines[first : first + 10] for first in range(0, 47, 10))
+    assert list(windows(lines)) == [window for group in groups for window in windows(group)]
 
 
 def test_lines_before_a_failure_are_scored() -> None:

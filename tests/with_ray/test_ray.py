@@ -64,6 +64,7 @@ def test_scores_are_those_of_one_machine_to_the_bit(cluster: Any, model: Path) -
     expected = elman.load(model).score_lines(lines).to_dict()
     for name in ("ln_prob", "log10_prob", "perplexity", "tokens", "unknown", "text"):
         assert [row[name] for row in rows] == expected[name], name
+    assert [row["log10_prob"] for row in rows] == elman.load(model).scores(lines).tolist()
 
 
 def test_a_killed_actor_loses_nothing_and_repeats_nothing(
@@ -79,7 +80,7 @@ def test_a_killed_actor_loses_nothing_and_repeats_nothing(
     rows = elman.ray.score(dataset, model, concurrency=2).take_all()
     assert marker.exists()
     assert [row["key"] for row in rows] == list(range(len(lines)))
-    assert [row["log10_prob"] for row in rows] == elman.load(model).score_lines(lines).to_dict()["log10_prob"]
+    assert [row["log10_prob"] for row in rows] == elman.load(model).scores(lines).tolist()
 
 
 def _dying(marker: str) -> Any:

@@ -14,13 +14,14 @@ from elman.evaluation.perplexity import perplexity_of
 from elman.models.base import Ids, LanguageModel
 from elman.models.ngram.model import NgramModel
 from elman.models.tokenized import TokenizedModel, reading_threads, use_hash_tables
+from elman.text.sources import GROUP
 from elman.text.vocabulary import Vocabulary
 from elman.workers import Task, run_tasks
 
 AnyLine = TypeVar("AnyLine", bound=str | bytes)
 
 BLOCK = 512  # tokens per block of one sequence: bounds the memory whatever a line's length
-WINDOW_LINES = 1024  # lines read ahead, to batch those of similar length
+WINDOW_LINES = GROUP  # lines read ahead, to batch those of similar length
 WINDOW_CHARACTERS = 1 << 20  # of the lines read ahead, so that a few long ones do not fill the memory
 MIN_BATCH = 64  # if there are as many texts; with fewer sequences the matrix products are inefficiently small
 _FIRST = np.zeros(1, np.intp)
@@ -95,7 +96,7 @@ def _read(text_model: TokenizedModel, prepared: str, start: Any) -> tuple[int, i
 def score_lines(text_model: TokenizedModel, lines: Iterable[str | bytes]) -> Iterator[LineScore]:
     """Yield the score of every line in order: the results of `score_line`, computed several times as fast.
 
-    Up to 1,024 lines are read ahead and scored in batches; if lines arrive slowly, pass those that have arrived. If
+    Up to 1,000 lines are read ahead and scored in batches; if lines arrive slowly, pass those that have arrived. If
     ``lines`` raises an exception, the lines before it are scored first.
     """
     start = text_model.begin_sentence()
@@ -125,14 +126,18 @@ def count_unknown(ids: Ids, vocabulary: Vocabulary) -> int:
 
 
 def windows(lines: Iterable[AnyLine]) -> Iterator[list[AnyLine]]:
-    """Yield lines in groups that fit in memory; if ``lines`` raises, the lines before are yielded first."""
+    """Yield lines in groups that fit in memory; if ``lines`` raises, the lines before are yielded first.
+
+    A group ends after every `WINDOW_LINES` lines, however the lines before were divided: lines that arrive in groups of
+    that size are scored as if they arrived at once, to the last bit.
+    """
     window: list[AnyLine] = []
     characters = 0
     try:
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             window.append(line)
             characters += len(line)
-            if len(window) == WINDOW_LINES or characters >= WINDOW_CHARACTERS:
+            if number % WINDOW_LINES == 0 or characters >= WINDOW_CHARACTERS:
                 yield window
                 window, characters = [], 0
     except Exception:
