@@ -18,12 +18,11 @@ from elman.evaluation.sentences import open_parquet, parquet_sentences, read_sen
 from elman.text.compressed import LONGEST, as_file, is_compressed
 from elman.text.folders import is_parquet
 from elman.text.reading import CHUNK, check_file, read_raw
-from elman.text.sources import read_lines
+from elman.text.sources import GROUP, read_lines
 from elman.text.stream import blocks_of
 from elman.text.tokenizers import Tokenizer, make_tokenizer
 
 PART = 1 << 24  # bytes of a part: some seconds of work, and what an interruption may lose
-GROUP = 1000  # lines of a column that are handled together
 SELF_SYNCHRONISING = ("utf-8", "ascii")
 
 
